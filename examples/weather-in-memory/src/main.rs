@@ -1,0 +1,2 @@
+//! The weather API as a map of one-shot channels.
+fn main() {}
