@@ -1,0 +1,187 @@
+//! The protobuf schema of what is stored. A number, once given, stays given.
+
+use std::collections::BTreeMap;
+
+use prost::{Message as Proto, Oneof};
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Events {
+    #[prost(message, repeated, tag = "1")]
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Event {
+    #[prost(sint64, tag = "1")]
+    pub at: i64,
+    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
+    pub kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Kind {
+    #[prost(message, tag = "2")]
+    Started(Box<Started>),
+    #[prost(uint32, tag = "3")]
+    TurnStarted(u32),
+    #[prost(message, tag = "4")]
+    ActivityScheduled(Called),
+    #[prost(message, tag = "5")]
+    ActivityFinished(Finished),
+    #[prost(message, tag = "6")]
+    ChildScheduled(Called),
+    #[prost(message, tag = "7")]
+    ChildFinished(Finished),
+    #[prost(message, tag = "8")]
+    TimerCreated(Timer),
+    #[prost(uint32, tag = "9")]
+    TimerFired(u32),
+    #[prost(message, tag = "10")]
+    EventSent(Called),
+    #[prost(message, tag = "11")]
+    EventRaised(Named),
+    #[prost(uint32, tag = "12")]
+    CallCancelled(u32),
+    #[prost(message, tag = "13")]
+    Suspended(Reason),
+    #[prost(message, tag = "14")]
+    Resumed(Reason),
+    #[prost(message, tag = "15")]
+    Terminated(Reason),
+    #[prost(uint32, tag = "16")]
+    Completed(u32),
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Started {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, optional, tag = "2")]
+    pub version: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub input: Option<String>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub execution: Vec<u8>,
+    #[prost(message, optional, tag = "5")]
+    pub parent: Option<Parent>,
+    #[prost(sint64, optional, tag = "6")]
+    pub start_at: Option<i64>,
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub tags: BTreeMap<String, String>,
+    #[prost(string, optional, tag = "8")]
+    pub trace_parent: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    pub trace_state: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Parent {
+    #[prost(string, tag = "1")]
+    pub instance: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub execution: Vec<u8>,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(uint32, tag = "4")]
+    pub call: u32,
+}
+
+/// A call of an activity or a child, or an event sent.
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Called {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, optional, tag = "3")]
+    pub version: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub input: Option<String>,
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub tags: BTreeMap<String, String>,
+    /// The instance addressed: the child's, or the receiver of the event.
+    #[prost(string, tag = "6")]
+    pub instance: String,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Finished {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(message, optional, tag = "2")]
+    pub outcome: Option<Outcome>,
+    /// The execution that waits; only in messages.
+    #[prost(bytes = "vec", tag = "3")]
+    pub execution: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Outcome {
+    #[prost(string, optional, tag = "1")]
+    pub output: Option<String>,
+    #[prost(message, optional, tag = "2")]
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Failure {
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    #[prost(string, tag = "2")]
+    pub message: String,
+    #[prost(string, optional, tag = "3")]
+    pub stack: Option<String>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub cause: Option<Box<Failure>>,
+    #[prost(bool, tag = "5")]
+    pub non_retriable: bool,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Timer {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(sint64, tag = "2")]
+    pub fire_at: i64,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Named {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, optional, tag = "2")]
+    pub input: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Reason {
+    #[prost(string, optional, tag = "1")]
+    pub reason: Option<String>,
+    /// Whether children are meant too; only in messages.
+    #[prost(bool, tag = "2")]
+    pub recursive: bool,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Tags {
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Message {
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
+    pub body: Option<Body>,
+}
+
+#[derive(Clone, PartialEq, Oneof)]
+pub(super) enum Body {
+    #[prost(message, tag = "1")]
+    Start(Box<Started>),
+    #[prost(message, tag = "2")]
+    Raise(Named),
+    #[prost(message, tag = "3")]
+    ChildFinished(Finished),
+    #[prost(message, tag = "4")]
+    Terminate(Reason),
+}

@@ -1,0 +1,214 @@
+//! History events: the immutable entries from which an instance can be rebuilt.
+//!
+//! A history is a log. *Arrivals* are written when they are accepted; [`Kind::TurnStarted`] says
+//! how many waiting arrivals one turn took; the calls that the turn made follow it. So everything
+//! accepted is in the instance's own log at once, whether or not anybody can run it yet.
+
+use std::sync::Arc;
+
+use crate::{CallId, ExecutionId, Failure, InstanceId, RuntimeStatus, Text, Timestamp};
+
+/// What a finished call gave: its output, or why it failed.
+pub type Outcome = Result<Option<Text>, Failure>;
+
+/// One entry of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When the owner of the instance wrote it; never earlier than the entry before.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: Kind,
+}
+
+/// What happened to an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The execution was created.
+    Started(Box<Started>),
+    /// A turn took the oldest `takes` arrivals that no turn had taken.
+    TurnStarted {
+        /// How many arrivals it took.
+        takes: u32,
+    },
+    /// The code called an activity.
+    ActivityScheduled {
+        /// Its id.
+        call: CallId,
+        /// What was called.
+        work: Work,
+    },
+    /// An activity ended; counted once per call.
+    ActivityFinished {
+        /// The call that ended.
+        call: CallId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The code called another orchestration.
+    ChildScheduled {
+        /// Its id.
+        call: CallId,
+        /// The id of the instance that runs it.
+        instance: InstanceId,
+        /// What was called.
+        work: Work,
+    },
+    /// A child orchestration ended.
+    ChildFinished {
+        /// The call that ended.
+        call: CallId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The code began to wait for a point in time.
+    TimerCreated {
+        /// Its id.
+        call: CallId,
+        /// The earliest time at which it may fire.
+        fire_at: Timestamp,
+    },
+    /// A timer fired; never before its time, and once.
+    TimerFired {
+        /// The timer.
+        call: CallId,
+    },
+    /// The code sent an event to another instance.
+    EventSent {
+        /// Its id.
+        call: CallId,
+        /// The receiver.
+        to: InstanceId,
+        /// The event's name.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+    },
+    /// Somebody raised an event.
+    EventRaised {
+        /// The event's name; matched without regard to case.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+    },
+    /// The code no longer waits for a call: a late result of it does not count.
+    CallCancelled {
+        /// The call given up.
+        call: CallId,
+    },
+    /// Somebody suspended the instance.
+    Suspended {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Somebody resumed the instance.
+    Resumed {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Somebody terminated the instance.
+    Terminated {
+        /// Why; becomes the output.
+        reason: Option<Text>,
+    },
+    /// The execution ended; its output stands in the instance's record.
+    Completed {
+        /// How it ended.
+        status: RuntimeStatus,
+    },
+}
+
+/// How an execution was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The orchestration's name.
+    pub name: Text,
+    /// The orchestration's version, if it has one.
+    pub version: Option<Text>,
+    /// What it was started with.
+    pub input: Option<Text>,
+    /// Which run of the instance this is.
+    pub execution: ExecutionId,
+    /// Who called it, for a child.
+    pub parent: Option<Parent>,
+    /// When its first turn may run, if not at once.
+    pub start_at: Option<Timestamp>,
+    /// Labels, sorted by key.
+    pub tags: Tags,
+    /// The caller's trace.
+    pub trace: Option<Trace>,
+}
+
+/// Labels of an instance: keys and values, sorted by key.
+pub type Tags = Arc<[(Text, Text)]>;
+
+/// The instance that called a child, and the call by which it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The calling instance.
+    pub instance: InstanceId,
+    /// The calling execution.
+    pub execution: ExecutionId,
+    /// The calling orchestration's name.
+    pub name: Text,
+    /// The call.
+    pub call: CallId,
+}
+
+/// A W3C trace context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The `traceparent` header.
+    pub parent: Text,
+    /// The `tracestate` header.
+    pub state: Option<Text>,
+}
+
+/// A function and what it is called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The function's name.
+    pub name: Text,
+    /// The version asked for, if any.
+    pub version: Option<Text>,
+    /// The input.
+    pub input: Option<Text>,
+    /// Labels for whoever runs it.
+    pub tags: Tags,
+}
+
+impl Kind {
+    /// Whether it came from outside the code, and waits until a turn takes it.
+    #[must_use]
+    pub fn is_arrival(&self) -> bool {
+        !matches!(self, Self::TurnStarted { .. } | Self::Completed { .. }) && !self.is_action()
+    }
+
+    /// Whether the code did it.
+    #[must_use]
+    pub fn is_action(&self) -> bool {
+        self.call().is_some()
+            && !matches!(
+                self,
+                Self::ActivityFinished { .. }
+                    | Self::ChildFinished { .. }
+                    | Self::TimerFired { .. }
+            )
+    }
+
+    /// The call it makes, ends or gives up.
+    #[must_use]
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Self::ActivityScheduled { call, .. }
+            | Self::ActivityFinished { call, .. }
+            | Self::ChildScheduled { call, .. }
+            | Self::ChildFinished { call, .. }
+            | Self::TimerCreated { call, .. }
+            | Self::TimerFired { call }
+            | Self::EventSent { call, .. }
+            | Self::CallCancelled { call } => Some(*call),
+            _ => None,
+        }
+    }
+}

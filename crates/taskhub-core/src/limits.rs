@@ -1,0 +1,64 @@
+//! Every bound in the system, in one place. Beyond a limit the caller hears "try later"; nothing
+//! that was accepted is dropped.
+
+use std::time::Duration;
+
+/// The bounds of one node. The unit ends each name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Inputs that wait for a turn thread, per thread.
+    pub mailbox_count_max: usize,
+    /// Turns in one commit.
+    pub batch_count_max: usize,
+    /// Bytes in one commit.
+    pub batch_bytes_max: usize,
+    /// Turns that wait for the lane.
+    pub lane_count_max: usize,
+    /// Bytes of instances that are kept in memory, per node.
+    pub cache_bytes_max: usize,
+    /// Requests that wait for an instance to end, per node.
+    pub waiters_count_max: usize,
+    /// Wakes (timers and the like) kept in memory, per partition; the rest stays in the store.
+    pub wakes_count_max: usize,
+    /// Activities of one partition handed to workers and not yet finished; the rest waits.
+    pub tasks_count_max: usize,
+    /// Activities that run at the same time in this process.
+    pub activity_slots: usize,
+    /// Arrivals that one instance holds and no turn has taken.
+    pub backlog_count_max: usize,
+    /// An input, output, event or status, in bytes.
+    pub payload_bytes_max: usize,
+    /// Calls made by one turn.
+    pub calls_per_turn_max: usize,
+    /// Events in one history.
+    pub history_events_max: u64,
+    /// Threads that read instances from the store.
+    pub readers_count: usize,
+    /// Executions that one instance may run in a row (continue-as-new) before others get a turn.
+    pub continues_in_row_max: usize,
+    /// How long a shutdown waits for the turns in hand.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mailbox_count_max: 16_384,
+            batch_count_max: 1_024,
+            batch_bytes_max: 4 << 20,
+            lane_count_max: 8_192,
+            cache_bytes_max: 256 << 20,
+            waiters_count_max: 100_000,
+            wakes_count_max: 10_000,
+            tasks_count_max: 1_024,
+            activity_slots: 256,
+            backlog_count_max: 100_000,
+            payload_bytes_max: 4 << 20,
+            calls_per_turn_max: 100_000,
+            history_events_max: 1_000_000,
+            readers_count: 2,
+            continues_in_row_max: 16,
+            drain_time_max: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What clients ask of the owner of an instance, and what they are told.
+
+use crate::{
+    CallId, Epoch, ExecutionId, InstanceId, Outcome, PartitionId, Record, RequestId, RuntimeStatus,
+    Started, Text, Work,
+};
+
+/// A client's request for one instance; answered once, after what it caused is durable.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Finds the way back to the client.
+    pub id: RequestId,
+    /// The instance it is about.
+    pub instance: InstanceId,
+    /// What is asked.
+    pub verb: Verb,
+}
+
+/// What can be asked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Start it.
+    Start {
+        /// How it begins.
+        started: Box<Started>,
+        /// What to do when the id is in use.
+        reuse: Reuse,
+    },
+    /// Raise an event.
+    Raise {
+        /// The event's name.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+    },
+    /// End it now, unless it has ended.
+    Terminate {
+        /// Why; becomes the output.
+        reason: Option<Text>,
+        /// Whether its children end too.
+        recursive: bool,
+    },
+    /// Let it accept events but not run.
+    Suspend {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Let a suspended or parked instance go on.
+    Resume {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Forget it; only when it has ended or is parked.
+    Purge,
+    /// Tell where it stands.
+    Status,
+    /// Tell when it has ended.
+    Wait,
+}
+
+/// What a start does when its id is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reuse {
+    /// The id was made just now and cannot be in use; nothing is looked up.
+    Fresh,
+    /// Replaces an instance that has one of these statuses; refuses otherwise.
+    Replace(Vec<RuntimeStatus>),
+    /// Leaves the instance that is there alone and joins it, whatever its status.
+    Join,
+}
+
+impl Reuse {
+    /// Replaces any instance that has ended: the default of Durable Functions.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self::Replace(RuntimeStatus::ALL.into_iter().filter(|s| s.is_terminal()).collect())
+    }
+}
+
+/// What a client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It was started, or joined; this is its execution.
+    Started(ExecutionId),
+    /// What was asked is durable.
+    Done,
+    /// Where it stands, or where it ended.
+    Status(Box<Record>),
+    /// It was refused; nothing happened.
+    Refused(Refusal),
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The id of a start is in use.
+    #[error("instance {0} exists already and is {1:?}; start under another id, or purge it first")]
+    Exists(InstanceId, RuntimeStatus),
+    /// The instance has ended.
+    #[error("instance {0} has ended: it is {1:?}")]
+    Ended(InstanceId, RuntimeStatus),
+    /// The instance has not ended.
+    #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
+    NotEnded(InstanceId, RuntimeStatus),
+    /// A limit is reached for now.
+    #[error("too busy: {0}; try again a little later")]
+    Busy(&'static str),
+    /// The store could not be read, or this node lost the partition.
+    #[error("instance {0} cannot be served at the moment: {1}; try again")]
+    Unavailable(InstanceId, String),
+}
+
+/// An activity to run, somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Which run of which call it is.
+    pub ticket: Ticket,
+    /// What to run.
+    pub work: Work,
+}
+
+/// Names one dispatch of one activity: a result counts only while its ticket is outstanding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The partition that waits for it.
+    pub partition: PartitionId,
+    /// The epoch under which it was dispatched.
+    pub epoch: Epoch,
+    /// The calling instance.
+    pub instance: InstanceId,
+    /// The calling execution.
+    pub execution: ExecutionId,
+    /// The call.
+    pub call: CallId,
+}
+
+/// How an activity ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskResult {
+    /// Which task.
+    pub ticket: Ticket,
+    /// How it ended.
+    pub outcome: Outcome,
+}
