@@ -21,6 +21,7 @@ mod record;
 mod request;
 pub mod store;
 mod time;
+pub mod turn;
 
 pub use event::*;
 pub use failure::*;

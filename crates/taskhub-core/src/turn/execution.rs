@@ -1,0 +1,225 @@
+//! Drives the future of one execution: absorb events, release them one at a time, collect calls.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use super::{
+    ContinueAsNew, Orchestration, Position, Run, Scope,
+    mailbag::{Mailbag, Raised},
+    state::{Completion, State},
+};
+use crate::{Event, Failure, InstanceId, Kind, Outcome, Started, Text, Timestamp};
+
+/// Polls that one turn may take without releasing anything, before it counts as spinning.
+const IDLE_POLLS_MAX: u32 = 100_000;
+
+/// A running orchestration: its suspended future and what the engine knows about it.
+pub struct Execution {
+    state: Rc<RefCell<State>>,
+    run: Option<Run>,
+    woken: Arc<Woken>,
+}
+
+/// What one turn of an execution came to.
+#[derive(Debug)]
+pub struct Step {
+    /// Where the code stands.
+    pub progress: Progress,
+    /// Calls and cancellations to write behind the turn's arrivals.
+    pub actions: Vec<Kind>,
+    /// What the code shows to the outside, when it set something.
+    pub custom_status: Option<Text>,
+}
+
+/// Where the code of an execution stands after a turn.
+#[derive(Debug)]
+pub enum Progress {
+    /// It waits for something durable.
+    Waiting,
+    /// It returned.
+    Finished(Outcome),
+    /// It wants to go on as a new execution, with these events that nobody took.
+    ContinuedAsNew(ContinueAsNew, Vec<Kind>),
+    /// It cannot go on until somebody changes the code; says why.
+    Stuck(Text),
+}
+
+impl Execution {
+    /// Makes the future of an execution that was started at `at`; nothing runs yet.
+    #[must_use]
+    pub fn begin(
+        code: &dyn Orchestration,
+        instance: InstanceId,
+        started: &Started,
+        at: Timestamp,
+    ) -> Self {
+        let state = Rc::new(RefCell::new(State::new(instance, started, at)));
+        let scope = Scope { state: state.clone() };
+        let run = code.begin(scope, started.input.clone());
+        Self { state, run: Some(run), woken: Arc::default() }
+    }
+
+    /// Events before `position` were seen by the code in an earlier life: it replays them.
+    pub fn replay_until(&mut self, position: Position) {
+        self.state.borrow_mut().replay_until = position;
+    }
+
+    /// Takes note of one event of the history, in order.
+    pub fn absorb(&mut self, position: Position, event: &Event) {
+        let mut state = self.state.borrow_mut();
+        let at = event.at;
+        match &event.kind {
+            Kind::ActivityFinished { call, outcome } | Kind::ChildFinished { call, outcome } => {
+                state.complete(*call, Completion { position, at, outcome: outcome.clone() });
+            }
+            Kind::TimerFired { call } => {
+                state.complete(*call, Completion { position, at, outcome: Ok(None) });
+            }
+            Kind::EventRaised { name, input } => {
+                state.raise(Raised { position, at, name: name.clone(), input: input.clone() });
+            }
+            Kind::Suspended { .. } => {
+                state.gate.get_or_insert(position);
+            }
+            Kind::Resumed { .. } => state.gate = None,
+            Kind::CallCancelled { call } => state.expect_given_up(*call),
+            kind => {
+                if let (true, Some(call)) = (kind.is_action(), kind.call()) {
+                    state.plan.expect(call, kind.clone());
+                }
+            }
+        }
+    }
+
+    /// Runs the code as far as the events it absorbed allow.
+    pub fn step(&mut self) -> Step {
+        let progress = self.drive();
+        let mut state = self.state.borrow_mut();
+        Step {
+            progress,
+            actions: std::mem::take(&mut state.actions),
+            custom_status: state.custom_status.take(),
+        }
+    }
+
+    fn drive(&mut self) -> Progress {
+        let mut idle = 0;
+        loop {
+            self.woken.0.store(false, Ordering::Relaxed);
+            let polled = self.poll();
+            if let Err(stuck) = self.state.borrow_mut().settle() {
+                return Progress::Stuck(stuck);
+            }
+            if let Poll::Ready(outcome) = polled {
+                return self.finish(outcome);
+            }
+            if self.woken.0.load(Ordering::Relaxed) {
+                idle += 1;
+                if idle > IDLE_POLLS_MAX {
+                    return Progress::Stuck(SPINS.into());
+                }
+            } else if self.state.borrow_mut().release_next() {
+                idle = 0;
+            } else {
+                return self.rest();
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Poll<Outcome> {
+        let Some(run) = &mut self.run else { return Poll::Pending };
+        let waker = Waker::from(self.woken.clone());
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(&mut Context::from_waker(&waker))));
+        let polled = polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))));
+        if polled.is_ready() {
+            // Its destructors run now, so that what it gives up is part of this turn.
+            let run = self.run.take();
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
+        }
+        polled
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Progress {
+        let mut state = self.state.borrow_mut();
+        if let Some(missing) = state.plan.missing() {
+            return Progress::Stuck(missing);
+        }
+        match state.continue_as_new.take() {
+            Some(how) => {
+                let mail = std::mem::replace(&mut state.mail, Mailbag::new());
+                let kept = if how.keep_events { mail.into_raised() } else { Vec::new() };
+                let kept = kept
+                    .into_iter()
+                    .map(|raised| Kind::EventRaised { name: raised.name, input: raised.input });
+                Progress::ContinuedAsNew(how, kept.collect())
+            }
+            None => Progress::Finished(outcome),
+        }
+    }
+
+    fn rest(&self) -> Progress {
+        let state = self.state.borrow();
+        if let Some(missing) = state.plan.missing() {
+            return Progress::Stuck(missing);
+        }
+        if !state.is_waiting() && self.run.is_some() {
+            return Progress::Stuck(WAITS_ON_NOTHING.into());
+        }
+        Progress::Waiting
+    }
+
+    /// About how many bytes it keeps in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let future = self.run.as_ref().map_or(0, |run| std::mem::size_of_val(&**run));
+        future + self.state.borrow().bytes()
+    }
+}
+
+const SPINS: &str = "the code wakes itself again and again without waiting for anything durable; \
+    remove the busy loop, then resume the instance";
+
+const WAITS_ON_NOTHING: &str = "the code awaits something that is not durable (a channel, a \
+    timer or I/O of another library): it would be lost in a restart. Put it into an activity, or \
+    await ctx.call, ctx.event or ctx.sleep; then resume the instance";
+
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of an unprintable type");
+    let advice = if message.contains("reactor") || message.contains("Tokio") {
+        " (an orchestration must not do I/O or use tokio's timers: put that into an activity, or \
+         use ctx.sleep)"
+    } else {
+        ""
+    };
+    Failure::new("Panic", format!("the orchestration panicked: {message}{advice}")).non_retriable()
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Execution({:?})", self.state.borrow().instance)
+    }
+}

@@ -1,0 +1,110 @@
+//! Events that wait for somebody, and those who wait for events, per name.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use foldhash::{HashMap, HashMapExt as _};
+
+use super::Position;
+use crate::{Text, Timestamp};
+
+/// Matches raised events with waiters: events first in first out, waiters in order of creation.
+#[derive(Debug)]
+pub(super) struct Mailbag {
+    names: HashMap<String, Name>,
+}
+
+#[derive(Debug, Default)]
+struct Name {
+    raised: VecDeque<Raised>,
+    waiting: BTreeSet<u64>,
+}
+
+/// An event that nobody has taken.
+#[derive(Debug, Clone)]
+pub(super) struct Raised {
+    pub position: Position,
+    pub at: Timestamp,
+    pub name: Text,
+    pub input: Option<Text>,
+}
+
+/// "The event at this position can go to this waiter."
+pub(super) type Offer = (Position, u64);
+
+impl Mailbag {
+    pub(super) fn new() -> Self {
+        Self { names: HashMap::new() }
+    }
+
+    /// Changes one name's queues; returns the offer that stood before and the one that stands now.
+    fn change(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Name),
+    ) -> (Option<Offer>, Option<Offer>) {
+        let key = fold(name);
+        let entry = self.names.entry(key.clone()).or_default();
+        let before = entry.offer();
+        change(entry);
+        let after = entry.offer();
+        if entry.raised.is_empty() && entry.waiting.is_empty() {
+            self.names.remove(&key);
+        }
+        (before, after)
+    }
+
+    pub(super) fn raise(&mut self, raised: Raised) -> (Option<Offer>, Option<Offer>) {
+        let name = raised.name.clone();
+        self.change(&name, |entry| entry.raised.push_back(raised))
+    }
+
+    pub(super) fn wait(&mut self, name: &str, seq: u64) -> (Option<Offer>, Option<Offer>) {
+        self.change(name, |entry| {
+            entry.waiting.insert(seq);
+        })
+    }
+
+    pub(super) fn withdraw(&mut self, name: &str, seq: u64) -> (Option<Offer>, Option<Offer>) {
+        self.change(name, |entry| {
+            entry.waiting.remove(&seq);
+        })
+    }
+
+    /// Hands the oldest event of `name` to the waiter `seq`.
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        seq: u64,
+    ) -> (Option<Raised>, Option<Offer>, Option<Offer>) {
+        let mut taken = None;
+        let (before, after) = self.change(name, |entry| {
+            entry.waiting.remove(&seq);
+            taken = entry.raised.pop_front();
+        });
+        (taken, before, after)
+    }
+
+    /// The events that nobody took, oldest first.
+    pub(super) fn into_raised(self) -> Vec<Raised> {
+        let mut raised: Vec<_> = self.names.into_values().flat_map(|name| name.raised).collect();
+        raised.sort_by_key(|raised| raised.position);
+        raised
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        let payload = |raised: &Raised| 64 + raised.input.as_ref().map_or(0, |text| text.len());
+        self.names.values().flat_map(|name| &name.raised).map(payload).sum()
+    }
+}
+
+impl Name {
+    fn offer(&self) -> Option<Offer> {
+        Some((self.raised.front()?.position, *self.waiting.first()?))
+    }
+}
+
+/// Names of events are compared without regard to case, in every script.
+fn fold(name: &str) -> String {
+    name.to_lowercase()
+}

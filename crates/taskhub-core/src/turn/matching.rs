@@ -1,0 +1,188 @@
+//! Calls that the code makes against calls that history has.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::{self, Display},
+};
+
+use super::{Command, state::Fresh};
+use crate::{CallId, ExecutionId, InstanceId, Kind, Text};
+
+/// What history says the code will call, in order of ids; empty once the replay is through.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    expected: VecDeque<(CallId, Kind)>,
+    next: u32,
+}
+
+/// A call that got its id, and the event to write when history does not have it yet.
+pub(super) type Assigned = (u64, CallId, Option<Kind>);
+
+impl Plan {
+    /// History has this call.
+    pub(super) fn expect(&mut self, call: CallId, kind: Kind) {
+        self.next = call.0 + 1;
+        self.expected.push_back((call, kind));
+    }
+
+    /// Whether history has this call and the code has not made it yet.
+    pub(super) fn expects(&self, call: CallId) -> bool {
+        self.expected.front().is_some_and(|(first, _)| *first <= call)
+            && self.expected.back().is_some_and(|(last, _)| *last >= call)
+    }
+
+    /// What history has and the code did not call, when it should have by now.
+    pub(super) fn missing(&self) -> Option<Text> {
+        let (call, kind) = self.expected.front()?;
+        Some(format!("history has {call} {}, the code made no such call", Shown(kind)).into())
+    }
+
+    /// Gives ids to the calls of one poll, sorted by creation: those of history, or new ones.
+    ///
+    /// Branches of one poll may have run in another order than in history, so each call takes the
+    /// first planned one of the same kind, name and input, or else of the same kind and name.
+    pub(super) fn assign(
+        &mut self,
+        execution: ExecutionId,
+        asked: &[Fresh<'_>],
+    ) -> Result<Vec<Assigned>, Text> {
+        let known = asked.len().min(self.expected.len());
+        let planned: Vec<_> = self.expected.drain(..known).collect();
+        let chosen = choose(&planned, asked);
+        let mut unmatched =
+            planned.iter().enumerate().filter(|(at, _)| !chosen.contains_value(*at));
+        let mut assigned = Vec::with_capacity(asked.len());
+        for (index, fresh) in asked.iter().enumerate() {
+            if let Some(at) = chosen.by_asked.get(&index) {
+                assigned.push((fresh.seq, planned[*at].0, None));
+            } else if let Some((_, (call, kind))) = unmatched.next() {
+                return Err(mismatch(*call, kind, fresh));
+            } else {
+                let call = CallId(self.next);
+                self.next += 1;
+                assigned.push((fresh.seq, call, Some(event(execution, call, fresh.command))));
+            }
+        }
+        Ok(assigned)
+    }
+}
+
+#[derive(Default)]
+struct Chosen {
+    by_asked: BTreeMap<usize, usize>,
+    taken: Vec<bool>,
+}
+
+impl Chosen {
+    fn contains_value(&self, planned: usize) -> bool {
+        self.taken.get(planned).copied().unwrap_or(false)
+    }
+}
+
+fn choose(planned: &[(CallId, Kind)], asked: &[Fresh<'_>]) -> Chosen {
+    let mut chosen = Chosen { taken: vec![false; planned.len()], ..Default::default() };
+    // A call that stands at its old place with its old input needs no search.
+    let mut searched = Vec::new();
+    for (index, fresh) in asked.iter().enumerate() {
+        match planned.get(index) {
+            Some((_, kind)) if alike(kind, fresh.command, true) => {
+                chosen.by_asked.insert(index, index);
+                chosen.taken[index] = true;
+            }
+            _ => searched.push(index),
+        }
+    }
+    for exact in [true, false] {
+        searched.retain(|index| {
+            let free = planned.iter().enumerate().find(|(at, (_, kind))| {
+                !chosen.taken[*at] && alike(kind, asked[*index].command, exact)
+            });
+            let Some((at, _)) = free else { return true };
+            chosen.by_asked.insert(*index, at);
+            chosen.taken[at] = true;
+            false
+        });
+    }
+    chosen
+}
+
+/// Whether history's call is of the same kind and name as the code's, and of the same input too
+/// where that is `exact`ly asked for. Names are compared as the field does: case is ignored.
+fn alike(kind: &Kind, command: &Command, exact: bool) -> bool {
+    match (kind, command) {
+        (Kind::ActivityScheduled { work: old, .. }, Command::Activity(new)) => {
+            same_name(&old.name, &new.name) && (!exact || old.input == new.input)
+        }
+        (
+            Kind::ChildScheduled { work: old, instance: was, .. },
+            Command::Child { work, instance },
+        ) => {
+            same_name(&old.name, &work.name)
+                && (!exact || old.input == work.input)
+                && instance.as_ref().is_none_or(|is| is == was)
+        }
+        (Kind::TimerCreated { fire_at: old, .. }, Command::Timer { fire_at }) => {
+            !exact || old == fire_at
+        }
+        (
+            Kind::EventSent { name: old, to: was, input: sent, .. },
+            Command::Send { to, name, input },
+        ) => same_name(old, name) && (!exact || (was == to && sent == input)),
+        _ => false,
+    }
+}
+
+fn same_name(old: &str, new: &str) -> bool {
+    old == new || old.to_lowercase() == new.to_lowercase()
+}
+
+fn event(execution: ExecutionId, call: CallId, command: &Command) -> Kind {
+    match command.clone() {
+        Command::Activity(work) => Kind::ActivityScheduled { call, work },
+        Command::Child { instance, work } => {
+            let instance = instance.unwrap_or_else(|| InstanceId::of_child(execution, call));
+            Kind::ChildScheduled { call, instance, work }
+        }
+        Command::Timer { fire_at } => Kind::TimerCreated { call, fire_at },
+        Command::Send { to, name, input } => Kind::EventSent { call, to, name, input },
+        Command::Event { .. } => unreachable!("waiting for an event is not recorded"),
+    }
+}
+
+fn mismatch(call: CallId, kind: &Kind, fresh: &Fresh<'_>) -> Text {
+    format!(
+        "history has {call} {}, the code asked for {} at {}",
+        Shown(kind),
+        Asked(fresh.command),
+        fresh.location
+    )
+    .into()
+}
+
+struct Shown<'a>(&'a Kind);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::ActivityScheduled { work, .. } => write!(f, "activity `{}`", work.name),
+            Kind::ChildScheduled { work, .. } => write!(f, "orchestration `{}`", work.name),
+            Kind::TimerCreated { fire_at, .. } => write!(f, "a timer for {fire_at}"),
+            Kind::EventSent { name, to, .. } => write!(f, "event `{name}` to {to}"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+struct Asked<'a>(&'a Command);
+
+impl Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Command::Activity(work) => write!(f, "activity `{}`", work.name),
+            Command::Child { work, .. } => write!(f, "orchestration `{}`", work.name),
+            Command::Timer { fire_at } => write!(f, "a timer for {fire_at}"),
+            Command::Send { name, to, .. } => write!(f, "event `{name}` to {to}"),
+            Command::Event { name } => write!(f, "the event `{name}`"),
+        }
+    }
+}

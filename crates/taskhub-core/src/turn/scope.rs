@@ -1,0 +1,122 @@
+//! What the code of an orchestration can ask of the engine.
+
+use std::{cell::RefCell, fmt, panic::Location, rc::Rc};
+
+use super::{Pending, state::State};
+use crate::{ExecutionId, InstanceId, Text, Timestamp, Work};
+
+/// The engine as seen from within one execution. Clones are the same scope.
+#[derive(Clone)]
+pub struct Scope {
+    pub(super) state: Rc<RefCell<State>>,
+}
+
+/// Something that takes time and whose end is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Run an activity.
+    Activity(Work),
+    /// Run another orchestration, under this id or a derived one.
+    Child {
+        /// The child's id.
+        instance: Option<InstanceId>,
+        /// What to run.
+        work: Work,
+    },
+    /// Wait until a point in time.
+    Timer {
+        /// The earliest moment to go on.
+        fire_at: Timestamp,
+    },
+    /// Wait for an event of this name.
+    Event {
+        /// The name; case does not matter.
+        name: Text,
+    },
+    /// Send an event; nothing is waited for.
+    Send {
+        /// The receiver.
+        to: InstanceId,
+        /// The event's name.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+    },
+}
+
+/// How an execution goes on as a new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContinueAsNew {
+    /// The input of the new execution.
+    pub input: Option<Text>,
+    /// Its version, if it changes.
+    pub version: Option<Text>,
+    /// Whether events that nobody took go over to it.
+    pub keep_events: bool,
+}
+
+impl Scope {
+    /// Begins something; nothing happens before the returned future is first polled.
+    #[track_caller]
+    pub fn call(&self, command: Command) -> Pending {
+        let seq = self.state.borrow_mut().created();
+        Pending::new(self.state.clone(), seq, command, Location::caller())
+    }
+
+    /// Sends an event to another instance.
+    #[track_caller]
+    pub fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
+        let mut state = self.state.borrow_mut();
+        let seq = state.created();
+        state.ask(seq, Command::Send { to, name, input }, Location::caller(), None);
+    }
+
+    /// The time of the event that was released last: the same at every replay.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.state.borrow().now
+    }
+
+    /// The instance that runs.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.state.borrow().instance.clone()
+    }
+
+    /// The execution that runs.
+    #[must_use]
+    pub fn execution(&self) -> ExecutionId {
+        self.state.borrow().execution
+    }
+
+    /// Whether the code is being brought back to where it was: what it does now it did before.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.state.borrow().is_replaying()
+    }
+
+    /// 128 bits that no other call of this execution gets, the same at every replay.
+    #[must_use]
+    pub fn unique(&self) -> u128 {
+        let mut state = self.state.borrow_mut();
+        state.uniques += 1;
+        state.execution.derive(u64::MAX - state.uniques).0
+    }
+
+    /// Shows something to the outside; the last one set in a turn stays.
+    pub fn set_custom_status(&self, status: Text) {
+        self.state.borrow_mut().custom_status = Some(status);
+    }
+
+    /// Ends this execution, as soon as its future returns, with a new one instead of an outcome.
+    pub fn continue_as_new(&self, how: ContinueAsNew) {
+        self.state.borrow_mut().continue_as_new = Some(how);
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({:?})", self.instance())
+    }
+}

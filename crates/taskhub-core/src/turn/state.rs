@@ -1,0 +1,288 @@
+//! What one execution knows between polls: its calls, what completed, what may be released.
+
+use std::{collections::BTreeMap, panic::Location, task::Waker};
+
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+
+use super::{
+    Command, ContinueAsNew, Position,
+    mailbag::{Mailbag, Offer, Raised},
+    matching::Plan,
+};
+use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp};
+
+/// The memory of an execution, shared by its scope, its pending futures and its executor.
+pub(super) struct State {
+    pub instance: InstanceId,
+    pub execution: ExecutionId,
+    pub now: Timestamp,
+    pub uniques: u64,
+    pub custom_status: Option<Text>,
+    pub continue_as_new: Option<ContinueAsNew>,
+    /// Calls and cancellations that history does not have yet.
+    pub actions: Vec<Kind>,
+    /// What history says the code will call.
+    pub plan: Plan,
+    /// While suspended, events behind this position are not released.
+    pub gate: Option<Position>,
+    /// Events before this position were seen by the code in an earlier turn.
+    pub replay_until: Position,
+    pub mail: Mailbag,
+    released_last: Position,
+    created: u64,
+    calls: HashMap<u64, Call>,
+    by_id: HashMap<CallId, u64>,
+    fresh: Vec<u64>,
+    early: HashMap<CallId, Completion>,
+    given_up: HashSet<CallId>,
+    ready: BTreeMap<Position, u64>,
+    released: Option<(Position, u64)>,
+}
+
+/// A call that was polled and is neither consumed nor given up.
+struct Call {
+    command: Command,
+    id: Option<CallId>,
+    done: Option<Completion>,
+    /// Not being waited for: it was released and nobody came. Until it is polled again.
+    skipped: bool,
+    waker: Option<Waker>,
+    location: &'static Location<'static>,
+}
+
+pub(super) struct Completion {
+    pub position: Position,
+    pub at: Timestamp,
+    pub outcome: Outcome,
+}
+
+/// A call of one poll that has no id yet.
+pub(super) struct Fresh<'a> {
+    pub seq: u64,
+    pub command: &'a Command,
+    pub location: &'static Location<'static>,
+}
+
+impl State {
+    pub(super) fn new(instance: InstanceId, started: &Started, at: Timestamp) -> Self {
+        Self {
+            instance,
+            execution: started.execution,
+            now: at,
+            uniques: 0,
+            custom_status: None,
+            continue_as_new: None,
+            actions: Vec::new(),
+            plan: Plan::default(),
+            gate: None,
+            replay_until: 0,
+            mail: Mailbag::new(),
+            released_last: 0,
+            created: 0,
+            calls: HashMap::new(),
+            by_id: HashMap::new(),
+            fresh: Vec::new(),
+            early: HashMap::new(),
+            given_up: HashSet::new(),
+            ready: BTreeMap::new(),
+            released: None,
+        }
+    }
+
+    pub(super) fn is_replaying(&self) -> bool {
+        self.released_last + 1 < self.replay_until
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    pub(super) fn created(&mut self) -> u64 {
+        self.created += 1;
+        self.created
+    }
+
+    /// A call is polled for the first time, or an event is sent.
+    pub(super) fn ask(
+        &mut self,
+        seq: u64,
+        command: Command,
+        location: &'static Location<'static>,
+        waker: Option<Waker>,
+    ) {
+        let call = Call { command, id: None, done: None, skipped: false, waker, location };
+        self.calls.insert(seq, call);
+        self.fresh.push(seq);
+    }
+
+    /// A call is polled again without being released.
+    pub(super) fn wait(&mut self, seq: u64, waker: &Waker) {
+        let Some(call) = self.calls.get_mut(&seq) else { return };
+        match &mut call.waker {
+            Some(old) => old.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        if std::mem::take(&mut call.skipped) {
+            if let Some(done) = &call.done {
+                self.ready.insert(done.position, seq);
+            } else if let Command::Event { name } = &call.command {
+                let offers = self.mail.wait(name, seq);
+                self.renew(offers);
+            }
+        }
+    }
+
+    /// A call is dropped before it was ready.
+    pub(super) fn give_up(&mut self, seq: u64) {
+        let Some(call) = self.calls.remove(&seq) else { return };
+        if let Command::Event { name } = &call.command {
+            let offers = self.mail.withdraw(name, seq);
+            self.renew(offers);
+            self.fresh.retain(|fresh| *fresh != seq);
+            return;
+        }
+        let Some(id) = call.id else {
+            // Asked and dropped within one poll: as if it had never been polled, so that the
+            // order in which branches are polled makes no difference.
+            self.fresh.retain(|fresh| *fresh != seq);
+            return;
+        };
+        self.by_id.remove(&id);
+        match call.done {
+            Some(done) => {
+                self.ready.remove(&done.position);
+            }
+            None if self.given_up.remove(&id) => {}
+            None => self.actions.push(Kind::CallCancelled { call: id }),
+        }
+    }
+
+    /// The outcome for `seq`, if it is the one that this poll releases.
+    pub(super) fn take_released(&mut self, seq: u64) -> Option<Outcome> {
+        let (position, released) = self.released?;
+        if released != seq {
+            return None;
+        }
+        self.released = None;
+        let call = self.calls.remove(&seq)?;
+        let (at, outcome) = if let Command::Event { name } = &call.command {
+            let (raised, before, after) = self.mail.take(name, seq);
+            self.renew((before, after));
+            let raised = raised?;
+            (raised.at, Ok(raised.input))
+        } else {
+            let done = call.done?;
+            self.ready.remove(&position);
+            self.by_id.remove(&call.id?);
+            (done.at, done.outcome)
+        };
+        self.now = self.now.max(at);
+        self.released_last = position;
+        Some(outcome)
+    }
+
+    /// Chooses the completion to release next, and wakes who waits for it. A permit that nobody
+    /// used is taken back first. Whether there was any.
+    pub(super) fn release_next(&mut self) -> bool {
+        self.take_back();
+        let Some((&position, &seq)) = self.ready.first_key_value() else { return false };
+        if self.gate.is_some_and(|gate| position > gate) {
+            return false;
+        }
+        self.released = Some((position, seq));
+        if let Some(waker) = self.calls.get(&seq).and_then(|call| call.waker.as_ref()) {
+            waker.wake_by_ref();
+        }
+        true
+    }
+
+    fn take_back(&mut self) {
+        let Some((position, seq)) = self.released.take() else { return };
+        let Some(call) = self.calls.get_mut(&seq) else { return };
+        call.skipped = true;
+        if let Command::Event { name } = &call.command {
+            let offers = self.mail.withdraw(name, seq);
+            self.renew(offers);
+        } else {
+            self.ready.remove(&position);
+        }
+    }
+
+    /// A call that the code made, or will make, has ended.
+    pub(super) fn complete(&mut self, id: CallId, done: Completion) {
+        match self.by_id.get(&id).and_then(|seq| Some((*seq, self.calls.get_mut(seq)?))) {
+            Some((seq, call)) => {
+                if !call.skipped {
+                    self.ready.insert(done.position, seq);
+                }
+                call.done = Some(done);
+            }
+            None if self.plan.expects(id) => {
+                self.early.insert(id, done);
+            }
+            None => {}
+        }
+    }
+
+    /// Somebody raised an event.
+    pub(super) fn raise(&mut self, raised: Raised) {
+        let offers = self.mail.raise(raised);
+        self.renew(offers);
+    }
+
+    /// History says that the code gives up this call.
+    pub(super) fn expect_given_up(&mut self, id: CallId) {
+        self.given_up.insert(id);
+    }
+
+    fn renew(&mut self, (before, after): (Option<Offer>, Option<Offer>)) {
+        if before == after {
+            return;
+        }
+        if let Some((position, _)) = before {
+            self.ready.remove(&position);
+        }
+        if let Some((position, seq)) = after {
+            self.ready.insert(position, seq);
+        }
+    }
+
+    /// Gives ids to the calls of the poll that just ended; see [`super::matching`].
+    pub(super) fn settle(&mut self) -> Result<(), Text> {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.sort_unstable();
+        for seq in &fresh {
+            if let Command::Event { name } = &self.calls[seq].command {
+                let offers = self.mail.wait(name, *seq);
+                self.renew(offers);
+            }
+        }
+        let asked: Vec<_> = fresh
+            .into_iter()
+            .map(|seq| (seq, &self.calls[&seq]))
+            .filter(|(_, call)| !matches!(call.command, Command::Event { .. }))
+            .map(|(seq, call)| Fresh { seq, command: &call.command, location: call.location })
+            .collect();
+        let assigned = self.plan.assign(self.execution, &asked)?;
+        for (seq, id, action) in assigned {
+            self.actions.extend(action);
+            let Some(call) = self.calls.get_mut(&seq) else { continue };
+            if matches!(call.command, Command::Send { .. }) {
+                self.calls.remove(&seq);
+                continue;
+            }
+            call.id = Some(id);
+            call.done = self.early.remove(&id);
+            if let Some(done) = &call.done {
+                self.ready.insert(done.position, seq);
+            }
+            self.by_id.insert(id, seq);
+        }
+        Ok(())
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        256 + 160 * self.calls.len() + self.mail.bytes()
+    }
+}
