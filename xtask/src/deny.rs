@@ -1,0 +1,11 @@
+//! `cargo xtask deny`: the rules of deny.toml, checked over every dependency.
+
+use crate::steps::{Outcome, Step, run as run_steps, succeeds};
+
+pub(crate) fn run() -> Outcome {
+    if !succeeds("cargo deny --version") {
+        return Err("cargo-deny is missing: cargo install --locked cargo-deny".to_owned());
+    }
+    let advice = "drop or replace the dependency, or allow it in deny.toml with the reason";
+    run_steps("cargo xtask deny", &[Step::new("cargo deny check", advice)])
+}
