@@ -31,6 +31,7 @@ impl Step {
     pub(crate) fn run(&self) -> Result<(), String> {
         let heading = self.line.join(" ");
         println!("\n==> {heading}");
+        let advice = self.advice;
         let start = Instant::now();
         let status = command(&self.line).envs(self.env.iter().copied()).status();
         let took = seconds(start.elapsed());
@@ -39,11 +40,8 @@ impl Step {
                 println!("    {took}");
                 Ok(())
             }
-            Ok(status) => Err(format!(
-                "`{heading}` failed after {took} ({status}): {advice}",
-                advice = self.advice
-            )),
-            Err(error) => Err(format!("`{heading}` could not be started: {error}")),
+            Ok(status) => Err(format!("`{heading}` failed after {took} ({status}): {advice}")),
+            Err(error) => Err(format!("`{heading}` could not be started ({error}): {advice}")),
         }
     }
 }
@@ -97,7 +95,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_missing_is_named() {
-        let problem = Step::new("no-such-program --flag", "unused").run().unwrap_err();
+        let problem = Step::new("no-such-program --flag", "get it").run().unwrap_err();
         assert!(problem.starts_with("`no-such-program --flag` could not be started"), "{problem}");
+        assert!(problem.ends_with("get it"), "{problem}");
     }
 }
