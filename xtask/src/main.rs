@@ -1,2 +1,47 @@
-//! Chores of this repository.
-fn main() {}
+//! The chores of this repository, run as `cargo xtask <chore>`.
+
+mod deny;
+mod fix;
+mod setup;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run every check: set-up, format, clippy, tests with doc tests, documentation
+    Test,
+    /// Format the code and let clippy apply what it can
+    Fix,
+    /// Check licences, advisories and sources of the dependencies with cargo-deny
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test => test::run(),
+        Chore::Fix => fix::run(),
+        Chore::Deny => deny::run(),
+    };
+    match done {
+        Ok(summary) => {
+            println!("\n{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            eprintln!("\nxtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

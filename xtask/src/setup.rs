@@ -1,0 +1,75 @@
+//! What the tests need from the machine, installed only where it is missing.
+
+use crate::steps::{Step, output, succeeds};
+
+/// Parts of the Rust toolchain, each with the command that shows it is there.
+const COMPONENTS: [(&str, &str); 2] =
+    [("rustfmt", "cargo fmt --version"), ("clippy", "cargo clippy --version")];
+
+/// Debian packages the tests need beyond a Rust toolchain that can link. None so far.
+const PACKAGES: &[&str] = &[];
+
+/// Brings the machine to where every test can run.
+pub(crate) fn run() -> Result<(), String> {
+    toolchain()?;
+    packages(PACKAGES)
+}
+
+fn toolchain() -> Result<(), String> {
+    for (component, probe) in COMPONENTS {
+        if !succeeds(probe) {
+            let add = format!("rustup component add {component}");
+            let advice = "install this component the way your Rust toolchain was installed";
+            Step::new(&add, advice).run()?;
+        }
+    }
+    Ok(())
+}
+
+fn packages(wanted: &[&str]) -> Result<(), String> {
+    let missing: Vec<_> = wanted.iter().copied().filter(|name| !installed(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(" ");
+    if !succeeds("apt-get --version") {
+        println!("no apt-get here; the tests need what Debian calls: {missing}");
+        return Ok(());
+    }
+    let Some(root) = become_root() else {
+        return Err(format!("neither root nor sudo; as root: apt-get install {missing}"));
+    };
+    let advice = "the network or the package lists of this machine need a look";
+    Step::new(&format!("{root}apt-get update -q"), advice).run()?;
+    let install = "env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends";
+    Step::new(&format!("{root}{install} {missing}"), advice).run()
+}
+
+/// The words to put before a command that needs root, if there is a way.
+fn become_root() -> Option<&'static str> {
+    if output("id -u").trim() == "0" {
+        Some("")
+    } else {
+        succeeds("sudo --version").then_some("sudo ")
+    }
+}
+
+fn installed(package: &str) -> bool {
+    output(&format!("dpkg-query --show --showformat=${{db:Status-Status}} {package}"))
+        == "installed"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_nobody_made_is_not_installed() {
+        assert!(!installed("taskhub-no-such-package"));
+    }
+
+    #[test]
+    fn nothing_is_run_when_nothing_is_missing() {
+        assert_eq!(packages(&[]), Ok(()));
+    }
+}

@@ -1,0 +1,28 @@
+//! `cargo xtask test`: every check a change has to pass, on any machine.
+
+use crate::setup;
+use crate::steps::{Outcome, Step, run as run_steps};
+
+pub(crate) fn run() -> Outcome {
+    setup::run()?;
+    run_steps("cargo xtask test", &checks())
+}
+
+fn checks() -> [Step; 4] {
+    let doc = Step::new(
+        "cargo doc --workspace --no-deps",
+        "every warning above is an error; most are links to items that do not exist",
+    );
+    [
+        Step::new("cargo fmt --check", "`cargo xtask fix` formats the code"),
+        Step::new(
+            "cargo clippy --workspace --all-targets -- -D warnings",
+            "`cargo xtask fix` applies what clippy can apply by itself",
+        ),
+        Step::new(
+            "cargo test --workspace",
+            "the failing test is named above; run it alone with `cargo test -p CRATE NAME`",
+        ),
+        doc.with_env("RUSTDOCFLAGS", "-D warnings"),
+    ]
+}
