@@ -111,6 +111,9 @@ pub enum Refusal {
     /// A limit is reached for now.
     #[error("too busy: {0}; try again a little later")]
     Busy(&'static str),
+    /// This node is shutting down.
+    #[error("this node is shutting down; try again in a moment")]
+    Stopping,
     /// The store could not be read, or this node lost the partition.
     #[error("instance {0} cannot be served at the moment: {1}; try again")]
     Unavailable(InstanceId, String),
