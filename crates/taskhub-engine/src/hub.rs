@@ -57,7 +57,7 @@ pub enum OpenError {
 impl Hub {
     /// Takes over the store's partitions and begins to work. Activities run on the tokio runtime
     /// that this is called from.
-    pub fn open(store: Arc<dyn Store>, code: Code, limits: Limits) -> Result<Self, OpenError> {
+    pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
         let node = Node { id: clock::process_id().into(), address: "".into() };
         let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
         let count = turn_threads().min(usize::from(store.partitions()));
@@ -71,7 +71,7 @@ impl Hub {
                 post: post.clone(),
                 lane: to_lane.clone(),
                 readers: to_readers.clone(),
-                dispatch: dispatch::Dispatch::new(&code, &limits, post.clone()),
+                dispatch: dispatch::Dispatch::new(code, &limits, post.clone()),
             };
             let (functions, limits) = (code.functions.clone(), limits.clone());
             let partitions = store.partitions();

@@ -47,11 +47,9 @@ impl Shard {
         self.partitions.insert(owned.partition, partition);
     }
 
-    /// Lets go of a partition, unless it is owned under another epoch by now.
-    pub fn disown(&mut self, owned: Ownership) {
-        if self.owns(owned) {
-            self.partitions.remove(&owned.partition);
-        }
+    /// Lets go of a partition, with all that it holds in memory.
+    pub fn disown(&mut self, id: PartitionId) {
+        self.partitions.remove(&id);
     }
 
     /// Whether it owns a partition under this epoch.

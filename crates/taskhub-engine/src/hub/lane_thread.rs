@@ -58,7 +58,7 @@ impl LaneThread {
             }
             match self.store.commit(&batch) {
                 Ok(()) => self.tell(&batch),
-                Err(error) => self.recover(turns, &error),
+                Err(error) => self.recover(&error),
             }
         }
     }
@@ -91,7 +91,7 @@ impl LaneThread {
     /// A commit failed, and nobody knows whether it is there. All that builds on it is forgotten,
     /// and the partitions are opened again from the store, under new epochs, so that what was
     /// decided meanwhile can never be written.
-    fn recover(&mut self, turns: &Receiver<Turns>, error: &CommitError) {
+    fn recover(&mut self, error: &CommitError) {
         tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
         let why = error.to_string();
         for partition in (0..self.store.partitions()).map(PartitionId) {

@@ -131,9 +131,7 @@ impl TurnThread {
                 self.inputs.entry(owned.partition).or_default().extend(inbox);
             }
             Mail::Disown(partition, why) => {
-                if let Some(owned) = self.shard.partition(partition).map(|known| known.owned()) {
-                    self.shard.disown(owned);
-                }
+                self.shard.disown(partition);
                 self.inputs.remove(&partition);
                 self.refuse(|asker| asker.partition == partition, &why);
             }
