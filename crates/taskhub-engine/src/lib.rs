@@ -14,6 +14,7 @@ mod activities;
 mod hub;
 mod lane;
 mod shard;
+pub mod store;
 
 pub use activities::{Activities, Code, Running};
 pub use hub::{Hub, OpenError};
