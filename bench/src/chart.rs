@@ -80,15 +80,15 @@ pub(crate) fn draw(results: &Results, systems: &[&'static Contestant], points: &
         }
     }
     let [before, after] = results.probes.map(|probe| probe.syncs_per_second);
-    let _ = writeln!(
-        body,
-        r#"<text class="small" x="0" y="{y}">{} cores, {}; the disk syncs {} to {} times per second; commit {}</text>"#,
+    let under = format!(
+        "{} cores, {}; the disk syncs {} to {} times per second; commit {}",
         results.machine.cores,
         escaped(&results.machine.cpu),
         number(before.min(after)),
         number(before.max(after)),
         results.machine.commit,
     );
+    text(&mut body, "small", 0.0, y, &under);
     let height = y + 12.0;
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
@@ -125,13 +125,8 @@ fn bars(results: &Results, systems: &[&'static Contestant], point: &str, figure:
 fn legend(body: &mut String, systems: &[&Contestant]) -> f64 {
     let mut x = LEFT;
     for system in systems {
-        let _ = writeln!(
-            body,
-            r#"<rect x="{x}" y="4" width="12" height="12" rx="2" fill="{}"/><text x="{}" y="14.5">{}</text>"#,
-            system.colour,
-            x + 18.0,
-            system.name,
-        );
+        rect(body, x, 4.0, BAR, system.colour);
+        text(body, "", x + 18.0, 14.5, system.name);
         x += 110.0;
     }
     48.0
@@ -140,10 +135,8 @@ fn legend(body: &mut String, systems: &[&Contestant]) -> f64 {
 /// Draws one panel from `y` downwards; returns where the next begins.
 fn draw_panel(body: &mut String, panel: &Panel, groups: &[(&str, Vec<Bar>)], y: f64) -> f64 {
     let Panel { title, hint, .. } = panel;
-    let _ = writeln!(body, r#"<text class="title" x="0" y="{y}">{title}</text>"#);
-    let right = WIDTH - 2.0;
-    let _ =
-        writeln!(body, r#"<text class="small end" x="{right}" y="{y}">{hint}, log scale</text>"#);
+    text(body, "title", 0.0, y, title);
+    text(body, "small end", WIDTH - 2.0, y, &format!("{hint}, log scale"));
     let axis = Axis::of(groups.iter().flat_map(|(_, bars)| bars));
     let top = y + 12.0;
     let mut bars_text = String::new();
@@ -151,8 +144,7 @@ fn draw_panel(body: &mut String, panel: &Panel, groups: &[(&str, Vec<Bar>)], y: 
     for (label, bars) in groups {
         #[expect(clippy::cast_precision_loss, reason = "a handful of bars")]
         let middle = y + STEP * bars.len() as f64 / 2.0 + 2.0;
-        let x = LEFT - 10.0;
-        let _ = writeln!(bars_text, r#"<text class="end" x="{x}" y="{middle}">{label}</text>"#);
+        text(&mut bars_text, "end", LEFT - 10.0, middle, label);
         for bar in bars {
             draw_bar(&mut bars_text, bar, &axis, y);
             y += STEP;
@@ -162,12 +154,9 @@ fn draw_panel(body: &mut String, panel: &Panel, groups: &[(&str, Vec<Bar>)], y: 
     let bottom = y - 6.0;
     for power in axis.low..=axis.high {
         let x = axis.x(10_f64.powi(power));
-        let _ = writeln!(
-            body,
-            r#"<path d="M{x:.1} {top}V{bottom}" stroke="{TEXT}" stroke-opacity=".3"/><text class="small middle" x="{x:.1}" y="{}">{}</text>"#,
-            bottom + 13.0,
-            power_of_ten(power),
-        );
+        let line = format!(r#"<path d="M{x:.1} {top}V{bottom}" stroke="{TEXT}""#);
+        let _ = writeln!(body, r#"{line} stroke-opacity=".3"/>"#);
+        text(body, "small middle", x, bottom + 13.0, &power_of_ten(power));
     }
     body.push_str(&bars_text);
     bottom + 48.0
@@ -175,15 +164,17 @@ fn draw_panel(body: &mut String, panel: &Panel, groups: &[(&str, Vec<Bar>)], y: 
 
 fn draw_bar(body: &mut String, bar: &Bar, axis: &Axis, y: f64) {
     let end = bar.reading.value().map_or(LEFT, |value| axis.x(value));
-    let _ = writeln!(
-        body,
-        r#"<rect x="{LEFT}" y="{y}" width="{:.1}" height="{BAR}" rx="2" fill="{}"/><text x="{:.1}" y="{}">{}</text>"#,
-        end - LEFT,
-        bar.system.colour,
-        end + 6.0,
-        y + 11.0,
-        bar.text,
-    );
+    rect(body, LEFT, y, end - LEFT, bar.system.colour);
+    text(body, "", end + 6.0, y + 11.0, &bar.text);
+}
+
+fn text(body: &mut String, class: &str, x: f64, y: f64, words: &str) {
+    let _ = writeln!(body, r#"<text class="{class}" x="{x:.1}" y="{y:.1}">{words}</text>"#);
+}
+
+fn rect(body: &mut String, x: f64, y: f64, width: f64, colour: &str) {
+    let place = format!(r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{BAR}""#);
+    let _ = writeln!(body, r#"{place} rx="2" fill="{colour}"/>"#);
 }
 
 /// A logarithmic axis between two powers of ten.

@@ -50,14 +50,15 @@ pub(crate) struct Probe {
     pub(crate) idle_percent: f64,
 }
 
-/// Looks for a second at what the machine has to give, with a file in `folder`.
+/// Looks for two seconds at what the machine has to give, with a file in `folder`.
 ///
 /// The disk of a shared machine can change speed thirtyfold between two runs, and a build
 /// beside a run halves its figures.
 pub(crate) fn probe(folder: &Path) -> std::io::Result<Probe> {
     let before = processor_time()?;
-    let syncs_per_second = syncs_per_second(folder)?;
+    std::thread::sleep(Duration::from_secs(1));
     let after = processor_time()?;
+    let syncs_per_second = syncs_per_second(folder)?;
     let share = (after.idle - before.idle) / (after.all - before.all).max(1.0);
     Ok(Probe { syncs_per_second, idle_percent: share * 100.0 })
 }

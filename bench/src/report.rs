@@ -21,13 +21,17 @@ pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]
         let cap = point.cap(results.cap_seconds);
         let _ = writeln!(text, "{}", point.label);
         for figure in point.figures {
+            let shown = |reading| match reading {
+                Reading::Unfinished if figure.key != point.figures[0].key => "-".to_owned(),
+                reading => cell(reading, cap),
+            };
             let of = |system: &Contestant| results.reading(system.name, point.key, figure.key);
             if systems.iter().all(|system| of(system) == Reading::Absent) {
                 continue;
             }
             let _ = write!(text, "  {:27}", figure.label);
             for system in systems {
-                let _ = write!(text, "{:>13}", cell(of(system), cap));
+                let _ = write!(text, "{:>13}", shown(of(system)));
             }
             for other in &others {
                 let _ = write!(text, "{:>14}", ratio(figure, of(subject), of(other)));
@@ -115,4 +119,15 @@ pub(crate) fn number(value: f64) -> String {
         grouped.push(digit);
     }
     grouped + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn a_number_has_three_digits_that_count() {
+        let shown = [0.0, 0.023_4, 0.5, 7.316, 42.6, 999.6, 1_234_567.8].map(number);
+        assert_eq!(shown, ["0", "0.023", "0.50", "7.32", "42.6", "1,000", "1,234,568"]);
+    }
 }
