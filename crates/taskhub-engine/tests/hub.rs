@@ -82,11 +82,11 @@ fn work(name: &str, input: Option<Text>) -> Work {
 
 fn open(store: Arc<dyn Store>) -> Hub {
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
-    Hub::open(store, &code, Limits::default()).unwrap()
+    Hub::open(store, &code, Limits::default()).expect("the store is new")
 }
 
 fn id(text: &str) -> InstanceId {
-    InstanceId::parse(text).unwrap()
+    InstanceId::parse(text).expect("a good id")
 }
 
 fn start(name: &str, input: Option<&str>) -> Verb {
@@ -109,7 +109,7 @@ fn raise(input: &str) -> Verb {
 
 async fn outcome(hub: &Hub, instance: &str) -> (RuntimeStatus, Outcome) {
     match hub.ask(id(instance), Verb::Wait).await {
-        Answer::Status(record) => (record.status, record.outcome.unwrap()),
+        Answer::Status(record) => (record.status, record.outcome.expect("it ended")),
         other => panic!("{other:?}"),
     }
 }
