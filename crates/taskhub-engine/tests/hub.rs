@@ -90,16 +90,7 @@ fn id(text: &str) -> InstanceId {
 }
 
 fn start(name: &str, input: Option<&str>) -> Verb {
-    let started = Started {
-        name: name.into(),
-        version: None,
-        input: input.map(Text::from),
-        execution: ExecutionId(7),
-        parent: None,
-        start_at: None,
-        tags: Arc::new([]),
-        trace: None,
-    };
+    let started = Started::new(name, input.map(Text::from), ExecutionId(7));
     Verb::Start { started: Box::new(started), reuse: Reuse::ended() }
 }
 
@@ -141,6 +132,18 @@ async fn activities_timers_and_children_run_to_the_end() {
     }
     hub.ask(id("nap"), start("nap", None)).await;
     assert_eq!(outcome(&hub, "nap").await, (RuntimeStatus::Completed, Ok(None)));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_is_terminated_at_its_deadline_and_its_waiters_hear_so() {
+    let hub = open(Arc::new(MemoryStore::new(4)));
+    let Verb::Start { mut started, reuse } = start("wait", None) else { unreachable!() };
+    started.deadline = Some(Timestamp(1));
+    hub.ask(id("late"), Verb::Start { started, reuse }).await;
+    let (status, outcome) = outcome(&hub, "late").await;
+    assert_eq!(status, RuntimeStatus::Terminated);
+    assert_eq!(outcome, Ok(Some("it did not end within the time it was given".into())));
     hub.stop().await;
 }
 
