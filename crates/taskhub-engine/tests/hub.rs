@@ -207,6 +207,34 @@ async fn an_activity_that_nobody_has_fails_its_call() {
 }
 
 #[tokio::test]
+async fn an_activity_is_stopped_when_its_orchestration_is_terminated() {
+    struct Endless(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+    impl Activities for Endless {
+        fn run(&self, _: &Task) -> Option<Running> {
+            let told = Told(self.0.clone());
+            Some(Box::pin(async move {
+                let _ = told.0.send("running");
+                std::future::pending().await
+            }))
+        }
+    }
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Endless(sender)) };
+    let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, Limits::default()).unwrap();
+    hub.ask(id("a"), start("chain", Some("1"))).await;
+    assert_eq!(heard.recv().await, Some("running"));
+    hub.ask(id("a"), Verb::Terminate { reason: None, recursive: false }).await;
+    assert_eq!(heard.recv().await, Some("dropped"));
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopping_node_hands_back_the_requests_it_holds() {
     let hub = open(Arc::new(MemoryStore::new(4)));
     hub.ask(id("a"), start("wait", None)).await;
