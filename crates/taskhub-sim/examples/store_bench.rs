@@ -1,6 +1,6 @@
 //! Measures how many turns per second the embedded store commits, by size of the batch.
 //!
-//! `cargo run --release -p taskhub-sim --example store_bench [-- <folder> [<seconds>]]`
+//! `cargo run --release -p taskhub-sim --example store_bench [-- <folder> [<seconds> [<batch>]]]`
 
 use std::{
     env, fs,
@@ -23,8 +23,9 @@ fn main() {
     let mut args = env::args().skip(1);
     let folder = args.next().map_or_else(|| env::temp_dir().join("store-bench"), PathBuf::from);
     let seconds = args.next().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let only: Option<usize> = args.next().and_then(|text| text.parse().ok());
     println!("batch      ids  turns/s   p50 us   p99 us    MB");
-    for size in [1, 64, 512] {
+    for size in [1, 64, 512].into_iter().filter(|size| only.is_none_or(|only| only == *size)) {
         for ids in [Ids::Ordered, Ids::Random] {
             drop(fs::remove_dir_all(&folder));
             let line = measure(&folder, size, ids, Duration::from_secs(seconds));
