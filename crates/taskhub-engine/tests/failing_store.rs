@@ -26,10 +26,10 @@ struct Full {
 
 impl Full {
     fn check(&self) -> Result<(), StoreError> {
-        match self.full.load(Ordering::SeqCst) {
-            true => Err(StoreError::Full("this is a test".into())),
-            false => Ok(()),
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("this is a test".into()));
         }
+        Ok(())
     }
 }
 
