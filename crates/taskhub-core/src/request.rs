@@ -114,9 +114,12 @@ pub enum Refusal {
     /// This node is shutting down.
     #[error("this node is shutting down; try again in a moment")]
     Stopping,
-    /// The store could not be read, or this node lost the partition.
+    /// The store could not be read, or no node owns the partition just now. Nothing happened.
     #[error("instance {0} cannot be served at the moment: {1}; try again")]
     Unavailable(InstanceId, String),
+    /// The store failed before this was safe; whether it happened is not known.
+    #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
+    Lost(String),
 }
 
 /// An activity to run, somewhere.
