@@ -90,16 +90,7 @@ fn id(text: &str) -> InstanceId {
 }
 
 fn start(name: &str, input: Option<&str>) -> Verb {
-    let started = Started {
-        name: name.into(),
-        version: None,
-        input: input.map(Text::from),
-        execution: ExecutionId(7),
-        parent: None,
-        start_at: None,
-        tags: Arc::new([]),
-        trace: None,
-    };
+    let started = Started::new(name, input.map(Text::from), ExecutionId(7));
     Verb::Start { started: Box::new(started), reuse: Reuse::ended() }
 }
 
@@ -141,6 +132,18 @@ async fn activities_timers_and_children_run_to_the_end() {
     }
     hub.ask(id("nap"), start("nap", None)).await;
     assert_eq!(outcome(&hub, "nap").await, (RuntimeStatus::Completed, Ok(None)));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_is_terminated_at_its_deadline_and_its_waiters_hear_so() {
+    let hub = open(Arc::new(MemoryStore::new(4)));
+    let Verb::Start { mut started, reuse } = start("wait", None) else { unreachable!() };
+    started.deadline = Some(Timestamp(1));
+    hub.ask(id("late"), Verb::Start { started, reuse }).await;
+    let (status, outcome) = outcome(&hub, "late").await;
+    assert_eq!(status, RuntimeStatus::Terminated);
+    assert_eq!(outcome, Ok(Some("it did not end within the time it was given".into())));
     hub.stop().await;
 }
 
@@ -200,6 +203,34 @@ async fn an_activity_that_nobody_has_fails_its_call() {
     assert_eq!(status, RuntimeStatus::Failed);
     let Err(Failure { kind, .. }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(&*kind, "ActivityTaskNotFound");
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn an_activity_is_stopped_when_its_orchestration_is_terminated() {
+    struct Endless(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    struct Told(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+    impl Activities for Endless {
+        fn run(&self, _: &Task) -> Option<Running> {
+            let told = Told(self.0.clone());
+            Some(Box::pin(async move {
+                let _ = told.0.send("running");
+                std::future::pending().await
+            }))
+        }
+    }
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Endless(sender)) };
+    let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, Limits::default()).unwrap();
+    hub.ask(id("a"), start("chain", Some("1"))).await;
+    assert_eq!(heard.recv().await, Some("running"));
+    hub.ask(id("a"), Verb::Terminate { reason: None, recursive: false }).await;
+    assert_eq!(heard.recv().await, Some("dropped"));
     hub.stop().await;
 }
 

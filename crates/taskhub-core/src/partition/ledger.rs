@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     pub suspended: bool,
     /// When the first turn may run, until it ran.
     pub start_at: Option<Timestamp>,
+    /// When it is terminated, unless it has ended by then.
+    pub deadline: Option<Timestamp>,
     timers: BTreeMap<CallId, Timestamp>,
     due: BTreeSet<(Timestamp, CallId)>,
 }
@@ -32,7 +34,10 @@ impl Ledger {
             self.waiting += 1;
         }
         match &event.kind {
-            Kind::Started(started) => self.start_at = started.start_at,
+            Kind::Started(started) => {
+                self.start_at = started.start_at;
+                self.deadline = started.deadline;
+            }
             Kind::TurnStarted { takes } => {
                 self.waiting = self.waiting.saturating_sub(*takes);
                 self.ran = true;
@@ -82,10 +87,10 @@ impl Ledger {
         None
     }
 
-    /// When the earliest timer is due, or the first turn may run.
+    /// When the earliest timer or the deadline is due, or the first turn may run.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let timer = self.due.first().map(|(at, _)| *at);
-        self.start_at.into_iter().chain(timer).min()
+        self.start_at.into_iter().chain(self.deadline).chain(timer).min()
     }
 
     /// About how many bytes it holds.

@@ -142,20 +142,17 @@ impl Instance {
         match &kind {
             Kind::ChildScheduled { call, instance, work } => {
                 let execution = self.record.execution;
+                let own = execution.derive(u64::from(call.0) | 1 << 32);
                 let started = Started {
-                    name: work.name.clone(),
                     version: work.version.clone(),
-                    input: work.input.clone(),
-                    execution: execution.derive(u64::from(call.0) | 1 << 32),
                     parent: Some(Parent {
                         instance: self.id.clone(),
                         execution,
                         name: self.record.name.clone(),
                         call: *call,
                     }),
-                    start_at: None,
                     tags: work.tags.clone(),
-                    trace: None,
+                    ..Started::new(work.name.clone(), work.input.clone(), own)
                 };
                 self.outgoing.push((instance.clone(), Message::Start(Box::new(started))));
             }
@@ -178,15 +175,13 @@ impl Instance {
         now: Timestamp,
         functions: &dyn Functions,
     ) {
+        let execution = self.record.execution.derive(u64::MAX);
         let started = Started {
-            name: self.record.name.clone(),
             version: how.version.or_else(|| self.record.version.clone()),
-            input: how.input,
-            execution: self.record.execution.derive(u64::MAX),
             parent: self.record.parent.clone(),
-            start_at: None,
+            deadline: self.ledger.deadline,
             tags: self.record.tags.clone(),
-            trace: None,
+            ..Started::new(self.record.name.clone(), how.input, execution)
         };
         self.restart(Box::new(started), now, functions);
         for event in kept {

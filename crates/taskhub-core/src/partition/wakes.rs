@@ -7,6 +7,9 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::{Decisions, Partition, Read, slots::Slot};
 use crate::{CommitSeq, InstanceId, Timestamp, store::Wake};
 
+/// The reason given when an instance reaches its deadline.
+const EXPIRED: &str = "it did not end within the time it was given";
+
 /// A window on the store's list of wakes: its beginning, in memory.
 #[derive(Debug)]
 pub(super) struct Wakes {
@@ -148,6 +151,10 @@ impl Partition {
         let Some(instance) = self.slots.known_mut(id) else { return };
         for call in instance.ledger.due(now) {
             instance.arrive(now, crate::Kind::TimerFired { call });
+        }
+        if instance.ledger.deadline.is_some_and(|at| at <= now) {
+            self.step(id, now); // What arrived in time comes first.
+            self.terminate(id, now, Some(EXPIRED.into()), true);
         }
         self.touch(id);
     }

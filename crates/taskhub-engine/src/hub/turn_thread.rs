@@ -115,8 +115,10 @@ impl TurnThread {
                 self.inputs.entry(partition).or_default().push(Input::Request(request));
             }
             Mail::Input(partition, input) => {
-                if let Input::Forget(request) = &input {
-                    self.answers.remove(request);
+                match &input {
+                    Input::Forget(request) => drop(self.answers.remove(request)),
+                    Input::TaskDone(result) => self.links.dispatch.ended(&result.ticket),
+                    _ => {}
                 }
                 self.inputs.entry(partition).or_default().push(input);
             }
@@ -188,7 +190,7 @@ impl TurnThread {
                 Effect::Read(read) => {
                     let _ = self.links.readers.send((owner, read));
                 }
-                // An activity that no longer matters runs to its end; its result is dropped.
+                Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
                 _ => {}
             }
         }

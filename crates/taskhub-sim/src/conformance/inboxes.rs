@@ -119,6 +119,7 @@ pub fn every_kind_of_message_comes_back(fixture: &mut impl Fixture) {
         execution: ExecutionId(3),
         parent: None,
         start_at: Some(taskhub_core::Timestamp(5)),
+        deadline: Some(taskhub_core::Timestamp(6)),
         tags: [("k".into(), "v".into())].into(),
         trace: None,
     };
