@@ -28,16 +28,7 @@ pub(crate) struct Life<'a> {
 }
 
 fn started() -> Started {
-    Started {
-        name: "program".into(),
-        version: None,
-        input: None,
-        execution: ExecutionId(7),
-        parent: None,
-        start_at: None,
-        tags: Vec::new().into(),
-        trace: None,
-    }
+    Started::new("program", None, ExecutionId(7))
 }
 
 fn begin(code: &dyn Orchestration) -> Execution {
