@@ -32,8 +32,8 @@ pub trait Store: Send + Sync + 'static {
     /// How many partitions the hub has; fixed when the hub is created.
     fn partitions(&self) -> u16;
 
-    /// Takes ownership, until `ttl` from now, of up to `limit` partitions that nobody owns, whose
-    /// lease has run out, or that `node` itself holds. Each claim begins a new epoch.
+    /// Takes ownership of up to `limit` partitions that nobody owns, or whose lease has run out,
+    /// until `ttl` from now. Each claim begins a new epoch.
     fn claim(&self, node: &Node, limit: usize, ttl: Duration)
     -> Result<Vec<Ownership>, StoreError>;
 

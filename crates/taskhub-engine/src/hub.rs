@@ -24,8 +24,11 @@ use crate::{Code, Shard};
 use mail::{Mail, Post};
 use requests::Requests;
 
-/// How long a claim of partitions holds before it must be renewed.
-const LEASE: Duration = Duration::from_secs(15);
+/// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
+const LEASE: Duration = Duration::MAX;
+
+/// The partitions that this node owns just now.
+type Held = Arc<Mutex<Vec<Ownership>>>;
 
 /// A running node. Clones are the same node; it stops by [`Hub::stop`], not by being dropped.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ struct Inner {
     store: Arc<dyn Store>,
     requests: Requests,
     post: Post,
-    held: Vec<Ownership>,
+    held: Held,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
 }
@@ -60,6 +63,7 @@ impl Hub {
     pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
         let node = Node { id: clock::process_id().into(), address: "".into() };
         let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
+        let held = Arc::new(Mutex::new(held));
         let count = turn_threads().min(usize::from(store.partitions()));
         let (post, boxes) = mail::post(count);
         let (to_lane, from_turns) = lane_thread::channel(&limits);
@@ -81,13 +85,13 @@ impl Hub {
             })?);
         }
         drop(to_lane);
-        let lane = lane_thread::LaneThread::new(&store, node, post.clone(), &limits);
+        let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits);
         threads.push(spawn("taskhub-lane".to_owned(), move || lane.run(&from_turns))?);
         for index in 0..limits.readers_count.max(1) {
             let reader = readers::Reader::new(store.clone(), reads.clone(), post.clone());
             threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
         }
-        for owned in &held {
+        for owned in &*lock(&held) {
             post.open(&*store, *owned, &limits)?;
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
@@ -156,7 +160,7 @@ impl Hub {
             for thread in threads {
                 let _ = thread.join();
             }
-            if let Err(error) = inner.store.release(&inner.held) {
+            if let Err(error) = inner.store.release(&lock(&inner.held)) {
                 tracing::warn!(%error, "the partitions could not be given back");
             }
         });

@@ -50,10 +50,14 @@ impl Partition {
     /// Gives an input to its instance, which may have to be read first.
     fn route(&mut self, id: &InstanceId, input: Input, now: Timestamp, out: &mut Decisions) {
         match self.slots.get_mut(id) {
-            Some(Slot::Loading(queue)) if queue.len() < self.limits.backlog_count_max => {
-                queue.push(input);
+            // What is accepted already, a message or a result, is never refused.
+            Some(Slot::Loading(queue))
+                if queue.len() >= self.limits.backlog_count_max
+                    && matches!(input, Input::Request(_)) =>
+            {
+                self.refuse(input, Refusal::Busy("its queue is full"));
             }
-            Some(Slot::Loading(_)) => self.refuse(input, Refusal::Busy("its queue is full")),
+            Some(Slot::Loading(queue)) => queue.push(input),
             Some(_) => self.apply(id, input, now),
             None if is_fresh(&input) => {
                 self.slots.put(id.clone(), Slot::Absent(self.outbox.durable()));

@@ -211,19 +211,15 @@ const WAITS_ON_NOTHING: &str = "the code awaits something that is not durable (a
     await ctx.call, ctx.event or ctx.sleep; then resume the instance";
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of an unprintable type");
-    let advice = if message.contains("reactor") || message.contains("Tokio") {
-        " (an orchestration must not do I/O or use tokio's timers: put that into an activity, or \
-         use ctx.sleep)"
-    } else {
-        ""
-    };
-    Failure::new("Panic", format!("the orchestration panicked: {message}{advice}")).non_retriable()
+    let mut failure = Failure::panic("the orchestration", panic).non_retriable();
+    if failure.message.contains("reactor") || failure.message.contains("Tokio") {
+        failure.message = format!("{}{STRAY}", failure.message).into();
+    }
+    failure
 }
+
+const STRAY: &str = " (an orchestration must not do I/O or use tokio's timers: put that into an \
+    activity, or use ctx.sleep)";
 
 struct Woken(AtomicBool);
 

@@ -1,7 +1,6 @@
 //! Runs activities in this process, so many at a time.
 
 use std::{
-    any::Any,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -81,16 +80,8 @@ async fn run(activities: &dyn Activities, task: &Task) -> Outcome {
         let message = format!("no activity `{}` is registered in this process", task.work.name);
         return Err(Failure::new("ActivityTaskNotFound", message).non_retriable());
     };
-    AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of an unprintable type");
-    Failure::new("Panic", format!("the activity panicked: {message}"))
+    let ended = AssertUnwindSafe(running).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(Failure::panic("the activity", &*panic)))
 }
 
 /// Counts an activity as running until it ends, however it does.

@@ -16,7 +16,7 @@ use taskhub_core::{
 };
 
 use super::{
-    LEASE,
+    Held, LEASE,
     mail::{Mail, Post},
 };
 use crate::Lane;
@@ -35,6 +35,7 @@ pub(super) fn channel(limits: &Limits) -> (SyncSender<Turns>, Receiver<Turns>) {
 pub(super) struct LaneThread {
     store: Arc<dyn Store>,
     node: Node,
+    held: Held,
     post: Post,
     limits: Limits,
     lane: Lane,
@@ -43,10 +44,16 @@ pub(super) struct LaneThread {
 }
 
 impl LaneThread {
-    pub(super) fn new(store: &Arc<dyn Store>, node: Node, post: Post, limits: &Limits) -> Self {
+    pub(super) fn new(
+        store: &Arc<dyn Store>,
+        node: Node,
+        held: Held,
+        post: Post,
+        limits: &Limits,
+    ) -> Self {
         let (store, limits) = (store.clone(), limits.clone());
         let lane = Lane::new(&limits);
-        Self { store, node, post, limits, lane, epochs: BTreeMap::new() }
+        Self { store, node, held, post, limits, lane, epochs: BTreeMap::new() }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -110,10 +117,12 @@ impl LaneThread {
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
-        let held = self.store.claim(&self.node, usize::from(self.store.partitions()), LEASE)?;
-        for owned in held {
+        let mut held = super::lock(&self.held);
+        self.store.release(&held)?;
+        *held = self.store.claim(&self.node, usize::from(self.store.partitions()), LEASE)?;
+        for owned in &*held {
             self.epochs.insert(owned.partition, owned.epoch);
-            self.post.open(&*self.store, owned, &self.limits)?;
+            self.post.open(&*self.store, *owned, &self.limits)?;
         }
         Ok(())
     }

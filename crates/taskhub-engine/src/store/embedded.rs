@@ -39,7 +39,7 @@ use super::{Clock, system_clock};
 pub struct Embedded {
     // In the order in which they are dropped: the last connection to be closed is the one that
     // can move the log, and the folder is free only after it.
-    _checkpointer: Checkpointer,
+    checkpointer: Checkpointer,
     readers: Readers,
     writer: Arc<Mutex<Writer>>,
     clock: Clock,
@@ -152,7 +152,11 @@ impl Store for Embedded {
     }
 
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        self.writer().commit(batch)
+        let done = self.writer().commit(batch);
+        if let Err(CommitError::Store(_)) = &done {
+            self.checkpointer.log.is_in_trouble();
+        }
+        done
     }
 
     fn inbox(

@@ -21,7 +21,7 @@ const LONG_PAGES: u32 = 16_384;
 
 /// The thread that does it; ends when this is dropped.
 pub(super) struct Checkpointer {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,6 +37,8 @@ struct State {
     pages: u32,
     /// How many of them have been moved.
     moved: u32,
+    /// Whether a commit failed: a log that has been moved can begin anew, which needs no room.
+    urgent: bool,
     stop: bool,
 }
 
@@ -53,18 +55,26 @@ impl Log {
         }
     }
 
+    /// Called after a commit that failed.
+    pub(super) fn is_in_trouble(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).urgent = true;
+        self.changed.notify_one();
+    }
+
     /// Waits until there is enough to move; false when the hub is closed.
     fn wait(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let idle = |state: &mut State| !state.stop && !state.is_due();
         let state = self.changed.wait_while(state, idle);
-        !state.unwrap_or_else(PoisonError::into_inner).stop
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.urgent = false;
+        !state.stop
     }
 }
 
 impl State {
     fn is_due(&self) -> bool {
-        self.pages >= self.moved + GROWTH_PAGES
+        self.urgent || self.pages >= self.moved + GROWTH_PAGES
     }
 }
 

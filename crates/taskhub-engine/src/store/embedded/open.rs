@@ -69,7 +69,7 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
         .map_err(|error| OpenError::Store { folder: folder.into(), error })?;
     let writer = Arc::new(Mutex::new(writer));
     Ok(Embedded {
-        _checkpointer: Checkpointer::start(file.clone(), log, writer.clone()).map_err(no_folder)?,
+        checkpointer: Checkpointer::start(file.clone(), log, writer.clone()).map_err(no_folder)?,
         readers: Readers::new(file),
         writer,
         clock: options.clock,

@@ -20,6 +20,10 @@ use crate::store::{broken_history, leases::Leases, repeated_message};
 /// Instances whose keys are remembered. One takes some 150 bytes.
 const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
 
+/// The last message, looked up by partition since only so the order of the table helps.
+const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
+     (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
+
 /// All that is needed to write. Its owner keeps it behind a mutex.
 pub(super) struct Writer {
     db: Connection,
@@ -41,7 +45,7 @@ impl Writer {
     pub(super) fn new(db: Connection, leases: Leases) -> Result<Self, StoreError> {
         let last = |sql| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(failed);
         let next_key = last("SELECT coalesce(max(key), 0) FROM instance")? + 1;
-        let next_place = last("SELECT coalesce(max(place), 0) FROM message")? + 1;
+        let next_place = last(LAST_PLACE)? + 1;
         let keys = LruCache::with_hasher(KEYS_COUNT_MAX, FixedState::default());
         Ok(Self { db, leases, keys, next_key, next_place })
     }
