@@ -166,9 +166,9 @@ fn call(kind: Kind, function: &Function) -> TokenStream {
     let arguments: Vec<_> = function.before.iter().chain(&function.input).collect();
     let names: Vec<_> = arguments.iter().map(|(name, _)| name).collect();
     let types = arguments.iter().map(|(_, ty)| ty);
-    let block = match kind {
-        Kind::Orchestration => combinators::in_order(quote!(#block)),
-        Kind::Activity => quote!(#block),
+    let (new, block) = match kind {
+        Kind::Orchestration => (quote!(orchestration), combinators::in_order(quote!(#block))),
+        Kind::Activity => (quote!(activity), quote!(#block)),
     };
     quote! {
         #(#outer)*
@@ -176,7 +176,7 @@ fn call(kind: Kind, function: &Function) -> TokenStream {
             #(#within)*
             #[allow(clippy::unused_async, clippy::needless_pass_by_value)]
             async fn #inner(#parameters) #output #block
-            ::taskhub::handle::Body::new(#inner(#(#names),*))
+            ::taskhub::handle::Body::#new(#inner(#(#names),*))
         }
     }
 }

@@ -91,7 +91,7 @@ fn arguments(kind: Kind, signature: &Signature) -> Result<Vec<Argument>> {
         }
         FnArg::Typed(typed) => {
             let name = match &*typed.pat {
-                Pat::Ident(name) => name.ident.clone(),
+                Pat::Ident(name) => shown(&name.ident),
                 other => Ident::new(&format!("argument_{index}"), other.span()),
             };
             check_type(&typed.ty)?;
@@ -99,6 +99,14 @@ fn arguments(kind: Kind, signature: &Signature) -> Result<Vec<Argument>> {
         }
     })
     .collect()
+}
+
+/// The name as others see it: an underscore in front only matters within the function.
+fn shown(name: &Ident) -> Ident {
+    let text = name.to_string();
+    // What is left may be a keyword, or nothing.
+    let plain = syn::parse_str::<Ident>(text.trim_start_matches('_'));
+    plain.map_or_else(|_| name.clone(), |plain| Ident::new(&plain.to_string(), name.span()))
 }
 
 fn check_type(ty: &Type) -> Result<()> {
