@@ -2,8 +2,9 @@
 //!
 //! A function under [`#[activity]`](macro@crate::activity) or
 //! [`#[orchestration]`](crate::orchestration) stays a function, and is its own handle: its name,
-//! input and output travel in the type that it returns, a [`Body`]. So `ctx.call(fetch_quote, vendor)` is checked by the compiler, and
-//! `fetch_quote(State(http), vendor).await` is an ordinary call in a unit test.
+//! input and output travel in the type that it returns, a [`Body`]. So the compiler checks
+//! `ctx.call(fetch_quote, vendor)`, and `fetch_quote(State(http), vendor).await` is an ordinary
+//! call in a unit test.
 //!
 //! ```
 //! use taskhub::prelude::*;
