@@ -1,1 +1,3 @@
-//! Empty for now.
+//! A durable task hub for Rust programs.
+
+pub mod trigger;
