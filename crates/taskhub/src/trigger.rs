@@ -2,5 +2,7 @@
 
 mod field;
 mod ncrontab;
+mod pattern;
 
 pub use ncrontab::{Ncrontab, ScheduleError};
+pub use pattern::{Captures, Pattern, PatternError};
