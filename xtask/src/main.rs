@@ -1,5 +1,6 @@
 //! The chores of this repository, run as `cargo xtask <chore>`.
 
+mod bench;
 mod deny;
 mod fix;
 mod setup;
@@ -26,6 +27,13 @@ enum Chore {
     Fix,
     /// Check licences, advisories and sources of the dependencies with cargo-deny
     Deny,
+    /// Measure this hub and its peers side by side; `-- --help` tells the options
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Handed to the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -33,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Test => test::run(),
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
+        Chore::Bench { arguments } => bench::run(&arguments),
     };
     match done {
         Ok(summary) => {

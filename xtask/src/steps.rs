@@ -27,6 +27,12 @@ impl Step {
         self
     }
 
+    /// The same step with further words, which may hold spaces.
+    pub(crate) fn with_words(mut self, words: &[String]) -> Self {
+        self.line.extend_from_slice(words);
+        self
+    }
+
     /// Runs the step under a heading and says how long it took, in seconds.
     pub(crate) fn run(&self) -> Result<(), String> {
         let heading = self.line.join(" ");

@@ -133,10 +133,30 @@ pub struct Started {
     pub parent: Option<Parent>,
     /// When its first turn may run, if not at once.
     pub start_at: Option<Timestamp>,
+    /// When it is terminated, unless it has ended by then.
+    pub deadline: Option<Timestamp>,
     /// Labels, sorted by key.
     pub tags: Tags,
     /// The caller's trace.
     pub trace: Option<Trace>,
+}
+
+impl Started {
+    /// A start of `name` with `input`, and nothing else said.
+    #[must_use]
+    pub fn new(name: impl Into<Text>, input: Option<Text>, execution: ExecutionId) -> Self {
+        Self {
+            name: name.into(),
+            version: None,
+            input,
+            execution,
+            parent: None,
+            start_at: None,
+            deadline: None,
+            tags: Arc::new([]),
+            trace: None,
+        }
+    }
 }
 
 /// Labels of an instance: keys and values, sorted by key.

@@ -1,6 +1,6 @@
 //! Why something failed, as histories and clients keep it.
 
-use std::fmt;
+use std::{any::Any, fmt};
 
 use crate::Text;
 
@@ -29,6 +29,17 @@ impl Failure {
             cause: None,
             non_retriable: false,
         }
+    }
+
+    /// What `who` panicked with, as caught by [`std::panic::catch_unwind`].
+    #[must_use]
+    pub fn panic(who: &str, panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("with something that is no text");
+        Self::new("Panic", format!("{who} panicked: {message}"))
     }
 
     /// The same failure, marked as pointless to retry.

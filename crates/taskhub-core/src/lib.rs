@@ -17,6 +17,7 @@ mod failure;
 mod id;
 mod limits;
 mod message;
+pub mod partition;
 mod record;
 mod request;
 pub mod store;

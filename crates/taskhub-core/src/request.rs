@@ -111,9 +111,15 @@ pub enum Refusal {
     /// A limit is reached for now.
     #[error("too busy: {0}; try again a little later")]
     Busy(&'static str),
-    /// The store could not be read, or this node lost the partition.
+    /// This node is shutting down.
+    #[error("this node is shutting down; try again in a moment")]
+    Stopping,
+    /// The store could not be read, or no node owns the partition just now. Nothing happened.
     #[error("instance {0} cannot be served at the moment: {1}; try again")]
     Unavailable(InstanceId, String),
+    /// The store failed before this was safe; whether it happened is not known.
+    #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
+    Lost(String),
 }
 
 /// An activity to run, somewhere.

@@ -1,1 +1,22 @@
-//! Empty for now.
+//! A running Taskhub node: threads, queues and disks around the state machines of the core.
+//!
+//! ```text
+//!   clients ──ask──> turn threads ──turn records──> lane ──batches──> store
+//!      ^                │  ^  ^                      │
+//!      └────answers─────┘  │  └──── durable ─────────┘
+//!   activities <─dispatch──┘  └──── readers <── store
+//! ```
+//!
+//! What decides anything is free of I/O ([`Shard`], [`Lane`], and the partitions within), so the
+//! simulator runs the very same code. The rest moves values between them.
+
+mod activities;
+mod hub;
+mod lane;
+mod shard;
+pub mod store;
+
+pub use activities::{Activities, Code, Running};
+pub use hub::{Hub, OpenError};
+pub use lane::Lane;
+pub use shard::{Routed, Shard};

@@ -43,6 +43,7 @@ impl From<&Started> for wire::Started {
             execution: execution_out(started.execution),
             parent: started.parent.as_ref().map(wire::Parent::from),
             start_at: started.start_at.map(|at| at.0),
+            deadline: started.deadline.map(|at| at.0),
             tags: tags_out(&started.tags),
             trace_parent: trace.map(|trace| trace.parent.to_string()),
             trace_state: trace.and_then(|trace| out(trace.state.as_ref())),
@@ -62,6 +63,7 @@ impl TryFrom<wire::Started> for Started {
             execution: execution_in(&wire.execution)?,
             parent: wire.parent.map(Parent::try_from).transpose()?,
             start_at: wire.start_at.map(Timestamp),
+            deadline: wire.deadline.map(Timestamp),
             tags: tags_in(wire.tags),
             trace: wire.trace_parent.map(|parent| Trace { parent: parent.into(), state }),
         })

@@ -72,6 +72,8 @@ pub(super) struct Started {
     pub trace_parent: Option<String>,
     #[prost(string, optional, tag = "9")]
     pub trace_state: Option<String>,
+    #[prost(sint64, optional, tag = "10")]
+    pub deadline: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Proto)]

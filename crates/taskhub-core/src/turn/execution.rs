@@ -16,6 +16,7 @@ use std::{
 use super::{
     ContinueAsNew, Orchestration, Position, Run, Scope,
     mailbag::{Mailbag, Raised},
+    scope::extent,
     state::{Completion, State},
 };
 use crate::{Event, Failure, InstanceId, Kind, Outcome, Started, Text, Timestamp};
@@ -27,6 +28,7 @@ const IDLE_POLLS_MAX: u32 = 100_000;
 pub struct Execution {
     state: Rc<RefCell<State>>,
     run: Option<Run>,
+    /// Whether it was woken by itself since it was last polled; true before the first poll.
     woken: Arc<Woken>,
 }
 
@@ -66,7 +68,12 @@ impl Execution {
         let state = Rc::new(RefCell::new(State::new(instance, started, at)));
         let scope = Scope { state: state.clone() };
         let run = code.begin(scope, started.input.clone());
-        Self { state, run: Some(run), woken: Arc::default() }
+        let mut known = state.borrow_mut();
+        if known.home.is_empty() {
+            known.home = extent(&*run);
+        }
+        drop(known);
+        Self { state, run: Some(run), woken: Arc::new(Woken(AtomicBool::new(true))) }
     }
 
     /// Events before `position` were seen by the code in an earlier life: it replays them.
@@ -115,23 +122,25 @@ impl Execution {
     fn drive(&mut self) -> Progress {
         let mut idle = 0;
         loop {
-            self.woken.0.store(false, Ordering::Relaxed);
-            let polled = self.poll();
-            if let Err(stuck) = self.state.borrow_mut().settle() {
-                return Progress::Stuck(stuck);
-            }
-            if let Poll::Ready(outcome) = polled {
-                return self.finish(outcome);
-            }
-            if self.woken.0.load(Ordering::Relaxed) {
+            // Without a reason there is no poll: how often the code is polled must not depend on
+            // how events were cut into turns, for `join!` takes turns among its branches by it.
+            if self.woken.0.swap(false, Ordering::Relaxed) {
                 idle += 1;
                 if idle > IDLE_POLLS_MAX {
                     return Progress::Stuck(SPINS.into());
                 }
             } else if self.state.borrow_mut().release_next() {
                 idle = 0;
+                self.woken.0.store(false, Ordering::Relaxed);
             } else {
                 return self.rest();
+            }
+            let polled = self.poll();
+            if let Err(stuck) = self.state.borrow_mut().settle() {
+                return Progress::Stuck(stuck);
+            }
+            if let Poll::Ready(outcome) = polled {
+                return self.finish(outcome);
             }
         }
     }
@@ -179,6 +188,13 @@ impl Execution {
         Progress::Waiting
     }
 
+    /// The first call that was replayed with another input than history has: it still matches, by
+    /// kind and name, but shows that the code changed or is not deterministic.
+    #[must_use]
+    pub fn drift(&self) -> Option<Text> {
+        self.state.borrow().plan.drift.clone()
+    }
+
     /// About how many bytes it keeps in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -195,21 +211,16 @@ const WAITS_ON_NOTHING: &str = "the code awaits something that is not durable (a
     await ctx.call, ctx.event or ctx.sleep; then resume the instance";
 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("of an unprintable type");
-    let advice = if message.contains("reactor") || message.contains("Tokio") {
-        " (an orchestration must not do I/O or use tokio's timers: put that into an activity, or \
-         use ctx.sleep)"
-    } else {
-        ""
-    };
-    Failure::new("Panic", format!("the orchestration panicked: {message}{advice}")).non_retriable()
+    let mut failure = Failure::panic("the orchestration", panic).non_retriable();
+    if failure.message.contains("reactor") || failure.message.contains("Tokio") {
+        failure.message = format!("{}{STRAY}", failure.message).into();
+    }
+    failure
 }
 
-#[derive(Default)]
+const STRAY: &str = " (an orchestration must not do I/O or use tokio's timers: put that into an \
+    activity, or use ctx.sleep)";
+
 struct Woken(AtomicBool);
 
 impl Wake for Woken {

@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use super::Position;
 use crate::{Text, Timestamp};
 
-/// Matches raised events with waiters: events first in first out, waiters in order of creation.
+/// Matches raised events with waiters: both first in first out.
 #[derive(Debug)]
 pub(super) struct Mailbag {
     names: HashMap<String, Name>,
@@ -16,7 +16,7 @@ pub(super) struct Mailbag {
 #[derive(Debug, Default)]
 struct Name {
     raised: VecDeque<Raised>,
-    waiting: BTreeSet<u64>,
+    waiting: BTreeSet<Waiter>,
 }
 
 /// An event that nobody has taken.
@@ -28,8 +28,15 @@ pub(super) struct Raised {
     pub input: Option<Text>,
 }
 
+/// Somebody who waits: by when the wait began, then the call that does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Waiter {
+    pub rank: u64,
+    pub seq: u64,
+}
+
 /// "The event at this position can go to this waiter."
-pub(super) type Offer = (Position, u64);
+pub(super) type Offer = (Position, Waiter);
 
 impl Mailbag {
     pub(super) fn new() -> Self {
@@ -58,27 +65,27 @@ impl Mailbag {
         self.change(&name, |entry| entry.raised.push_back(raised))
     }
 
-    pub(super) fn wait(&mut self, name: &str, seq: u64) -> (Option<Offer>, Option<Offer>) {
+    pub(super) fn wait(&mut self, name: &str, who: Waiter) -> (Option<Offer>, Option<Offer>) {
         self.change(name, |entry| {
-            entry.waiting.insert(seq);
+            entry.waiting.insert(who);
         })
     }
 
-    pub(super) fn withdraw(&mut self, name: &str, seq: u64) -> (Option<Offer>, Option<Offer>) {
+    pub(super) fn withdraw(&mut self, name: &str, who: Waiter) -> (Option<Offer>, Option<Offer>) {
         self.change(name, |entry| {
-            entry.waiting.remove(&seq);
+            entry.waiting.remove(&who);
         })
     }
 
-    /// Hands the oldest event of `name` to the waiter `seq`.
+    /// Hands the oldest event of `name` to `who`.
     pub(super) fn take(
         &mut self,
         name: &str,
-        seq: u64,
+        who: Waiter,
     ) -> (Option<Raised>, Option<Offer>, Option<Offer>) {
         let mut taken = None;
         let (before, after) = self.change(name, |entry| {
-            entry.waiting.remove(&seq);
+            entry.waiting.remove(&who);
             taken = entry.raised.pop_front();
         });
         (taken, before, after)

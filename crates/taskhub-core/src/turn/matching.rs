@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display},
 };
 
-use super::{Command, state::Fresh};
+use super::{Command, state::Asked};
 use crate::{CallId, ExecutionId, InstanceId, Kind, Text};
 
 /// What history says the code will call, in order of ids; empty once the replay is through.
@@ -13,6 +13,8 @@ use crate::{CallId, ExecutionId, InstanceId, Kind, Text};
 pub(super) struct Plan {
     expected: VecDeque<(CallId, Kind)>,
     next: u32,
+    /// The first call that has another input than in history.
+    pub drift: Option<Text>,
 }
 
 /// A call that got its id, and the event to write when history does not have it yet.
@@ -44,7 +46,7 @@ impl Plan {
     pub(super) fn assign(
         &mut self,
         execution: ExecutionId,
-        asked: &[Fresh<'_>],
+        asked: &[Asked<'_>],
     ) -> Result<Vec<Assigned>, Text> {
         let known = asked.len().min(self.expected.len());
         let planned: Vec<_> = self.expected.drain(..known).collect();
@@ -54,6 +56,10 @@ impl Plan {
         let mut assigned = Vec::with_capacity(asked.len());
         for (index, fresh) in asked.iter().enumerate() {
             if let Some(at) = chosen.by_asked.get(&index) {
+                let (call, kind) = &planned[*at];
+                if self.drift.is_none() && !alike(kind, fresh.command, true) {
+                    self.drift = Some(differs(*call, kind, fresh).into());
+                }
                 assigned.push((fresh.seq, planned[*at].0, None));
             } else if let Some((_, (call, kind))) = unmatched.next() {
                 return Err(mismatch(*call, kind, fresh));
@@ -79,7 +85,7 @@ impl Chosen {
     }
 }
 
-fn choose(planned: &[(CallId, Kind)], asked: &[Fresh<'_>]) -> Chosen {
+fn choose(planned: &[(CallId, Kind)], asked: &[Asked<'_>]) -> Chosen {
     let mut chosen = Chosen { taken: vec![false; planned.len()], ..Default::default() };
     // A call that stands at its old place with its old input needs no search.
     let mut searched = Vec::new();
@@ -149,14 +155,37 @@ fn event(execution: ExecutionId, call: CallId, command: &Command) -> Kind {
     }
 }
 
-fn mismatch(call: CallId, kind: &Kind, fresh: &Fresh<'_>) -> Text {
+fn mismatch(call: CallId, kind: &Kind, asked: &Asked<'_>) -> Text {
     format!(
         "history has {call} {}, the code asked for {} at {}",
         Shown(kind),
-        Asked(fresh.command),
-        fresh.location
+        Wanted(asked.command),
+        asked.location
     )
     .into()
+}
+
+fn differs(call: CallId, kind: &Kind, asked: &Asked<'_>) -> String {
+    let (was, is) = match (kind, asked.command) {
+        (Kind::ActivityScheduled { work: old, .. }, Command::Activity(new))
+        | (Kind::ChildScheduled { work: old, .. }, Command::Child { work: new, .. }) => {
+            (input(old.input.as_deref()), input(new.input.as_deref()))
+        }
+        (Kind::EventSent { to: was, input: old, .. }, Command::Send { to, input: new, .. }) => {
+            let (old, new) = (input(old.as_deref()), input(new.as_deref()));
+            (format!("{old} to {was}"), format!("{new} to {to}"))
+        }
+        _ => return mismatch(call, kind, asked).to_string(),
+    };
+    format!(
+        "history has {call} {} with the input {was}, the code now gives it {is} at {}",
+        Shown(kind),
+        asked.location
+    )
+}
+
+fn input(input: Option<&str>) -> String {
+    input.unwrap_or("null").chars().take(200).collect()
 }
 
 struct Shown<'a>(&'a Kind);
@@ -173,9 +202,9 @@ impl Display for Shown<'_> {
     }
 }
 
-struct Asked<'a>(&'a Command);
+struct Wanted<'a>(&'a Command);
 
-impl Display for Asked<'_> {
+impl Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Command::Activity(work) => write!(f, "activity `{}`", work.name),

@@ -3,13 +3,13 @@
 use std::{
     cell::RefCell,
     fmt,
-    panic::Location,
     pin::Pin,
+    ptr,
     rc::Rc,
     task::{Context, Poll},
 };
 
-use super::{Command, state::State};
+use super::{Command, scope::Place, state::State};
 use crate::Outcome;
 
 /// Something asked of the engine, not finished yet. Inert until polled; dropping it gives it up.
@@ -18,9 +18,8 @@ use crate::Outcome;
 #[must_use = "nothing happens until it is awaited"]
 pub struct Pending {
     state: Rc<RefCell<State>>,
-    seq: u64,
+    place: Place,
     stage: Stage,
-    location: &'static Location<'static>,
 }
 
 enum Stage {
@@ -30,13 +29,8 @@ enum Stage {
 }
 
 impl Pending {
-    pub(super) fn new(
-        state: Rc<RefCell<State>>,
-        seq: u64,
-        command: Command,
-        location: &'static Location<'static>,
-    ) -> Self {
-        Self { state, seq, stage: Stage::Made(command), location }
+    pub(super) fn new(state: Rc<RefCell<State>>, place: Place, command: Command) -> Self {
+        Self { state, place, stage: Stage::Made(command) }
     }
 }
 
@@ -45,15 +39,16 @@ impl Future for Pending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let this = &mut *self;
+        let address = ptr::from_ref(this).addr();
         let mut state = this.state.borrow_mut();
         match std::mem::replace(&mut this.stage, Stage::Asked) {
             Stage::Made(command) => {
-                state.ask(this.seq, command, this.location, Some(cx.waker().clone()));
+                state.ask(this.place, command, address, Some(cx.waker().clone()));
                 Poll::Pending
             }
             Stage::Asked => {
-                let Some(outcome) = state.take_released(this.seq) else {
-                    state.wait(this.seq, cx.waker());
+                let Some(outcome) = state.take_released(this.place.seq) else {
+                    state.wait(this.place.seq, cx.waker());
                     return Poll::Pending;
                 };
                 this.stage = Stage::Over;
@@ -69,13 +64,13 @@ impl Drop for Pending {
         if matches!(self.stage, Stage::Asked)
             && let Ok(mut state) = self.state.try_borrow_mut()
         {
-            state.give_up(self.seq);
+            state.give_up(self.place.seq);
         }
     }
 }
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pending({} at {})", self.seq, self.location)
+        write!(f, "Pending({} at {})", self.place.seq, self.place.location)
     }
 }

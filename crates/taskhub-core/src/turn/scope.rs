@@ -1,6 +1,6 @@
 //! What the code of an orchestration can ask of the engine.
 
-use std::{cell::RefCell, fmt, panic::Location, rc::Rc};
+use std::{cell::RefCell, fmt, ops::Range, panic::Location, ptr, rc::Rc};
 
 use super::{Pending, state::State};
 use crate::{ExecutionId, InstanceId, Text, Timestamp, Work};
@@ -56,20 +56,46 @@ pub struct ContinueAsNew {
     pub keep_events: bool,
 }
 
+/// A place among the calls of an execution, taken before it is known what will be called.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub(super) seq: u64,
+    pub(super) location: &'static Location<'static>,
+}
+
 impl Scope {
+    /// Takes a place for a call that is made here.
+    #[must_use]
+    #[track_caller]
+    pub fn place(&self) -> Place {
+        Place { seq: self.state.borrow_mut().created(), location: Location::caller() }
+    }
+
     /// Begins something; nothing happens before the returned future is first polled.
     #[track_caller]
     pub fn call(&self, command: Command) -> Pending {
-        let seq = self.state.borrow_mut().created();
-        Pending::new(self.state.clone(), seq, command, Location::caller())
+        self.call_at(self.place(), command)
+    }
+
+    /// Begins something at a place that was taken before; each place serves one call.
+    pub fn call_at(&self, place: Place, command: Command) -> Pending {
+        Pending::new(self.state.clone(), place, command)
+    }
+
+    /// Says where the variables of the code lie, when the future of [`Orchestration::begin`] only
+    /// wraps that of the code. Calls that look alike are told apart by their place in it.
+    ///
+    /// [`Orchestration::begin`]: super::Orchestration::begin
+    pub fn lives_in<T: ?Sized>(&self, code: &T) {
+        self.state.borrow_mut().home = extent(code);
     }
 
     /// Sends an event to another instance.
     #[track_caller]
     pub fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
-        let mut state = self.state.borrow_mut();
-        let seq = state.created();
-        state.ask(seq, Command::Send { to, name, input }, Location::caller(), None);
+        let place = self.place();
+        let command = Command::Send { to, name, input };
+        self.state.borrow_mut().ask(place, command, usize::MAX, None);
     }
 
     /// The time of the event that was released last: the same at every replay.
@@ -113,6 +139,12 @@ impl Scope {
     pub fn continue_as_new(&self, how: ContinueAsNew) {
         self.state.borrow_mut().continue_as_new = Some(how);
     }
+}
+
+/// The addresses that a value occupies.
+pub(super) fn extent<T: ?Sized>(value: &T) -> Range<usize> {
+    let start = ptr::from_ref(value).addr();
+    start..start + size_of_val(value)
 }
 
 impl fmt::Debug for Scope {

@@ -1,13 +1,14 @@
 //! What one execution knows between polls: its calls, what completed, what may be released.
 
-use std::{collections::BTreeMap, panic::Location, task::Waker};
+use std::{cmp::Ordering, collections::BTreeMap, ops::Range, panic::Location, ptr, task::Waker};
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{
     Command, ContinueAsNew, Position,
-    mailbag::{Mailbag, Offer, Raised},
+    mailbag::{Mailbag, Offer, Raised, Waiter},
     matching::Plan,
+    scope::Place,
 };
 use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp};
 
@@ -28,11 +29,15 @@ pub(super) struct State {
     /// Events before this position were seen by the code in an earlier turn.
     pub replay_until: Position,
     pub mail: Mailbag,
-    released_last: Position,
+    /// The addresses at which the code's future keeps its variables.
+    pub home: Range<usize>,
+    /// The furthest event that was released.
+    reached: Position,
     created: u64,
+    ranks: u64,
     calls: HashMap<u64, Call>,
     by_id: HashMap<CallId, u64>,
-    fresh: Vec<u64>,
+    fresh: Vec<Fresh>,
     early: HashMap<CallId, Completion>,
     given_up: HashSet<CallId>,
     ready: BTreeMap<Position, u64>,
@@ -47,7 +52,8 @@ struct Call {
     /// Not being waited for: it was released and nobody came. Until it is polled again.
     skipped: bool,
     waker: Option<Waker>,
-    location: &'static Location<'static>,
+    /// For an event: by when the wait began.
+    rank: u64,
 }
 
 pub(super) struct Completion {
@@ -56,8 +62,32 @@ pub(super) struct Completion {
     pub outcome: Outcome,
 }
 
-/// A call of one poll that has no id yet.
-pub(super) struct Fresh<'a> {
+/// A call of the poll that is under way; it has no id yet.
+///
+/// A `select!` polls its branches in random order, so the order in which calls are created says
+/// nothing when its branches create them. Calls of one poll are therefore ordered by where they
+/// stand in the source; those of one line by where they lie in the future of the code, whose
+/// layout is fixed; and only those that lie elsewhere (in a `Vec` or a `Box`) by creation.
+#[derive(Clone, Copy)]
+struct Fresh {
+    location: &'static Location<'static>,
+    offset: usize,
+    seq: u64,
+}
+
+impl Fresh {
+    fn order(&self, other: &Self) -> Ordering {
+        let place = if ptr::eq(self.location, other.location) {
+            Ordering::Equal
+        } else {
+            self.location.cmp(other.location)
+        };
+        place.then_with(|| (self.offset, self.seq).cmp(&(other.offset, other.seq)))
+    }
+}
+
+/// A call without an id, to be matched with history.
+pub(super) struct Asked<'a> {
     pub seq: u64,
     pub command: &'a Command,
     pub location: &'static Location<'static>,
@@ -77,7 +107,6 @@ impl State {
             gate: None,
             replay_until: 0,
             mail: Mailbag::new(),
-            released_last: 0,
             created: 0,
             calls: HashMap::new(),
             by_id: HashMap::new(),
@@ -86,11 +115,14 @@ impl State {
             given_up: HashSet::new(),
             ready: BTreeMap::new(),
             released: None,
+            home: 0..0,
+            reached: 0,
+            ranks: 0,
         }
     }
 
     pub(super) fn is_replaying(&self) -> bool {
-        self.released_last + 1 < self.replay_until
+        self.reached < self.replay_until
     }
 
     pub(super) fn is_waiting(&self) -> bool {
@@ -102,17 +134,20 @@ impl State {
         self.created
     }
 
-    /// A call is polled for the first time, or an event is sent.
+    /// A call, which lies at `address`, is polled for the first time; or an event is sent.
     pub(super) fn ask(
         &mut self,
-        seq: u64,
+        place: Place,
         command: Command,
-        location: &'static Location<'static>,
+        address: usize,
         waker: Option<Waker>,
     ) {
-        let call = Call { command, id: None, done: None, skipped: false, waker, location };
+        let Place { seq, location } = place;
+        let call = Call { command, id: None, done: None, skipped: false, waker, rank: 0 };
         self.calls.insert(seq, call);
-        self.fresh.push(seq);
+        let inside = self.home.contains(&address);
+        let offset = if inside { address - self.home.start } else { usize::MAX };
+        self.fresh.push(Fresh { location, offset, seq });
     }
 
     /// A call is polled again without being released.
@@ -126,7 +161,7 @@ impl State {
             if let Some(done) = &call.done {
                 self.ready.insert(done.position, seq);
             } else if let Command::Event { name } = &call.command {
-                let offers = self.mail.wait(name, seq);
+                let offers = self.mail.wait(name, Waiter { rank: call.rank, seq });
                 self.renew(offers);
             }
         }
@@ -136,15 +171,15 @@ impl State {
     pub(super) fn give_up(&mut self, seq: u64) {
         let Some(call) = self.calls.remove(&seq) else { return };
         if let Command::Event { name } = &call.command {
-            let offers = self.mail.withdraw(name, seq);
+            let offers = self.mail.withdraw(name, Waiter { rank: call.rank, seq });
             self.renew(offers);
-            self.fresh.retain(|fresh| *fresh != seq);
+            self.fresh.retain(|fresh| fresh.seq != seq);
             return;
         }
         let Some(id) = call.id else {
             // Asked and dropped within one poll: as if it had never been polled, so that the
             // order in which branches are polled makes no difference.
-            self.fresh.retain(|fresh| *fresh != seq);
+            self.fresh.retain(|fresh| fresh.seq != seq);
             return;
         };
         self.by_id.remove(&id);
@@ -166,7 +201,7 @@ impl State {
         self.released = None;
         let call = self.calls.remove(&seq)?;
         let (at, outcome) = if let Command::Event { name } = &call.command {
-            let (raised, before, after) = self.mail.take(name, seq);
+            let (raised, before, after) = self.mail.take(name, Waiter { rank: call.rank, seq });
             self.renew((before, after));
             let raised = raised?;
             (raised.at, Ok(raised.input))
@@ -177,7 +212,6 @@ impl State {
             (done.at, done.outcome)
         };
         self.now = self.now.max(at);
-        self.released_last = position;
         Some(outcome)
     }
 
@@ -190,6 +224,7 @@ impl State {
             return false;
         }
         self.released = Some((position, seq));
+        self.reached = self.reached.max(position);
         if let Some(waker) = self.calls.get(&seq).and_then(|call| call.waker.as_ref()) {
             waker.wake_by_ref();
         }
@@ -201,7 +236,7 @@ impl State {
         let Some(call) = self.calls.get_mut(&seq) else { return };
         call.skipped = true;
         if let Command::Event { name } = &call.command {
-            let offers = self.mail.withdraw(name, seq);
+            let offers = self.mail.withdraw(name, Waiter { rank: call.rank, seq });
             self.renew(offers);
         } else {
             self.ready.remove(&position);
@@ -242,26 +277,29 @@ impl State {
         if let Some((position, _)) = before {
             self.ready.remove(&position);
         }
-        if let Some((position, seq)) = after {
-            self.ready.insert(position, seq);
+        if let Some((position, who)) = after {
+            self.ready.insert(position, who.seq);
         }
     }
 
     /// Gives ids to the calls of the poll that just ended; see [`super::matching`].
     pub(super) fn settle(&mut self) -> Result<(), Text> {
         let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.sort_unstable();
-        for seq in &fresh {
-            if let Command::Event { name } = &self.calls[seq].command {
-                let offers = self.mail.wait(name, *seq);
+        fresh.sort_by(Fresh::order);
+        for Fresh { seq, .. } in &fresh {
+            let Some(call) = self.calls.get_mut(seq) else { continue };
+            if let Command::Event { name } = &call.command {
+                self.ranks += 1;
+                call.rank = self.ranks;
+                let offers = self.mail.wait(name, Waiter { rank: call.rank, seq: *seq });
                 self.renew(offers);
             }
         }
         let asked: Vec<_> = fresh
             .into_iter()
-            .map(|seq| (seq, &self.calls[&seq]))
-            .filter(|(_, call)| !matches!(call.command, Command::Event { .. }))
-            .map(|(seq, call)| Fresh { seq, command: &call.command, location: call.location })
+            .map(|Fresh { seq, location, .. }| (seq, location, &self.calls[&seq].command))
+            .filter(|(_, _, command)| !matches!(command, Command::Event { .. }))
+            .map(|(seq, location, command)| Asked { seq, command, location })
             .collect();
         let assigned = self.plan.assign(self.execution, &asked)?;
         for (seq, id, action) in assigned {

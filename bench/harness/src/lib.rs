@@ -1,0 +1,15 @@
+//! The works of the benchmark, and what a system implements to be measured by them.
+//!
+//! A system runs each work in a process of its own. The benchmark starts that process with an
+//! [`Order`] as its argument, and reads [`Figures`] from the last line it prints.
+mod child;
+mod http;
+mod load;
+mod order;
+mod process;
+mod system;
+mod work;
+
+pub use child::obey;
+pub use order::{Figures, Order, Pace, Task};
+pub use system::{Error, Job, Published, Result, Steps, System};

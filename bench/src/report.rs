@@ -1,0 +1,133 @@
+//! The table that a person reads.
+use std::fmt::Write;
+
+use crate::points::{Better, Figure, Point};
+use crate::results::{Reading, Results};
+use crate::systems::Contestant;
+
+/// Everything a run found, as text for a terminal of 100 columns.
+pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]) -> String {
+    let mut text = String::new();
+    let (subject, others) = subject(systems);
+    let _ = write!(text, "{:29}", "");
+    for system in systems {
+        let _ = write!(text, "{:>13}", system.name);
+    }
+    for other in &others {
+        let _ = write!(text, "{:>14}", format!("vs {}", other.name));
+    }
+    text.push('\n');
+    for point in points {
+        let cap = point.cap(results.cap_seconds);
+        let _ = writeln!(text, "{}", point.label);
+        for figure in point.figures {
+            let shown = |reading| match reading {
+                Reading::Unfinished if figure.key != point.figures[0].key => "-".to_owned(),
+                reading => cell(reading, cap),
+            };
+            let of = |system: &Contestant| results.reading(system.name, point.key, figure.key);
+            if systems.iter().all(|system| of(system) == Reading::Absent) {
+                continue;
+            }
+            let _ = write!(text, "  {:27}", figure.label);
+            for system in systems {
+                let _ = write!(text, "{:>13}", shown(of(system)));
+            }
+            for other in &others {
+                let _ = write!(text, "{:>14}", ratio(figure, of(subject), of(other)));
+            }
+            text.push('\n');
+        }
+    }
+    text.push('\n');
+    text + &circumstances(results, systems, subject)
+}
+
+/// The system that the others are compared with: taskhub, or else the first.
+fn subject<'a>(systems: &[&'a Contestant]) -> (&'a Contestant, Vec<&'a Contestant>) {
+    let subject = systems.iter().find(|system| system.name == "taskhub").unwrap_or(&systems[0]);
+    let others = systems.iter().filter(|system| system.name != subject.name);
+    (subject, others.copied().collect())
+}
+
+fn circumstances(results: &Results, systems: &[&Contestant], subject: &Contestant) -> String {
+    let Results { machine, rounds, seconds, cap_seconds, .. } = results;
+    let [before, after] = results.probes;
+    let mut text = format!(
+        "\"vs\" says how many times better {} is.\n\
+         \"> {cap_seconds} s\": not within that time, and given up.\n\
+         Rounds: {rounds}, the median of which is shown (W5: once); {seconds} s for each of \
+         W1 and W2; {:.0} s in all.\n\
+         {} cores, {}; commit {}.\n\
+         The disk took {} appends of 4 KiB with a sync per second before the run, {} after.\n\
+         The processor was {:.0} % idle before the run, {:.0} % after: below 95 % another \
+         program\nwas at work, and took from these figures.\n",
+        subject.name,
+        results.took_seconds,
+        machine.cores,
+        machine.cpu,
+        machine.commit,
+        number(before.syncs_per_second),
+        number(after.syncs_per_second),
+        before.idle_percent,
+        after.idle_percent,
+    );
+    for system in systems {
+        let _ = writeln!(text, "{}", system.note);
+    }
+    for sample in &results.samples {
+        if let Err(error) = &sample.found {
+            let _ = writeln!(text, "{} failed at {}: {error}", sample.system, sample.point);
+        }
+    }
+    text
+}
+
+/// A reading in as few digits as say something; `cap` is when it was given up, in seconds.
+pub(crate) fn cell(reading: Reading, cap: u64) -> String {
+    match reading {
+        Reading::Value(value) => number(value),
+        Reading::Unfinished => format!("> {cap} s"),
+        Reading::Failed => "failed".to_owned(),
+        Reading::Absent => "-".to_owned(),
+    }
+}
+
+fn ratio(figure: &Figure, subject: Reading, other: Reading) -> String {
+    match (figure.better, subject.value(), other.value()) {
+        (Better::More, Some(subject), Some(other)) => format!("x{}", number(subject / other)),
+        (Better::Less, Some(subject), Some(other)) => format!("x{}", number(other / subject)),
+        _ => String::new(),
+    }
+}
+
+/// Three digits that count, and a comma between thousands.
+pub(crate) fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 100.0 || size == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 0.1 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn a_number_has_three_digits_that_count() {
+        let shown = [0.0, 0.023_4, 0.5, 7.316, 42.6, 999.6, 1_234_567.8].map(number);
+        assert_eq!(shown, ["0", "0.023", "0.50", "7.32", "42.6", "1,000", "1,234,568"]);
+    }
+}

@@ -1,0 +1,21 @@
+//! The weather API as a map of one-shot channels: the ceiling, without any promise.
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use bench_harness::{Published, Result, Steps, System};
+
+/// The example `weather-in-memory`; it has the first work only.
+#[derive(Debug)]
+pub(crate) struct InMemory;
+
+impl System for InMemory {
+    async fn open(_: &Path, _: Steps) -> Result<InMemory> {
+        Ok(InMemory)
+    }
+
+    fn weather(&self, published: Published) -> Router {
+        let publish = move |request: weather_in_memory::Request| published.announce(request.id);
+        weather_in_memory::app(Duration::from_mins(1), publish)
+    }
+}

@@ -1,0 +1,105 @@
+//! The systems that are compared, and how to start a measuring process of each.
+//!
+//! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
+//! name it in [`ALL`] and in [`child`].
+mod in_memory;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use bench_harness::obey;
+
+/// A system in the comparison.
+#[derive(Debug)]
+pub(crate) struct Contestant {
+    /// What it is called in the table and by `--systems`.
+    pub(crate) name: &'static str,
+    /// Its bars in the chart.
+    pub(crate) colour: &'static str,
+    /// What a reader must know of its promise before comparing.
+    pub(crate) note: &'static str,
+    /// The works it can do.
+    pub(crate) works: &'static [&'static str],
+    /// The most instances it is asked to park.
+    pub(crate) parks_at_most: usize,
+    program: Program,
+}
+
+/// Where the code that measures a system is built.
+#[derive(Debug)]
+enum Program {
+    /// In this program: see [`child`].
+    Here,
+    /// In the package of this name in the folder of that name, since it cannot be linked here.
+    Apart { package: &'static str, folder: &'static str },
+}
+
+/// All systems, in the order of the table.
+pub(crate) const ALL: [Contestant; 2] = [
+    Contestant {
+        name: "in-memory",
+        colour: "#8b949e",
+        note: "in-memory is a map of one-shot channels: nothing survives the process.",
+        works: &["w1"],
+        parks_at_most: 0,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "duroxide",
+        colour: "#d29922",
+        note: "duroxide acknowledges before its SQLite has synced: it asks for `synchronous = \
+               WAL`,\nwhich is no value of SQLite's and reads back as NORMAL.",
+        works: &["w1", "w2", "w3", "w4", "w5"],
+        parks_at_most: 1_000,
+        program: Program::Apart { package: "bench-duroxide", folder: "duroxide" },
+    },
+];
+
+/// Measures what `order` says in this process, for a system that is linked here.
+pub(crate) fn child(name: &str, order: &str) -> ! {
+    match name {
+        "in-memory" => obey::<in_memory::InMemory>(order),
+        _ => panic!("{name} is not linked into this program"),
+    }
+}
+
+impl Contestant {
+    /// Builds what measures this system, unless it is this program.
+    pub(crate) fn build(&self) -> Result<(), String> {
+        let Program::Apart { folder, .. } = self.program else { return Ok(()) };
+        let manifest = home().join(folder).join("Cargo.toml");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--release", "--quiet", "--manifest-path"]).arg(manifest);
+        build.arg("--target-dir").arg(home().join("target"));
+        match build.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("cargo could not build {}: {status}", self.name)),
+            Err(error) => Err(format!("cargo could not be started: {error}")),
+        }
+    }
+
+    /// The command that measures this system; it takes an order as its next argument.
+    pub(crate) fn command(&self) -> std::io::Result<Command> {
+        match self.program {
+            Program::Here => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["child", self.name]);
+                Ok(command)
+            }
+            Program::Apart { package, .. } => {
+                Ok(Command::new(home().join("target/release").join(package)))
+            }
+        }
+    }
+}
+
+/// The folder of the benchmark.
+pub(crate) fn home() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names of all systems, for `--systems`.
+pub(crate) fn names() -> Vec<&'static str> {
+    ALL.iter().map(|system| system.name).collect()
+}

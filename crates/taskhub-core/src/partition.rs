@@ -1,0 +1,222 @@
+//! The state machine that owns the instances of one partition under one epoch.
+//!
+//! [`Partition::handle`] takes inputs and the time, and yields [`Decisions`]: turn records to
+//! commit, reads to make, and effects that may leave now. What must not leave before a commit is
+//! durable (answers, activities) waits inside until [`Input::Durable`] says so.
+//!
+//! ```text
+//!   Input ──> accept ──arrivals──> Instance ──step──> TurnRecord ──> lane ──┐
+//!              │ not in memory?                         │ answers, tasks    │ Durable
+//!              └──> load ── Loaded ──> accept           └──> held effects <─┘──> Effect
+//! ```
+//!
+//! Everything accepted is written into the instance's own log at once (see [`crate::Kind`]), so
+//! nothing waits elsewhere, and one attention time per instance is all that is needed to find the
+//! work again after a crash.
+
+mod accept;
+mod deliver;
+mod instance;
+mod ledger;
+mod outbox;
+mod slots;
+mod step;
+mod tasks;
+mod wakes;
+
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
+
+use crate::{
+    Answer, CommitSeq, Envelope, Epoch, InstanceId, Limits, PartitionId, Request, RequestId, Task,
+    TaskResult, Ticket, Timestamp, TurnRecord,
+    store::{Ownership, StoreError, Stored, Wake},
+    turn::Functions,
+};
+use deliver::Delivered;
+use instance::Todo;
+use outbox::Outbox;
+use slots::Slots;
+use tasks::Tasks;
+use wakes::Wakes;
+
+/// What can happen to a partition.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A client asks for something.
+    Request(Request),
+    /// A client no longer wants its answer.
+    Forget(RequestId),
+    /// Another instance sent a message; it stands in the inbox.
+    Deliver(Envelope),
+    /// An activity ended.
+    TaskDone(TaskResult),
+    /// An instance that was asked for has been read.
+    Loaded(InstanceId, Result<Option<Box<Stored>>, StoreError>),
+    /// A page of wakes that was asked for has been read.
+    Wakes(Result<Vec<Wake>, StoreError>),
+    /// All commits up to this one are durable.
+    Durable(CommitSeq),
+}
+
+/// What a partition decided.
+#[derive(Debug, Default)]
+pub struct Decisions {
+    /// To commit, in this order.
+    pub turns: Vec<TurnRecord>,
+    /// To read from the store, now.
+    pub reads: Vec<Read>,
+    /// May leave now: what caused them is durable.
+    pub effects: Vec<Effect>,
+}
+
+/// Something to read from the store; the answer comes back as an [`Input`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read {
+    /// An instance; comes back as [`Input::Loaded`].
+    Instance(InstanceId),
+    /// Wakes behind this one; come back as [`Input::Wakes`].
+    Wakes {
+        /// The last one known, if any.
+        after: Option<Wake>,
+        /// How many are wanted.
+        limit: usize,
+    },
+}
+
+/// Something that leaves the partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Tell a client.
+    Answer(RequestId, Answer),
+    /// Run an activity.
+    Dispatch(Task),
+    /// Stop an activity, if that is possible: its result does not count any more.
+    Cancel(Ticket),
+    /// Read from the store what only now is there.
+    Read(Read),
+}
+
+/// The owner of one partition.
+pub struct Partition {
+    id: PartitionId,
+    epoch: Epoch,
+    count: u16,
+    limits: Limits,
+    functions: Arc<dyn Functions>,
+    slots: Slots,
+    outbox: Outbox,
+    wakes: Wakes,
+    tasks: Tasks,
+    /// Instances to step before this call of `handle` ends.
+    dirty: Vec<InstanceId>,
+    /// Instances that used up their share of continue-as-new and go on at the next call.
+    again: Vec<InstanceId>,
+    /// Requests that wait for an instance to end.
+    waiters: HashMap<InstanceId, Vec<RequestId>>,
+    waiting: HashMap<RequestId, InstanceId>,
+    delivered: Delivered,
+    /// How many messages it sent under this epoch.
+    messages: u64,
+    /// What this call of `handle` commits.
+    turns: Vec<TurnRecord>,
+}
+
+impl Partition {
+    /// Takes over a partition of a hub of `count` partitions. `wakes` is the first page of the
+    /// store's list, of up to [`Limits::wakes_count_max`]; the inbox is delivered afterwards.
+    #[must_use]
+    pub fn open(
+        owned: Ownership,
+        count: u16,
+        wakes: Vec<Wake>,
+        functions: Arc<dyn Functions>,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            id: owned.partition,
+            epoch: owned.epoch,
+            count,
+            functions,
+            slots: Slots::new(limits.cache_bytes_max / usize::from(count.max(1))),
+            outbox: Outbox::default(),
+            wakes: Wakes::new(wakes, limits.wakes_count_max),
+            tasks: Tasks::new(limits.tasks_count_max),
+            limits: limits.clone(),
+            dirty: Vec::new(),
+            again: Vec::new(),
+            waiters: HashMap::new(),
+            waiting: HashMap::new(),
+            delivered: Delivered::new(),
+            messages: 0,
+            turns: Vec::new(),
+        }
+    }
+
+    /// Which partition it is, and under which epoch it is owned.
+    #[must_use]
+    pub fn owned(&self) -> Ownership {
+        Ownership { partition: self.id, epoch: self.epoch }
+    }
+
+    /// When it wants to be called though nothing happened. May lie in the past.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        if !self.again.is_empty() {
+            return Some(Timestamp::START);
+        }
+        self.wakes.next(self.tasks.has_room())
+    }
+
+    /// Takes in what happened, then runs each instance that it concerns, once.
+    pub fn handle(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input>,
+        now: Timestamp,
+        out: &mut Decisions,
+    ) {
+        for id in std::mem::take(&mut self.again) {
+            self.touch(&id);
+        }
+        for input in inputs {
+            self.accept(input, now, out);
+        }
+        self.wake(now, out);
+        self.feed_tasks(out);
+        while let Some(id) = self.dirty.pop() {
+            self.step(&id, now);
+        }
+        out.turns.append(&mut self.turns);
+        self.outbox.release(&mut out.effects);
+        self.slots.evict(self.outbox.durable());
+    }
+
+    /// How many instances it keeps in memory, and about how many bytes they take.
+    #[must_use]
+    pub fn cached(&self) -> (usize, usize) {
+        (self.slots.len(), self.slots.bytes())
+    }
+
+    /// Lists an instance to be stepped before this call of `handle` ends.
+    fn touch(&mut self, id: &InstanceId) {
+        if let Some(instance) = self.slots.known_mut(id)
+            && instance.todo == Todo::Nothing
+        {
+            instance.todo = Todo::Step;
+            self.dirty.push(id.clone());
+        }
+    }
+
+    fn partition_of(&self, instance: &InstanceId) -> PartitionId {
+        PartitionId::of(instance, self.count)
+    }
+}
+
+impl std::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Partition({} under epoch {})", self.id.0, self.epoch.0)
+    }
+}

@@ -1,0 +1,161 @@
+//! Messages from other instances, and results of activities.
+
+use std::collections::VecDeque;
+
+use foldhash::{HashSet, HashSetExt as _};
+
+use super::{Partition, instance::Instance, slots::Slot};
+use crate::{
+    Change, CommitSeq, Envelope, ExecutionId, Failure, InstanceId, Kind, Message, MessageId,
+    Parent, RuntimeStatus, Started, TaskResult, Text, Timestamp,
+};
+
+/// Messages that were delivered, so that a second delivery is recognised: until their taking is
+/// durable, after which the store does not deliver them again.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    ids: HashSet<MessageId>,
+    taken: VecDeque<(CommitSeq, MessageId)>,
+}
+
+impl Delivered {
+    pub(super) fn new() -> Self {
+        Self { ids: HashSet::new(), taken: VecDeque::new() }
+    }
+
+    /// Whether this message was not there before.
+    pub(super) fn insert(&mut self, id: MessageId) -> bool {
+        self.ids.insert(id)
+    }
+
+    pub(super) fn taken(&mut self, seq: CommitSeq, ids: &[MessageId]) {
+        self.taken.extend(ids.iter().map(|id| (seq, *id)));
+    }
+
+    pub(super) fn forget(&mut self, durable: CommitSeq) {
+        while let Some((seq, id)) = self.taken.front()
+            && *seq <= durable
+        {
+            self.ids.remove(id);
+            self.taken.pop_front();
+        }
+    }
+}
+
+impl Partition {
+    /// Which messages were delivered and may still stand in the stored inbox.
+    #[must_use]
+    pub fn delivered(&self) -> Vec<MessageId> {
+        let mut ids: Vec<_> = self.delivered.ids.iter().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(super) fn deliver(&mut self, envelope: Envelope, now: Timestamp) {
+        let Envelope { id: message_id, to, message, .. } = envelope;
+        match message {
+            Message::Start(started) => self.start_child(&to, message_id, started, now),
+            message => match self.slots.get_mut(&to) {
+                Some(Slot::Known(instance)) if !instance.record.status.is_terminal() => {
+                    instance.taken.push(message_id);
+                    self.receive(&to, message, now);
+                    self.touch(&to);
+                }
+                _ => {
+                    self.record(&to, Change::Nothing, Vec::new(), vec![message_id]);
+                }
+            },
+        }
+    }
+
+    fn receive(&mut self, id: &InstanceId, message: Message, now: Timestamp) {
+        let Some(instance) = self.slots.known_mut(id) else { return };
+        match message {
+            Message::Raise { name, input } => {
+                instance.arrive(now, Kind::EventRaised { name, input });
+            }
+            Message::ChildFinished { execution, call, outcome } => {
+                if instance.record.execution == execution
+                    && instance.ledger.children.contains_key(&call)
+                {
+                    instance.arrive(now, Kind::ChildFinished { call, outcome });
+                }
+            }
+            Message::Terminate { reason, recursive } => {
+                self.step(id, now);
+                self.terminate(id, now, reason, recursive);
+            }
+            Message::Start(_) => debug_assert!(false, "starts are handled before"),
+        }
+    }
+
+    /// A parent calls a child. An id in use by an instance that has not ended fails the call.
+    fn start_child(
+        &mut self,
+        to: &InstanceId,
+        message: MessageId,
+        started: Box<Started>,
+        now: Timestamp,
+    ) {
+        self.step(to, now);
+        if let Some(status) = self.status_of(to)
+            && !status.is_terminal()
+        {
+            let refusal = started.parent.map(|parent| in_use(to, status, &parent));
+            self.record(to, Change::Nothing, refusal.into_iter().collect(), vec![message]);
+            return;
+        }
+        self.create(to, started, now);
+        if let Some(instance) = self.slots.known_mut(to) {
+            instance.taken.push(message);
+        }
+    }
+
+    /// Ends an instance that has not ended, after the turns of what came before.
+    pub(super) fn terminate(
+        &mut self,
+        id: &InstanceId,
+        now: Timestamp,
+        reason: Option<Text>,
+        recursive: bool,
+    ) {
+        let Some(instance) = self.slots.known_mut(id) else { return };
+        if instance.status().is_terminal() {
+            return;
+        }
+        if recursive {
+            let message = Message::Terminate { reason: reason.clone(), recursive };
+            let children = instance.ledger.children.values().cloned();
+            instance.outgoing.extend(children.map(|child| (child, message.clone())));
+        }
+        instance.arrive(now, Kind::Terminated { reason: reason.clone() });
+        instance.end(now, RuntimeStatus::Terminated, Ok(reason));
+        self.touch(id);
+    }
+
+    /// An activity ended. Its result counts if that call of that execution is still open.
+    pub(super) fn task_done(&mut self, result: TaskResult, now: Timestamp) {
+        let TaskResult { ticket, outcome } = result;
+        let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
+        if waits_for(instance, ticket.execution)
+            && instance.ledger.activities.contains(&ticket.call)
+        {
+            instance.arrive(now, Kind::ActivityFinished { call: ticket.call, outcome });
+            self.touch(&ticket.instance);
+        }
+    }
+}
+
+fn waits_for(instance: &Instance, execution: ExecutionId) -> bool {
+    instance.record.execution == execution && !instance.record.status.is_terminal()
+}
+
+fn in_use(id: &InstanceId, status: RuntimeStatus, parent: &Parent) -> (InstanceId, Message) {
+    let failure = Failure::new(
+        "InstanceAlreadyExists",
+        format!("instance {id} exists already and is {status:?}; give the child another id"),
+    );
+    let (execution, call) = (parent.execution, parent.call);
+    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
+    (parent.instance.clone(), message)
+}

@@ -1,0 +1,294 @@
+//! One instance in memory: its record, its open ends, its code, and what is not yet written.
+
+use bytes::Bytes;
+
+use super::ledger::Ledger;
+use crate::{
+    Answer, CallId, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind,
+    Message, MessageId, Outcome, Record, RequestId, RuntimeStatus, Started, Timestamp,
+    codec::{self, DecodeError},
+    turn::{Execution, Functions},
+};
+
+/// An instance that exists, and has been read or created.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub id: InstanceId,
+    pub record: Record,
+    pub ledger: Ledger,
+    /// Its suspended code; `None` when it has ended, is stuck, or its code is not here.
+    pub code: Option<Execution>,
+    /// Events that are not in a turn record yet.
+    pub fresh: Vec<Event>,
+    /// Whether what is stored of an earlier execution is to be forgotten.
+    pub replaces: bool,
+    /// Whether the record changed otherwise.
+    pub changed: bool,
+    /// Messages that this step sends, and those that it takes.
+    pub outgoing: Vec<(InstanceId, Message)>,
+    pub taken: Vec<MessageId>,
+    /// Activities whose result this step made pointless.
+    pub cancelled: Vec<(ExecutionId, CallId)>,
+    /// Who is told what, once this step is durable.
+    pub replies: Vec<(RequestId, Reply)>,
+    /// The commit that wrote it last.
+    pub seq: CommitSeq,
+    /// What is to be done with it before this call of `handle` ends.
+    pub todo: Todo,
+}
+
+/// What a listed instance waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Todo {
+    /// It is not listed.
+    Nothing,
+    /// A step.
+    Step,
+    /// It was parked: it is read again and starts from its history, with the code of today.
+    Revive,
+}
+
+/// What a client will be told.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// This.
+    Answer(Answer),
+    /// Where the instance stands after the step.
+    Status,
+}
+
+impl Instance {
+    /// A new execution of an instance, old or new.
+    pub(super) fn start(
+        id: InstanceId,
+        started: Box<Started>,
+        now: Timestamp,
+        functions: &dyn Functions,
+    ) -> Self {
+        let record = Record {
+            execution: started.execution,
+            name: started.name.clone(),
+            version: started.version.clone(),
+            status: RuntimeStatus::Pending,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+            attention: None,
+            custom_status: None,
+            tags: started.tags.clone(),
+            parent: started.parent.clone(),
+            stuck: None,
+            outcome: None,
+            events: 0,
+        };
+        let mut instance = Self::known(id, record);
+        instance.code = instance.begin(&started, now, functions);
+        instance.arrive(now, Kind::Started(started));
+        instance
+    }
+
+    fn known(id: InstanceId, record: Record) -> Self {
+        Self {
+            id,
+            record,
+            ledger: Ledger::default(),
+            code: None,
+            fresh: Vec::new(),
+            replaces: false,
+            changed: false,
+            outgoing: Vec::new(),
+            cancelled: Vec::new(),
+            taken: Vec::new(),
+            replies: Vec::new(),
+            seq: CommitSeq(0),
+            todo: Todo::Nothing,
+        }
+    }
+
+    /// An instance as it was stored; its code absorbs its history and will replay it when stepped.
+    pub(super) fn load(
+        id: InstanceId,
+        record: Record,
+        history: &[Bytes],
+        functions: &dyn Functions,
+    ) -> Self {
+        let mut instance = Self::known(id, record);
+        if !instance.record.status.is_terminal()
+            && let Err(error) = instance.replay(history, functions)
+        {
+            instance.park(&format!("its history cannot be read: {error}"));
+        }
+        instance
+    }
+
+    fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
+        let events = codec::decode_history(history)?;
+        for event in &events {
+            self.ledger.note(event);
+        }
+        self.record.stuck = None;
+        let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
+            return Ok(());
+        };
+        self.code = self.begin(started, *at, functions);
+        if let Some(code) = &mut self.code {
+            let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
+            code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
+            for (position, event) in events.iter().enumerate() {
+                code.absorb(position as u64, event);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(
+        &self,
+        started: &Started,
+        at: Timestamp,
+        functions: &dyn Functions,
+    ) -> Option<Execution> {
+        let code = functions.orchestration(&started.name, started.version.as_deref())?;
+        Some(Execution::begin(code, self.id.clone(), started, at))
+    }
+
+    /// Writes an event that came from outside.
+    pub(super) fn arrive(&mut self, now: Timestamp, kind: Kind) {
+        let at = now.max(self.record.updated_at);
+        let event = Event { at, kind };
+        if let Some(code) = &mut self.code {
+            code.absorb(self.record.events + self.fresh.len() as u64, &event);
+        }
+        self.write(event);
+    }
+
+    /// Writes an event.
+    pub(super) fn write(&mut self, event: Event) {
+        self.ledger.note(&event);
+        self.fresh.push(event);
+    }
+
+    /// Goes on as a new execution; what the old one did is forgotten, except who it is.
+    pub(super) fn restart(
+        &mut self,
+        started: Box<Started>,
+        now: Timestamp,
+        functions: &dyn Functions,
+    ) {
+        self.forget_calls();
+        self.record.execution = started.execution;
+        self.record.version.clone_from(&started.version);
+        self.record.events = 0;
+        self.replaces = true;
+        self.fresh.clear();
+        self.code = self.begin(&started, now, functions);
+        self.arrive(now, Kind::Started(started));
+    }
+
+    /// No call of this execution matters any more.
+    fn forget_calls(&mut self) {
+        let ledger = std::mem::take(&mut self.ledger);
+        let execution = self.record.execution;
+        self.cancelled.extend(ledger.activities.into_iter().map(|call| (execution, call)));
+    }
+
+    /// It cannot be run until a person helps.
+    pub(super) fn park(&mut self, why: &str) {
+        self.code = None;
+        if self.record.stuck.as_deref() != Some(why) {
+            self.record.stuck = Some(why.into());
+            self.changed = true;
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn end(&mut self, now: Timestamp, status: RuntimeStatus, outcome: Outcome) {
+        let at = now.max(self.record.updated_at);
+        self.write(Event { at, kind: Kind::Completed { status } });
+        self.code = None;
+        self.forget_calls();
+        if let Some(parent) = &self.record.parent {
+            let outcome = match (&outcome, status) {
+                (Ok(reason), RuntimeStatus::Terminated) => Err(terminated(reason.as_deref())),
+                (outcome, _) => outcome.clone(),
+            };
+            let (execution, call) = (parent.execution, parent.call);
+            let message = Message::ChildFinished { execution, call, outcome };
+            self.outgoing.push((parent.instance.clone(), message));
+        }
+        self.record.status = status;
+        self.record.stuck = None;
+        self.record.outcome = Some(outcome);
+        self.record.completed_at = Some(at);
+    }
+
+    /// Where it stands, what is not written yet included.
+    pub(super) fn status(&self) -> RuntimeStatus {
+        match self.record.status {
+            ended if ended.is_terminal() => ended,
+            _ if self.ledger.suspended => RuntimeStatus::Suspended,
+            _ if self.ledger.ran => RuntimeStatus::Running,
+            _ => RuntimeStatus::Pending,
+        }
+    }
+
+    /// Whether there is something to write.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed || self.replaces || !self.fresh.is_empty()
+    }
+
+    /// Whether a turn can run now.
+    pub(super) fn is_runnable(&self, now: Timestamp) -> bool {
+        self.code.is_some()
+            && self.ledger.waiting > 0
+            && !self.ledger.suspended
+            && self.ledger.start_at.is_none_or(|at| at <= now)
+    }
+
+    /// Takes what this step wrote as a change of the history.
+    pub(super) fn take_history(&mut self) -> HistoryChange {
+        if self.fresh.is_empty() {
+            return HistoryChange::Keep;
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let events = codec::encode_events(&fresh);
+        let at = self.record.events;
+        self.record.events += fresh.len() as u64;
+        self.record.updated_at = fresh.last().map_or(self.record.updated_at, |event| event.at);
+        if std::mem::take(&mut self.replaces) {
+            HistoryChange::Replace { events }
+        } else {
+            HistoryChange::Append { at, events }
+        }
+    }
+
+    /// Brings the record up to date with the open ends.
+    pub(super) fn refresh_record(&mut self) {
+        if self.record.status.is_terminal() {
+            self.record.attention = None;
+            return;
+        }
+        self.record.status = self.status();
+        let due = self.ledger.next_due();
+        let at_once = !self.ledger.activities.is_empty()
+            || self.record.stuck.is_some()
+            || (self.ledger.waiting > 0
+                && !self.ledger.suspended
+                && self.ledger.start_at.is_none());
+        self.record.attention = if at_once { Some(Timestamp::START) } else { due };
+    }
+
+    /// About how many bytes it keeps in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let output = match &self.record.outcome {
+            Some(Ok(Some(output))) => output.len(),
+            _ => 0,
+        };
+        let code = self.code.as_ref().map_or(0, Execution::bytes);
+        768 + output + code + self.ledger.bytes()
+    }
+}
+
+fn terminated(reason: Option<&str>) -> Failure {
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    Failure::new("Terminated", format!("the orchestration was terminated{reason}"))
+}

@@ -1,0 +1,95 @@
+//! Activities on their way to workers: only so many at a time, the rest waits where it is stored.
+
+use std::collections::VecDeque;
+
+use foldhash::{HashSet, HashSetExt as _};
+
+use super::{Decisions, Effect, Partition, Read, slots::Slot};
+use crate::{CallId, ExecutionId, InstanceId, Task, Ticket};
+
+/// What is out, and whose turn it is next.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    out: HashSet<(InstanceId, ExecutionId, CallId)>,
+    /// Instances with activities that found no room.
+    starved: VecDeque<InstanceId>,
+    /// Whether there are more of them than the queue holds; then the store knows which.
+    passed_over: bool,
+    count_max: usize,
+}
+
+impl Tasks {
+    pub(super) fn new(count_max: usize) -> Self {
+        Self { out: HashSet::new(), starved: VecDeque::new(), passed_over: false, count_max }
+    }
+
+    /// Whether another activity may go out.
+    pub(super) fn has_room(&self) -> bool {
+        self.out.len() < self.count_max
+    }
+
+    /// A result came: the activity is no longer out.
+    pub(super) fn returned(&mut self, ticket: &Ticket) {
+        self.out.remove(&(ticket.instance.clone(), ticket.execution, ticket.call));
+    }
+
+    fn starve(&mut self, id: &InstanceId) {
+        if self.starved.len() < 8 * self.count_max {
+            self.starved.push_back(id.clone());
+        } else {
+            self.passed_over = true;
+        }
+    }
+}
+
+impl Partition {
+    /// Hands out the activities that an instance called, as far as there is room, and takes back
+    /// those that no longer matter.
+    pub(super) fn dispatch(&mut self, id: &InstanceId) {
+        let Some(Slot::Known(instance)) = self.slots.get_mut(id) else { return };
+        let (partition, epoch) = (self.id, self.epoch);
+        let ticket =
+            |execution, call| Ticket { partition, epoch, instance: id.clone(), execution, call };
+        for (execution, call) in std::mem::take(&mut instance.cancelled) {
+            if self.tasks.out.contains(&(id.clone(), execution, call)) {
+                self.outbox.hold(Effect::Cancel(ticket(execution, call)));
+            }
+        }
+        let execution = instance.record.execution;
+        while !instance.ledger.unsent.is_empty() {
+            if !self.tasks.has_room() {
+                return self.tasks.starve(id);
+            }
+            let Some((call, work)) = instance.ledger.next_unsent() else { return };
+            if self.tasks.out.insert((id.clone(), execution, call)) {
+                let ticket = ticket(execution, call);
+                self.outbox.hold(Effect::Dispatch(Task { ticket, work }));
+            }
+        }
+    }
+
+    /// Turns to the instances that found no room, when half of the room is free again.
+    pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
+        let mut room = (self.tasks.count_max / 2).saturating_sub(self.tasks.out.len());
+        while room > 0
+            && let Some(id) = self.tasks.starved.pop_front()
+        {
+            room -= 1;
+            match self.slots.get_mut(&id) {
+                Some(Slot::Known(instance)) => {
+                    room = room.saturating_sub(instance.ledger.unsent.len());
+                }
+                Some(_) => continue,
+                None => {
+                    self.slots.put(id.clone(), Slot::Loading(Vec::new()));
+                    out.reads.push(Read::Instance(id));
+                    continue;
+                }
+            }
+            self.touch(&id);
+        }
+        if room > 0 && std::mem::take(&mut self.tasks.passed_over) {
+            self.wakes.read_again();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a node can run: its orchestrations and its activities.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use taskhub_core::{Outcome, Task, turn::Functions};
+
+/// An activity that runs.
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// The activities of this process.
+pub trait Activities: Send + Sync {
+    /// Begins to run a task; `None` when there is no activity of that name.
+    fn run(&self, task: &Task) -> Option<Running>;
+}
+
+/// The code of this process.
+#[derive(Clone)]
+pub struct Code {
+    /// Its orchestrations.
+    pub functions: Arc<dyn Functions>,
+    /// Its activities.
+    pub activities: Arc<dyn Activities>,
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code")
+    }
+}

@@ -1,0 +1,205 @@
+//! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
+
+mod clock;
+mod dispatch;
+mod lane_thread;
+mod mail;
+mod readers;
+mod requests;
+mod turn_thread;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, atomic::Ordering},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use taskhub_core::{
+    Answer, Event, InstanceId, Limits, PartitionId, Verb, codec,
+    store::{Filter, Node, Ownership, Page, Store, StoreError},
+};
+
+use crate::{Code, Shard};
+use mail::{Mail, Post};
+use requests::Requests;
+
+/// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
+const LEASE: Duration = Duration::MAX;
+
+/// The partitions that this node owns just now.
+type Held = Arc<Mutex<Vec<Ownership>>>;
+
+/// A running node. Clones are the same node; it stops by [`Hub::stop`], not by being dropped.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    requests: Requests,
+    post: Post,
+    held: Held,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    limits: Limits,
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}; are there too many processes?")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Hub {
+    /// Takes over the store's partitions and begins to work. Activities run on the tokio runtime
+    /// that this is called from.
+    pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
+        let node = Node { id: clock::process_id().into(), address: "".into() };
+        let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
+        let held = Arc::new(Mutex::new(held));
+        let count = turn_threads().min(usize::from(store.partitions()));
+        let (post, boxes) = mail::post(count);
+        let (to_lane, from_turns) = lane_thread::channel(&limits);
+        let (to_readers, reads) = readers::channel();
+        let mut threads = Vec::new();
+        for (index, inbox) in boxes.into_iter().enumerate() {
+            let links = turn_thread::Links {
+                inbox,
+                post: post.clone(),
+                lane: to_lane.clone(),
+                readers: to_readers.clone(),
+                dispatch: dispatch::Dispatch::new(code, &limits, post.clone()),
+            };
+            let (functions, limits) = (code.functions.clone(), limits.clone());
+            let partitions = store.partitions();
+            // The shard is made where it stays: orchestrations never move between threads.
+            threads.push(spawn(format!("taskhub-turns-{index}"), move || {
+                turn_thread::run(Shard::new(functions, &limits, partitions), links);
+            })?);
+        }
+        drop(to_lane);
+        let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits);
+        threads.push(spawn("taskhub-lane".to_owned(), move || lane.run(&from_turns))?);
+        for index in 0..limits.readers_count.max(1) {
+            let reader = readers::Reader::new(store.clone(), reads.clone(), post.clone());
+            threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
+        }
+        for owned in &*lock(&held) {
+            post.open(&*store, *owned, &limits)?;
+        }
+        let requests = Requests::new(post.clone(), store.partitions(), &limits);
+        let threads = Mutex::new(threads);
+        Ok(Self { inner: Arc::new(Inner { store, requests, post, held, threads, limits }) })
+    }
+
+    /// Asks the owner of an instance, and waits for the answer; what it tells is durable. Dropping
+    /// the future withdraws the question, not what it caused.
+    pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
+        self.inner.requests.ask(instance, verb).await
+    }
+
+    /// Lists instances, as last committed.
+    pub async fn query(&self, filter: Filter) -> Result<Page, StoreError> {
+        self.read(move |store| store.query(&filter)).await
+    }
+
+    /// The history of an instance, as last committed; `None` when there is no such instance.
+    pub async fn history(&self, instance: InstanceId) -> Result<Option<Vec<Event>>, StoreError> {
+        self.read(move |store| {
+            if store.load(&instance)?.is_none() {
+                return Ok(None);
+            }
+            let pieces = store.history(&instance, 0..u64::MAX)?;
+            let events = codec::decode_history(&pieces);
+            events.map(Some).map_err(|why| StoreError::Damaged(why.to_string()))
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.inner.store.clone();
+        tokio::task::spawn_blocking(move || read(&*store))
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    /// How many requests wait for an answer.
+    #[must_use]
+    pub fn held_requests(&self) -> usize {
+        self.inner.requests.held()
+    }
+
+    /// How many partitions the hub has.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.inner.store.partitions()
+    }
+
+    /// Stops: refuses new requests, hands back the held ones, finishes the turns in hand, waits for
+    /// running activities up to [`Limits::drain_time_max`], and gives the partitions back.
+    pub async fn stop(&self) {
+        let inner = self.inner.clone();
+        inner.requests.refuse_all();
+        let deadline = Instant::now() + inner.limits.drain_time_max;
+        while inner.post.running().load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        inner.post.send_all(|| Mail::Stop);
+        let stopped = tokio::task::spawn_blocking(move || {
+            let threads = std::mem::take(&mut *lock(&inner.threads));
+            for thread in threads {
+                let _ = thread.join();
+            }
+            if let Err(error) = inner.store.release(&lock(&inner.held)) {
+                tracing::warn!(%error, "the partitions could not be given back");
+            }
+        });
+        if stopped.await.is_err() {
+            tracing::warn!("a thread of the hub panicked while it stopped");
+        }
+    }
+}
+
+/// A lock whose holder panicked still guards a value: the values here are never left half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn spawn(
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, std::io::Error> {
+    std::thread::Builder::new().name(name).spawn(run)
+}
+
+/// Turn threads are few: they only compute, and the web server needs the cores too.
+fn turn_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8)
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hub({} partitions)", self.partitions())
+    }
+}
+
+impl Post {
+    /// Reads what a newly owned partition begins with, and hands it to its turn thread.
+    fn open(&self, store: &dyn Store, owned: Ownership, limits: &Limits) -> Result<(), StoreError> {
+        let partition: PartitionId = owned.partition;
+        let wakes = store.wakes(partition, None, limits.wakes_count_max)?;
+        let inbox = store.inbox(partition, &[], limits.backlog_count_max)?;
+        self.send(partition, Mail::Own(owned, wakes, inbox));
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Runs activities in this process, so many at a time.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use foldhash::{HashMap, HashMapExt as _};
+use futures::FutureExt as _;
+use taskhub_core::{Failure, Limits, Outcome, Task, TaskResult, Ticket, partition::Input};
+use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
+
+use super::mail::{Mail, Post};
+use crate::{Activities, Code};
+
+/// Hands the activities of one turn thread to the tokio runtime. How many wait for a slot is
+/// bounded by the partitions.
+pub(super) struct Dispatch {
+    activities: Arc<dyn Activities>,
+    slots: Arc<Semaphore>,
+    runtime: Handle,
+    post: Post,
+    started: HashMap<Ticket, AbortHandle>,
+}
+
+impl Dispatch {
+    pub(super) fn new(code: &Code, limits: &Limits, post: Post) -> Self {
+        // Each turn thread has its share of the slots, so they need not meet at one lock.
+        let slots = limits.activity_slots.div_ceil(post.threads());
+        Self {
+            activities: code.activities.clone(),
+            slots: Arc::new(Semaphore::new(slots.max(1))),
+            runtime: Handle::current(),
+            post,
+            started: HashMap::new(),
+        }
+    }
+
+    pub(super) fn start(&mut self, task: Task) {
+        let (activities, slots) = (self.activities.clone(), self.slots.clone());
+        let post = self.post.clone();
+        let ticket = task.ticket.clone();
+        let started = self.runtime.spawn(async move {
+            let Ok(_slot) = slots.acquire().await else { return };
+            if post.stopping().load(Ordering::Relaxed) {
+                return; // It is stored; the next owner runs it.
+            }
+            let _running = Running::count(post.running());
+            let outcome = run(&*activities, &task).await;
+            let (ticket, partition) = (task.ticket.clone(), task.ticket.partition);
+            let done = Input::TaskDone(TaskResult { ticket, outcome });
+            post.send(partition, Mail::Input(partition, done));
+        });
+        self.started.insert(ticket, started.abort_handle());
+    }
+
+    /// Stops an activity whose result does not count any more: its future is dropped.
+    pub(super) fn cancel(&mut self, ticket: &Ticket) {
+        if let Some(started) = self.started.remove(ticket) {
+            started.abort();
+            let failure = Failure::new("Cancelled", "nobody waits for this activity any more");
+            let result = TaskResult { ticket: ticket.clone(), outcome: Err(failure) };
+            let partition = ticket.partition;
+            self.post.send(partition, Mail::Input(partition, Input::TaskDone(result)));
+        }
+    }
+
+    /// An activity has ended.
+    pub(super) fn ended(&mut self, ticket: &Ticket) {
+        self.started.remove(ticket);
+    }
+}
+
+/// Runs one activity; a panic is a failure like any other.
+async fn run(activities: &dyn Activities, task: &Task) -> Outcome {
+    let Some(running) = activities.run(task) else {
+        let message = format!("no activity `{}` is registered in this process", task.work.name);
+        return Err(Failure::new("ActivityTaskNotFound", message).non_retriable());
+    };
+    let ended = AssertUnwindSafe(running).catch_unwind().await;
+    ended.unwrap_or_else(|panic| Err(Failure::panic("the activity", &*panic)))
+}
+
+/// Counts an activity as running until it ends, however it does.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn count(running: &Arc<AtomicUsize>) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Self(running.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,129 @@
+//! The thread of a lane: commits what is queued, says what is durable, recovers when that fails.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::Duration,
+};
+
+use taskhub_core::{
+    Batch, Epoch, Limits, PartitionId, Refusal, TurnRecord,
+    partition::Input,
+    store::{CommitError, Node, Ownership, Store, StoreError},
+};
+
+use super::{
+    Held, LEASE,
+    mail::{Mail, Post},
+};
+use crate::Lane;
+
+/// How long a lane waits before it tries a store again that failed.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+type Turns = (Ownership, Vec<TurnRecord>);
+
+/// The queue of a lane; senders block while it is full.
+pub(super) fn channel(limits: &Limits) -> (SyncSender<Turns>, Receiver<Turns>) {
+    sync_channel(limits.lane_count_max)
+}
+
+/// Owns the only right to write.
+pub(super) struct LaneThread {
+    store: Arc<dyn Store>,
+    node: Node,
+    held: Held,
+    post: Post,
+    limits: Limits,
+    lane: Lane,
+    /// Turns under an earlier epoch than this are left-overs from before a failure.
+    epochs: BTreeMap<PartitionId, Epoch>,
+}
+
+impl LaneThread {
+    pub(super) fn new(
+        store: &Arc<dyn Store>,
+        node: Node,
+        held: Held,
+        post: Post,
+        limits: &Limits,
+    ) -> Self {
+        let (store, limits) = (store.clone(), limits.clone());
+        let lane = Lane::new(&limits);
+        Self { store, node, held, post, limits, lane, epochs: BTreeMap::new() }
+    }
+
+    /// Runs until every turn thread is gone and all they sent is written.
+    pub(super) fn run(mut self, turns: &Receiver<Turns>) {
+        while self.gather(turns) {
+            let batch = self.lane.next_batch();
+            if batch.turns.is_empty() {
+                continue;
+            }
+            match self.store.commit(&batch) {
+                Ok(()) => self.tell(&batch),
+                Err(error) => self.recover(&error),
+            }
+        }
+    }
+
+    /// Waits for something to write, then takes what else is there. Whether there is anything.
+    fn gather(&mut self, turns: &Receiver<Turns>) -> bool {
+        if self.lane.is_empty() {
+            let Ok((owner, turns)) = turns.recv() else { return false };
+            self.push(owner, turns);
+        }
+        while !self.lane.is_full() {
+            let Ok((owner, turns)) = turns.try_recv() else { break };
+            self.push(owner, turns);
+        }
+        true
+    }
+
+    fn push(&mut self, owner: Ownership, turns: Vec<TurnRecord>) {
+        if self.epochs.get(&owner.partition).is_none_or(|epoch| *epoch <= owner.epoch) {
+            self.lane.push(owner, turns);
+        }
+    }
+
+    fn tell(&self, batch: &Batch) {
+        for (owner, seq) in Lane::durable(batch) {
+            self.post.send(owner.partition, Mail::Owned(owner, Input::Durable(seq)));
+        }
+    }
+
+    /// A commit failed, and nobody knows whether it is there. All that builds on it is forgotten,
+    /// and the partitions are opened again from the store, under new epochs, so that what was
+    /// decided meanwhile can never be written.
+    fn recover(&mut self, error: &CommitError) {
+        tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
+        let why = error.to_string();
+        for partition in (0..self.store.partitions()).map(PartitionId) {
+            let refusal = Refusal::Lost(why.clone());
+            self.post.send(partition, Mail::Disown(partition, refusal));
+        }
+        self.lane.clear();
+        loop {
+            std::thread::sleep(RETRY_AFTER);
+            match self.reopen() {
+                Ok(()) => break,
+                Err(error) => tracing::error!(%error, "the store still fails"),
+            }
+        }
+        tracing::info!("the store works again");
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let mut held = super::lock(&self.held);
+        self.store.release(&held)?;
+        *held = self.store.claim(&self.node, usize::from(self.store.partitions()), LEASE)?;
+        for owned in &*held {
+            self.epochs.insert(owned.partition, owned.epoch);
+            self.post.open(&*self.store, *owned, &self.limits)?;
+        }
+        Ok(())
+    }
+}

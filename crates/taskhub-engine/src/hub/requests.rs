@@ -1,0 +1,105 @@
+//! Clients' requests: counted, bounded, and withdrawn when their caller goes away.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use taskhub_core::{
+    Answer, InstanceId, Limits, PartitionId, Refusal, Request, RequestId, Verb, partition::Input,
+};
+use tokio::sync::oneshot;
+
+use super::mail::{Mail, Post};
+
+/// Takes requests as long as there is room.
+pub(super) struct Requests {
+    post: Post,
+    partitions: u16,
+    next: AtomicU64,
+    waits: Bound,
+    others: Bound,
+}
+
+/// So many at a time.
+struct Bound {
+    count: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Requests {
+    pub(super) fn new(post: Post, partitions: u16, limits: &Limits) -> Self {
+        let others = limits.mailbox_count_max * post.threads();
+        Self {
+            post,
+            partitions,
+            next: AtomicU64::new(1),
+            waits: Bound { count: Arc::default(), max: limits.waiters_count_max },
+            others: Bound { count: Arc::default(), max: others },
+        }
+    }
+
+    pub(super) async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
+        if self.post.stopping().load(Ordering::Relaxed) {
+            return Answer::Refused(Refusal::Stopping);
+        }
+        let waits = matches!(verb, Verb::Wait);
+        let bound = if waits { &self.waits } else { &self.others };
+        let Some(_counted) = bound.take() else {
+            let what = if waits { "too many requests are held" } else { "the mailbox is full" };
+            return Answer::Refused(Refusal::Busy(what));
+        };
+        let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
+        let partition = PartitionId::of(&instance, self.partitions);
+        let (sender, receiver) = oneshot::channel();
+        let request = Request { id, instance, verb };
+        self.post.send(partition, Mail::Ask(partition, request, sender));
+        let mut withdraw = Withdraw { post: &self.post, partition, id, armed: waits };
+        let answer = receiver.await;
+        withdraw.armed = false;
+        answer.unwrap_or(Answer::Refused(Refusal::Stopping))
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.waits.count.load(Ordering::Relaxed)
+    }
+
+    /// From now on every request is refused, and those that wait are handed back.
+    pub(super) fn refuse_all(&self) {
+        self.post.stopping().store(true, Ordering::Relaxed);
+        self.post.send_all(|| Mail::Refuse);
+    }
+}
+
+impl Bound {
+    fn take(&self) -> Option<Counted> {
+        let counted = Counted(self.count.clone());
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        (before < self.max).then_some(counted)
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tells the owner that nobody waits any more, when the caller went away.
+struct Withdraw<'a> {
+    post: &'a Post,
+    partition: PartitionId,
+    id: RequestId,
+    armed: bool,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let forget = Mail::Input(self.partition, Input::Forget(self.id));
+            self.post.send(self.partition, forget);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The stores that come with the engine: one in memory, for tests, and one in a folder.
+
+mod embedded;
+mod leases;
+mod memory;
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use taskhub_core::{Envelope, InstanceId, Timestamp, store::StoreError};
+
+pub use embedded::{Embedded, EmbeddedOptions, OpenError};
+pub use memory::{MemorySnapshot, MemoryStore};
+
+/// Tells a store what time it is: only leases depend on it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The clock of this machine.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    })
+}
+
+fn broken_history(instance: &InstanceId, at: u64, count: u64) -> StoreError {
+    StoreError::Damaged(format!(
+        "instance {instance} has {count} events, and more were to follow behind the first {at}; \
+         nothing was written"
+    ))
+}
+
+fn repeated_message(envelope: &Envelope) -> StoreError {
+    StoreError::Damaged(format!(
+        "two messages to {} have the same id {:?}; nothing was written",
+        envelope.to, envelope.id
+    ))
+}

@@ -1,0 +1,181 @@
+//! Lists of instances: pages in the order of creation, each found with bounded work.
+
+use rusqlite::{Connection, params};
+use taskhub_core::{
+    InstanceId, Record, RuntimeStatus, Timestamp,
+    store::{Cursor, Filter, Page, StoreError},
+};
+
+use super::{error::failed, row};
+
+/// Rows that are looked at for one page; a page for which more would be needed comes out short.
+const SCANNED_COUNT_MAX: usize = 20_000;
+
+/// Instances with one prefix that are sorted in memory; more are found by scanning.
+const SORTED_COUNT_MAX: usize = 1_000;
+
+/// A question for places in one of the indexes that are sorted by creation. Only small columns:
+/// rows created at the same time are sorted before the first of them comes out.
+macro_rules! places {
+    ($index:literal) => {
+        concat!(
+            "SELECT key, id, created_at, status, completed_at FROM instance INDEXED BY ",
+            $index,
+            " AND created_at >= ?1 AND created_at <= ?2 AND (created_at > ?1 OR id > ?3) ",
+            "ORDER BY created_at, id"
+        )
+    };
+}
+
+/// See [`taskhub_core::store::Store::query`].
+pub(super) fn query(db: &Connection, filter: &Filter) -> Result<Page, StoreError> {
+    let Some(span) = Span::of(filter).filter(|_| filter.limit > 0) else {
+        return Ok(Page::default());
+    };
+    if let Some(prefix) = &filter.prefix
+        && let Some(few) = with_prefix(db, prefix)?
+    {
+        return page_of_few(db, filter, few);
+    }
+    scan(db, filter, &span)
+}
+
+/// Between which places of the creation order the answer lies.
+struct Span<'a> {
+    from: Timestamp,
+    to: Timestamp,
+    /// At `from`, only those with a greater id.
+    behind: &'a str,
+}
+
+impl<'a> Span<'a> {
+    /// `None` when nothing can lie there.
+    fn of(filter: &'a Filter) -> Option<Self> {
+        let from = filter.created_from.unwrap_or(Timestamp::START);
+        let to = match filter.created_to {
+            Some(to) => Timestamp(to.0.checked_sub(1)?),
+            None => Timestamp(i64::MAX),
+        };
+        Some(match &filter.after {
+            Some(after) if after.created_at >= from => {
+                Self { from: after.created_at, to, behind: after.instance.as_str() }
+            }
+            _ => Self { from, to, behind: "" },
+        })
+    }
+}
+
+fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, StoreError> {
+    let sql = if filter.stuck {
+        places!("instance_stuck WHERE stuck IS NOT NULL")
+    } else if filter.statuses == [RuntimeStatus::Failed] {
+        places!("instance_failed WHERE status = 3")
+    } else {
+        places!("instance_created WHERE TRUE")
+    };
+    let mut read = db.prepare_cached(sql).map_err(failed)?;
+    let mut rows = read.query(params![span.from.0, span.to.0, span.behind]).map_err(failed)?;
+    let mut page = Page::default();
+    let mut last = None;
+    for _ in 0..SCANNED_COUNT_MAX {
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(page) };
+        // A full page needs to know only whether anything may follow.
+        if page.instances.len() == filter.limit {
+            break;
+        }
+        let found = Place::read(row)?;
+        if found.may_match(filter) {
+            page.instances.extend(matching(db, filter, &found)?);
+        }
+        last = Some(found.cursor);
+    }
+    page.next = last;
+    Ok(page)
+}
+
+/// What a scan learns of an instance without reading its record.
+struct Place {
+    key: i64,
+    cursor: Cursor,
+    status: RuntimeStatus,
+    completed_at: Option<Timestamp>,
+}
+
+impl Place {
+    fn read(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+        let created_at = Timestamp(row.get(2).map_err(failed)?);
+        Ok(Self {
+            key: row.get(0).map_err(failed)?,
+            cursor: Cursor { created_at, instance: row::id(row, 1)? },
+            status: row::status(row, 3)?,
+            completed_at: row.get::<_, Option<i64>>(4).map_err(failed)?.map(Timestamp),
+        })
+    }
+
+    /// Cheaply leaves out what cannot match.
+    fn may_match(&self, filter: &Filter) -> bool {
+        let asked = filter.completed_from.is_some() || filter.completed_to.is_some();
+        (filter.statuses.is_empty() || filter.statuses.contains(&self.status))
+            && (!asked || self.completed_at.is_some())
+            && filter
+                .prefix
+                .as_ref()
+                .is_none_or(|p| self.cursor.instance.as_str().starts_with(&**p))
+    }
+}
+
+/// The instance at a place, if it matches after all.
+fn matching(
+    db: &Connection,
+    filter: &Filter,
+    place: &Place,
+) -> Result<Option<(InstanceId, Record)>, StoreError> {
+    let mut read = db.prepare_cached(row::select!("WHERE key = ?1")).map_err(failed)?;
+    let mut rows = read.query([place.key]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let record = row::record(row)?;
+    let instance = &place.cursor.instance;
+    Ok(filter.matches(instance, &record).then(|| (instance.clone(), record)))
+}
+
+/// The places of all instances with a prefix, or `None` when there are too many to sort.
+fn with_prefix(db: &Connection, prefix: &str) -> Result<Option<Vec<Place>>, StoreError> {
+    let mut read = db
+        .prepare_cached(
+            "SELECT key, id, created_at, status, completed_at FROM instance \
+             WHERE id >= ?1 ORDER BY id",
+        )
+        .map_err(failed)?;
+    let mut rows = read.query([prefix]).map_err(failed)?;
+    let mut few = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let place = Place::read(row)?;
+        if !place.cursor.instance.as_str().starts_with(prefix) {
+            break;
+        }
+        if few.len() == SORTED_COUNT_MAX {
+            return Ok(None);
+        }
+        few.push(place);
+    }
+    Ok(Some(few))
+}
+
+fn page_of_few(db: &Connection, filter: &Filter, few: Vec<Place>) -> Result<Page, StoreError> {
+    let behind = |place: &Place| filter.after.as_ref().is_none_or(|after| place.cursor > *after);
+    let mut few: Vec<Place> = few.into_iter().filter(behind).collect();
+    few.sort_by(|a, b| a.cursor.cmp(&b.cursor));
+    let mut page = Page::default();
+    let mut last = None;
+    for place in few {
+        if page.instances.len() == filter.limit {
+            page.next = last;
+            break;
+        }
+        if place.may_match(filter) {
+            page.instances.extend(matching(db, filter, &place)?);
+        }
+        last = Some(place.cursor);
+    }
+    Ok(page)
+}

@@ -1,0 +1,305 @@
+//! The one connection that writes: it turns folded batches into rows, and syncs.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use foldhash::fast::FixedState;
+use lru::LruCache;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use taskhub_core::{
+    Batch, Envelope, InstanceId, MessageId, PartitionId, Record, Timestamp, codec,
+    store::{CommitError, Node, Ownership, StoreError},
+};
+
+use super::{
+    error::failed,
+    fold::{Effect, Folded, fold},
+    row,
+};
+use crate::store::{broken_history, leases::Leases, repeated_message};
+
+/// Instances whose keys are remembered. One takes some 150 bytes.
+const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");
+
+/// The last message, looked up by partition since only so the order of the table helps.
+const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
+     (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
+
+/// All that is needed to write. Its owner keeps it behind a mutex.
+pub(super) struct Writer {
+    db: Connection,
+    leases: Leases,
+    keys: LruCache<InstanceId, Known, FixedState>,
+    next_key: i64,
+    next_place: i64,
+}
+
+/// What is remembered of a stored instance.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    key: i64,
+    events: u64,
+}
+
+impl Writer {
+    /// Takes over a connection to a hub whose schema is in place.
+    pub(super) fn new(db: Connection, leases: Leases) -> Result<Self, StoreError> {
+        let last = |sql| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(failed);
+        let next_key = last("SELECT coalesce(max(key), 0) FROM instance")? + 1;
+        let next_place = last(LAST_PLACE)? + 1;
+        let keys = LruCache::with_hasher(KEYS_COUNT_MAX, FixedState::default());
+        Ok(Self { db, leases, keys, next_key, next_place })
+    }
+
+    /// Gives free partitions to `node`. The new epochs are durable before anybody knows them;
+    /// leases are not: they end with the process.
+    pub(super) fn claim(
+        &mut self,
+        node: &Node,
+        limit: usize,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Vec<Ownership>, StoreError> {
+        let granted = self.leases.claimable(limit, now);
+        if granted.is_empty() {
+            return Ok(granted);
+        }
+        let write = |db: &Connection| -> rusqlite::Result<()> {
+            let mut update = db.prepare_cached(
+                "UPDATE partition SET epoch = ?2, owner = ?3, address = ?4 WHERE id = ?1",
+            )?;
+            for held in &granted {
+                let epoch = i64::try_from(held.epoch.0).unwrap_or(i64::MAX);
+                update.execute(params![held.partition.0, epoch, &*node.id, &*node.address])?;
+            }
+            Ok(())
+        };
+        self.atomically(|writer| write(&writer.db).map_err(failed))?;
+        self.leases.grant(&granted, now.plus(ttl));
+        Ok(granted)
+    }
+
+    /// See [`taskhub_core::store::Store::renew`].
+    pub(super) fn renew(
+        &mut self,
+        held: &[Ownership],
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Vec<PartitionId> {
+        self.leases.renew(held, now, ttl)
+    }
+
+    /// See [`taskhub_core::store::Store::release`].
+    pub(super) fn release(&mut self, held: &[Ownership]) {
+        self.leases.release(held);
+    }
+
+    /// Writes all of `batch` or nothing; it is on the disk when this returns.
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.leases.check(batch)?;
+        let folded = fold(batch)?;
+        Ok(self.atomically(|writer| writer.write(&folded))?)
+    }
+
+    /// Runs `work` in a transaction. When anything fails, all is as before.
+    fn atomically(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let run = |writer: &Self, sql: &str| {
+            let mut statement = writer.db.prepare_cached(sql).map_err(failed)?;
+            statement.execute(()).map(drop).map_err(failed)
+        };
+        if !self.db.is_autocommit() {
+            // Left behind by a failed rollback, or by a panic.
+            self.keys.clear();
+            run(self, "ROLLBACK")?;
+        }
+        run(self, "BEGIN IMMEDIATE")?;
+        let done = work(self).and_then(|()| run(self, "COMMIT"));
+        if done.is_err() {
+            // What is remembered may be of rows that are not there now.
+            self.keys.clear();
+            if !self.db.is_autocommit()
+                && let Err(error) = run(self, "ROLLBACK")
+            {
+                tracing::warn!(%error, "a failed commit could not be rolled back yet");
+            }
+        }
+        done
+    }
+
+    fn write(&mut self, folded: &Folded<'_>) -> Result<(), StoreError> {
+        let Self { db, keys, next_key, next_place, .. } = self;
+        take_messages(db, &folded.taken)?;
+        let mut rows = Rows::new(db, keys, next_key)?;
+        for effect in &folded.effects {
+            rows.write(effect)?;
+        }
+        drop(rows);
+        send_messages(db, next_place, &folded.sent)
+    }
+}
+
+/// The statements on instances and histories, prepared.
+struct Rows<'a> {
+    keys: &'a mut LruCache<InstanceId, Known, FixedState>,
+    next_key: &'a mut i64,
+    find: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+    remove: CachedStatement<'a>,
+    append: CachedStatement<'a>,
+    forget: CachedStatement<'a>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        db: &'a Connection,
+        keys: &'a mut LruCache<InstanceId, Known, FixedState>,
+        next_key: &'a mut i64,
+    ) -> Result<Self, StoreError> {
+        let prepare = |sql| db.prepare_cached(sql).map_err(failed);
+        Ok(Self {
+            keys,
+            next_key,
+            find: prepare("SELECT key, events FROM instance WHERE id = ?1")?,
+            insert: prepare(row::INSERT)?,
+            update: prepare(row::UPDATE)?,
+            remove: prepare("DELETE FROM instance WHERE key = ?1")?,
+            append: prepare("INSERT INTO history VALUES (?1, ?2, ?3)")?,
+            forget: prepare("DELETE FROM history WHERE instance = ?1")?,
+        })
+    }
+
+    fn write(&mut self, effect: &Effect<'_>) -> Result<(), StoreError> {
+        let Some(record) = effect.record else { return self.remove(effect) };
+        let known = match self.keys.get(effect.instance) {
+            Some(known) => Some(*known),
+            None if effect.follows.is_none_or(|events| events == 0) => {
+                // Most likely new: the insert itself tells, without a look before it.
+                if self.insert(effect, record)? {
+                    return Ok(());
+                }
+                self.find(effect.instance)?
+            }
+            None => self.find(effect.instance)?,
+        };
+        let count = known.map_or(0, |known| known.events);
+        if let Some(at) = effect.follows.filter(|at| *at != count) {
+            return Err(broken_history(effect.instance, at, count));
+        }
+        let Some(known) = known else {
+            return self.insert(effect, record).map(drop);
+        };
+        row::write(&mut self.update, known.key, effect.instance, effect.partition, record)?;
+        if effect.forgets {
+            self.forget.execute([known.key]).map_err(failed)?;
+        }
+        self.append(known.key, effect)?;
+        self.remember(known.key, effect.instance, record);
+        Ok(())
+    }
+
+    /// Adds an instance; false when it is there already.
+    fn insert(&mut self, effect: &Effect<'_>, record: &Record) -> Result<bool, StoreError> {
+        let key = *self.next_key;
+        if row::write(&mut self.insert, key, effect.instance, effect.partition, record)? == 0 {
+            return Ok(false);
+        }
+        *self.next_key += 1;
+        self.append(key, effect)?;
+        self.remember(key, effect.instance, record);
+        Ok(true)
+    }
+
+    fn append(&mut self, key: i64, effect: &Effect<'_>) -> Result<(), StoreError> {
+        for (at, events) in &effect.pieces {
+            let piece = params![key, row::number(*at)?, &events[..]];
+            self.append.execute(piece).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, effect: &Effect<'_>) -> Result<(), StoreError> {
+        let known = match self.keys.pop(effect.instance) {
+            Some(known) => Some(known),
+            None => self.find(effect.instance)?,
+        };
+        let count = known.map_or(0, |known| known.events);
+        if let Some(at) = effect.follows.filter(|at| *at != count) {
+            return Err(broken_history(effect.instance, at, count));
+        }
+        if let Some(known) = known {
+            self.forget.execute([known.key]).map_err(failed)?;
+            self.remove.execute([known.key]).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, instance: &InstanceId) -> Result<Option<Known>, StoreError> {
+        let found = self.find.query_row([instance.as_str()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        let found = found.optional().map_err(failed)?;
+        Ok(found.map(|(key, events)| Known { key, events: events.unsigned_abs() }))
+    }
+
+    /// An instance that has ended is not written again soon.
+    fn remember(&mut self, key: i64, instance: &InstanceId, record: &Record) {
+        if record.status.is_terminal() {
+            self.keys.pop(instance);
+        } else {
+            self.keys.put(instance.clone(), Known { key, events: record.events });
+        }
+    }
+}
+
+fn take_messages(db: &Connection, taken: &[(PartitionId, MessageId)]) -> Result<(), StoreError> {
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let mut delete = db
+        .prepare_cached(
+            "DELETE FROM message \
+             WHERE partition = ?1 AND sender = ?2 AND epoch = ?3 AND number = ?4",
+        )
+        .map_err(failed)?;
+    for (partition, id) in taken {
+        let (epoch, number) = (row::number(id.epoch.0)?, row::number(id.number)?);
+        delete.execute((partition.0, id.from.0, epoch, number)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn send_messages(db: &Connection, next: &mut i64, sent: &[&Envelope]) -> Result<(), StoreError> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    let mut insert = db
+        .prepare_cached(
+            "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (partition, sender, epoch, number) DO NOTHING",
+        )
+        .map_err(failed)?;
+    for envelope in sent {
+        let id = envelope.id;
+        let (epoch, number) = (row::number(id.epoch.0)?, row::number(id.number)?);
+        let message = codec::encode_message(&envelope.message);
+        let inserted = insert
+            .execute(params![
+                envelope.partition.0,
+                *next,
+                id.from.0,
+                epoch,
+                number,
+                envelope.to.as_str(),
+                &message[..],
+            ])
+            .map_err(failed)?;
+        if inserted == 0 {
+            return Err(repeated_message(envelope));
+        }
+        *next += 1;
+    }
+    Ok(())
+}

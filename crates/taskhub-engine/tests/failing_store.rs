@@ -1,0 +1,157 @@
+//! A store that fails: callers hear that the outcome is unknown, and the hub recovers by itself.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use taskhub_core::{
+    Answer, Batch, Envelope, ExecutionId, InstanceId, Limits, MessageId, PartitionId, Refusal,
+    Reuse, Started, Task, Text, Verb,
+    store::{CommitError, Filter, Node, Ownership, Page, Store, StoreError, Stored, Wake},
+    turn::{Command, Functions, Orchestration, Run, Scope},
+};
+use taskhub_engine::{Activities, Code, Hub, Running, store::MemoryStore};
+
+/// A store whose disk is full as long as somebody says so.
+struct Full {
+    store: MemoryStore,
+    full: Arc<AtomicBool>,
+}
+
+impl Full {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("this is a test".into()));
+        }
+        Ok(())
+    }
+}
+
+impl Store for Full {
+    fn partitions(&self) -> u16 {
+        self.store.partitions()
+    }
+    fn claim(
+        &self,
+        node: &Node,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Ownership>, StoreError> {
+        self.check()?;
+        self.store.claim(node, limit, ttl)
+    }
+    fn renew(&self, held: &[Ownership], ttl: Duration) -> Result<Vec<PartitionId>, StoreError> {
+        self.store.renew(held, ttl)
+    }
+    fn release(&self, held: &[Ownership]) -> Result<(), StoreError> {
+        self.store.release(held)
+    }
+    fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        self.check()?;
+        self.store.commit(batch)
+    }
+    fn inbox(
+        &self,
+        partition: PartitionId,
+        taken: &[MessageId],
+        limit: usize,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        self.store.inbox(partition, taken, limit)
+    }
+    fn wakes(
+        &self,
+        partition: PartitionId,
+        after: Option<&Wake>,
+        limit: usize,
+    ) -> Result<Vec<Wake>, StoreError> {
+        self.store.wakes(partition, after, limit)
+    }
+    fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
+        self.store.load(instance)
+    }
+    fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
+        self.store.history(instance, events)
+    }
+    fn query(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.store.query(filter)
+    }
+}
+
+struct Here;
+
+impl Functions for Here {
+    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        Some(self)
+    }
+}
+
+impl Orchestration for Here {
+    fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
+        Box::pin(async move { scope.call(Command::Event { name: "reply".into() }).await })
+    }
+}
+
+impl Activities for Here {
+    fn run(&self, _: &Task) -> Option<Running> {
+        None
+    }
+}
+
+fn id(text: &str) -> InstanceId {
+    InstanceId::parse(text).expect("a good id")
+}
+
+fn start() -> Verb {
+    let started = Started::new("wait", None, ExecutionId(7));
+    Verb::Start { started: Box::new(started), reuse: Reuse::Join }
+}
+
+fn reply() -> Verb {
+    Verb::Raise { name: "reply".into(), input: Some("sun".into()) }
+}
+
+/// Asks again as long as the hub says that it cannot serve just now.
+async fn patiently(hub: &Hub, instance: &str, verb: Verb) -> Answer {
+    loop {
+        match hub.ask(id(instance), verb.clone()).await {
+            Answer::Refused(Refusal::Lost(_) | Refusal::Unavailable(..)) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room() {
+    let full = Arc::new(AtomicBool::new(false));
+    let store = Full { store: MemoryStore::new(4), full: full.clone() };
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
+    hub.ask(id("before"), start()).await;
+    let held = tokio::spawn({
+        let hub = hub.clone();
+        async move { hub.ask(id("before"), Verb::Wait).await }
+    });
+    while hub.held_requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+
+    full.store(true, Ordering::SeqCst);
+    let lost = hub.ask(id("meanwhile"), start()).await;
+    assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
+    let held = held.await.expect("it does not panic");
+    assert!(matches!(held, Answer::Refused(Refusal::Lost(_))), "{held:?}");
+
+    full.store(false, Ordering::SeqCst);
+    assert_eq!(patiently(&hub, "before", reply()).await, Answer::Done);
+    let Answer::Status(record) = hub.ask(id("before"), Verb::Wait).await else { panic!() };
+    assert_eq!(record.outcome, Some(Ok(Some("sun".into()))));
+    hub.stop().await;
+}

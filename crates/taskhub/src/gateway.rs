@@ -1,0 +1,233 @@
+//! Sync over async: an HTTP request that is held open until an orchestration has ended.
+//!
+//! The gateway starts the orchestration with the request as its input, waits, and answers with its
+//! output. How long it may take is part of the start: the owner of the instance decides in one
+//! step whether the result or the deadline came first, whether or not this process still lives.
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRef, FromRequest as _, Request},
+    handler::Handler,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use taskhub_core::{
+    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
+    Timestamp, Verb,
+};
+use taskhub_engine::Hub;
+use uuid::Uuid;
+
+use crate::{Client, handle::Signature};
+
+/// How long a result may be late, beyond its deadline, before the gateway gives up on its owner.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a gateway answers when the orchestration takes longer than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnTimeout {
+    /// The instance is terminated; the answer is 500.
+    Terminate,
+    /// The instance goes on; the answer is 202 with its id.
+    Accepted,
+}
+
+/// An axum handler that holds a request until an orchestration has ended; see [`sync_over_async`].
+#[derive(Clone)]
+pub struct Gateway {
+    name: &'static str,
+    version: Option<&'static str>,
+    within: Duration,
+    on_timeout: OnTimeout,
+    check: fn(&str) -> Result<(), String>,
+}
+
+/// A gateway to an orchestration: 60 s, then [`OnTimeout::Terminate`], unless told otherwise.
+pub(crate) fn gateway<S: Signature>() -> Gateway {
+    Gateway {
+        name: S::NAME,
+        version: S::VERSION,
+        within: Duration::from_secs(60),
+        on_timeout: OnTimeout::Terminate,
+        check: |input| {
+            let read: Result<S::Input, _> = serde_json::from_str(input);
+            read.map(drop).map_err(|error| error.to_string())
+        },
+    }
+}
+
+impl Gateway {
+    /// How long the orchestration may take.
+    #[must_use]
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// What happens when it takes longer.
+    #[must_use]
+    pub fn on_timeout(mut self, on_timeout: OnTimeout) -> Self {
+        self.on_timeout = on_timeout;
+        self
+    }
+
+    async fn answer(self, request: Request, client: Client) -> Response {
+        let (parts, body) = request.into_parts();
+        let input = match input(&parts, Request::from_parts(parts.clone(), body)).await {
+            Ok(input) => input,
+            Err(response) => return *response,
+        };
+        if let Err(why) = (self.check)(&input) {
+            let text = format!("the request does not fit `{}`: {why}\n", self.name);
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+        let (instance, reuse) = match self.instance(&parts.headers) {
+            Ok(instance) => instance,
+            Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
+        };
+        self.hold(client.hub(), instance, reuse, input).await
+    }
+
+    /// The instance that answers this request: a fresh one, or the one that the key names.
+    fn instance(&self, headers: &HeaderMap) -> Result<(InstanceId, Reuse), &'static str> {
+        let Some(key) = headers.get("idempotency-key") else {
+            let id = Uuid::now_v7().simple().to_string();
+            return Ok((InstanceId::trusted(id), Reuse::Fresh));
+        };
+        let key = key.as_bytes();
+        if key.is_empty() || key.len() > 1_024 {
+            return Err("an Idempotency-Key has 1 to 1024 bytes\n");
+        }
+        let named = [self.name.as_bytes(), b"\0", key].concat();
+        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &named).simple().to_string();
+        Ok((InstanceId::trusted(id), Reuse::Join))
+    }
+
+    async fn hold(self, hub: &Hub, instance: InstanceId, reuse: Reuse, input: String) -> Response {
+        let until = tokio::time::Instant::now() + self.within;
+        let started = self.started(input);
+        let start = Verb::Start { started: Box::new(started), reuse };
+        match hub.ask(instance.clone(), start).await {
+            Answer::Refused(why) => return refused(&why),
+            _ => tracing::debug!(%instance, orchestration = self.name, "a request is held"),
+        }
+        let late = match self.on_timeout {
+            OnTimeout::Terminate => until + GRACE,
+            OnTimeout::Accepted => until,
+        };
+        let wait = hub.ask(instance.clone(), Verb::Wait);
+        match (tokio::time::timeout_at(late, wait).await, self.on_timeout) {
+            (Ok(Answer::Status(record)), _) => ended(&instance, &record),
+            (Ok(Answer::Refused(why)), _) => refused(&why),
+            (Ok(_), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            (Err(_), OnTimeout::Accepted) => accepted(&instance),
+            (Err(_), OnTimeout::Terminate) => {
+                let why = "its owner did not answer in time".to_owned();
+                refused(&Refusal::Unavailable(instance, why))
+            }
+        }
+    }
+
+    fn started(&self, input: String) -> Started {
+        let execution = ExecutionId(Uuid::now_v7().as_u128());
+        let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now().plus(self.within));
+        Started {
+            version: self.version.map(Text::from),
+            deadline,
+            ..Started::new(self.name, Some(input.into()), execution)
+        }
+    }
+}
+
+/// The input of the orchestration: the body where there is a JSON one, else the query's fields.
+async fn input(parts: &Parts, request: Request) -> Result<String, Box<Response>> {
+    let refuse = |status: StatusCode, why: String| Box::new((status, why).into_response());
+    let body = Bytes::from_request(request, &()).await;
+    let body = body.map_err(|rejection| Box::new(rejection.into_response()))?;
+    if !body.is_empty() {
+        return String::from_utf8(body.into()).map_err(|_| {
+            refuse(StatusCode::BAD_REQUEST, "the body is not text in UTF-8\n".to_owned())
+        });
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    let fields: serde_json::Map<_, _> = serde_urlencoded::from_str::<Vec<(String, String)>>(query)
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("bad query: {error}\n")))?
+        .into_iter()
+        .map(|(name, value)| (name, serde_json::Value::String(value)))
+        .collect();
+    if fields.is_empty() {
+        return Ok("null".to_owned());
+    }
+    Ok(serde_json::Value::Object(fields).to_string())
+}
+
+/// The answer once the instance has ended.
+fn ended(instance: &InstanceId, record: &Record) -> Response {
+    match (&record.outcome, record.status) {
+        (Some(Ok(output)), RuntimeStatus::Completed) => completed(output.as_deref()),
+        (Some(Ok(reason)), status) => {
+            let why = reason.as_deref().unwrap_or("no reason was given");
+            tracing::info!(%instance, ?status, why, "a held request was not answered");
+            let text = format!("no answer: {why}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+        (Some(Err(failure)), _) => {
+            tracing::warn!(%instance, %failure, "the orchestration of a held request failed");
+            let text = format!("the request failed: {failure}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+        (None, _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A string is answered as plain text, everything else as JSON, nothing as 204.
+fn completed(output: Option<&str>) -> Response {
+    let Some(output) = output.filter(|output| *output != "null") else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
+    if output.starts_with('"')
+        && let Ok(text) = serde_json::from_str::<String>(output)
+    {
+        return text.into_response();
+    }
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    ([(header::CONTENT_TYPE, json)], output.to_owned()).into_response()
+}
+
+fn accepted(instance: &InstanceId) -> Response {
+    let retry = (header::RETRY_AFTER, HeaderValue::from_static("10"));
+    let body = serde_json::json!({ "id": instance.as_str() });
+    (StatusCode::ACCEPTED, [retry], axum::Json(body)).into_response()
+}
+
+/// Whatever the reason, trying again a little later is right; with an `Idempotency-Key` it is safe.
+fn refused(why: &Refusal) -> Response {
+    let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+    (StatusCode::SERVICE_UNAVAILABLE, [retry], format!("{why}\n")).into_response()
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(0).plus(since.unwrap_or_default())
+}
+
+impl<S> Handler<((),), S> for Gateway
+where
+    Client: FromRef<S>,
+    S: Send + Sync + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        Box::pin(self.answer(request, Client::from_ref(&state)))
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gateway({} within {:?})", self.name, self.within)
+    }
+}
