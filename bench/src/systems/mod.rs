@@ -3,6 +3,7 @@
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
 mod in_memory;
+mod taskhub;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -35,7 +36,15 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 2] = [
+pub(crate) const ALL: [Contestant; 3] = [
+    Contestant {
+        name: "taskhub",
+        colour: "#2f81f7",
+        note: "taskhub syncs to the disk before it acknowledges anything.",
+        works: &["w1", "w2", "w3", "w4", "w5"],
+        parks_at_most: usize::MAX,
+        program: Program::Here,
+    },
     Contestant {
         name: "in-memory",
         colour: "#8b949e",
@@ -58,6 +67,7 @@ pub(crate) const ALL: [Contestant; 2] = [
 /// Measures what `order` says in this process, for a system that is linked here.
 pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
+        "taskhub" => obey::<taskhub::Taskhub>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }

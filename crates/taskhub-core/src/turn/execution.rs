@@ -199,7 +199,8 @@ impl Execution {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let future = self.run.as_ref().map_or(0, |run| std::mem::size_of_val(&**run));
-        future + self.state.borrow().bytes()
+        let state = self.state.borrow();
+        future.max(state.home.len()) + state.bytes()
     }
 }
 

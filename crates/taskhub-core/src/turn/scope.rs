@@ -71,6 +71,12 @@ impl Scope {
         Place { seq: self.state.borrow_mut().created(), location: Location::caller() }
     }
 
+    /// Takes another place for the same line of code, such as for a second attempt.
+    #[must_use]
+    pub fn place_like(&self, other: Place) -> Place {
+        Place { seq: self.state.borrow_mut().created(), ..other }
+    }
+
     /// Begins something; nothing happens before the returned future is first polled.
     #[track_caller]
     pub fn call(&self, command: Command) -> Pending {

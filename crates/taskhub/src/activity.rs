@@ -1,0 +1,167 @@
+//! What an activity is given besides its input: shared state, the hub's client, and who calls.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    fmt,
+    ops::Deref,
+    sync::Arc,
+};
+
+use taskhub_core::{InstanceId, Task};
+
+use crate::{Client, Failure, Result};
+
+/// Something that the process has and activities use: a connection pool, an HTTP client.
+///
+/// Give it to the host with `.state(..)`, and take it as an argument before the input. Building
+/// the host fails if an activity asks for a state that is not there.
+///
+/// ```
+/// use taskhub::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Rates { vat: u64 }
+///
+/// #[activity]
+/// async fn tax(State(rates): State<Rates>, net: u64) -> Result<u64> {
+///     Ok(net * rates.vat / 100)
+/// }
+///
+/// let tax = futures::executor::block_on(tax(State(Rates { vat: 20 }), 50));
+/// assert_eq!(tax, Ok(10));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct State<T>(pub T);
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Which call an activity runs for.
+#[derive(Clone)]
+pub struct ActivityContext {
+    task: Arc<Task>,
+    states: Arc<States>,
+    client: Option<Client>,
+}
+
+impl ActivityContext {
+    pub(crate) fn new(task: Task, states: Arc<States>, client: Option<Client>) -> Self {
+        Self { task: Arc::new(task), states, client }
+    }
+
+    /// The instance that called.
+    #[must_use]
+    pub fn instance_id(&self) -> &InstanceId {
+        &self.task.ticket.instance
+    }
+
+    /// The name under which the activity was called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.task.work.name
+    }
+
+    /// The version that was asked for, if any.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.task.work.version.as_deref()
+    }
+
+    /// A text that names this call and no other. An activity may be run more than once for one
+    /// call, after a crash for instance; then the text is the same, so that whoever does the work
+    /// can recognise the repetition. An attempt that a [`Retry`](crate::Retry) makes is another
+    /// call: for a key that all attempts share, pass a [`uuid`](crate::Context::uuid).
+    #[must_use]
+    pub fn call_key(&self) -> String {
+        format!("{}-{}", self.task.ticket.execution, self.task.ticket.call.0)
+    }
+}
+
+impl fmt::Debug for ActivityContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ActivityContext({} for {:?})", self.name(), self.instance_id())
+    }
+}
+
+/// What can stand before the input of an activity: [`State`], [`Client`], [`ActivityContext`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be given to an activity",
+    label = "neither the input nor an extractor",
+    note = "arguments before the input are `State<T>`, `Client` or `ActivityContext`",
+    note = "the `T` of a `State<T>` must be `Clone + Send + Sync + 'static`: wrap it in an `Arc`"
+)]
+pub trait Extract: Sized {
+    #[doc(hidden)]
+    fn extract(context: &ActivityContext) -> Result<Self>;
+
+    #[doc(hidden)]
+    #[must_use]
+    fn needs() -> Option<Needed> {
+        None
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Extract for State<T> {
+    fn extract(context: &ActivityContext) -> Result<Self> {
+        let missing = || {
+            let message = format!("there is no state of type {}", type_name::<T>());
+            Failure::new("MissingState", message).no_retry()
+        };
+        context.states.get::<T>().map(State).ok_or_else(missing)
+    }
+
+    fn needs() -> Option<Needed> {
+        Some(Needed { id: TypeId::of::<T>(), name: type_name::<T>() })
+    }
+}
+
+impl Extract for ActivityContext {
+    fn extract(context: &ActivityContext) -> Result<Self> {
+        Ok(context.clone())
+    }
+}
+
+impl Extract for Client {
+    fn extract(context: &ActivityContext) -> Result<Self> {
+        let missing = || Failure::new("MissingClient", "this activity runs outside of a hub");
+        context.client.clone().ok_or_else(missing)
+    }
+}
+
+/// A state that an activity needs.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Needed {
+    pub(crate) id: TypeId,
+    pub(crate) name: &'static str,
+}
+
+/// The states of a process, by type.
+#[derive(Default)]
+pub(crate) struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl States {
+    pub(crate) fn insert<T: Clone + Send + Sync + 'static>(&mut self, state: T) {
+        self.0.insert(TypeId::of::<T>(), Box::new(state));
+    }
+
+    fn get<T: Clone + 'static>(&self) -> Option<T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref::<T>().cloned()
+    }
+
+    pub(crate) fn contains(&self, needed: &Needed) -> bool {
+        self.0.contains_key(&needed.id)
+    }
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "States({})", self.0.len())
+    }
+}

@@ -1,0 +1,163 @@
+//! The hub as seen from outside of orchestrations: start, list, and lead to single instances.
+
+mod errors;
+mod instance;
+mod list;
+mod start;
+mod status;
+
+use std::fmt;
+
+use futures::{StreamExt as _, stream};
+use serde::Serialize;
+use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
+use taskhub_engine::Hub;
+
+pub use errors::{
+    ControlError, HistoryError, HubError, ListError, PurgeError, RaiseError, StartError,
+    StatusError, WaitError,
+};
+pub use instance::{InstanceRef, Terminate, Untyped};
+pub use list::{Filter, Page};
+pub use start::Start;
+pub use status::Status;
+
+use crate::{data::encode, handle::Startable};
+
+/// Requests that a bulk operation makes at the same time.
+const AT_ONCE: usize = 64;
+
+/// A connection to a hub. Clones are the same connection; they are cheap.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use taskhub::prelude::*;
+/// # #[orchestration]
+/// # async fn order(ctx: Context, items: Vec<String>) -> Result<u64> { Ok(0) }
+/// # const APPROVED: Event<bool> = Event::new("approved");
+/// async fn place(hub: &Client, items: Vec<String>) -> Result<u64> {
+///     let run = hub.start(order, items).id("order-17").tag("shop", "north").await?;
+///     hub.instance("order-17").raise(APPROVED, true).await?;
+///     Ok(run.wait(Duration::from_secs(30)).await?)
+/// }
+/// ```
+///
+/// Whatever a method reports as done is durable: it survives a crash of the process.
+#[derive(Clone)]
+pub struct Client {
+    hub: Hub,
+}
+
+impl Client {
+    /// A connection to a hub that runs in this process.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        Self { hub }
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Starts an orchestration; `.await` it. See [`Start`] for its options.
+    pub fn start<M, C: Startable<M>>(&self, target: C, input: C::Input) -> Start<C::Handle> {
+        let target = target.target();
+        let start = Start::new(self.clone(), target.name, encode(input));
+        match target.version {
+            Some(version) => start.version(version),
+            None => start,
+        }
+    }
+
+    /// Starts an orchestration that is known by its name only. Prefer a typed handle.
+    pub fn start_by_name<T: Serialize>(&self, name: impl AsRef<str>, input: &T) -> Start<Untyped> {
+        Start::new(self.clone(), name.as_ref(), encode(input))
+    }
+
+    /// The instance of this id, whether there is one or not. An id that cannot be one is reported
+    /// by what is done with it.
+    #[must_use]
+    pub fn instance(&self, id: impl AsRef<str>) -> InstanceRef<Untyped> {
+        InstanceRef::new(self.clone(), InstanceId::parse(id.as_ref()))
+    }
+
+    /// One page of the instances that match, oldest first.
+    ///
+    /// ```no_run
+    /// # use taskhub::{Client, Filter, ListError, RuntimeStatus};
+    /// async fn failed(hub: &Client) -> Result<u64, ListError> {
+    ///     let mut next = Some(Filter::new().status(RuntimeStatus::Failed));
+    ///     let mut count = 0;
+    ///     while let Some(filter) = next {
+    ///         let page = hub.list(filter).await?;
+    ///         count += page.instances.len() as u64;
+    ///         next = page.next;
+    ///     }
+    ///     Ok(count)
+    /// }
+    /// ```
+    pub async fn list(&self, filter: Filter) -> Result<Page, ListError> {
+        let page = self.hub.query(filter.core.clone()).await.map_err(HubError::from)?;
+        Ok(Page::new(page, filter))
+    }
+
+    /// Forgets every instance that matches and has ended, with its history; says how many. Those
+    /// that have not ended are left alone.
+    pub async fn purge_many(&self, filter: Filter) -> Result<u64, ListError> {
+        let mut next = Some(filter);
+        let mut purged = 0;
+        while let Some(filter) = next {
+            let page = self.list(filter).await?;
+            let asked = page.instances.into_iter().map(|status| {
+                let instance = self.instance(status.id.as_str());
+                async move { instance.purge().await }
+            });
+            let mut done = stream::iter(asked).buffer_unordered(AT_ONCE);
+            while let Some(result) = done.next().await {
+                match result {
+                    Ok(()) => purged += 1,
+                    Err(PurgeError::Hub(error)) => return Err(error.into()),
+                    Err(_) => {}
+                }
+            }
+            next = page.next;
+        }
+        Ok(purged)
+    }
+
+    /// Asks the owner of an instance.
+    async fn ask(
+        &self,
+        id: &Result<InstanceId, InvalidInstanceId>,
+        verb: Verb,
+    ) -> Result<Answer, Refused> {
+        let id = id.clone().map_err(|invalid| Refused::Hub(invalid.into()))?;
+        match self.hub.ask(id, verb).await {
+            Answer::Refused(refusal) => Err(Refused::of(refusal)),
+            answer => Ok(answer),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({:?})", self.hub)
+    }
+}
+
+/// A refusal, sorted into what is about the instance and what is about the hub.
+enum Refused {
+    Instance(Refusal),
+    Hub(HubError),
+}
+
+impl Refused {
+    fn of(refusal: Refusal) -> Self {
+        match HubError::of(refusal) {
+            Ok(error) => Self::Hub(error),
+            Err(refusal) => Self::Instance(refusal),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Why a request failed: one type per operation, and one for what can befall all of them.
+
+use std::time::Duration;
+
+use taskhub_core::{
+    InstanceId, InvalidInstanceId, Refusal, RuntimeStatus, Text, store::StoreError,
+};
+
+use super::Refused;
+use crate::Failure;
+
+/// What can befall any request, whatever the instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The id cannot be one.
+    #[error(transparent)]
+    InvalidId(#[from] InvalidInstanceId),
+    /// A limit is reached for now; nothing happened.
+    #[error("the hub is too busy: {0}; try again a little later")]
+    Busy(&'static str),
+    /// The hub shuts down; nothing happened.
+    #[error("the hub is shutting down; try again in a moment")]
+    Stopping,
+    /// The owner of the instance cannot serve it just now; nothing happened.
+    #[error("instance {0} cannot be served at the moment: {1}; try again")]
+    Unavailable(InstanceId, String),
+    /// Whether it happened is not known.
+    #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
+    Lost(String),
+    /// The store failed while it was read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The hub answered what does not belong to the request.
+    #[error("the hub answered something unexpected: {0}")]
+    Unexpected(String),
+}
+
+impl HubError {
+    /// Whether the same request may well succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Stopping | Self::Unavailable(..) | Self::Lost(_) => true,
+            Self::Store(error) => !matches!(error, StoreError::Damaged(_)),
+            Self::InvalidId(_) | Self::Unexpected(_) => false,
+        }
+    }
+
+    /// What a refusal says about the hub; given back when it is about the instance.
+    pub(super) fn of(refusal: Refusal) -> Result<Self, Refusal> {
+        match refusal {
+            Refusal::Busy(why) => Ok(Self::Busy(why)),
+            Refusal::Stopping => Ok(Self::Stopping),
+            Refusal::Unavailable(id, why) => Ok(Self::Unavailable(id, why)),
+            Refusal::Lost(why) => Ok(Self::Lost(why)),
+            about_instance => Err(about_instance),
+        }
+    }
+}
+
+/// Why an instance was not started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The id is in use.
+    #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
+    Exists(InstanceId, RuntimeStatus),
+    /// The input cannot be written as JSON.
+    #[error("{0}")]
+    Input(Failure),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why an event was not raised.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RaiseError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has ended; nobody will wait for the event.
+    #[error("instance {0} has ended: it is {1:?}")]
+    Ended(InstanceId, RuntimeStatus),
+    /// The payload cannot be written as JSON.
+    #[error("{0}")]
+    Payload(Failure),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why an instance was not terminated, suspended or resumed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has ended.
+    #[error("instance {0} has ended: it is {1:?}")]
+    Ended(InstanceId, RuntimeStatus),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why the status of an instance is not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why a wait gave no output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The instance still runs; it goes on.
+    #[error("the instance has not ended within {0:?}; it goes on")]
+    Timeout(Duration),
+    /// The instance failed.
+    #[error("the instance failed: {0}")]
+    Failed(Failure),
+    /// The instance was terminated.
+    #[error("the instance was terminated{}", because(.0.as_ref()))]
+    Terminated(Option<Text>),
+    /// The output cannot be read as the type that is asked for.
+    #[error("{0}")]
+    Output(Failure),
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why an instance was not forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PurgeError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has not ended.
+    #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
+    NotEnded(InstanceId, RuntimeStatus),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why there is no history to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why instances could not be listed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListError {
+    /// It is about the hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+fn because(reason: Option<&Text>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
+}
+
+/// Turns a refusal about an instance into the variant that says so.
+macro_rules! refusals {
+    ($($error:ident { $($variant:ident($($field:ident),+)),* })*) => { $(
+        impl From<Refused> for $error {
+            fn from(refused: Refused) -> Self {
+                match refused {
+                    Refused::Hub(error) => Self::Hub(error),
+                    $(Refused::Instance(Refusal::$variant($($field),+)) => {
+                        Self::$variant($($field),+)
+                    })*
+                    Refused::Instance(other) => Self::Hub(HubError::Unexpected(other.to_string())),
+                }
+            }
+        }
+    )* };
+}
+
+refusals! {
+    StartError { Exists(id, status) }
+    RaiseError { NotFound(id), Ended(id, status) }
+    ControlError { NotFound(id), Ended(id, status) }
+    StatusError { NotFound(id) }
+    WaitError { NotFound(id) }
+    PurgeError { NotFound(id), NotEnded(id, status) }
+}

@@ -1,0 +1,192 @@
+//! One instance, and what can be asked of it.
+
+use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+
+use taskhub_core::{
+    Answer, Event as Entry, InstanceId, InvalidInstanceId, RuntimeStatus, Text, Verb,
+};
+
+use super::{
+    Client, ControlError, HistoryError, HubError, PurgeError, RaiseError, Status, StatusError,
+    WaitError,
+};
+use crate::{
+    Data, Event, Failure,
+    data::{decode, encode},
+    handle::{Named, Startable},
+};
+
+/// Stands for an orchestration of which only the name is known: its output is any JSON.
+#[derive(Debug, Clone, Copy)]
+pub enum Untyped {}
+
+impl Named for Untyped {
+    type Output = serde_json::Value;
+}
+
+/// An instance by its id. `H` stands for its orchestration, so that its output has a type:
+/// an `InstanceRef<weather>` is an instance of the function `weather`.
+pub struct InstanceRef<H> {
+    client: Client,
+    id: Result<InstanceId, InvalidInstanceId>,
+    handle: PhantomData<fn() -> H>,
+}
+
+impl<H> InstanceRef<H> {
+    pub(super) fn new(client: Client, id: Result<InstanceId, InvalidInstanceId>) -> Self {
+        Self { client, id, handle: PhantomData }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Result<&InstanceId, InvalidInstanceId> {
+        self.id.as_ref().map_err(Clone::clone)
+    }
+
+    /// The same instance, known to be one of this orchestration.
+    #[must_use]
+    pub fn of<M, C: Startable<M>>(self, _orchestration: C) -> InstanceRef<C::Handle> {
+        InstanceRef::new(self.client, self.id)
+    }
+
+    /// Raises an event; it is kept until the code waits for it.
+    pub async fn raise<T: Data>(&self, event: Event<T>, payload: T) -> Result<(), RaiseError> {
+        self.raise_by_name(event.name(), &payload).await
+    }
+
+    /// Raises an event that is known by its name only. Prefer a typed [`Event`].
+    pub async fn raise_by_name<T: serde::Serialize + ?Sized>(
+        &self,
+        name: impl AsRef<str>,
+        payload: &T,
+    ) -> Result<(), RaiseError> {
+        let input = encode(payload).map_err(RaiseError::Payload)?;
+        let verb = Verb::Raise { name: name.as_ref().into(), input };
+        let answer = self.client.ask(&self.id, verb).await?;
+        Ok(done(&answer)?)
+    }
+
+    /// Ends the instance now; `.await` it. Activities that run are told to stop.
+    pub fn terminate(&self, reason: impl AsRef<str>) -> Terminate<'_> {
+        let reason = Some(reason.as_ref()).filter(|reason| !reason.is_empty()).map(Into::into);
+        Terminate { client: &self.client, id: &self.id, reason, recursive: false }
+    }
+
+    /// Lets the instance accept events but not run, until it is resumed.
+    pub async fn suspend(&self, reason: impl AsRef<str>) -> Result<(), ControlError> {
+        let verb = Verb::Suspend { reason: Some(reason.as_ref().into()) };
+        let answer = self.client.ask(&self.id, verb).await?;
+        Ok(done(&answer)?)
+    }
+
+    /// Lets a suspended instance go on; one that is parked is tried again.
+    pub async fn resume(&self, reason: impl AsRef<str>) -> Result<(), ControlError> {
+        let verb = Verb::Resume { reason: Some(reason.as_ref().into()) };
+        let answer = self.client.ask(&self.id, verb).await?;
+        Ok(done(&answer)?)
+    }
+
+    /// Where it stands.
+    pub async fn status(&self) -> Result<Status, StatusError> {
+        let answer = self.client.ask(&self.id, Verb::Status).await?;
+        Ok(self.read(answer)?)
+    }
+
+    /// Forgets the instance with its history. It must have ended, or be parked.
+    pub async fn purge(&self) -> Result<(), PurgeError> {
+        let answer = self.client.ask(&self.id, Verb::Purge).await?;
+        Ok(done(&answer)?)
+    }
+
+    /// What happened to it, in order, in the words of the engine.
+    pub async fn history(&self) -> Result<Vec<Entry>, HistoryError> {
+        let id = self.id.clone().map_err(HubError::from)?;
+        let history = self.client.hub.history(id.clone()).await.map_err(HubError::from)?;
+        history.ok_or(HistoryError::NotFound(id))
+    }
+
+    /// Waits until it has ended, however it did, and tells where it stands. Nothing is polled.
+    pub async fn ended(&self, timeout: Duration) -> Result<Status, WaitError> {
+        let asked = self.client.ask(&self.id, Verb::Wait);
+        let answer = tokio::time::timeout(timeout, asked).await;
+        Ok(self.read(answer.map_err(|_| WaitError::Timeout(timeout))??)?)
+    }
+
+    fn read(&self, answer: Answer) -> Result<Status, HubError> {
+        match (answer, &self.id) {
+            (Answer::Status(record), Ok(id)) => Ok(Status::of(id.clone(), *record)),
+            (other, _) => Err(HubError::Unexpected(format!("{other:?}"))),
+        }
+    }
+}
+
+impl<H: Named> InstanceRef<H> {
+    /// Waits until it has ended, and gives its output. The caller is told at once; nothing is
+    /// polled. When the time is over, the instance goes on.
+    pub async fn wait(&self, timeout: Duration) -> Result<H::Output, WaitError> {
+        let ended = self.ended(timeout).await?;
+        match (ended.status, ended.outcome) {
+            (RuntimeStatus::Terminated, outcome) => {
+                Err(WaitError::Terminated(outcome.and_then(Result::ok).flatten()))
+            }
+            (_, Some(Ok(output))) => {
+                let what = format!("the output of `{}`", ended.name);
+                decode(output.as_deref(), &what).map_err(WaitError::Output)
+            }
+            (_, Some(Err(failure))) => Err(WaitError::Failed(Failure::of(failure))),
+            (status, None) => {
+                let message = format!("it is {status:?} and has no outcome");
+                Err(HubError::Unexpected(message).into())
+            }
+        }
+    }
+}
+
+fn done(answer: &Answer) -> Result<(), HubError> {
+    match answer {
+        Answer::Done => Ok(()),
+        other => Err(HubError::Unexpected(format!("{other:?}"))),
+    }
+}
+
+/// An end of an instance that comes when it is awaited, made by [`InstanceRef::terminate`].
+#[must_use = "nothing ends until it is awaited"]
+#[derive(Debug)]
+pub struct Terminate<'a> {
+    client: &'a Client,
+    id: &'a Result<InstanceId, InvalidInstanceId>,
+    reason: Option<Text>,
+    recursive: bool,
+}
+
+impl Terminate<'_> {
+    /// Ends its children too, and theirs.
+    pub fn recursive(mut self) -> Self {
+        self.recursive = true;
+        self
+    }
+}
+
+impl<'a> IntoFuture for Terminate<'a> {
+    type Output = Result<(), ControlError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let verb = Verb::Terminate { reason: self.reason, recursive: self.recursive };
+            let answer = self.client.ask(self.id, verb).await?;
+            Ok(done(&answer)?)
+        })
+    }
+}
+
+impl<H> Clone for InstanceRef<H> {
+    fn clone(&self) -> Self {
+        Self::new(self.client.clone(), self.id.clone())
+    }
+}
+
+impl<H> fmt::Debug for InstanceRef<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InstanceRef({:?})", self.id)
+    }
+}

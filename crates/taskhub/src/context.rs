@@ -1,0 +1,242 @@
+//! What an orchestration can do: call, wait, send, and ask for time and chance.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context as Task, Poll},
+    time::Duration,
+};
+
+use futures::future::FusedFuture;
+use serde::Serialize;
+use taskhub_core::{
+    InstanceId,
+    turn::{Command, ContinueAsNew, Pending, Scope},
+};
+use uuid::Uuid;
+
+use crate::{
+    Call, Data, Event, Failure, Result, Timestamp, Wait,
+    data::encode,
+    handle::{Callable, Kind as _, Orchestration},
+};
+
+/// The hub as seen from within an orchestration. Clones are the same context.
+///
+/// Everything that an orchestration awaits comes from here. The futures can be combined with
+/// every standard combinator; they do nothing until they are first polled, and dropping one gives
+/// up what it stands for.
+#[derive(Clone)]
+pub struct Context {
+    scope: Scope,
+    name: &'static str,
+}
+
+impl Context {
+    pub(crate) fn new(scope: Scope, name: &'static str) -> Self {
+        Self { scope, name }
+    }
+
+    /// Calls an activity, another orchestration, or a function in another program.
+    ///
+    /// The call has options: [`retry`](Call::retry), [`timeout`](Call::timeout),
+    /// [`id`](Call::id), [`version`](Call::version).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskhub::prelude::*;
+    /// #[activity(retry = Retry::exponential(3))]
+    /// async fn charge(amount: u64) -> Result<String> {
+    ///     # Ok(amount.to_string())
+    ///     // .. any I/O ..
+    /// }
+    ///
+    /// #[orchestration]
+    /// async fn order(ctx: Context, amount: u64) -> Result<String> {
+    ///     ctx.call(charge, amount).timeout(Duration::from_secs(60)).await
+    /// }
+    ///
+    /// let mut run = Run::of(order).input(5);
+    /// run.expect(charge).fails(Failure::new("Busy", "come back later"));
+    /// run.advance(Duration::from_secs(1));
+    /// run.expect(charge).returns("receipt 1".to_owned());
+    /// assert_eq!(run.output(), Ok("receipt 1".to_owned()));
+    /// ```
+    #[track_caller]
+    pub fn call<M, C: Callable<M>>(&self, target: C, input: C::Input) -> Call<C::Output> {
+        Call::new(self.scope.clone(), target.target(), C::Kind::IS_ACTIVITY, input)
+    }
+
+    /// Waits for an event, which somebody raises by [`Client`](crate::Client), by
+    /// [`raise`](Self::raise), or over HTTP.
+    ///
+    /// Events are kept until somebody waits for them. Each goes to one waiter; both are served in
+    /// the order in which they came.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskhub::prelude::*;
+    /// const APPROVED: Event<bool> = Event::new("approved");
+    ///
+    /// #[orchestration]
+    /// async fn ask(ctx: Context) -> Result<String> {
+    ///     tokio::select! {
+    ///         answer = ctx.event(APPROVED) => Ok(format!("answered: {}", answer?)),
+    ///         () = ctx.sleep(Duration::from_secs(3600)) => Ok("nobody answered".to_owned()),
+    ///     }
+    /// }
+    ///
+    /// let mut run = Run::of(ask).input(());
+    /// run.raise(APPROVED, true);
+    /// assert_eq!(run.output(), Ok("answered: true".to_owned()));
+    ///
+    /// let mut run = Run::of(ask).input(());
+    /// run.advance(Duration::from_secs(3600));
+    /// assert_eq!(run.output(), Ok("nobody answered".to_owned()));
+    /// ```
+    #[track_caller]
+    pub fn event<T: Data>(&self, event: Event<T>) -> Wait<T> {
+        Wait::new(self.scope.clone(), event)
+    }
+
+    /// Sleeps; the timer is kept in the hub, so it may well be for a year. It never wakes early.
+    #[track_caller]
+    pub fn sleep(&self, time: Duration) -> Sleep {
+        self.sleep_until(self.now() + time)
+    }
+
+    /// Sleeps until a point in time; one in the past wakes it at once.
+    #[track_caller]
+    pub fn sleep_until(&self, at: Timestamp) -> Sleep {
+        Sleep { pending: self.scope.call(Command::Timer { fire_at: at.core() }), over: false }
+    }
+
+    /// The time at which the last thing that it waited for came to pass: the same at every replay.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::of(self.scope.now())
+    }
+
+    /// A new id, the same at every replay. Make it before a call, and the call can be repeated
+    /// safely: the receiver recognises the id.
+    ///
+    /// Like [`random`](Self::random) it is drawn from one sequence, so draw it outside of branches
+    /// that a `select!` of another function polls in random order.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.scope.unique().to_be_bytes()).into_uuid()
+    }
+
+    /// A random number, the same at every replay.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        let [low @ .., _, _, _, _, _, _, _, _] = self.scope.unique().to_le_bytes();
+        u64::from_le_bytes(low)
+    }
+
+    /// Shows something to the outside, until the next call of this; written with the turn.
+    ///
+    /// # Panics
+    ///
+    /// If `status` cannot be written as JSON, which fails the orchestration.
+    pub fn set_custom_status<T: Serialize + ?Sized>(&self, status: &T) {
+        match encode(status) {
+            Ok(text) => self.scope.set_custom_status(text.unwrap_or_else(|| "null".into())),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    /// Raises an event for another instance. It is sent with this turn, and is lost if there is no
+    /// such instance or it has ended.
+    #[track_caller]
+    pub fn raise<T: Data>(
+        &self,
+        instance: impl AsRef<str>,
+        event: Event<T>,
+        payload: T,
+    ) -> Result<()> {
+        let to = InstanceId::parse(instance.as_ref())?;
+        self.scope.send(to, event.name().into(), encode(payload)?);
+        Ok(())
+    }
+
+    /// Ends this execution and begins a new one of the same instance with another input and an
+    /// empty history. Events that nobody took go over to it. Return what this returns, at once.
+    ///
+    /// Use it in loops that run for long, before the history grows large.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskhub::prelude::*;
+    /// #[orchestration]
+    /// async fn heartbeat(ctx: Context, beats: u32) -> Result<()> {
+    ///     ctx.set_custom_status(&beats);
+    ///     ctx.sleep(Duration::from_secs(60)).await;
+    ///     ctx.continue_as_new(heartbeat, beats + 1)
+    /// }
+    ///
+    /// let mut run = Run::of(heartbeat).input(0);
+    /// run.advance(Duration::from_secs(600));
+    /// assert_eq!(run.custom_status(), Some(10));
+    /// ```
+    pub fn continue_as_new<M, C>(&self, this: C, input: C::Input) -> Result<C::Output>
+    where
+        C: Callable<M, Kind = Orchestration>,
+    {
+        let target = this.target();
+        if target.name != self.name {
+            let message = format!(
+                "`{}` can only continue as itself, not as `{}`: call that one instead",
+                self.name, target.name
+            );
+            return Err(Failure::terminal(message));
+        }
+        let version = target.version.map(Into::into);
+        let how = ContinueAsNew { input: encode(input)?, version, keep_events: true };
+        self.scope.continue_as_new(how);
+        Err(Failure::new("ContinueAsNew", "this execution goes on as a new one").no_retry())
+    }
+
+    /// The id of the instance that runs.
+    #[must_use]
+    pub fn instance_id(&self) -> InstanceId {
+        self.scope.instance()
+    }
+
+    /// Whether the code is being brought back to where it was before: what it does now was done
+    /// already. `tracing` is silent meanwhile.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.scope.is_replaying()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({} {:?})", self.name, self.instance_id())
+    }
+}
+
+/// A durable sleep, made by [`Context::sleep`].
+#[derive(Debug)]
+#[must_use = "nobody sleeps until it is awaited"]
+pub struct Sleep {
+    pending: Pending,
+    over: bool,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let polled = Pin::new(&mut self.pending).poll(task).map(drop);
+        self.over = polled.is_ready();
+        polled
+    }
+}
+
+impl FusedFuture for Sleep {
+    fn is_terminated(&self) -> bool {
+        self.over
+    }
+}

@@ -1,0 +1,374 @@
+//! Typed names: functions, events and functions in other programs, as one refers to them.
+//!
+//! A function under [`#[activity]`](crate::activity) or [`#[orchestration]`](crate::orchestration)
+//! stays a function, and is its own handle: its name, input and output travel in the type that it
+//! returns, a [`Body`]. So `ctx.call(fetch_quote, vendor)` is checked by the compiler, and
+//! `fetch_quote(State(http), vendor).await` is an ordinary call in a unit test.
+//!
+//! ```
+//! use taskhub::prelude::*;
+//!
+//! #[activity]
+//! async fn greet(name: String) -> Result<String> {
+//!     Ok(format!("Hello, {name}"))
+//! }
+//!
+//! #[orchestration]
+//! async fn welcome(ctx: Context, names: Vec<String>) -> Result<Vec<String>> {
+//!     try_join_all(names.into_iter().map(|name| ctx.call(greet, name))).await
+//! }
+//! # assert_eq!(futures::executor::block_on(greet("Ada".into())), Ok("Hello, Ada".into()));
+//! ```
+//!
+//! What lives elsewhere is a constant: an [`Event`], or an [`External`] function.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context as Task, Poll},
+};
+
+use crate::{ActivityContext, Context, Data, Failure, Result, Retry, activity::Needed};
+
+/// The kind of a durable function, and what its future may do.
+pub trait Kind: sealed::Sealed + 'static {
+    #[doc(hidden)]
+    const IS_ACTIVITY: bool;
+    #[doc(hidden)]
+    type Future<T: 'static>: Future<Output = T> + Unpin;
+}
+
+/// The kind of functions that do things: they may be run twice, on any thread.
+#[derive(Debug, Clone, Copy)]
+pub enum Activity {}
+
+/// The kind of functions that are replayed: they stay on one thread, and only wait.
+#[derive(Debug, Clone, Copy)]
+pub enum Orchestration {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Activity {}
+    impl Sealed for super::Orchestration {}
+}
+
+impl Kind for Activity {
+    const IS_ACTIVITY: bool = true;
+    type Future<T: 'static> = Pin<Box<dyn Future<Output = T> + Send>>;
+}
+
+impl Kind for Orchestration {
+    const IS_ACTIVITY: bool = false;
+    type Future<T: 'static> = Pin<Box<dyn Future<Output = T>>>;
+}
+
+/// What the attributes know about a function.
+pub trait Signature: 'static {
+    /// Under what name it is registered and stored.
+    const NAME: &'static str;
+    /// Its version, if it has one.
+    const VERSION: Option<&'static str>;
+    /// Whether it is an activity or an orchestration.
+    type Kind: Kind;
+    /// What it takes; `()` when it takes nothing.
+    type Input: Data;
+    /// What it gives when it succeeds.
+    type Output: Data;
+
+    /// How often callers try it, unless they say so themselves.
+    #[must_use]
+    fn retry() -> Option<Retry> {
+        None
+    }
+}
+
+/// What a durable function may return: [`Result<T>`](crate::Result).
+#[diagnostic::on_unimplemented(
+    message = "a durable function cannot return `{Self}`",
+    label = "not a `taskhub::Result`",
+    note = "return `taskhub::Result<T>`: its error is `Failure`, which `?` makes of any error"
+)]
+pub trait Returns {
+    /// The `T` in it.
+    type Output: Data;
+}
+
+impl<T: Data> Returns for Result<T, Failure> {
+    type Output = T;
+}
+
+/// The future of a durable function, which remembers whose it is.
+#[must_use = "nothing happens until it is awaited"]
+pub struct Body<S: Signature>(<S::Kind as Kind>::Future<Result<S::Output>>);
+
+impl<S: Signature<Kind = Activity>> Body<S> {
+    #[doc(hidden)]
+    pub fn activity(future: impl Future<Output = Result<S::Output>> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+}
+
+impl<S: Signature<Kind = Orchestration>> Body<S> {
+    #[doc(hidden)]
+    pub fn orchestration(future: impl Future<Output = Result<S::Output>> + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+
+    /// Where the variables of the function lie.
+    pub(crate) fn code(&self) -> &dyn Future<Output = Result<S::Output>> {
+        &*self.0
+    }
+}
+
+impl<S: Signature> Future for Body<S> {
+    type Output = Result<S::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(task)
+    }
+}
+
+impl<S: Signature> fmt::Debug for Body<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({})", S::NAME)
+    }
+}
+
+/// An orchestration that the engine can begin; written by the attribute.
+pub trait OrchestrationCode: Signature<Kind = Orchestration> + Sized {
+    #[doc(hidden)]
+    fn begin(context: Context, input: Self::Input) -> Body<Self>;
+}
+
+/// An activity that the engine can run; written by the attribute.
+pub trait ActivityCode: Signature<Kind = Activity> + Sized {
+    #[doc(hidden)]
+    fn begin(context: &ActivityContext, input: Self::Input) -> Result<Body<Self>>;
+    #[doc(hidden)]
+    fn needs() -> Vec<Needed>;
+}
+
+/// What can be called from an orchestration: a function under an attribute, or an [`External`].
+///
+/// `M` tells apart the functions by their arguments; it is never written.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a durable function",
+    label = "cannot be called durably",
+    note = "mark the function with #[activity] or #[orchestration], or name it by an `External`"
+)]
+pub trait Callable<M>: Sized {
+    /// What it takes.
+    type Input: Data;
+    /// What it gives when it succeeds.
+    type Output: Data;
+    /// The type that stands for it, as in [`InstanceRef`](crate::InstanceRef).
+    type Handle: Named<Output = Self::Output>;
+    /// Whether it is an activity or an orchestration.
+    type Kind: Kind;
+
+    #[doc(hidden)]
+    fn target(self) -> Target;
+}
+
+/// What can be started as an instance of its own: an orchestration, here or elsewhere.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an orchestration",
+    label = "only orchestrations can be started and registered as such",
+    note = "mark the function with #[orchestration]; an activity is called from one"
+)]
+pub trait Startable<M>: Callable<M, Kind = Orchestration> {}
+
+impl<M, C: Callable<M, Kind = Orchestration>> Startable<M> for C {}
+
+/// A type that stands for a durable function and knows what it gives.
+pub trait Named: 'static {
+    /// What the function gives when it succeeds.
+    type Output: Data;
+}
+
+impl<S: Signature> Named for S {
+    type Output = S::Output;
+}
+
+impl<I: Data, O: Data, K: Kind> Named for External<I, O, K> {
+    type Output = O;
+}
+
+/// What to call, and how often.
+#[doc(hidden)]
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) version: Option<&'static str>,
+    pub(crate) retry: Option<Retry>,
+}
+
+/// A function that is a handle: it returns a [`Body`]. `M` is never written.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a durable function",
+    label = "not marked",
+    note = "mark the function with #[activity] or #[orchestration]"
+)]
+pub trait Function<M> {
+    /// The type that stands for it.
+    type Signature: Signature;
+}
+
+macro_rules! functions {
+    ($(($($argument:ident)*))*) => { $(
+        impl<F, S, $($argument),*> Function<(S, $($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Body<S>,
+            S: Signature,
+        {
+            type Signature = S;
+        }
+
+        impl<F, S, $($argument),*> Callable<(S, $($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Body<S>,
+            S: Signature,
+        {
+            type Input = S::Input;
+            type Output = S::Output;
+            type Handle = S;
+            type Kind = S::Kind;
+
+            fn target(self) -> Target {
+                Target { name: S::NAME, version: S::VERSION, retry: S::retry() }
+            }
+        }
+    )* };
+}
+
+functions! {
+    ()
+    (A)
+    (A B)
+    (A B C)
+    (A B C D)
+    (A B C D E)
+    (A B C D E G)
+    (A B C D E G H)
+    (A B C D E G H I)
+}
+
+/// A function that lives in another program: its name, and the types of its input and output.
+///
+/// ```
+/// use taskhub::prelude::*;
+///
+/// /// Lives in a Python worker.
+/// const GET_TAX: External<u64, u64> = External::activity("GetTax");
+/// /// Lives in a .NET worker.
+/// const BILL: External<u64, String, handle::Orchestration> = External::orchestration("Bill");
+///
+/// #[orchestration]
+/// async fn gross(ctx: Context, net: u64) -> Result<u64> {
+///     Ok(net + ctx.call(GET_TAX, net).await?)
+/// }
+/// ```
+pub struct External<I, O, K = Activity> {
+    name: &'static str,
+    version: Option<&'static str>,
+    types: PhantomData<fn(I) -> (O, K)>,
+}
+
+impl<I, O> External<I, O, Activity> {
+    /// An activity under this name.
+    #[must_use]
+    pub const fn activity(name: &'static str) -> Self {
+        Self { name, version: None, types: PhantomData }
+    }
+}
+
+impl<I, O> External<I, O, Orchestration> {
+    /// An orchestration under this name.
+    #[must_use]
+    pub const fn orchestration(name: &'static str) -> Self {
+        Self { name, version: None, types: PhantomData }
+    }
+}
+
+impl<I, O, K> External<I, O, K> {
+    /// The same function, asked for in this version.
+    #[must_use]
+    pub const fn version(self, version: &'static str) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
+    type Input = I;
+    type Output = O;
+    type Handle = Self;
+    type Kind = K;
+
+    fn target(self) -> Target {
+        Target { name: self.name, version: self.version, retry: None }
+    }
+}
+
+impl<I, O, K> Clone for External<I, O, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, O, K> Copy for External<I, O, K> {}
+
+impl<I, O, K> fmt::Debug for External<I, O, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "External({})", self.name)
+    }
+}
+
+/// An event that instances wait for and others raise: its name and the type of its payload.
+///
+/// Names are compared without regard to case.
+///
+/// ```
+/// use taskhub::Event;
+///
+/// /// Whether the manager agrees.
+/// const APPROVED: Event<bool> = Event::new("approved");
+/// ```
+pub struct Event<T> {
+    name: &'static str,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T> Event<T> {
+    /// The event of this name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, payload: PhantomData }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<T> Clone for Event<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Event<T> {}
+
+impl<T> fmt::Debug for Event<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({})", self.name)
+    }
+}

@@ -1,0 +1,221 @@
+//! The functions of a process, by name and version.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use taskhub_core::{
+    Task,
+    turn::{Functions, Orchestration},
+};
+use taskhub_engine::{Activities, Code, Hub, Running};
+use tokio::sync::SetOnce;
+
+use crate::{
+    ActivityContext, Client,
+    activity::States,
+    code::{Activity, Performed, Replayed},
+    handle::{ActivityCode, Function, OrchestrationCode, Signature},
+};
+
+/// What a process can run. A host collects it; build one by hand to embed an engine.
+#[derive(Default)]
+pub struct Registry {
+    orchestrations: Named<Arc<dyn Orchestration>>,
+    activities: Named<Arc<dyn Activity>>,
+    states: States,
+    twice: Option<RegistryError>,
+}
+
+/// Why a process cannot run what it was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// An activity takes a state that nobody gave.
+    #[error(
+        "activity `{activity}` takes a State<{state}>, and there is none: add `.state(..)` with a \
+         value of that type"
+    )]
+    MissingState {
+        /// The activity's name.
+        activity: &'static str,
+        /// The type it asks for.
+        state: &'static str,
+    },
+    /// Two functions have one name and version.
+    #[error("`{0}` is registered twice; give one of them a `name` or a `version` of its own")]
+    Twice(&'static str),
+}
+
+impl Registry {
+    /// A process that can run nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an orchestration.
+    #[must_use]
+    pub fn orchestration<M, F>(mut self, _function: F) -> Self
+    where
+        F: Function<M>,
+        F::Signature: OrchestrationCode,
+    {
+        let code = Arc::new(Replayed::<F::Signature>::new());
+        let added = self.orchestrations.add::<F::Signature>(code);
+        self.note(added)
+    }
+
+    /// Adds an activity.
+    #[must_use]
+    pub fn activity<M, F>(mut self, _function: F) -> Self
+    where
+        F: Function<M>,
+        F::Signature: ActivityCode,
+    {
+        let added = self.activities.add::<F::Signature>(Performed::<F::Signature>::boxed());
+        self.note(added)
+    }
+
+    /// Adds a state for the activities that take a [`State<T>`](crate::State). A second one of the
+    /// same type replaces the first.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.states.insert(state);
+        self
+    }
+
+    fn note(mut self, added: Result<(), RegistryError>) -> Self {
+        self.twice = self.twice.or(added.err());
+        self
+    }
+
+    /// Checks that nothing is missing, and gives what the engine runs.
+    pub fn build(self) -> Result<Registered, RegistryError> {
+        if let Some(twice) = self.twice {
+            return Err(twice);
+        }
+        for (activity, code) in self.activities.iter() {
+            if let Some(missing) = code.needs().iter().find(|it| !self.states.contains(it)) {
+                return Err(RegistryError::MissingState { activity, state: missing.name });
+            }
+        }
+        let client = Arc::new(SetOnce::new());
+        let activities = Performers {
+            activities: self.activities,
+            states: Arc::new(self.states),
+            client: client.clone(),
+        };
+        let code = Code {
+            functions: Arc::new(Replays(self.orchestrations)),
+            activities: Arc::new(activities),
+        };
+        Ok(Registered { code, client })
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |it: Vec<&'static str>| it.join(", ");
+        f.debug_struct("Registry")
+            .field("orchestrations", &names(self.orchestrations.iter().map(|it| it.0).collect()))
+            .field("activities", &names(self.activities.iter().map(|it| it.0).collect()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The functions of a process, ready for an engine.
+#[derive(Debug)]
+pub struct Registered {
+    code: Code,
+    client: Arc<SetOnce<Client>>,
+}
+
+impl Registered {
+    /// What to open a [`Hub`] with.
+    #[must_use]
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// Says which hub runs the code. Activities wait for this: they may ask for a [`Client`].
+    #[must_use]
+    pub fn connect(self, hub: Hub) -> Client {
+        let client = Client::new(hub);
+        let _ = self.client.set(client.clone());
+        client
+    }
+}
+
+/// Functions by name; without regard to case, as the field does. Per name, by version.
+struct Named<T> {
+    exact: HashMap<&'static str, Versions<T>>,
+    folded: HashMap<String, &'static str>,
+}
+
+type Versions<T> = BTreeMap<Option<&'static str>, T>;
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), folded: HashMap::new() }
+    }
+}
+
+impl<T> Named<T> {
+    fn add<S: Signature>(&mut self, it: T) -> Result<(), RegistryError> {
+        let name = *self.folded.entry(S::NAME.to_lowercase()).or_insert(S::NAME);
+        match self.exact.entry(name).or_default().insert(S::VERSION, it) {
+            None => Ok(()),
+            Some(_) => Err(RegistryError::Twice(S::NAME)),
+        }
+    }
+
+    /// The function of that version; or else the one without a version, which runs them all; or
+    /// else, when no version is asked for, the only one there is.
+    fn find(&self, name: &str, version: Option<&str>) -> Option<&T> {
+        let versions = match self.exact.get(name) {
+            Some(versions) => versions,
+            None => self.exact.get(self.folded.get(&name.to_lowercase())?)?,
+        };
+        let exactly = versions.iter().find(|(known, _)| **known == version).map(|(_, it)| it);
+        let any = || versions.get(&None);
+        let only = || match version {
+            None if versions.len() == 1 => versions.values().next(),
+            _ => None,
+        };
+        exactly.or_else(any).or_else(only)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
+        let each = self.exact.iter();
+        each.flat_map(|(name, versions)| versions.values().map(|it| (*name, it)))
+    }
+}
+
+struct Replays(Named<Arc<dyn Orchestration>>);
+
+impl Functions for Replays {
+    fn orchestration(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
+        self.0.find(name, version).map(|it| &**it)
+    }
+}
+
+struct Performers {
+    activities: Named<Arc<dyn Activity>>,
+    states: Arc<States>,
+    client: Arc<SetOnce<Client>>,
+}
+
+impl Activities for Performers {
+    fn run(&self, task: &Task) -> Option<Running> {
+        let code = self.activities.find(&task.work.name, task.work.version.as_deref())?.clone();
+        let (task, states, client) = (task.clone(), self.states.clone(), self.client.clone());
+        Some(Box::pin(async move {
+            let client = client.wait().await.clone();
+            let input = task.work.input.clone();
+            code.run(ActivityContext::new(task, states, Some(client)), input).await
+        }))
+    }
+}

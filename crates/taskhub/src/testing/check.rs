@@ -1,0 +1,129 @@
+//! Replays a history and compares: what one life did, every replay must do.
+
+use taskhub_core::{
+    Event, InstanceId, Kind, Outcome, Text,
+    turn::{Execution, Orchestration, Progress},
+};
+
+/// Histories up to this length are checked at every step, longer ones as they grow.
+const ALWAYS: usize = 200;
+
+/// Ways to cut a history into turns: into one, as it was, and every other turn together. The
+/// first is tried several times, since chance may hide in the code.
+const CUTS: [usize; 5] = [usize::MAX, 1, usize::MAX, 2, usize::MAX];
+
+#[derive(Default)]
+pub(super) struct Check {
+    checked: usize,
+    custom_status: Option<Text>,
+}
+
+impl Check {
+    /// The code set a custom status.
+    pub(super) fn note(&mut self, status: Option<Text>) {
+        self.custom_status = status.or(self.custom_status.take());
+    }
+
+    #[track_caller]
+    pub(super) fn replay(
+        &mut self,
+        name: &str,
+        code: &dyn Orchestration,
+        instance: &InstanceId,
+        history: &[Event],
+        outcome: Option<&Outcome>,
+    ) {
+        let grown = history.len() - self.checked > history.len() / 10;
+        if history.len() > ALWAYS && !grown && outcome.is_none() {
+            return;
+        }
+        self.checked = history.len();
+        for cut in CUTS {
+            if let Err(difference) = self.differs(code, instance, history, outcome, cut) {
+                panic!(
+                    "`{name}` is not deterministic: replayed from its own history, it does \
+                     something else.\n  {difference}\nAn orchestration does the same at every \
+                     replay: no clock but ctx.now(), no chance but ctx.random() and ctx.uuid(), \
+                     no I/O, no loop over a HashMap (use a BTreeMap or a Vec), no state outside."
+                );
+            }
+        }
+    }
+
+    fn differs(
+        &self,
+        code: &dyn Orchestration,
+        instance: &InstanceId,
+        history: &[Event],
+        outcome: Option<&Outcome>,
+        cut: usize,
+    ) -> Result<(), String> {
+        let Some(Event { at, kind: Kind::Started(started) }) = history.first() else {
+            return Ok(());
+        };
+        let mut again = Execution::begin(code, instance.clone(), started, *at);
+        again.replay_until(history.len() as u64);
+        let mut seen = Seen::default();
+        let mut turns = 0;
+        for (position, event) in history.iter().enumerate() {
+            let before = position.checked_sub(1).map(|before| &history[before].kind);
+            let begins = event.kind.is_arrival() && before.is_some_and(|it| !it.is_arrival());
+            if begins {
+                turns += 1;
+                if turns % cut == 0 {
+                    seen.step(&mut again)?;
+                }
+            }
+            again.absorb(position as u64, event);
+        }
+        seen.step(&mut again)?;
+        if let Some(drift) = again.drift() {
+            return Err(drift.to_string());
+        }
+        if seen.outcome.as_ref() != outcome {
+            return Err(format!(
+                "it came to {}, now to {}",
+                shown(outcome),
+                shown(seen.outcome.as_ref())
+            ));
+        }
+        if seen.custom_status != self.custom_status {
+            let (was, is) = (&self.custom_status, &seen.custom_status);
+            return Err(format!("the custom status was {was:?}, now it is {is:?}"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    outcome: Option<Outcome>,
+    custom_status: Option<Text>,
+}
+
+impl Seen {
+    fn step(&mut self, execution: &mut Execution) -> Result<(), String> {
+        let step = execution.step();
+        if let Some(action) = step.actions.first() {
+            return Err(format!("history has no such call: {action:?}"));
+        }
+        self.custom_status = step.custom_status.or(self.custom_status.take());
+        match step.progress {
+            Progress::Waiting => Ok(()),
+            Progress::Finished(outcome) => {
+                self.outcome = Some(outcome);
+                Ok(())
+            }
+            Progress::Stuck(why) => Err(why.to_string()),
+            Progress::ContinuedAsNew(..) => Err("it continues as new too early".to_owned()),
+        }
+    }
+}
+
+fn shown(outcome: Option<&Outcome>) -> String {
+    match outcome {
+        None => "no end yet".to_owned(),
+        Some(Ok(output)) => output.as_deref().unwrap_or("null").to_owned(),
+        Some(Err(failure)) => format!("the failure `{failure}`"),
+    }
+}
