@@ -27,7 +27,7 @@ pub struct NotText {
 
 /// What became of a version that was seen, once it was to be handled.
 #[derive(Debug)]
-pub enum Opened {
+pub(crate) enum Opened {
     /// It is still there.
     Blob(Blob),
     /// Another version has taken its place, and is handled instead.
@@ -48,7 +48,7 @@ impl Blob {
     }
 
     /// Reads one version of a blob, if it is still there.
-    pub async fn open(
+    pub(crate) async fn open(
         store: &BlobStore,
         pattern: &Pattern,
         (path, version): (&str, &Version),

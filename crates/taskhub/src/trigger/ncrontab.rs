@@ -46,7 +46,7 @@ pub enum ScheduleError {
 /// is skipped, and a repeated hour counts twice. One that names hours keeps to the calendar: what a
 /// skipped hour held is due once, at the moment the clocks jump, and a repeated hour counts once.
 #[derive(Debug, Clone)]
-pub struct Ncrontab {
+pub(crate) struct Ncrontab {
     seconds: Values,
     minutes: Values,
     hours: Values,
@@ -73,7 +73,7 @@ struct Stretch {
 
 impl Ncrontab {
     /// Reads `second minute hour day-of-month month day-of-week`, in an IANA time zone.
-    pub fn parse(text: &str, zone: &str) -> Result<Self, ScheduleError> {
+    pub(crate) fn parse(text: &str, zone: &str) -> Result<Self, ScheduleError> {
         let fields: Vec<_> = text.split_whitespace().collect();
         let &[second, minute, hour, day, month, weekday] = fields.as_slice() else {
             let advice = match fields.len() {
@@ -96,10 +96,9 @@ impl Ncrontab {
     }
 
     /// The first time later than `after`; `None` only near the end of the calendar, in 9999.
-    #[must_use]
-    pub fn next_after(&self, after: taskhub_core::Timestamp) -> Option<taskhub_core::Timestamp> {
-        let after = Timestamp::from_microsecond(after.0).ok()?;
-        Some(taskhub_core::Timestamp(self.next(after)?.as_microsecond()))
+    pub(crate) fn next_after(&self, after: crate::Timestamp) -> Option<crate::Timestamp> {
+        let after = Timestamp::from_microsecond(after.as_micros()).ok()?;
+        Some(crate::Timestamp::from_micros(self.next(after)?.as_microsecond()))
     }
 
     fn next(&self, after: Timestamp) -> Option<Timestamp> {

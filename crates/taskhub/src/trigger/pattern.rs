@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 /// What a pattern found in a path, by the names in its braces.
-pub type Captures = BTreeMap<String, String>;
+pub(crate) type Captures = BTreeMap<String, String>;
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,7 @@ enum Problem {
 /// Where several texts would do, the first capture takes as much as it can, then the second, and
 /// so on: `{name}.{kind}` finds `a.b` and `json` in `a.b.json`. Letters match in their own case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     folder: String,
     pieces: Vec<Piece>,
 }
@@ -55,7 +55,7 @@ enum Piece {
 
 impl Pattern {
     /// Reads a pattern; `{{` and `}}` stand for the braces themselves.
-    pub fn parse(text: &str) -> Result<Self, PatternError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
         let pattern = pieces(text).and_then(|pieces| {
             let folder = folder(&pieces)?;
             check_parts(&pieces)?;
@@ -66,14 +66,12 @@ impl Pattern {
     }
 
     /// The longest literal folder that holds everything the pattern can match.
-    #[must_use]
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         &self.folder
     }
 
     /// What the pattern captures in `path`, if it matches.
-    #[must_use]
-    pub fn captures(&self, path: &str) -> Option<Captures> {
+    pub(crate) fn captures(&self, path: &str) -> Option<Captures> {
         let mut found = Vec::new();
         let matches = matches(&self.pieces, path, &mut HashSet::new(), &mut found);
         matches.then(|| found.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect())

@@ -11,15 +11,15 @@ use super::version::{Version, digest};
 
 /// One version of a blob, as a scan or a notification found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
+pub(crate) struct Sighting {
     /// Where the blob is, from the root of its store, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Which version of it this is.
-    pub version: Version,
+    pub(crate) version: Version,
     /// In bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// How long before the sighting the blob was written; zero if that lies in the future.
-    pub age: Duration,
+    pub(crate) age: Duration,
 }
 
 /// When a file counts as written to its end, if nobody saw that it was closed.

@@ -17,8 +17,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6f35_1b1c_8e0a_4c47_9a3e_2d52_7b90_c1e
 
 impl Version {
     /// A version read back from where it was stored.
-    #[must_use]
-    pub fn stored(text: String) -> Self {
+    pub(crate) fn stored(text: String) -> Self {
         Self(text)
     }
 

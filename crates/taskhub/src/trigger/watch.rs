@@ -32,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 ///
 /// Notification makes it quick, where there is any. A scan from time to time finds what
 /// notification missed, and everything that happened before the start.
-pub struct Watch {
+pub(crate) struct Watch {
     store: BlobStore,
     pattern: Arc<Pattern>,
     interval: Duration,
@@ -47,8 +47,7 @@ impl std::fmt::Debug for Watch {
 
 impl Watch {
     /// Watches a folder by notification and a scan each second, other stores by a scan each 10 s.
-    #[must_use]
-    pub fn new(store: BlobStore, pattern: Pattern) -> Self {
+    pub(crate) fn new(store: BlobStore, pattern: Pattern) -> Self {
         let is_folder = store.as_folder().is_some();
         Self {
             store,
@@ -59,8 +58,7 @@ impl Watch {
     }
 
     /// Pauses this long between two scans, and longer while scans take long.
-    #[must_use]
-    pub fn every(mut self, interval: Duration) -> Self {
+    pub(crate) fn every(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
@@ -73,8 +71,7 @@ impl Watch {
 
     /// Starts watching. It ends when the receiver is dropped; it waits while nobody takes what is
     /// received. Each version is handed on once, and again after a restart.
-    #[must_use]
-    pub fn start(self) -> mpsc::Receiver<Sighting> {
+    pub(crate) fn start(self) -> mpsc::Receiver<Sighting> {
         let (out, receiver) = mpsc::channel(SIGHTINGS_WAITING_MAX);
         let (hints, heard, missed) = Hints::new();
         let is_folder = self.store.as_folder().is_some();
