@@ -20,7 +20,11 @@ use taskhub_core::{
 use taskhub_engine::Hub;
 use uuid::Uuid;
 
-use crate::{Client, handle::Signature};
+use crate::{
+    Client,
+    data::decode,
+    handle::{Startable, Target},
+};
 
 /// How long a result may be late, beyond its deadline, before the gateway gives up on its owner.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,19 +46,41 @@ pub struct Gateway {
     version: Option<&'static str>,
     within: Duration,
     on_timeout: OnTimeout,
-    check: fn(&str) -> Result<(), String>,
+    check: fn(Option<&str>) -> Result<(), String>,
 }
 
-/// A gateway to an orchestration: 60 s, then [`OnTimeout::Terminate`], unless told otherwise.
-pub(crate) fn gateway<S: Signature>() -> Gateway {
+/// A gateway to an orchestration: an ordinary axum handler. It may take 60 s, then it is
+/// terminated, unless the methods of [`Gateway`] say otherwise.
+///
+/// The orchestration's input is the request's JSON body, or else the fields of its query. A text
+/// is answered as `text/plain`, anything else as JSON, nothing with 204; a failure or a timeout
+/// with 500, and 503 with `Retry-After` when the hub is busy or stops. A request with an
+/// `Idempotency-Key` joins the instance that an earlier one with that key started, so whoever lost
+/// the connection asks again and gets the same answer.
+///
+/// ```
+/// # use taskhub::prelude::*;
+/// # use std::time::Duration;
+/// #[orchestration]
+/// async fn greet(ctx: Context, name: String) -> Result<String> {
+///     Ok(format!("Hello, {name}"))
+/// }
+///
+/// # fn app() -> HostBuilder {
+/// let gateway = sync_over_async(greet).within(Duration::from_secs(5));
+/// Host::builder().orchestration(greet).route("/greet", get(gateway))
+/// # }
+/// ```
+pub fn sync_over_async<M, C: Startable<M>>(target: C) -> Gateway {
+    let Target { name, version, .. } = target.target();
     Gateway {
-        name: S::NAME,
-        version: S::VERSION,
-        within: Duration::from_secs(60),
+        name,
+        version,
+        within: Duration::from_mins(1),
         on_timeout: OnTimeout::Terminate,
-        check: |input| {
-            let read: Result<S::Input, _> = serde_json::from_str(input);
-            read.map(drop).map_err(|error| error.to_string())
+        check: |input| match decode::<C::Input>(input, "it") {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.to_string()),
         },
     }
 }
@@ -80,7 +106,7 @@ impl Gateway {
             Ok(input) => input,
             Err(response) => return *response,
         };
-        if let Err(why) = (self.check)(&input) {
+        if let Err(why) = (self.check)(input.as_deref()) {
             let text = format!("the request does not fit `{}`: {why}\n", self.name);
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
@@ -106,14 +132,14 @@ impl Gateway {
         Ok((InstanceId::trusted(id), Reuse::Join))
     }
 
-    async fn hold(self, hub: &Hub, instance: InstanceId, reuse: Reuse, input: String) -> Response {
+    async fn hold(self, hub: &Hub, instance: InstanceId, reuse: Reuse, input: Option<Text>) -> Response {
         let until = tokio::time::Instant::now() + self.within;
         let started = self.started(input);
         let start = Verb::Start { started: Box::new(started), reuse };
-        match hub.ask(instance.clone(), start).await {
-            Answer::Refused(why) => return refused(&why),
-            _ => tracing::debug!(%instance, orchestration = self.name, "a request is held"),
+        if let Answer::Refused(why) = hub.ask(instance.clone(), start).await {
+            return refused(&why);
         }
+        tracing::debug!(%instance, orchestration = self.name, "a request is held");
         let late = match self.on_timeout {
             OnTimeout::Terminate => until + GRACE,
             OnTimeout::Accepted => until,
@@ -131,26 +157,26 @@ impl Gateway {
         }
     }
 
-    fn started(&self, input: String) -> Started {
+    fn started(&self, input: Option<Text>) -> Started {
         let execution = ExecutionId(Uuid::now_v7().as_u128());
         let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now().plus(self.within));
         Started {
             version: self.version.map(Text::from),
             deadline,
-            ..Started::new(self.name, Some(input.into()), execution)
+            ..Started::new(self.name, input, execution)
         }
     }
 }
 
 /// The input of the orchestration: the body where there is a JSON one, else the query's fields.
-async fn input(parts: &Parts, request: Request) -> Result<String, Box<Response>> {
+async fn input(parts: &Parts, request: Request) -> Result<Option<Text>, Box<Response>> {
     let refuse = |status: StatusCode, why: String| Box::new((status, why).into_response());
     let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|rejection| Box::new(rejection.into_response()))?;
     if !body.is_empty() {
-        return String::from_utf8(body.into()).map_err(|_| {
-            refuse(StatusCode::BAD_REQUEST, "the body is not text in UTF-8\n".to_owned())
-        });
+        let text = std::str::from_utf8(&body).map(|text| Some(Text::from(text.trim())));
+        let why = "the body is not text in UTF-8\n".to_owned();
+        return text.map_err(|_| refuse(StatusCode::BAD_REQUEST, why));
     }
     let query = parts.uri.query().unwrap_or_default();
     let fields: serde_json::Map<_, _> = serde_urlencoded::from_str::<Vec<(String, String)>>(query)
@@ -159,9 +185,9 @@ async fn input(parts: &Parts, request: Request) -> Result<String, Box<Response>>
         .map(|(name, value)| (name, serde_json::Value::String(value)))
         .collect();
     if fields.is_empty() {
-        return Ok("null".to_owned());
+        return Ok(None);
     }
-    Ok(serde_json::Value::Object(fields).to_string())
+    Ok(Some(serde_json::Value::Object(fields).to_string().into()))
 }
 
 /// The answer once the instance has ended.
@@ -185,7 +211,7 @@ fn ended(instance: &InstanceId, record: &Record) -> Response {
 
 /// A string is answered as plain text, everything else as JSON, nothing as 204.
 fn completed(output: Option<&str>) -> Response {
-    let Some(output) = output.filter(|output| *output != "null") else {
+    let Some(output) = output else {
         return StatusCode::NO_CONTENT.into_response();
     };
     if output.starts_with('"')

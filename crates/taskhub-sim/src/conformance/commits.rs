@@ -214,8 +214,10 @@ pub fn an_append_in_the_wrong_place_writes_nothing(fixture: &mut impl Fixture) {
     }
     assert!(hub.try_commit([append("new", 1..2)]).is_err());
     assert!(hub.try_commit([append("a", 3..4), append("a", 5..6)]).is_err());
-    hub.commit([append("a", 3..4)]);
-    assert_eq!(hub.loaded("a"), [0, 1, 2, 3]);
+    assert!(hub.try_commit([append("a", 3..5), append("b", 9..10)]).is_err());
+    // Nor does the store remember anything of what it refused.
+    hub.commit([append("a", 3..4), append("b", 0..1)]);
+    assert_eq!((hub.loaded("a"), hub.loaded("b")), (vec![0, 1, 2, 3], vec![0]));
 }
 
 /// Empty batches, idle turns, empty appends.

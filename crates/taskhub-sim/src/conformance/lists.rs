@@ -24,6 +24,8 @@ fn wakes(hub: &Hub, partition: PartitionId, page: usize) -> Vec<Wake> {
         if next.is_empty() {
             return found;
         }
+        let behind = found.last().is_none_or(|last| next[0] > *last);
+        assert!(behind && next.is_sorted(), "pages go forward: {next:?}");
         found.extend(next);
     }
 }

@@ -5,6 +5,7 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -27,16 +28,19 @@ fn whatever_was_acknowledged_outlives_a_kill() {
     let kills = env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let folder = TempDir::new().unwrap();
     let mut chance = Chance::new();
-    let (mut before, mut unacknowledged) = (0, 0);
+    let (mut before, mut unacknowledged, mut moved) = (0, 0, 0);
     for kill in 0..kills {
         let mut child = spawn(&mut child_command(), folder.path());
         // Sometimes while it still opens what the last one left, mostly in the midst of commits.
         thread::sleep(Duration::from_millis(
-            5 + chance.below(if kill % 4 == 0 { 15 } else { 150 }),
+            5 + chance.below(if kill % 4 == 0 { 15 } else { 250 }),
         ));
         child.kill().unwrap();
         let acknowledged = outcome(child).0.unwrap_or(before);
 
+        // From 8 MB on, the log is being moved while commits go on.
+        let log = fs::metadata(folder.path().join("hub.db-wal")).map_or(0, |log| log.len());
+        moved += u32::from(log > 8 << 20);
         check_file(folder.path());
         let hub = open(folder.path());
         let count = committed(&hub);
@@ -46,7 +50,8 @@ fn whatever_was_acknowledged_outlives_a_kill() {
         unacknowledged += count - acknowledged;
         before = count;
     }
-    println!("{kills} kills, {before} batches, {unacknowledged} of them not acknowledged");
+    println!("{kills} kills, {moved} of them after the log had begun to be moved;");
+    println!("{before} batches, {unacknowledged} of them not acknowledged");
     assert!(before > 0, "some process had the time to commit");
 }
 

@@ -64,9 +64,9 @@ fn turns(number: u64) -> Vec<TurnRecord> {
     }
     let mut turns = vec![counter];
     for which in 0..ADDED {
-        // Sizes from nothing to 20 KB, and seldom 500 KB, so that the log is moved now and then.
+        // Sizes from nothing to 20 KB, and now and then 500 KB, so that the log is moved meanwhile.
         let size =
-            if number.is_multiple_of(50) { 500_000 } else { number * 7_919 % 20_000 / (which + 1) };
+            if number.is_multiple_of(10) { 500_000 } else { number * 7_919 % 20_000 / (which + 1) };
         let size = usize::try_from(size).expect("it is small");
         let custom_status = Some("x".repeat(size).into());
         let record = Record { custom_status, attention: Some(Timestamp(1)), ..running(0) };

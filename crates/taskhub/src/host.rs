@@ -1,0 +1,278 @@
+//! A process that serves: functions, routes and a store, from start to graceful stop.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{Router, routing::MethodRouter, serve::ListenerExt as _};
+use taskhub_core::{Limits, store::Store};
+use taskhub_engine::store::Embedded;
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use crate::{
+    Client, Registry, RegistryError,
+    handle::{ActivityCode, Function, OrchestrationCode},
+    trigger::{
+        Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
+        Triggering, Triggers,
+    },
+};
+
+/// Where the hub is kept when nobody says otherwise, below the working directory.
+const FOLDER: &str = "taskhub.hub";
+
+/// How long open connections may take to end once the hub has stopped.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Collects what a [`Host`] runs and serves.
+#[derive(Default)]
+#[must_use = "nothing runs until it is built and served"]
+pub struct HostBuilder {
+    registry: Registry,
+    store: Option<Arc<dyn Store>>,
+    limits: Limits,
+    routes: Router<Client>,
+    triggers: Triggers,
+}
+
+/// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
+#[derive(Debug)]
+pub struct Host {
+    client: Client,
+    routes: Router,
+    triggering: Triggering,
+}
+
+/// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
+/// that returns it tells people something.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The folder of the hub could not be opened.
+    #[error(transparent)]
+    Folder(#[from] taskhub_engine::store::OpenError),
+    /// The hub could not be started.
+    #[error(transparent)]
+    Hub(#[from] taskhub_engine::OpenError),
+    /// Something is missing among the functions.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A trigger makes no sense.
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    /// The place where blobs are cannot be used.
+    #[error(transparent)]
+    Blobs(#[from] BlobStoreError),
+    /// The address could not be listened on.
+    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
+    Listen(String, std::io::Error),
+    /// The listener failed.
+    #[error("the HTTP server failed: {0}")]
+    Serve(std::io::Error),
+}
+
+impl Host {
+    /// A host with nothing in it yet.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// The hub's client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The routes with the hub behind them, to mount in an application of one's own.
+    pub fn router(&self) -> Router {
+        self.routes.clone()
+    }
+
+    /// Serves the routes over HTTP until SIGTERM or Ctrl-C, then stops gracefully: held requests
+    /// are handed back with 503 and `Retry-After`, turns in hand are finished.
+    pub async fn serve(
+        self,
+        address: impl ToSocketAddrs + fmt::Debug,
+    ) -> Result<(), HostError> {
+        let shown = format!("{address:?}");
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| HostError::Listen(shown, error))?;
+        self.serve_on(listener, signal()).await
+    }
+
+    /// Serves the routes on a listener until `stop` completes, then stops gracefully.
+    pub async fn serve_on(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), HostError> {
+        // Each held request is an open connection.
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+        let address = listener.local_addr().map_err(HostError::Serve)?;
+        tracing::info!(%address, files, "serving");
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "a connection may be slow");
+            }
+        });
+        let (stopped, when_stopped) = tokio::sync::oneshot::channel();
+        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
+        let stopping = async move {
+            stop.await;
+            drop(triggering);
+            tracing::info!("stopping: held requests are handed back");
+            tokio::spawn(async move {
+                hub.stop().await;
+                let _ = stopped.send(());
+            });
+        };
+        let served = axum::serve(listener, self.routes).with_graceful_shutdown(stopping);
+        let ended = async {
+            let _ = when_stopped.await;
+            tokio::time::sleep(GOODBYE).await;
+        };
+        tokio::select! {
+            served = served => served.map_err(HostError::Serve)?,
+            () = ended => tracing::warn!("connections that did not end are cut"),
+        }
+        self.client.hub().stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Stops a host that serves no HTTP.
+    pub async fn stop(self) {
+        self.client.hub().stop().await;
+    }
+}
+
+impl HostBuilder {
+    /// Where the hub is kept; the folder `taskhub.hub` when this is not called.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Adds an orchestration.
+    pub fn orchestration<M, F>(mut self, function: F) -> Self
+    where
+        F: Function<M>,
+        F::Signature: OrchestrationCode,
+    {
+        self.registry = self.registry.orchestration(function);
+        self
+    }
+
+    /// Adds an activity.
+    pub fn activity<M, F>(mut self, function: F) -> Self
+    where
+        F: Function<M>,
+        F::Signature: ActivityCode,
+    {
+        self.registry = self.registry.activity(function);
+        self
+    }
+
+    /// Adds a state for the activities that take a [`State<T>`](crate::State).
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.registry = self.registry.state(state);
+        self
+    }
+
+    /// Serves `path` with axum handlers, among them a [`Gateway`](crate::Gateway). They may take
+    /// `axum::extract::State<Client>`.
+    pub fn route(mut self, path: &str, methods: MethodRouter<Client>) -> Self {
+        self.routes = self.routes.route(path, methods);
+        self
+    }
+
+    /// Serves all routes of an axum router, which may bring layers of its own.
+    pub fn routes(mut self, routes: Router<Client>) -> Self {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Calls `handler` for each version of each blob that matches, such as
+    /// `weather-results/{name}`; see [`trigger`](crate::trigger).
+    pub fn blobs<M, H>(mut self, blobs: impl Into<Blobs>, handler: H) -> Self
+    where
+        H: Handler<Blob, M>,
+    {
+        self.triggers = self.triggers.blobs(blobs, handler);
+        self
+    }
+
+    /// Where blobs are; the working directory when this is not called.
+    pub fn blob_store(mut self, store: BlobStore) -> Self {
+        self.triggers = self.triggers.blob_store(store);
+        self
+    }
+
+    /// Calls `handler` whenever a schedule is due, such as `0 0 0 * * *`; see
+    /// [`trigger`](crate::trigger).
+    pub fn schedule<M, H>(mut self, schedule: impl Into<Schedule>, handler: H) -> Self
+    where
+        H: Handler<Occurrence, M>,
+    {
+        self.triggers = self.triggers.schedule(schedule, handler);
+        self
+    }
+
+    /// Other limits than the default ones.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens the hub and begins to work: whatever was under way goes on. Call it within tokio.
+    pub fn build(self) -> Result<Host, HostError> {
+        let (registry, armed) = self.triggers.build(self.registry)?;
+        let registered = registry.build()?;
+        let store = match self.store {
+            Some(store) => store,
+            None => Arc::new(Embedded::open(FOLDER)?),
+        };
+        let hub = taskhub_engine::Hub::open(store, registered.code(), self.limits)?;
+        let client = registered.connect(hub);
+        let routes = self.routes.with_state(client.clone());
+        let triggering = armed.start(&client);
+        Ok(Host { client, routes, triggering })
+    }
+}
+
+/// Completes when the process is asked to end.
+async fn signal() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!(%error, "Ctrl-C is not heard");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM is not heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+impl fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBuilder").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
