@@ -151,6 +151,21 @@ async fn a_file_answers_the_instance_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_purge_of_everything_spares_the_receipts() {
+    let mut world = World::new();
+    let node = world.node(replies());
+    let asked = node.client.start(ask, ()).id("17").await.unwrap();
+    world.write("in/17.json", "sunny");
+    asked.wait(DEADLINE).await.unwrap();
+    world.said().await;
+    node.instance("blobs:", RuntimeStatus::Completed).await;
+    assert_eq!(node.client.purge_many(Filter::new()).await.unwrap(), 1);
+    node.instance("blobs:", RuntimeStatus::Completed).await;
+    assert_eq!(node.client.purge_many(Filter::new().id_prefix("blobs:")).await.unwrap(), 1);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_reply_that_comes_too_late_is_ignored() {
     let world = World::new();
     let node = world.node(replies());
