@@ -268,4 +268,10 @@ fn mistakes_are_found_when_the_program_is_built() {
     assert!(wrong.contains("two triggers are called `reply`"), "{wrong}");
     let wrong = error(Triggers::new().schedule(Schedule::new("0 0 0 * * *").named("a/b"), tick));
     assert!(wrong.contains("cannot name a trigger"), "{wrong}");
+    let (registry, _) = replies().build(Registry::new()).unwrap();
+    let wrong = registry.build().unwrap_err().to_string();
+    assert!(
+        wrong.starts_with("`reply` takes a State<triggers::Told>, and there is none"),
+        "{wrong}"
+    );
 }
