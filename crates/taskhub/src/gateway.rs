@@ -132,7 +132,13 @@ impl Gateway {
         Ok((InstanceId::trusted(id), Reuse::Join))
     }
 
-    async fn hold(self, hub: &Hub, instance: InstanceId, reuse: Reuse, input: Option<Text>) -> Response {
+    async fn hold(
+        self,
+        hub: &Hub,
+        instance: InstanceId,
+        reuse: Reuse,
+        input: Option<Text>,
+    ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
         let started = self.started(input);
         let start = Verb::Start { started: Box::new(started), reuse };
