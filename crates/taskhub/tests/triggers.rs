@@ -221,13 +221,17 @@ async fn large_and_binary_blobs_have_their_end_and_the_trigger_goes_on() {
     let mut world = World::new();
     let small = Blobs::of("small/{name}").bytes_max(1_000).named("small");
     let triggers = Triggers::new().blobs("in/{name}", picky).blobs(small, picky);
-    let node = world.node(triggers);
+    let node = world.node(triggers.blobs("replies/{name}", reply));
     world.write("in/large", vec![0xFF; 10 << 20]);
     assert_eq!(world.said().await, "large is fine");
     world.write("small/large", vec![0xFF; 1_001]);
     let poison = node.instance("blobs:small:", RuntimeStatus::Failed).await;
     let why = poison.failure().unwrap().to_string();
     assert!(why.contains("has 1001 bytes, more than the 1000"), "{why}");
+    world.write("replies/binary", [0xFF]);
+    let poison = node.instance("blobs:reply:", RuntimeStatus::Failed).await;
+    assert!(poison.failure().unwrap().message().contains("is not UTF-8"));
+    assert_eq!(world.said().await, "binary has 1 bytes");
     world.write("small/enough", vec![0xFF; 1_000]);
     assert_eq!(world.said().await, "enough is fine");
     node.stop().await;
