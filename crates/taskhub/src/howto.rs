@@ -1,4 +1,4 @@
-//! One page per task: how to write orchestrations and activities, and how to test them.
+//! One page per task: how to write orchestrations and activities, test them, and trigger them.
 //!
 //! Every example on these pages is compiled and run with the tests.
 
@@ -10,3 +10,6 @@ pub mod activities {}
 
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../../../docs/triggers.md")]
+pub mod triggers {}

@@ -59,6 +59,7 @@
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
 //! - [write activities](howto::activities): state, repetition, failures, retries, time limits
 //! - [test them](howto::testing)
+//! - [trigger them](howto::triggers): when a file arrives, when a time comes
 
 #![warn(missing_docs)]
 

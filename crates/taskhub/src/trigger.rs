@@ -18,8 +18,7 @@
 //! /// Forgets what ended more than a day ago.
 //! async fn purge_old(tick: Occurrence, hub: Client) -> Result<()> {
 //!     let old = SystemTime::from(tick.due) - Duration::from_hours(24);
-//!     let mine = Filter::new().id_prefix("weather-").completed_before(old);
-//!     hub.purge_many(mine).await?;
+//!     hub.purge_many(Filter::new().completed_before(old)).await?;
 //!     Ok(())
 //! }
 //!

@@ -151,6 +151,21 @@ async fn a_file_answers_the_instance_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_purge_of_everything_spares_the_receipts() {
+    let mut world = World::new();
+    let node = world.node(replies());
+    let asked = node.client.start(ask, ()).id("17").await.unwrap();
+    world.write("in/17.json", "sunny");
+    asked.wait(DEADLINE).await.unwrap();
+    world.said().await;
+    node.instance("blobs:", RuntimeStatus::Completed).await;
+    assert_eq!(node.client.purge_many(Filter::new()).await.unwrap(), 1);
+    node.instance("blobs:", RuntimeStatus::Completed).await;
+    assert_eq!(node.client.purge_many(Filter::new().id_prefix("blobs:")).await.unwrap(), 1);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_reply_that_comes_too_late_is_ignored() {
     let world = World::new();
     let node = world.node(replies());
@@ -206,13 +221,17 @@ async fn large_and_binary_blobs_have_their_end_and_the_trigger_goes_on() {
     let mut world = World::new();
     let small = Blobs::of("small/{name}").bytes_max(1_000).named("small");
     let triggers = Triggers::new().blobs("in/{name}", picky).blobs(small, picky);
-    let node = world.node(triggers);
+    let node = world.node(triggers.blobs("replies/{name}", reply));
     world.write("in/large", vec![0xFF; 10 << 20]);
     assert_eq!(world.said().await, "large is fine");
     world.write("small/large", vec![0xFF; 1_001]);
     let poison = node.instance("blobs:small:", RuntimeStatus::Failed).await;
     let why = poison.failure().unwrap().to_string();
     assert!(why.contains("has 1001 bytes, more than the 1000"), "{why}");
+    world.write("replies/binary", [0xFF]);
+    let poison = node.instance("blobs:reply:", RuntimeStatus::Failed).await;
+    assert!(poison.failure().unwrap().message().contains("is not UTF-8"));
+    assert_eq!(world.said().await, "binary has 1 bytes");
     world.write("small/enough", vec![0xFF; 1_000]);
     assert_eq!(world.said().await, "enough is fine");
     node.stop().await;
@@ -253,4 +272,10 @@ fn mistakes_are_found_when_the_program_is_built() {
     assert!(wrong.contains("two triggers are called `reply`"), "{wrong}");
     let wrong = error(Triggers::new().schedule(Schedule::new("0 0 0 * * *").named("a/b"), tick));
     assert!(wrong.contains("cannot name a trigger"), "{wrong}");
+    let (registry, _) = replies().build(Registry::new()).unwrap();
+    let wrong = registry.build().unwrap_err().to_string();
+    assert!(
+        wrong.starts_with("`reply` takes a State<triggers::Told>, and there is none"),
+        "{wrong}"
+    );
 }

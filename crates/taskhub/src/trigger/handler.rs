@@ -72,17 +72,23 @@ handlers! {
 }
 
 /// A handler without its types.
-pub(crate) struct Handle<E>(Arc<Call<E>>);
+pub(crate) struct Handle<E> {
+    call: Arc<Call<E>>,
+    /// What the handler is called in the program; `None` for a closure, which has no name.
+    pub(crate) name: Option<String>,
+    pub(crate) needs: Vec<Needed>,
+}
 
 type Call<E> = dyn Fn(E, &ActivityContext) -> Result<Handling> + Send + Sync;
 
 impl<E> Handle<E> {
     pub(crate) fn new<M, H: Handler<E, M>>(handler: H) -> Self {
-        Self(Arc::new(move |event, context| handler.handle(event, context)))
+        let call = Arc::new(move |event, context: &_| handler.handle(event, context));
+        Self { call, name: name_of::<H>(), needs: H::needs() }
     }
 
     pub(crate) async fn call(&self, event: E, context: &ActivityContext) -> Result<()> {
-        self.0(event, context)?.await
+        (self.call)(event, context)?.await
     }
 }
 
@@ -92,8 +98,7 @@ impl<E> fmt::Debug for Handle<E> {
     }
 }
 
-/// What a handler is called in the program; `None` for a closure, which has no name.
-pub(crate) fn name_of<H>() -> Option<String> {
+fn name_of<H>() -> Option<String> {
     let name = type_name::<H>().split('<').next()?.rsplit("::").next()?;
     (!name.contains('{')).then(|| name.to_owned())
 }
@@ -111,8 +116,9 @@ mod tests {
         Err(std::fmt::Error)
     }
 
-    fn seen<E, M, H: Handler<E, M>>(_: H) -> (Option<String>, usize) {
-        (name_of::<H>(), H::needs().len())
+    fn seen<E, M, H: Handler<E, M>>(handler: H) -> (Option<String>, usize) {
+        let handle = Handle::<E>::new(handler);
+        (handle.name, handle.needs.len())
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Handles each version of a blob once, as an instance that is its receipt.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{any::type_name, collections::HashMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    blob::{Blob, Opened},
+    blob::{Blob, NotText, Opened},
     blob_store::{BlobStore, ReadError},
     handler::Handle,
     pattern::Pattern,
@@ -184,7 +184,9 @@ pub(crate) async fn run_handler(
         }
         Err(failure) => {
             tracing::warn!(trigger, blob = path, %failure, "an attempt to handle a blob failed");
-            Err(failure)
+            // The same version never becomes text by itself.
+            let is_final = failure.kind() == type_name::<NotText>();
+            Err(if is_final { failure.no_retry() } else { failure })
         }
     }
 }
@@ -192,8 +194,7 @@ pub(crate) async fn run_handler(
 /// Whether the handler failed because the instance that it raised an event to has ended: then no
 /// further attempt can do better, and no person can mend it.
 fn is_of_ended(failure: &Failure) -> bool {
-    failure.kind() == std::any::type_name::<RaiseError>()
-        && failure.message().contains(" has ended: it is ")
+    failure.kind() == type_name::<RaiseError>() && failure.message().contains(" has ended: it is ")
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub(crate) struct Patience {
     pub(crate) unchanged: Duration,
     /// A file that somebody has open, as far as we saw, gets this long instead.
     pub(crate) growing: Duration,
-    /// A version written this long ago is complete even when it is seen for the first time.
+    /// A version written this long ago is complete even when it is seen for the first time. Longer
+    /// than `unchanged`, as the clock of a file server may be behind ours.
     pub(crate) old: Duration,
 }
 
@@ -38,7 +39,7 @@ impl Patience {
     pub(crate) const FOR_FILES: Self = Self {
         unchanged: Duration::from_secs(2),
         growing: Duration::from_mins(1),
-        old: Duration::from_mins(1),
+        old: Duration::from_secs(10),
     };
 
     /// For stores in which a blob appears whole or not at all.
@@ -233,8 +234,8 @@ mod tests {
     #[test]
     fn an_old_file_counts_at_once() {
         let mut folder = Folder::new();
-        assert!(folder.sightings.listed(&file("v1", 60), folder.at(0)));
-        assert!(!folder.sightings.listed(&file("v1", 61), folder.at(1)));
+        assert!(folder.sightings.listed(&file("v1", 10), folder.at(0)));
+        assert!(!folder.sightings.listed(&file("v1", 11), folder.at(1)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     blob::Blob,
     blob_store::{BlobStore, BlobStoreError},
     blobs::Blobs,
-    handler::{Handle, Handler, name_of},
+    handler::{Handle, Handler},
     ncrontab::{Ncrontab, ScheduleError},
     pattern::{Pattern, PatternError},
     receipt::{Receipt, Watched, Watches, handle_blob, run_handler},
@@ -55,8 +55,8 @@ pub enum TriggerError {
 /// What a program wants to be woken for. A host collects it; use it to embed an engine by hand.
 #[derive(Debug, Default)]
 pub struct Triggers {
-    schedules: Vec<(Option<String>, Schedule, Handle<Occurrence>)>,
-    blobs: Vec<(Option<String>, Blobs, Handle<Blob>)>,
+    schedules: Vec<(Schedule, Handle<Occurrence>)>,
+    blobs: Vec<(Blobs, Handle<Blob>)>,
     store: Option<BlobStore>,
 }
 
@@ -83,7 +83,7 @@ impl Triggers {
     where
         H: Handler<Occurrence, M>,
     {
-        self.schedules.push((name_of::<H>(), schedule.into(), Handle::new(handler)));
+        self.schedules.push((schedule.into(), Handle::new(handler)));
         self
     }
 
@@ -93,7 +93,7 @@ impl Triggers {
     where
         H: Handler<Blob, M>,
     {
-        self.blobs.push((name_of::<H>(), blobs.into(), Handle::new(handler)));
+        self.blobs.push((blobs.into(), Handle::new(handler)));
         self
     }
 
@@ -105,23 +105,25 @@ impl Triggers {
     }
 
     /// Checks the triggers, and adds to the registry what they run.
-    pub fn build(mut self, registry: Registry) -> Result<(Registry, Armed), TriggerError> {
+    pub fn build(mut self, mut registry: Registry) -> Result<(Registry, Armed), TriggerError> {
         if !self.blobs.is_empty() {
             let (name, text) = SWEEP;
             self = self.schedule(Schedule::new(text).named(name), sweep_receipts);
         }
         let mut schedules = HashMap::new();
         let mut waiting = Vec::new();
-        for (handler, schedule, handle) in self.schedules {
-            let name = name(schedule.name, handler, &schedule.text)?;
+        for (schedule, mut handle) in self.schedules {
+            let name = name(schedule.name, handle.name.take(), &schedule.text)?;
+            registry = registry.needs(&name, std::mem::take(&mut handle.needs));
             let ncrontab = Ncrontab::parse(&schedule.text, &schedule.zone)
                 .map_err(|source| TriggerError::Schedule { name: name.clone(), source })?;
             waiting.push((name.clone(), schedule.text, schedule.zone));
             add(&mut schedules, name, Scheduled { ncrontab, handle })?;
         }
         let mut watches = HashMap::new();
-        for (handler, blobs, handle) in self.blobs {
-            let name = name(blobs.name, handler, &blobs.pattern)?;
+        for (blobs, mut handle) in self.blobs {
+            let name = name(blobs.name, handle.name.take(), &blobs.pattern)?;
+            registry = registry.needs(&name, std::mem::take(&mut handle.needs));
             let pattern = Pattern::parse(&blobs.pattern)?;
             let store = match blobs.store.or_else(|| self.store.clone()) {
                 Some(store) => store,
