@@ -237,6 +237,9 @@ fn accepted(instance: &InstanceId) -> Response {
 
 /// Whatever the reason, trying again a little later is right; with an `Idempotency-Key` it is safe.
 fn refused(why: &Refusal) -> Response {
+    if let Refusal::TooLarge(..) = why {
+        return (StatusCode::PAYLOAD_TOO_LARGE, format!("{why}\n")).into_response();
+    }
     let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
     (StatusCode::SERVICE_UNAVAILABLE, [retry], format!("{why}\n")).into_response()
 }

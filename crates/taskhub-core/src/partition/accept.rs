@@ -143,6 +143,11 @@ impl Partition {
         if matches!(verb, Verb::Wait) && !self.waiting.contains_key(&request) {
             return; // Forgotten while the instance was being read.
         }
+        let (bytes, bytes_max) = (input_bytes(&verb), self.limits.payload_bytes_max);
+        if bytes > bytes_max {
+            let why = Refusal::TooLarge(id, bytes, bytes_max);
+            return self.answer(request, Answer::Refused(why));
+        }
         if !commutes(&verb) {
             self.step(&id, now);
         }
@@ -307,6 +312,15 @@ impl Partition {
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
 fn commutes(verb: &Verb) -> bool {
     matches!(verb, Verb::Raise { .. } | Verb::Status | Verb::Wait)
+}
+
+fn input_bytes(verb: &Verb) -> usize {
+    let input = match verb {
+        Verb::Start { started, .. } => &started.input,
+        Verb::Raise { input, .. } => input,
+        _ => return 0,
+    };
+    input.as_ref().map_or(0, |input| input.len())
 }
 
 fn is_fresh(input: &Input) -> bool {
