@@ -31,7 +31,8 @@ fn take(request: &Path, results: &Path, at_most: u64) {
         return;
     };
     let body = fs::read(request).unwrap_or_default();
-    let city = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default()["city"].take();
+    let city =
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default()["city"].take();
     if fs::remove_file(request).is_err() {
         return;
     }
