@@ -117,6 +117,20 @@ impl Partition {
         self.wakes.set(id, Some(now.plus(RETRY_AFTER)));
     }
 
+    /// Lets an input wait for an instance that is being read.
+    pub(super) fn queue(&mut self, id: &InstanceId, input: Input) {
+        if let Some(Slot::Loading(queue)) = self.slots.get_mut(id) {
+            queue.push(input);
+        }
+    }
+
+    /// Runs the turn of what came before, so that what comes now sees its result. False when the
+    /// instance has to be read again before anything else can happen to it.
+    pub(super) fn step_first(&mut self, id: &InstanceId, now: Timestamp) -> bool {
+        self.step(id, now);
+        !matches!(self.slots.get_mut(id), Some(Slot::Loading(_)))
+    }
+
     fn refuse(&mut self, input: Input, why: Refusal) {
         if let Input::Request(request) = input {
             self.answer(request.id, Answer::Refused(why));
@@ -139,13 +153,14 @@ impl Partition {
     }
 
     fn request(&mut self, request: Request, now: Timestamp) {
-        let Request { id: request, instance: id, verb } = request;
-        if matches!(verb, Verb::Wait) && !self.waiting.contains_key(&request) {
+        if matches!(request.verb, Verb::Wait) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
-        if !commutes(&verb) {
-            self.step(&id, now);
+        if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
+            let id = request.instance.clone();
+            return self.queue(&id, Input::Request(request));
         }
+        let Request { id: request, instance: id, verb } = request;
         let Some(status) = self.status_of(&id) else {
             return match verb {
                 Verb::Start { started, .. } => self.start(request, &id, started, now),

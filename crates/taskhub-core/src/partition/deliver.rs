@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use foldhash::{HashSet, HashSetExt as _};
 
-use super::{Partition, instance::Instance, slots::Slot};
+use super::{Input, Partition, instance::Instance, slots::Slot};
 use crate::{
     Change, CommitSeq, Envelope, ExecutionId, Failure, InstanceId, Kind, Message, MessageId,
     Parent, RuntimeStatus, Started, TaskResult, Text, Timestamp,
@@ -52,6 +52,11 @@ impl Partition {
     }
 
     pub(super) fn deliver(&mut self, envelope: Envelope, now: Timestamp) {
+        let waits_for_turn = matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
+        if waits_for_turn && !self.step_first(&envelope.to, now) {
+            let id = envelope.to.clone();
+            return self.queue(&id, Input::Deliver(envelope));
+        }
         let Envelope { id: message_id, to, message, .. } = envelope;
         match message {
             Message::Start(started) => self.start_child(&to, message_id, started, now),
@@ -82,7 +87,6 @@ impl Partition {
                 }
             }
             Message::Terminate { reason, recursive } => {
-                self.step(id, now);
                 self.terminate(id, now, reason, recursive);
             }
             Message::Start(_) => debug_assert!(false, "starts are handled before"),
@@ -97,7 +101,6 @@ impl Partition {
         started: Box<Started>,
         now: Timestamp,
     ) {
-        self.step(to, now);
         if let Some(status) = self.status_of(to)
             && !status.is_terminal()
         {
