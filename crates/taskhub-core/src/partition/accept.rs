@@ -38,8 +38,8 @@ impl Partition {
                 }
             }
             Input::TaskDone(result) => {
-                self.tasks.returned(&result.ticket);
                 if result.ticket.epoch == self.epoch {
+                    self.tasks.returned(&result.ticket);
                     let id = result.ticket.instance.clone();
                     self.route(&id, Input::TaskDone(result), now, out);
                 }
@@ -114,7 +114,7 @@ impl Partition {
             }
         }
         self.slots.put(id.clone(), Slot::Loading(kept));
-        self.wakes.set(id, Some(now.plus(RETRY_AFTER)));
+        self.retries.insert((now.plus(RETRY_AFTER), id.clone()));
     }
 
     /// Lets an input wait for an instance that is being read.

@@ -52,7 +52,8 @@ impl Partition {
     }
 
     pub(super) fn deliver(&mut self, envelope: Envelope, now: Timestamp) {
-        let waits_for_turn = matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
+        let waits_for_turn =
+            matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
         if waits_for_turn && !self.step_first(&envelope.to, now) {
             let id = envelope.to.clone();
             return self.queue(&id, Input::Deliver(envelope));

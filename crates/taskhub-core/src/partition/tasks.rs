@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use foldhash::{HashSet, HashSetExt as _};
 
-use super::{Decisions, Effect, Partition, Read, slots::Slot};
+use super::{Decisions, Effect, Partition, slots::Slot};
 use crate::{CallId, ExecutionId, InstanceId, Task, Ticket};
 
 /// What is out, and whose turn it is next.
@@ -70,7 +70,7 @@ impl Partition {
 
     /// Turns to the instances that found no room, when half of the room is free again.
     pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
-        let mut room = (self.tasks.count_max / 2).saturating_sub(self.tasks.out.len());
+        let mut room = self.tasks.count_max.div_ceil(2).saturating_sub(self.tasks.out.len());
         while room > 0
             && let Some(id) = self.tasks.starved.pop_front()
         {
@@ -81,8 +81,7 @@ impl Partition {
                 }
                 Some(_) => continue,
                 None => {
-                    self.slots.put(id.clone(), Slot::Loading(Vec::new()));
-                    out.reads.push(Read::Instance(id));
+                    self.fetch(id, out);
                     continue;
                 }
             }
