@@ -121,8 +121,8 @@ pub struct Partition {
     waiters: HashMap<InstanceId, Vec<RequestId>>,
     waiting: HashMap<RequestId, InstanceId>,
     delivered: Delivered,
-    /// How many messages it sent under this epoch.
-    messages: u64,
+    /// How many messages it sent to each partition under this epoch.
+    messages: HashMap<PartitionId, u64>,
     /// What this call of `handle` commits.
     turns: Vec<TurnRecord>,
 }
@@ -154,7 +154,7 @@ impl Partition {
             waiters: HashMap::new(),
             waiting: HashMap::new(),
             delivered: Delivered::new(),
-            messages: 0,
+            messages: HashMap::new(),
             turns: Vec::new(),
         }
     }

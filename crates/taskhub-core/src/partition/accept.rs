@@ -6,8 +6,8 @@ use super::{
     slots::Slot,
 };
 use crate::{
-    Answer, Change, InstanceId, Kind, Refusal, Request, RequestId, Reuse, RuntimeStatus, Started,
-    Timestamp, Verb,
+    Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId, Reuse,
+    RuntimeStatus, Started, Timestamp, Verb,
     store::{StoreError, Stored},
 };
 
@@ -234,6 +234,9 @@ impl Partition {
     ) {
         match reuse {
             Reuse::Replace(statuses) if statuses.contains(&status) => {
+                // Whoever waits for the one that is there hears of its end.
+                self.terminate(id, now, Some("replaced by a new start".into()), false);
+                self.step(id, now);
                 self.start(request, id, started, now);
             }
             Reuse::Join => {
@@ -255,7 +258,9 @@ impl Partition {
             let why = Refusal::NotEnded(id.clone(), status);
             return self.reply(request, id, Reply::Answer(Answer::Refused(why)));
         }
-        let seq = self.record(id, Change::Purge, Vec::new(), Vec::new());
+        let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
+        let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
+        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {
@@ -272,11 +277,12 @@ impl Partition {
         status: RuntimeStatus,
         now: Timestamp,
     ) {
+        // Either way the reply lists it.
         if status == RuntimeStatus::Suspended {
-            return self.arrive(request, id, now, Kind::Resumed { reason });
+            self.arrive(request, id, now, Kind::Resumed { reason });
+        } else {
+            self.reply(request, id, Reply::Answer(Answer::Done));
         }
-        // The reply lists it.
-        self.reply(request, id, Reply::Answer(Answer::Done));
         if let Some(instance) = self.slots.known_mut(id)
             && instance.record.stuck.is_some()
         {
@@ -317,6 +323,14 @@ impl Partition {
             }
         }
     }
+}
+
+/// What a parent is told whose child was parked, and purged.
+fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
+    let failure = Failure::new("Purged", format!("instance {id} was parked, and purged"));
+    let (execution, call) = (parent.execution, parent.call);
+    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
+    (parent.instance.clone(), message)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
