@@ -168,7 +168,7 @@ impl Partition {
     /// When it wants to be called though nothing happened. May lie in the past.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.tasks.is_hungry() {
             return Some(Timestamp::START);
         }
         let retry = self.retries.first().map(|(at, _)| *at);

@@ -14,6 +14,9 @@ use taskhub_core::{
 
 use crate::program::{Notes, Program, Step, shown};
 
+/// What orchestrations panic with, and fail with, when their program says so.
+pub(crate) const WANTED: &str = "as the program says";
+
 /// What a node can run: all programs, perhaps without the late ones, perhaps with a mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployed {
@@ -34,7 +37,7 @@ impl Deployed {
         let code = |program: &Program| Code {
             program: program.clone(),
             names: names.clone(),
-            broken: broken && program.steps.iter().any(makes_calls),
+            broken: broken && program.steps.first().is_some_and(makes_calls),
         };
         Self { codes: programs.iter().map(code).collect(), serves_late }
     }
@@ -79,8 +82,8 @@ impl Code {
                         return Ok(None);
                     }
                 }
-                Step::Panic => panic!("as the program says"),
-                Step::Fail => return Err(Failure::new("Wanted", "as the program says")),
+                Step::Panic => panic!("{WANTED}"),
+                Step::Fail => return Err(Failure::new("Wanted", WANTED)),
                 step => self.step(&scope, step, &mut notes).await,
             }
         }
@@ -163,13 +166,7 @@ impl Code {
     }
 
     fn child(&self, scope: &Scope, program: usize, instance: Option<InstanceId>) -> Pending {
-        let work = Work {
-            name: self.names[program].clone(),
-            version: None,
-            input: None,
-            tags: std::sync::Arc::default(),
-        };
-        scope.call(Command::Child { instance, work })
+        scope.call(Command::Child { instance, work: work(&self.names[program], None) })
     }
 }
 
@@ -184,13 +181,13 @@ async fn retry(scope: &Scope, times: u32, pause: u64, notes: &mut Notes) {
 }
 
 /// An activity of that name, with a number as its input.
-pub(crate) fn activity(name: &str, input: usize) -> Command {
-    Command::Activity(Work {
-        name: name.into(),
-        version: None,
-        input: Some(input.to_string().into()),
-        tags: std::sync::Arc::default(),
-    })
+fn activity(name: &str, input: usize) -> Command {
+    Command::Activity(work(name, Some(input.to_string().into())))
+}
+
+/// A function of that name with that input.
+pub(crate) fn work(name: &str, input: Option<Text>) -> Work {
+    Work { name: name.into(), version: None, input, tags: std::sync::Arc::default() }
 }
 
 fn timer(scope: &Scope, pause: u64) -> Pending {

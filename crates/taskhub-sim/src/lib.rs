@@ -27,6 +27,11 @@ mod trouble;
 mod work;
 mod world;
 
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+};
+
 pub use coverage::Coverage;
 pub use law::Violation;
 pub use program::{Program, Step};
@@ -35,6 +40,22 @@ pub use scenario::{Act, Operation, Rates, Scenario, Trouble, TroubleKind};
 pub use shrink::shrink;
 pub use store::SimStore;
 pub use trace::Trace;
+
+/// What a panic of the core, the engine or the simulator itself means: no promise holds.
+fn panicked(panic: &(dyn Any + Send)) -> Violation {
+    let failure = taskhub_core::Failure::panic("this run", panic);
+    Violation::new(0, "nothing panics but orchestrations", failure.message.to_string())
+}
+
+/// Keeps the panics of simulated orchestrations, which are wanted, off the screen.
+pub fn hush() {
+    let loud = take_hook();
+    set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() != Some(code::WANTED) {
+            loud(panic);
+        }
+    }));
+}
 
 /// What came of a run.
 #[derive(Debug)]
@@ -51,7 +72,8 @@ pub struct Report {
 #[must_use]
 pub fn run(scenario: Scenario, trace: Trace) -> Report {
     let mut world = world::World::new(scenario, trace);
-    let violation = world.run().err();
+    let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = ran.unwrap_or_else(|panic| Err(panicked(&*panic))).err();
     let mut coverage = std::mem::take(&mut world.coverage);
     coverage.time = world.now;
     Report { coverage, hash: world.trace.hash(), violation }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp, Work};
+use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp};
 
 use crate::program::{Notes, Program, Step, shown};
 
@@ -38,6 +38,9 @@ pub(crate) enum End {
     GoesOn,
 }
 
+/// The id of a call that history does not have.
+const UNKNOWN: CallId = CallId(u32::MAX);
+
 struct Teller<'a> {
     programs: &'a [Program],
     execution: ExecutionId,
@@ -46,17 +49,21 @@ struct Teller<'a> {
     raised: Vec<(usize, &'a Event)>,
     used: BTreeSet<usize>,
     now: Timestamp,
-    next: u32,
     uniques: u64,
+    /// The calls that the history has, in order, and those among them that this story has not had.
+    actual: Vec<&'a Kind>,
+    /// The calls of this story, with the ids that history gives them, as far as they are settled.
     calls: Vec<Kind>,
-    dropped: BTreeSet<CallId>,
+    settled: usize,
+    dropped: BTreeSet<usize>,
     status: Option<Text>,
     notes: Notes,
 }
 
 #[derive(Clone, Copy)]
 enum Wait {
-    Call(CallId),
+    /// The call of this number in the story.
+    Call(usize),
     Event(&'static str),
 }
 
@@ -66,9 +73,11 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     let program = programs.iter().find(|program| program.name == started.name)?;
     let mut teller = Teller::new(programs, started, *at, log);
     let end = teller.run(program);
-    let ended = teller.ended;
-    let dropped = teller.dropped.into_iter().filter(|call| !ended.contains_key(call)).collect();
-    Some(Told { calls: teller.calls, dropped, status: teller.status, end })
+    teller.settle();
+    let Teller { ended, calls, dropped, status, .. } = teller;
+    let dropped = dropped.into_iter().filter_map(|call| calls[call].call());
+    let dropped = dropped.filter(|call| !ended.contains_key(call)).collect();
+    Some(Told { calls, dropped, status, end })
 }
 
 /// How many arrivals of a history its turns took.
@@ -95,6 +104,8 @@ impl<'a> Teller<'a> {
                 }
             }
         }
+        let own = |kind: &&Kind| kind.is_action() && !matches!(kind, Kind::CallCancelled { .. });
+        let actual = log.iter().map(|event| &event.kind).filter(own).collect();
         Self {
             programs,
             execution: started.execution,
@@ -102,8 +113,9 @@ impl<'a> Teller<'a> {
             raised,
             used: BTreeSet::new(),
             now,
-            next: 0,
             uniques: 0,
+            actual,
+            settled: 0,
             calls: Vec::new(),
             dropped: BTreeSet::new(),
             status: None,
@@ -196,7 +208,7 @@ impl<'a> Teller<'a> {
                 let payload = format!("{}.{}", self.execution, self.notes.entries.len());
                 self.notes.note("sent");
                 let (to, name, input) = (to.clone(), Text::from(*name), Some(payload.into()));
-                self.call(|call| Kind::EventSent { call, to, name, input });
+                self.call(Kind::EventSent { call: UNKNOWN, to, name, input });
             }
             Step::Status => self.status = Some(self.notes.output()),
             Step::Clock => self.notes.note(format!("{}", self.now.0)),
@@ -236,7 +248,7 @@ impl<'a> Teller<'a> {
     }
 
     /// Waits for all of these calls, and notes their outcomes in the order of the calls.
-    fn join(&mut self, calls: &[CallId]) -> Option<()> {
+    fn join(&mut self, calls: &[usize]) -> Option<()> {
         let mut open: Vec<_> = calls.to_vec();
         let mut outcomes = BTreeMap::new();
         while !open.is_empty() {
@@ -250,7 +262,7 @@ impl<'a> Teller<'a> {
         Some(())
     }
 
-    fn note_first(&mut self, call: CallId) -> Option<()> {
+    fn note_first(&mut self, call: usize) -> Option<()> {
         let (_, outcome) = self.first(&[Wait::Call(call)])?;
         self.notes.note(outcome);
         Some(())
@@ -264,8 +276,9 @@ impl<'a> Teller<'a> {
 
     /// The earliest of what is waited for: its index and its outcome.
     fn first(&mut self, waits: &[Wait]) -> Option<(usize, String)> {
+        self.settle();
         let place = |wait: &Wait| match wait {
-            Wait::Call(call) => self.ended.get(call).copied(),
+            Wait::Call(call) => self.ended.get(&self.calls[*call].call()?).copied(),
             Wait::Event(name) => self.raised.iter().copied().find(|(position, event)| {
                 let Kind::EventRaised { name: raised, .. } = &event.kind else { return false };
                 !self.used.contains(position) && raised.to_lowercase() == *name
@@ -279,33 +292,61 @@ impl<'a> Teller<'a> {
         Some((index, outcome(event)))
     }
 
-    fn call(&mut self, kind: impl FnOnce(CallId) -> Kind) -> CallId {
-        let call = CallId(self.next);
-        self.next += 1;
-        self.calls.push(kind(call));
-        call
+    /// Calls made between two waits got their ids in an order that only the compiler knows: each
+    /// takes the id of the first of history's calls of that time that is the same.
+    fn settle(&mut self) {
+        let mut free: Vec<_> = (self.settled..self.calls.len()).collect();
+        for index in self.settled..self.calls.len() {
+            let same = |at: &usize| {
+                let id = self.actual.get(*at).and_then(|kind| kind.call());
+                let told = id.map(|id| self.with_id(&self.calls[index], id));
+                told.is_some() && told.as_ref() == self.actual.get(*at).copied()
+            };
+            if let Some(place) = free.iter().position(same) {
+                let at = free.remove(place);
+                let id = self.actual[at].call().unwrap_or(CallId(u32::MAX));
+                self.calls[index] = self.with_id(&self.calls[index], id);
+            }
+        }
+        self.settled = self.calls.len();
     }
 
-    fn activity(&mut self, name: &str, input: usize) -> CallId {
-        let taskhub_core::turn::Command::Activity(work) = crate::code::activity(name, input) else {
-            return CallId(u32::MAX);
-        };
-        self.call(|call| Kind::ActivityScheduled { call, work })
+    fn with_id(&self, kind: &Kind, id: CallId) -> Kind {
+        let mut kind = kind.clone();
+        match &mut kind {
+            Kind::ActivityScheduled { call, .. }
+            | Kind::TimerCreated { call, .. }
+            | Kind::EventSent { call, .. } => *call = id,
+            Kind::ChildScheduled { call, instance, .. } => {
+                *call = id;
+                if instance.as_str().is_empty() {
+                    *instance = InstanceId::of_child(self.execution, id);
+                }
+            }
+            _ => {}
+        }
+        kind
     }
 
-    fn timer(&mut self, pause: u64) -> CallId {
+    fn call(&mut self, kind: Kind) -> usize {
+        self.calls.push(kind);
+        self.calls.len() - 1
+    }
+
+    fn activity(&mut self, name: &str, input: usize) -> usize {
+        let work = crate::code::work(name, Some(input.to_string().into()));
+        self.call(Kind::ActivityScheduled { call: UNKNOWN, work })
+    }
+
+    fn timer(&mut self, pause: u64) -> usize {
         let fire_at = self.now.plus(Duration::from_millis(pause));
-        self.call(|call| Kind::TimerCreated { call, fire_at })
+        self.call(Kind::TimerCreated { call: UNKNOWN, fire_at })
     }
 
-    fn child(&mut self, program: usize, id: Option<InstanceId>) -> CallId {
-        let name = self.programs[program].name.clone();
-        let work = Work { name, version: None, input: None, tags: std::sync::Arc::default() };
-        let execution = self.execution;
-        self.call(|call| {
-            let instance = id.unwrap_or_else(|| InstanceId::of_child(execution, call));
-            Kind::ChildScheduled { call, instance, work }
-        })
+    fn child(&mut self, program: usize, id: Option<InstanceId>) -> usize {
+        let work = crate::code::work(&self.programs[program].name, None);
+        let instance = id.unwrap_or_else(|| InstanceId::trusted(""));
+        self.call(Kind::ChildScheduled { call: UNKNOWN, instance, work })
     }
 }
 

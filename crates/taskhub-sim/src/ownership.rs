@@ -9,6 +9,7 @@ use taskhub_core::{
 };
 
 use crate::{
+    law::Violation,
     node::{Life, Mail},
     world::{Happening, World},
 };
@@ -19,15 +20,15 @@ const RENEW: i64 = 5_000_000;
 
 impl World {
     /// Once a second: renew, claim what nobody has, give away what is too much, look at inboxes.
-    pub(crate) fn tick(&mut self, life: Life) {
+    pub(crate) fn tick(&mut self, life: Life) -> Result<(), Violation> {
         let next = self.now + 1_000_000;
         self.at(next, Happening::Tick(life));
         if self.nodes[life.node].recovering || self.store_fails() {
-            return;
+            return Ok(());
         }
         self.renew(life);
         if !self.nodes[life.node].stopping {
-            self.balance(life);
+            self.balance(life)?;
         }
         self.give_back(life);
         let node = &mut self.nodes[life.node];
@@ -40,6 +41,7 @@ impl World {
         for shard in 0..self.nodes[life.node].shards.len() {
             self.alarm(life, shard);
         }
+        Ok(())
     }
 
     fn renew(&mut self, life: Life) {
@@ -69,14 +71,18 @@ impl World {
         }
     }
 
-    fn balance(&mut self, life: Life) {
+    fn balance(&mut self, life: Life) -> Result<(), Violation> {
         let up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
         let share = usize::from(self.scenario.partitions).div_ceil(up.max(1));
         let held = self.nodes[life.node].held.len();
         if held > share {
             let last = self.nodes[life.node].held.keys().next_back().copied();
-            return last.into_iter().for_each(|partition| self.leave(life, partition));
+            last.into_iter().for_each(|partition| self.leave(life, partition));
+            return Ok(());
         }
+        // A claim is a write that is synced, and all that was written before with it.
+        let broken = self.nodes[life.node].broken;
+        self.harden(broken)?;
         let name = self.nodes[life.node].name();
         let wanted = share - held;
         let node = Node { id: name.into(), address: "".into() };
@@ -88,6 +94,7 @@ impl World {
             self.nodes[life.node].held.insert(owned.partition, owned.epoch);
             self.soon(1_000, Happening::Open(life, owned));
         }
+        Ok(())
     }
 
     /// Gives a partition away in good order: its last turns are written first.
@@ -113,17 +120,16 @@ impl World {
     }
 
     /// The store works again, perhaps: the node claims anew.
-    pub(crate) fn reopen(&mut self, life: Life) {
+    pub(crate) fn reopen(&mut self, life: Life) -> Result<(), Violation> {
         if self.store_fails() {
             let at = self.now + 200_000;
-            return self.at(at, Happening::Reopen(life));
+            self.at(at, Happening::Reopen(life));
+            return Ok(());
         }
         self.nodes[life.node].recovering = false;
         let lost = std::mem::take(&mut self.nodes[life.node].leaving);
         let _ = self.store.release(&lost);
-        if !self.nodes[life.node].stopping {
-            self.balance(life);
-        }
+        if self.nodes[life.node].stopping { Ok(()) } else { self.balance(life) }
     }
 
     /// Reads what a newly owned partition begins with, and begins to work on it.

@@ -75,7 +75,7 @@ impl Program {
             let mut steps: Vec<_> =
                 (0..length).map(|_| Step::draw(random, index, count, instances)).collect();
             if random.chance(150) {
-                steps.push(Step::Again(1 + u32::try_from(random.below(20)).unwrap_or(0)));
+                steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
             if random.chance(60) {
                 steps.push(if random.chance(500) { Step::Panic } else { Step::Fail });

@@ -241,11 +241,13 @@ fn draw_life(
     programs: &[Program],
     operations: &mut Vec<Operation>,
 ) {
-    let instance = InstanceId::trusted(format!("i{index}"));
+    let reuse = draw_reuse(random, true);
+    // A fresh id is one that nobody else could have used.
+    let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
+    let instance = InstanceId::trusted(format!("{fresh}{index}"));
     let begin = random.between(0, CALM_AFTER / 3);
     let program = if random.chance(300) { random.index(2) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
-    let reuse = draw_reuse(random, true);
     let mut within = random.chance(150).then(|| random.between(0, 10 * SECONDS));
     let mut push = |at: i64, act: Act, patience: Option<i64>| {
         let instance = instance.clone();

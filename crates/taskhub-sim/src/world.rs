@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest that a run may take to come to rest after its troubles, in microseconds.
-const REST_MAX: i64 = 400_000_000;
+const REST_MAX: i64 = 900_000_000;
 
 /// A run of a scenario.
 pub(crate) struct World {
@@ -253,7 +253,7 @@ impl World {
             Happening::Written(life, batch, result) if self.lives(life) => {
                 self.written(life, &batch, result);
             }
-            Happening::Reopen(life) if self.lives(life) => self.reopen(life),
+            Happening::Reopen(life) if self.lives(life) => return self.reopen(life),
             Happening::Open(life, owned) if self.lives(life) => self.open_partition(life, owned),
             Happening::Read(life, owner, read) if self.lives(life) => self.read(life, owner, read),
             Happening::Look(life, owner, known) if self.lives(life) => {
@@ -263,7 +263,7 @@ impl World {
             Happening::Done(life, result) if self.lives(life) => {
                 self.activity_done(life, result);
             }
-            Happening::Tick(life) if self.lives(life) => self.tick(life),
+            Happening::Tick(life) if self.lives(life) => return self.tick(life),
             _ => {}
         }
         Ok(())

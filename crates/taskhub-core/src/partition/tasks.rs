@@ -28,6 +28,16 @@ impl Tasks {
         self.out.len() < self.count_max
     }
 
+    /// How many activities of instances that found no room may go out now.
+    fn free(&self) -> usize {
+        self.count_max.div_ceil(2).saturating_sub(self.out.len())
+    }
+
+    /// Whether somebody found no room, and there is room now.
+    pub(super) fn is_hungry(&self) -> bool {
+        (self.passed_over || !self.starved.is_empty()) && self.free() > 0
+    }
+
     /// A result came: the activity is no longer out.
     pub(super) fn returned(&mut self, ticket: &Ticket) {
         self.out.remove(&(ticket.instance.clone(), ticket.execution, ticket.call));
@@ -70,7 +80,7 @@ impl Partition {
 
     /// Turns to the instances that found no room, when half of the room is free again.
     pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
-        let mut room = self.tasks.count_max.div_ceil(2).saturating_sub(self.tasks.out.len());
+        let mut room = self.tasks.free();
         while room > 0
             && let Some(id) = self.tasks.starved.pop_front()
         {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use taskhub_sim::{Coverage, Scenario, Trace, Violation, run, shrink};
+use taskhub_sim::{Coverage, Scenario, Trace, Violation, hush, run, shrink};
 
 /// One seed, one whole cluster.
 #[derive(Debug, Parser)]
@@ -36,7 +36,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(|_| {})); // Orchestrations panic here, as they please.
+    hush();
     let arguments = Arguments::parse();
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
