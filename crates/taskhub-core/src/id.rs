@@ -164,7 +164,8 @@ pub struct MessageId {
     pub from: PartitionId,
     /// The epoch it was sent under.
     pub epoch: Epoch,
-    /// Counts that partition's messages under that epoch.
+    /// Counts that partition's messages under that epoch to each receiving partition, whose
+    /// number is added 2^40 times.
     pub number: u64,
 }
 

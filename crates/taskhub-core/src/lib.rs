@@ -17,6 +17,8 @@ mod failure;
 mod id;
 mod limits;
 mod message;
+#[doc(hidden)]
+pub mod mutation;
 pub mod partition;
 mod record;
 mod request;

@@ -24,7 +24,7 @@ mod step;
 mod tasks;
 mod wakes;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use foldhash::{HashMap, HashMapExt as _};
 
@@ -115,12 +115,14 @@ pub struct Partition {
     dirty: Vec<InstanceId>,
     /// Instances that used up their share of continue-as-new and go on at the next call.
     again: Vec<InstanceId>,
+    /// Instances that could not be read, and when to try again. Nothing else reads them.
+    retries: BTreeSet<(Timestamp, InstanceId)>,
     /// Requests that wait for an instance to end.
     waiters: HashMap<InstanceId, Vec<RequestId>>,
     waiting: HashMap<RequestId, InstanceId>,
     delivered: Delivered,
-    /// How many messages it sent under this epoch.
-    messages: u64,
+    /// How many messages it sent to each partition under this epoch.
+    messages: HashMap<PartitionId, u64>,
     /// What this call of `handle` commits.
     turns: Vec<TurnRecord>,
 }
@@ -148,10 +150,11 @@ impl Partition {
             limits: limits.clone(),
             dirty: Vec::new(),
             again: Vec::new(),
+            retries: BTreeSet::new(),
             waiters: HashMap::new(),
             waiting: HashMap::new(),
             delivered: Delivered::new(),
-            messages: 0,
+            messages: HashMap::new(),
             turns: Vec::new(),
         }
     }
@@ -165,10 +168,11 @@ impl Partition {
     /// When it wants to be called though nothing happened. May lie in the past.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.tasks.is_hungry() {
             return Some(Timestamp::START);
         }
-        self.wakes.next(self.tasks.has_room())
+        let retry = self.retries.first().map(|(at, _)| *at);
+        self.wakes.next(self.tasks.has_room()).into_iter().chain(retry).min()
     }
 
     /// Takes in what happened, then runs each instance that it concerns, once.
@@ -179,7 +183,11 @@ impl Partition {
         out: &mut Decisions,
     ) {
         for id in std::mem::take(&mut self.again) {
-            self.touch(&id);
+            if self.slots.get_mut(&id).is_some() {
+                self.touch(&id);
+            } else {
+                self.fetch(id, out); // It was dropped from memory meanwhile.
+            }
         }
         for input in inputs {
             self.accept(input, now, out);

@@ -6,8 +6,8 @@ use super::{
     slots::Slot,
 };
 use crate::{
-    Answer, Change, InstanceId, Kind, Refusal, Request, RequestId, Reuse, RuntimeStatus, Started,
-    Timestamp, Verb,
+    Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId, Reuse,
+    RuntimeStatus, Started, Timestamp, Verb,
     store::{StoreError, Stored},
 };
 
@@ -38,8 +38,8 @@ impl Partition {
                 }
             }
             Input::TaskDone(result) => {
-                self.tasks.returned(&result.ticket);
                 if result.ticket.epoch == self.epoch {
+                    self.tasks.returned(&result.ticket);
                     let id = result.ticket.instance.clone();
                     self.route(&id, Input::TaskDone(result), now, out);
                 }
@@ -114,7 +114,21 @@ impl Partition {
             }
         }
         self.slots.put(id.clone(), Slot::Loading(kept));
-        self.wakes.set(id, Some(now.plus(RETRY_AFTER)));
+        self.retries.insert((now.plus(RETRY_AFTER), id.clone()));
+    }
+
+    /// Lets an input wait for an instance that is being read.
+    pub(super) fn queue(&mut self, id: &InstanceId, input: Input) {
+        if let Some(Slot::Loading(queue)) = self.slots.get_mut(id) {
+            queue.push(input);
+        }
+    }
+
+    /// Runs the turn of what came before, so that what comes now sees its result. False when the
+    /// instance has to be read again before anything else can happen to it.
+    pub(super) fn step_first(&mut self, id: &InstanceId, now: Timestamp) -> bool {
+        self.step(id, now);
+        !matches!(self.slots.get_mut(id), Some(Slot::Loading(_)))
     }
 
     fn refuse(&mut self, input: Input, why: Refusal) {
@@ -139,18 +153,19 @@ impl Partition {
     }
 
     fn request(&mut self, request: Request, now: Timestamp) {
-        let Request { id: request, instance: id, verb } = request;
-        if matches!(verb, Verb::Wait) && !self.waiting.contains_key(&request) {
+        if matches!(request.verb, Verb::Wait) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
-        let (bytes, bytes_max) = (input_bytes(&verb), self.limits.payload_bytes_max);
+        let (bytes, bytes_max) = (input_bytes(&request.verb), self.limits.payload_bytes_max);
         if bytes > bytes_max {
-            let why = Refusal::TooLarge(id, bytes, bytes_max);
-            return self.answer(request, Answer::Refused(why));
+            let why = Refusal::TooLarge(request.instance, bytes, bytes_max);
+            return self.answer(request.id, Answer::Refused(why));
         }
-        if !commutes(&verb) {
-            self.step(&id, now);
+        if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
+            let id = request.instance.clone();
+            return self.queue(&id, Input::Request(request));
         }
+        let Request { id: request, instance: id, verb } = request;
         let Some(status) = self.status_of(&id) else {
             return match verb {
                 Verb::Start { started, .. } => self.start(request, &id, started, now),
@@ -224,6 +239,9 @@ impl Partition {
     ) {
         match reuse {
             Reuse::Replace(statuses) if statuses.contains(&status) => {
+                // Whoever waits for the one that is there hears of its end.
+                self.terminate(id, now, Some("replaced by a new start".into()), false);
+                self.step(id, now);
                 self.start(request, id, started, now);
             }
             Reuse::Join => {
@@ -245,7 +263,9 @@ impl Partition {
             let why = Refusal::NotEnded(id.clone(), status);
             return self.reply(request, id, Reply::Answer(Answer::Refused(why)));
         }
-        let seq = self.record(id, Change::Purge, Vec::new(), Vec::new());
+        let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
+        let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
+        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {
@@ -262,11 +282,12 @@ impl Partition {
         status: RuntimeStatus,
         now: Timestamp,
     ) {
+        // Either way the reply lists it.
         if status == RuntimeStatus::Suspended {
-            return self.arrive(request, id, now, Kind::Resumed { reason });
+            self.arrive(request, id, now, Kind::Resumed { reason });
+        } else {
+            self.reply(request, id, Reply::Answer(Answer::Done));
         }
-        // The reply lists it.
-        self.reply(request, id, Reply::Answer(Answer::Done));
         if let Some(instance) = self.slots.known_mut(id)
             && instance.record.stuck.is_some()
         {
@@ -307,6 +328,14 @@ impl Partition {
             }
         }
     }
+}
+
+/// What a parent is told whose child was parked, and purged.
+fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
+    let failure = Failure::new("Purged", format!("instance {id} was parked, and purged"));
+    let (execution, call) = (parent.execution, parent.call);
+    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
+    (parent.instance.clone(), message)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.

@@ -1,31 +1,35 @@
 //! Messages from other instances, and results of activities.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::{HashSet, HashSetExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
-use super::{Partition, instance::Instance, slots::Slot};
+use super::{Input, Partition, instance::Instance, slots::Slot};
 use crate::{
-    Change, CommitSeq, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
-    MessageId, Parent, RuntimeStatus, Started, TaskResult, Text, Timestamp,
+    Change, CommitSeq, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
+    MessageId, Parent, PartitionId, RuntimeStatus, Started, TaskResult, Text, Timestamp,
 };
 
-/// Messages that were delivered, so that a second delivery is recognised: until their taking is
-/// durable, after which the store does not deliver them again.
+/// Messages that were delivered, so that a second delivery is recognised, however late it comes.
 #[derive(Debug)]
 pub(super) struct Delivered {
+    /// Every message that was ever delivered to this owner: per sender, ranges of numbers. Senders
+    /// count without gaps, so that a handful of ranges remembers them all.
+    seen: HashMap<(PartitionId, Epoch), BTreeMap<u64, u64>>,
+    /// Those of them that may still stand in the inbox.
     ids: HashSet<MessageId>,
     taken: VecDeque<(CommitSeq, MessageId)>,
 }
 
 impl Delivered {
     pub(super) fn new() -> Self {
-        Self { ids: HashSet::new(), taken: VecDeque::new() }
+        Self { seen: HashMap::new(), ids: HashSet::new(), taken: VecDeque::new() }
     }
 
     /// Whether this message was not there before.
     pub(super) fn insert(&mut self, id: MessageId) -> bool {
-        self.ids.insert(id)
+        let new = note(self.seen.entry((id.from, id.epoch)).or_default(), id.number);
+        new && self.ids.insert(id)
     }
 
     pub(super) fn taken(&mut self, seq: CommitSeq, ids: &[MessageId]) {
@@ -42,6 +46,18 @@ impl Delivered {
     }
 }
 
+/// Adds a number to ranges, each from its key to its value; whether it was in none.
+fn note(ranges: &mut BTreeMap<u64, u64>, number: u64) -> bool {
+    let before = ranges.range(..=number).next_back().map(|(start, end)| (*start, *end));
+    if before.is_some_and(|(_, end)| number <= end) {
+        return false;
+    }
+    let end = ranges.remove(&(number + 1)).unwrap_or(number);
+    let start = before.filter(|(_, end)| end + 1 == number).map_or(number, |(start, _)| start);
+    ranges.insert(start, end);
+    true
+}
+
 impl Partition {
     /// Which messages were delivered and may still stand in the stored inbox.
     #[must_use]
@@ -52,6 +68,12 @@ impl Partition {
     }
 
     pub(super) fn deliver(&mut self, envelope: Envelope, now: Timestamp) {
+        let waits_for_turn =
+            matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
+        if waits_for_turn && !self.step_first(&envelope.to, now) {
+            let id = envelope.to.clone();
+            return self.queue(&id, Input::Deliver(envelope));
+        }
         let Envelope { id: message_id, to, message, .. } = envelope;
         match message {
             Message::Start(started) => self.start_child(&to, message_id, started, now),
@@ -82,7 +104,6 @@ impl Partition {
                 }
             }
             Message::Terminate { reason, recursive } => {
-                self.step(id, now);
                 self.terminate(id, now, reason, recursive);
             }
             Message::Start(_) => debug_assert!(false, "starts are handled before"),
@@ -97,7 +118,6 @@ impl Partition {
         started: Box<Started>,
         now: Timestamp,
     ) {
-        self.step(to, now);
         if let Some(status) = self.status_of(to)
             && !status.is_terminal()
         {

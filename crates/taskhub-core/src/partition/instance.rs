@@ -126,7 +126,9 @@ impl Instance {
         for event in &events {
             self.ledger.note(event);
         }
-        self.record.stuck = None;
+        if self.ledger.waiting == 0 && self.record.stuck.take().is_some() {
+            self.changed = true; // It can be read again, and there is nothing to run.
+        }
         let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
             return Ok(());
         };
@@ -180,7 +182,9 @@ impl Instance {
         self.record.events = 0;
         self.replaces = true;
         self.fresh.clear();
-        self.code = self.begin(&started, now, functions);
+        // As the event will say, so that the code sees the same time at every replay.
+        let at = now.max(self.record.updated_at);
+        self.code = self.begin(&started, at, functions);
         self.arrive(now, Kind::Started(started));
     }
 

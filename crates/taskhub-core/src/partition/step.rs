@@ -88,9 +88,12 @@ impl Partition {
         let seq = self.outbox.next_seq();
         self.delivered.taken(seq, &taken);
         let sent = outgoing.into_iter().map(|(to, message)| {
-            self.messages += 1;
-            let message_id = MessageId { from: self.id, epoch: self.epoch, number: self.messages };
-            Envelope { id: message_id, partition: self.partition_of(&to), to, message }
+            let partition = self.partition_of(&to);
+            let count = self.messages.entry(partition).or_default();
+            *count += 1;
+            let number = u64::from(partition.0) << 40 | *count;
+            let message_id = MessageId { from: self.id, epoch: self.epoch, number };
+            Envelope { id: message_id, partition, to, message }
         });
         let sent = sent.collect();
         let turn =
@@ -115,6 +118,7 @@ impl Instance {
         if let Progress::Stuck(why) = &step.progress {
             return self.park(why);
         }
+        self.record.stuck = None;
         let at = now.max(self.record.updated_at);
         self.write(Event { at, kind: Kind::TurnStarted { takes: self.ledger.waiting } });
         if let Some(status) = step.custom_status

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use foldhash::{HashSet, HashSetExt as _};
 
-use super::{Decisions, Effect, Partition, Read, slots::Slot};
+use super::{Decisions, Effect, Partition, slots::Slot};
 use crate::{CallId, ExecutionId, InstanceId, Task, Ticket};
 
 /// What is out, and whose turn it is next.
@@ -26,6 +26,16 @@ impl Tasks {
     /// Whether another activity may go out.
     pub(super) fn has_room(&self) -> bool {
         self.out.len() < self.count_max
+    }
+
+    /// How many activities of instances that found no room may go out now.
+    fn free(&self) -> usize {
+        self.count_max.div_ceil(2).saturating_sub(self.out.len())
+    }
+
+    /// Whether somebody found no room, and there is room now.
+    pub(super) fn is_hungry(&self) -> bool {
+        (self.passed_over || !self.starved.is_empty()) && self.free() > 0
     }
 
     /// A result came: the activity is no longer out.
@@ -70,7 +80,7 @@ impl Partition {
 
     /// Turns to the instances that found no room, when half of the room is free again.
     pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
-        let mut room = (self.tasks.count_max / 2).saturating_sub(self.tasks.out.len());
+        let mut room = self.tasks.free();
         while room > 0
             && let Some(id) = self.tasks.starved.pop_front()
         {
@@ -81,8 +91,7 @@ impl Partition {
                 }
                 Some(_) => continue,
                 None => {
-                    self.slots.put(id.clone(), Slot::Loading(Vec::new()));
-                    out.reads.push(Read::Instance(id));
+                    self.fetch(id, out);
                     continue;
                 }
             }

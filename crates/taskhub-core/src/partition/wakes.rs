@@ -28,6 +28,8 @@ enum Refill {
     Idle,
     Due(CommitSeq),
     Asked,
+    /// A page is on its way that is of no use any more.
+    Stale,
 }
 
 impl Wakes {
@@ -77,7 +79,9 @@ impl Wakes {
             && let Some(last) = self.window.pop_last()
         {
             self.by_instance.remove(&last.instance);
-            self.horizon = self.window.last().cloned();
+            // Never further than before: what lies between was not read.
+            let end = self.window.last();
+            self.horizon = self.horizon.iter().chain(end).min().cloned();
         }
     }
 
@@ -103,7 +107,7 @@ impl Wakes {
     fn refill(&mut self, last: CommitSeq, durable: CommitSeq) -> Option<Read> {
         if self.refill == Refill::Idle
             && self.horizon.is_some()
-            && self.window.len() < self.count_max / 2
+            && self.window.len() <= self.count_max / 2
         {
             self.refill = Refill::Due(last);
         }
@@ -121,6 +125,9 @@ impl Wakes {
         self.horizon = Some(first);
         self.window.clear();
         self.by_instance.clear();
+        if self.refill == Refill::Asked {
+            self.refill = Refill::Stale;
+        }
     }
 }
 
@@ -128,22 +135,33 @@ impl Partition {
     /// Looks at the instances whose time has come.
     pub(super) fn wake(&mut self, now: Timestamp, out: &mut Decisions) {
         let mut loads = 0;
-        while loads < self.limits.wakes_count_max / 8
+        while loads < self.limits.wakes_count_max.div_ceil(8)
             && let Some(id) = self.wakes.pop(now, self.tasks.has_room())
         {
             match self.slots.get_mut(&id) {
                 Some(Slot::Known(_)) => self.fire_timers(&id, now),
-                Some(Slot::Absent(_)) => {}
-                // A read that failed is tried again; one that is under way comes first, and wins.
-                Some(Slot::Loading(_)) => out.reads.push(Read::Instance(id)),
+                // One that is being read fires its timers then.
+                Some(Slot::Absent(_) | Slot::Loading(_)) => {}
                 None => {
                     loads += 1;
-                    self.slots.put(id.clone(), Slot::Loading(Vec::new()));
-                    out.reads.push(Read::Instance(id));
+                    self.fetch(id, out);
                 }
             }
         }
+        while let Some((at, id)) = self.retries.pop_first() {
+            if at > now {
+                self.retries.insert((at, id));
+                break;
+            }
+            out.reads.push(Read::Instance(id));
+        }
         out.reads.extend(self.wakes.refill(self.outbox.last(), self.outbox.durable()));
+    }
+
+    /// Asks for an instance that is not in memory.
+    pub(super) fn fetch(&mut self, id: InstanceId, out: &mut Decisions) {
+        self.slots.put(id.clone(), Slot::Loading(Vec::new()));
+        out.reads.push(Read::Instance(id));
     }
 
     /// Turns the due timers of an instance into arrivals.
@@ -161,8 +179,9 @@ impl Partition {
 
     /// A page of wakes was read; if that failed it is asked for again.
     pub(super) fn take_wakes(&mut self, page: Result<Vec<Wake>, crate::store::StoreError>) {
+        let stale = self.wakes.refill == Refill::Stale;
         self.wakes.refill = Refill::Idle;
-        if let Ok(page) = page {
+        if let (Ok(page), false) = (page, stale) {
             self.wakes.extend(page);
         }
     }

@@ -1,0 +1,73 @@
+//! Deliberate mistakes, to show that the simulator would find them; never in a normal build.
+//!
+//! Without the feature `mutations` every hook is the constant `false`, and nothing is left of it.
+
+/// A mistake that can be switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Mutation {
+    /// The store no longer asks whether the writer still owns the partition.
+    DropFence,
+    /// The start of a second event is written over the first.
+    ForgetHistory,
+    /// A turn is written without the messages that it sends.
+    SplitTurn,
+    /// Answers leave before what they tell is durable.
+    AnswerEarly,
+    /// Activities start before their call is durable.
+    DispatchEarly,
+    /// A message that is delivered again is taken again.
+    SkipDedupe,
+    /// An event that nobody waits for yet is forgotten when the instance is read again.
+    ForgetBuffered,
+    /// A result counts though its call has one.
+    TakeTwice,
+    /// A result counts though it was dispatched by an earlier owner.
+    TakeStale,
+    /// Timers fire half a second early.
+    FireEarly,
+    /// A timer that fired stays open.
+    FireTwice,
+    /// One poll may take two completions.
+    ReleaseTwo,
+    /// Calls are matched with history by their place alone.
+    MatchBlindly,
+    /// Nobody tells those who wait that the instance has ended.
+    ForgetWaiter,
+    /// There is no bound on how many activities are out.
+    Unbounded,
+    /// What is not durable may be dropped from memory.
+    EvictUncommitted,
+    /// The lane loses the second turn of a batch.
+    LoseMiddle,
+    /// Activities that found no room are forgotten.
+    ForgetStarved,
+    /// The next timer is not looked for after one has fired.
+    ForgetTimer,
+}
+
+#[cfg(feature = "mutations")]
+thread_local! {
+    static CHOSEN: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+/// Switches a mistake on for this thread, or all of them off.
+#[cfg(feature = "mutations")]
+pub fn mutate(mutation: Option<Mutation>) {
+    CHOSEN.with(|chosen| chosen.set(mutation));
+}
+
+/// Whether this mistake is switched on.
+#[cfg(feature = "mutations")]
+#[must_use]
+pub fn mutated(mutation: Mutation) -> bool {
+    CHOSEN.with(|chosen| chosen.get() == Some(mutation))
+}
+
+/// Whether this mistake is switched on: never.
+#[cfg(not(feature = "mutations"))]
+#[inline]
+#[must_use]
+pub const fn mutated(_: Mutation) -> bool {
+    false
+}

@@ -1,0 +1,176 @@
+//! The clients: each asks the owner, tries again when it is refused, and may go away.
+
+use taskhub_core::{
+    Answer, ExecutionId, Refusal, Request, RequestId, Reuse, Started, Timestamp, Verb,
+};
+
+use crate::{
+    node::{Asked, EPOCH, Mail},
+    scenario::Act,
+    world::{Happening, World},
+};
+
+/// How often a client asks before it gives up.
+const ATTEMPTS_MAX: u32 = 40;
+
+impl World {
+    /// A client asks the node that owns the instance, as far as anybody knows.
+    pub(crate) fn ask(&mut self, operation: usize, attempt: u32) {
+        if attempt > ATTEMPTS_MAX {
+            return self.coverage.count("clients that gave up asking");
+        }
+        let wanted = self.scenario.operations[operation].clone();
+        let partition = self.partition_of(&wanted.instance);
+        let Some((name, _)) = self.store.holder(partition) else {
+            return self.ask_later(operation, attempt);
+        };
+        let Some(node) = self.nodes.iter().find(|node| node.up && node.name() == name) else {
+            return self.ask_later(operation, attempt);
+        };
+        let life = node.life;
+        self.requests += 1;
+        let mut act = wanted.act;
+        if let (Act::Start(_, reuse @ Reuse::Fresh, _), 1..) = (&mut act, attempt) {
+            *reuse = Reuse::Join; // It may be there already: that start is not fresh any more.
+        }
+        if let Act::Raise(_, payload) = &act {
+            self.raised.ask(&wanted.instance, payload);
+        }
+        let asked = Asked {
+            request: RequestId(self.requests),
+            operation,
+            attempt,
+            instance: wanted.instance,
+            partition,
+            act,
+            since: self.chronicle.index,
+            execution: ExecutionId(
+                u128::from(self.requests) << 64 | u128::from(self.random.word()),
+            ),
+        };
+        self.coverage.count(named(&asked.act));
+        let (now, number) = (self.now, asked.request.0);
+        self.trace.note(now, &[1, number], || {
+            format!("client asks {name}: {:?} {:?} (r{number})", asked.instance, asked.act)
+        });
+        self.open.insert(asked.request.0, asked.clone());
+        if let Some(patience) = wanted.patience {
+            let at = self.now + patience;
+            self.at(at, Happening::GiveUp(asked.request.0));
+        }
+        self.soon(500, Happening::Send(life, Mail::Ask(asked)));
+    }
+
+    fn ask_later(&mut self, operation: usize, attempt: u32) {
+        let at = self.now + self.random.between(100_000, 800_000);
+        self.at(at, Happening::Begin(operation, attempt + 1));
+    }
+
+    /// A client loses its patience.
+    pub(crate) fn give_up(&mut self, request: u64) {
+        let Some(asked) = self.open.remove(&request) else { return };
+        self.coverage.count("clients that went away");
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].asks.contains_key(&asked.request) {
+                let life = self.nodes[node].life;
+                self.soon(500, Happening::Send(life, Mail::Forget(asked.request)));
+            }
+        }
+    }
+
+    /// An answer is on its way to the client.
+    pub(crate) fn reply(&mut self, asked: &Asked, answer: Answer) {
+        self.soon(500, Happening::Hear(asked.request.0, answer));
+    }
+
+    /// The connection broke before there was an answer.
+    pub(crate) fn lose(&mut self, asked: &Asked) {
+        self.reply(asked, Answer::Refused(Refusal::Lost("the connection broke".to_owned())));
+    }
+
+    /// A client hears its answer. (What it tells was checked when it left the node.)
+    pub(crate) fn hear(&mut self, request: u64, answer: Answer) {
+        let Some(asked) = self.open.remove(&request) else { return };
+        let now = self.now;
+        self.trace.note(now, &[2, request], || format!("client hears {answer:?} (r{request})"));
+        let Answer::Refused(why) = answer else {
+            return self.coverage.count("answers: done");
+        };
+        match (why, &asked.act) {
+            (Refusal::Lost(_), act) => {
+                self.coverage.count("answers: unknown");
+                // Who repeats an event takes the risk that it counts twice; not everybody does.
+                if !matches!(act, Act::Raise(..)) || self.random.chance(500) {
+                    self.ask_later(asked.operation, asked.attempt);
+                }
+            }
+            (why, act) => {
+                if let Act::Raise(_, payload) = act {
+                    self.raised.refuse(&asked.instance, payload);
+                }
+                self.coverage.count(refused(&why));
+                let again =
+                    matches!(why, Refusal::Busy(_) | Refusal::Stopping | Refusal::Unavailable(..));
+                if again {
+                    self.ask_later(asked.operation, asked.attempt);
+                }
+            }
+        }
+    }
+
+    /// The request as the core knows it.
+    pub(crate) fn request(&self, asked: &Asked) -> Request {
+        let verb = match asked.act.clone() {
+            Act::Start(program, reuse, after) => {
+                let at = self.scenario.operations[asked.operation].at;
+                let name = self.scenario.programs[program].name.clone();
+                let within = self.scenario.operations[asked.operation].within;
+                let started = Box::new(Started {
+                    start_at: after.map(|after| Timestamp(EPOCH + at + after)),
+                    deadline: within.map(|within| Timestamp(EPOCH + at + within)),
+                    ..Started::new(name, None, asked.execution)
+                });
+                Verb::Start { started, reuse }
+            }
+            Act::Raise(name, payload) => Verb::Raise { name, input: Some(payload) },
+            Act::Terminate(recursive) => {
+                Verb::Terminate { reason: Some("asked".into()), recursive }
+            }
+            Act::Suspend => Verb::Suspend { reason: None },
+            Act::Resume => Verb::Resume { reason: None },
+            Act::Purge => Verb::Purge,
+            Act::Status => Verb::Status,
+            Act::Wait => Verb::Wait,
+        };
+        Request { id: asked.request, instance: asked.instance.clone(), verb }
+    }
+}
+
+fn named(act: &Act) -> &'static str {
+    match act {
+        Act::Start(_, _, Some(_)) => "asked: start later",
+        Act::Start(_, Reuse::Fresh, _) => "asked: start fresh",
+        Act::Start(_, Reuse::Join, _) => "asked: start or join",
+        Act::Start(_, Reuse::Replace(_), _) => "asked: start or replace",
+        Act::Raise(..) => "asked: raise",
+        Act::Terminate(true) => "asked: terminate with children",
+        Act::Terminate(false) => "asked: terminate",
+        Act::Suspend => "asked: suspend",
+        Act::Resume => "asked: resume",
+        Act::Purge => "asked: purge",
+        Act::Status => "asked: status",
+        Act::Wait => "asked: wait",
+    }
+}
+
+fn refused(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::NotFound(_) => "answers: not found",
+        Refusal::Exists(..) => "answers: exists",
+        Refusal::Ended(..) => "answers: ended",
+        Refusal::NotEnded(..) => "answers: not ended",
+        Refusal::Busy(_) => "answers: busy",
+        Refusal::Unavailable(..) => "answers: unavailable",
+        _ => "answers: refused otherwise",
+    }
+}

@@ -1,0 +1,203 @@
+//! The programs as real orchestrations, run by the core.
+
+use std::time::Duration;
+
+use futures::{
+    StreamExt as _,
+    future::{Either, join, join_all, select},
+    stream::FuturesUnordered,
+};
+use taskhub_core::{
+    Failure, InstanceId, Outcome, Text, Work,
+    turn::{Command, ContinueAsNew, Functions, Orchestration, Pending, Run, Scope},
+};
+
+use crate::program::{Notes, Program, Step, shown};
+
+/// What orchestrations panic with, and fail with, when their program says so.
+pub(crate) const WANTED: &str = "as the program says";
+
+/// What a node can run: all programs, perhaps without the late ones, perhaps with a mistake.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployed {
+    codes: Vec<Code>,
+    serves_late: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Code {
+    program: Program,
+    names: Vec<Text>,
+    broken: bool,
+}
+
+impl Deployed {
+    pub(crate) fn new(programs: &[Program], serves_late: bool, broken: bool) -> Self {
+        let names: Vec<_> = programs.iter().map(|program| program.name.clone()).collect();
+        let code = |program: &Program| Code {
+            program: program.clone(),
+            names: names.clone(),
+            broken: broken && program.steps.first().is_some_and(makes_calls),
+        };
+        Self { codes: programs.iter().map(code).collect(), serves_late }
+    }
+}
+
+fn makes_calls(step: &Step) -> bool {
+    matches!(step, Step::Activity | Step::FanOut(_) | Step::Timer(_) | Step::EventOr(..))
+}
+
+impl Functions for Deployed {
+    fn orchestration(&self, name: &str, _version: Option<&str>) -> Option<&dyn Orchestration> {
+        if name.starts_with("late") && !self.serves_late {
+            return None;
+        }
+        let code = self.codes.iter().find(|code| *code.program.name == *name)?;
+        Some(code)
+    }
+}
+
+impl Orchestration for Code {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        let code = self.clone();
+        Box::pin(async move { code.run(scope, Notes::read(input.as_ref())).await })
+    }
+}
+
+impl Code {
+    async fn run(self, scope: Scope, mut notes: Notes) -> Outcome {
+        if self.broken && scope.is_replaying() {
+            let _ = scope.call(activity("forgotten", 0)).await;
+        }
+        for step in &self.program.steps {
+            match step {
+                Step::Again(rounds) => {
+                    if notes.round < *rounds {
+                        notes.round += 1;
+                        scope.continue_as_new(ContinueAsNew {
+                            input: Some(notes.write()),
+                            version: None,
+                            keep_events: true,
+                        });
+                        return Ok(None);
+                    }
+                }
+                Step::Panic => panic!("{WANTED}"),
+                Step::Fail => return Err(Failure::new("Wanted", WANTED)),
+                step => self.step(&scope, step, &mut notes).await,
+            }
+        }
+        Ok(Some(notes.output()))
+    }
+
+    async fn step(&self, scope: &Scope, step: &Step, notes: &mut Notes) {
+        let at = notes.entries.len();
+        match step {
+            Step::Activity => notes.note(shown(&scope.call(activity("work", at)).await)),
+            Step::Retry(times, pause) => retry(scope, *times, *pause, notes).await,
+            Step::FanOut(width) => {
+                let calls = (0..*width).map(|at| scope.call(activity("fan", at as usize)));
+                for outcome in join_all(calls).await {
+                    notes.note(shown(&outcome));
+                }
+            }
+            Step::Unordered(width) => {
+                let calls = (0..*width).map(|at| scope.call(activity("free", at as usize)));
+                let mut calls: FuturesUnordered<_> = calls.collect();
+                while let Some(outcome) = calls.next().await {
+                    notes.note(shown(&outcome));
+                }
+            }
+            Step::Event(name) => note_event(notes, name, &event(scope, name).await),
+            Step::EventOr(name, pause) => {
+                match select(event(scope, name), timer(scope, *pause)).await {
+                    Either::Left((outcome, _)) => note_event(notes, name, &outcome),
+                    Either::Right(_) => notes.note("late"),
+                }
+            }
+            Step::Both(name) => {
+                match select(scope.call(activity("both", at)), event(scope, name)).await {
+                    Either::Left((outcome, rest)) => {
+                        notes.note(shown(&outcome));
+                        note_event(notes, name, &rest.await);
+                    }
+                    Either::Right((outcome, rest)) => {
+                        note_event(notes, name, &outcome);
+                        notes.note(shown(&rest.await));
+                    }
+                }
+            }
+            Step::Twice(name) => {
+                let (one, two) = join(event(scope, name), event(scope, name)).await;
+                note_event(notes, name, &one);
+                note_event(notes, name, &two);
+            }
+            Step::Timer(pause) => {
+                let _ = timer(scope, *pause).await;
+                notes.note("woke");
+            }
+            step => self.outward(scope, step, notes).await,
+        }
+    }
+
+    /// The steps that concern other instances, and those that only look.
+    async fn outward(&self, scope: &Scope, step: &Step, notes: &mut Notes) {
+        match step {
+            Step::Child(program, id) => {
+                notes.note(shown(&self.child(scope, *program, id.clone()).await));
+            }
+            Step::Children(program) => {
+                let two =
+                    join(self.child(scope, *program, None), self.child(scope, *program, None));
+                let (one, two) = two.await;
+                notes.note(shown(&one));
+                notes.note(shown(&two));
+            }
+            Step::Send(to, name) => {
+                let payload = format!("{}.{}", scope.execution(), notes.entries.len());
+                notes.note("sent");
+                scope.send(to.clone(), (*name).into(), Some(payload.into()));
+            }
+            Step::Status => scope.set_custom_status(notes.output()),
+            Step::Clock => notes.note(format!("{}", scope.now().0)),
+            Step::Unique => notes.note(format!("{:x}", scope.unique())),
+            _ => {}
+        }
+    }
+
+    fn child(&self, scope: &Scope, program: usize, instance: Option<InstanceId>) -> Pending {
+        scope.call(Command::Child { instance, work: work(&self.names[program], None) })
+    }
+}
+
+async fn retry(scope: &Scope, times: u32, pause: u64, notes: &mut Notes) {
+    for attempt in 0..times {
+        let outcome = scope.call(activity("frail", attempt as usize)).await;
+        if outcome.is_ok() || attempt + 1 == times {
+            return notes.note(shown(&outcome));
+        }
+        let _ = timer(scope, pause).await;
+    }
+}
+
+/// An activity of that name, with a number as its input.
+fn activity(name: &str, input: usize) -> Command {
+    Command::Activity(work(name, Some(input.to_string().into())))
+}
+
+/// A function of that name with that input.
+pub(crate) fn work(name: &str, input: Option<Text>) -> Work {
+    Work { name: name.into(), version: None, input, tags: std::sync::Arc::default() }
+}
+
+fn timer(scope: &Scope, pause: u64) -> Pending {
+    scope.call(Command::Timer { fire_at: scope.now().plus(Duration::from_millis(pause)) })
+}
+
+fn event(scope: &Scope, name: &'static str) -> Pending {
+    scope.call(Command::Event { name: name.into() })
+}
+
+fn note_event(notes: &mut Notes, name: &str, outcome: &Outcome) {
+    notes.note_event(name, &shown(outcome));
+}

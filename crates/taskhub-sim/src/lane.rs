@@ -1,0 +1,218 @@
+//! What the lane thread does: commit what is queued, say what is durable, recover when that fails.
+
+use taskhub_core::{
+    Answer, Batch, Refusal,
+    partition::Input,
+    store::{CommitError, Ownership, StoreError},
+};
+use taskhub_engine::Lane;
+
+use crate::{
+    law::{self, Violation},
+    node::{Life, Mail},
+    world::{Fate, Happening, World},
+};
+
+impl World {
+    /// The lane of a node has something to write.
+    pub(crate) fn commit_soon(&mut self, life: Life) {
+        let node = &mut self.nodes[life.node];
+        if !node.recovering && !std::mem::replace(&mut node.committing, true) {
+            self.soon(100, Happening::Commit(life));
+        }
+    }
+
+    /// The next batch leaves for the store.
+    pub(crate) fn commit(&mut self, life: Life) -> Result<(), Violation> {
+        let node = &mut self.nodes[life.node];
+        if node.recovering {
+            return Ok(());
+        }
+        let batch = node.lane.next_batch();
+        if batch.turns.is_empty() {
+            node.committing = false;
+            self.give_back(life);
+            return Ok(());
+        }
+        law::limits::on_batch(&batch, &node.limits)?;
+        let broken = node.broken;
+        self.coverage.check(10, 1);
+        let rates = self.rates;
+        let fate = match self.random.below(1000) {
+            _ if self.calm => Fate::Succeeds,
+            draw if draw < u64::from(rates.commit_fails) => Fate::Fails,
+            draw if draw < u64::from(rates.commit_fails + rates.commit_lies) => Fate::Lies,
+            _ if self.random.chance(rates.commit_crashes) => {
+                if self.random.chance(500) {
+                    Fate::CrashesBefore
+                } else {
+                    Fate::CrashesAfter
+                }
+            }
+            _ => Fate::Succeeds,
+        };
+        self.soon(2_000, Happening::Write(life, Box::new(batch), fate, broken));
+        Ok(())
+    }
+
+    /// A batch reaches the store, even if the node that sent it is gone or asleep.
+    pub(crate) fn write(
+        &mut self,
+        life: Life,
+        batch: Batch,
+        fate: Fate,
+        broken: bool,
+    ) -> Result<(), Violation> {
+        if !self.lives(life) && (self.scenario.embedded || self.random.chance(500)) {
+            return Ok(());
+        }
+        if fate == Fate::CrashesBefore {
+            self.coverage.count("crashes before a commit");
+            self.crash(life, 1_000_000, false)?;
+            return Ok(());
+        }
+        let result = if self.store_fails() || fate == Fate::Fails {
+            self.coverage.count("commits that fail");
+            Err(self.store_error())
+        } else {
+            self.take_effect(&batch, broken)?
+        };
+        let now = self.now;
+        let numbers = [4, life.node as u64, batch.turns.len() as u64, u64::from(result.is_ok())];
+        self.trace.note(now, &numbers, || {
+            let turns = batch.turns.iter().map(|turn| turn.seq.0).collect::<Vec<_>>();
+            format!(
+                "node{}.{} writes {:?} {turns:?}: {result:?}",
+                life.node, life.life, batch.owners
+            )
+        });
+        if result.is_err() {
+            self.soon(2_000, Happening::Written(life, Box::new(batch), result));
+            return Ok(());
+        }
+        match fate {
+            Fate::CrashesAfter => {
+                self.coverage.count("crashes after a commit");
+                self.crash(life, 1_000_000, false)?;
+            }
+            Fate::Lies => {
+                self.coverage.count("commits that fail though they took effect");
+                let result = Err(self.store_error());
+                self.soon(2_000, Happening::Written(life, Box::new(batch), result));
+            }
+            _ if self.scenario.embedded => {
+                self.soon(2_000, Happening::Sync(life, Box::new(batch)));
+            }
+            _ => self.soon(2_000, Happening::Written(life, Box::new(batch), Ok(()))),
+        }
+        Ok(())
+    }
+
+    fn take_effect(
+        &mut self,
+        batch: &Batch,
+        broken: bool,
+    ) -> Result<Result<(), CommitError>, Violation> {
+        if let Err(error) = self.store.write(batch) {
+            self.coverage.count("commits that are fenced off");
+            return Ok(Err(error));
+        }
+        self.coverage.count("commits");
+        law::owner::on_write(&self.store, batch, self.scenario.partitions)?;
+        self.coverage.check(1, 1);
+        if !self.scenario.embedded {
+            self.harden(broken)?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn store_error(&mut self) -> CommitError {
+        let why = "as the seed wants".to_owned();
+        let full = self.random.chance(300);
+        CommitError::Store(if full { StoreError::Full(why) } else { StoreError::Unavailable(why) })
+    }
+
+    /// What took effect is durable now: the laws look at it.
+    pub(crate) fn harden(&mut self, broken: bool) -> Result<(), Violation> {
+        for batch in self.store.sync() {
+            for turn in &batch.turns {
+                let epoch = batch.owners.iter().find(|it| it.0 == turn.partition);
+                let epoch = epoch.map(|it| it.1).unwrap_or_default();
+                let applied = self.chronicle.apply(turn, epoch)?;
+                let chronicle = &self.chronicle;
+                law::history::on_turn(&applied, chronicle)?;
+                law::turns::on_turn(&applied)?;
+                self.raised.on_turn(&applied, chronicle)?;
+                self.results.on_turn(&applied)?;
+                law::timers::on_turn(&applied, chronicle)?;
+                let programs = &self.scenario.programs;
+                law::replay::on_turn(&applied, chronicle, programs, &self.sound, broken)?;
+                for law in [2, 3, 5, 6, 8] {
+                    self.coverage.check(law, 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The embedded store has synced.
+    pub(crate) fn synced(&mut self, life: Life, batch: Batch) -> Result<(), Violation> {
+        if self.lives(life) {
+            let broken = self.nodes[life.node].broken;
+            self.harden(broken)?;
+            self.soon(200, Happening::Written(life, Box::new(batch), Ok(())));
+        }
+        Ok(())
+    }
+
+    /// The store has answered.
+    pub(crate) fn written(&mut self, life: Life, batch: &Batch, result: Result<(), CommitError>) {
+        if let Err(error) = result {
+            return self.recover(life, &error);
+        }
+        for (owner, seq) in Lane::durable(batch) {
+            let mail = Mail::Owned(owner, vec![Input::Durable(seq)]);
+            self.at(self.now + 10, Happening::Send(life, mail));
+        }
+        for envelope in batch.turns.iter().flat_map(|turn| &turn.sent) {
+            if !self.nodes[life.node].direct.remove(&envelope.id) {
+                self.hint(envelope.partition);
+            }
+        }
+        self.nodes[life.node].committing = false;
+        self.commit_soon(life);
+    }
+
+    /// Whoever owns a partition is told that its inbox has something; that may be lost.
+    fn hint(&mut self, partition: taskhub_core::PartitionId) {
+        if self.random.chance(self.rates.hint_lost) {
+            return self.coverage.count("hints lost");
+        }
+        self.coverage.count("hints to other nodes");
+        let Some((name, _)) = self.store.holder(partition) else { return };
+        let Some(node) = self.nodes.iter().find(|node| node.up && node.name() == name) else {
+            return;
+        };
+        let life = node.life;
+        self.soon(1_000, Happening::Send(life, Mail::Look(partition)));
+    }
+
+    /// A commit failed, and nobody knows whether it is there: all that builds on it is forgotten.
+    fn recover(&mut self, life: Life, error: &CommitError) {
+        self.coverage.count("recoveries of a lane");
+        let node = &mut self.nodes[life.node];
+        node.recovering = true;
+        node.committing = false;
+        node.lane.clear();
+        node.direct.clear();
+        let held = std::mem::take(&mut node.held);
+        for (partition, epoch) in held {
+            self.nodes[life.node].leaving.push(Ownership { partition, epoch });
+            for asked in self.nodes[life.node].disown(partition) {
+                self.reply(&asked, Answer::Refused(Refusal::Lost(error.to_string())));
+            }
+        }
+        let at = self.now + 200_000;
+        self.at(at, Happening::Reopen(life));
+    }
+}

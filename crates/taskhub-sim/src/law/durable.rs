@@ -1,0 +1,65 @@
+//! Promise 4: "Nothing leaves before it is durable: no acknowledgement, reply, activity start or
+//! message to elsewhere precedes the commit that caused it."
+
+use taskhub_core::{Answer, InstanceId, Record, Refusal, RuntimeStatus, Task};
+
+use super::{Violation, ensure};
+use crate::{
+    chronicle::{Chronicle, Known, follows},
+    scenario::Act,
+};
+
+/// An answer leaves the node: what it tells was durable at some time between question and answer.
+pub(crate) fn on_answer(
+    chronicle: &Chronicle,
+    instance: &InstanceId,
+    act: &Act,
+    since: u64,
+    answer: &Answer,
+) -> Result<(), Violation> {
+    let nobody = Known::default();
+    let known = chronicle.instances.get(instance).unwrap_or(&nobody);
+    let some = |holds: &dyn Fn(&Record) -> bool| known.since(since).flatten().any(holds);
+    let was = |status: RuntimeStatus| some(&|record| record.status == status);
+    let absent = || known.since(since).any(|record| record.is_none());
+    let holds = match (answer, act) {
+        (Answer::Started(execution), _) => some(&|record| follows(*execution, record.execution)),
+        (Answer::Status(told), Act::Wait) => {
+            return ensure(told.status.is_terminal() && some(&|record| *record == **told), || {
+                let last = known.record();
+                let happened = format!("it hears {told:?}, durable is {last:?}");
+                Violation::new(9, "a waiter hears exactly what was committed", happened)
+            });
+        }
+        (Answer::Status(told), _) => some(&|record| *record == **told),
+        (Answer::Done, Act::Terminate(_)) => some(&|record| record.status.is_terminal()),
+        (Answer::Done, Act::Suspend) => was(RuntimeStatus::Suspended),
+        (Answer::Done, Act::Resume) => some(&|record| record.status != RuntimeStatus::Suspended),
+        (Answer::Done, Act::Purge) | (Answer::Refused(Refusal::NotFound(_)), _) => absent(),
+        (
+            Answer::Refused(
+                Refusal::Exists(_, status)
+                | Refusal::Ended(_, status)
+                | Refusal::NotEnded(_, status),
+            ),
+            _,
+        ) => was(*status),
+        _ => true,
+    };
+    ensure(holds, || {
+        let durable: Vec<_> = known.since(since).collect();
+        let happened = format!("{instance}: {act:?} is answered {answer:?}; durable: {durable:?}");
+        Violation::new(4, "what an answer tells is durable", happened)
+    })
+}
+
+/// An activity starts: its call is durable.
+pub(crate) fn on_dispatch(chronicle: &Chronicle, task: &Task) -> Result<(), Violation> {
+    let ticket = &task.ticket;
+    let key = (ticket.instance.clone(), ticket.execution, ticket.call);
+    let scheduled = chronicle.scheduled.get(&key);
+    ensure(scheduled == Some(&task.work), || {
+        let happened = format!("{ticket:?} starts, durable is {scheduled:?}");
+        Violation::new(4, "an activity starts after its call is durable", happened)
+    })
+}

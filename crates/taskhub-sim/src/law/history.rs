@@ -1,0 +1,99 @@
+//! Promise 2: "History is append-only; every later history of an execution begins with every
+//! earlier one."
+
+use std::collections::BTreeMap;
+
+use taskhub_core::{CallId, Change, Event, Kind};
+
+use super::{Violation, ensure};
+use crate::chronicle::{Applied, Chronicle};
+
+/// A turn became durable: its history has to be the old one with something added, or that of a
+/// new execution, and has to make sense as a log.
+pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<(), Violation> {
+    let Change::Write { record, .. } = &applied.turn.change else { return Ok(()) };
+    let id = &applied.turn.instance;
+    let broken =
+        |expected: &str, happened: String| Violation::new(2, expected, format!("{id}: {happened}"));
+    if let Some(before) = &applied.before {
+        ensure(applied.replaced != (before.execution == record.execution), || {
+            let happened = format!("{} became {}", before.execution, record.execution);
+            broken("a history is replaced by another execution's, and only then", happened)
+        })?;
+        ensure(
+            applied.replaced || !before.status.is_terminal() || applied.fresh.is_empty(),
+            || broken("nothing is added after the end", format!("{:?}", applied.fresh)),
+        )?;
+    }
+    let log = &chronicle.instances[id].log;
+    ensure(record.events == log.len() as u64, || {
+        broken("the record counts the events", format!("{} for {}", record.events, log.len()))
+    })?;
+    makes_sense(log).map_err(|happened| broken("the log makes sense", happened))?;
+    let last = log.last().map(|event| &event.kind);
+    let ended = matches!(last, Some(Kind::Completed { status }) if *status == record.status);
+    ensure(record.status.is_terminal() == ended, || {
+        broken("status and log agree on the end", format!("{:?}, {last:?}", record.status))
+    })?;
+    ensure(record.outcome.is_some() == ended && record.completed_at.is_some() == ended, || {
+        broken("whoever has ended has an outcome", format!("{:?}", record.outcome))
+    })
+}
+
+/// Whether a log could have been written by turns.
+fn makes_sense(log: &[Event]) -> Result<(), String> {
+    let mut open: BTreeMap<CallId, &Kind> = BTreeMap::new();
+    let mut waiting = 0;
+    let mut next = 0;
+    for (position, event) in log.iter().enumerate() {
+        let kind = &event.kind;
+        if position > 0 && event.at < log[position - 1].at {
+            return Err(format!("#{position} is earlier than the one before"));
+        }
+        if (position == 0) != matches!(kind, Kind::Started(_)) {
+            return Err(format!("#{position} is {kind:?}"));
+        }
+        if kind.is_arrival() {
+            waiting += 1;
+        }
+        match kind {
+            Kind::TurnStarted { takes } => {
+                if *takes == 0 || *takes > waiting {
+                    return Err(format!("#{position} takes {takes} of {waiting}"));
+                }
+                waiting -= takes;
+            }
+            Kind::Completed { .. } if position + 1 < log.len() => {
+                return Err(format!("#{position} is the end, and not the last"));
+            }
+            Kind::CallCancelled { call } => close(&mut open, *call, kind)?,
+            kind if kind.is_action() => {
+                let call = kind.call().unwrap_or(CallId(u32::MAX));
+                if call.0 != next {
+                    return Err(format!("#{position} is {kind:?} instead of call {next}"));
+                }
+                next += 1;
+                if !matches!(kind, Kind::EventSent { .. }) {
+                    open.insert(call, kind);
+                }
+            }
+            kind => {
+                if let Some(call) = kind.call() {
+                    close(&mut open, call, kind)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn close(open: &mut BTreeMap<CallId, &Kind>, call: CallId, by: &Kind) -> Result<(), String> {
+    let fits = matches!(
+        (open.remove(&call), by),
+        (Some(_), Kind::CallCancelled { .. })
+            | (Some(Kind::ActivityScheduled { .. }), Kind::ActivityFinished { .. })
+            | (Some(Kind::ChildScheduled { .. }), Kind::ChildFinished { .. })
+            | (Some(Kind::TimerCreated { .. }), Kind::TimerFired { .. })
+    );
+    if fits { Ok(()) } else { Err(format!("{by:?} ends a call that is not open")) }
+}

@@ -1,0 +1,35 @@
+//! Promise 10: "Every queue, buffer and cache has a limit; beyond it the caller gets a clear "try
+//! later", and nothing accepted is dropped."
+
+use taskhub_core::{Batch, Limits, partition::Partition};
+
+use super::{Violation, ensure};
+
+/// A batch is about to be written.
+pub(crate) fn on_batch(batch: &Batch, limits: &Limits) -> Result<(), Violation> {
+    let bytes: usize = batch.turns.iter().map(taskhub_core::TurnRecord::bytes).sum();
+    let count = batch.turns.len();
+    let within = count <= limits.batch_count_max && bytes <= limits.batch_bytes_max;
+    ensure(count <= 1 || within, || {
+        let happened = format!("a batch of {count} turns and {bytes} bytes");
+        Violation::new(10, "a batch has its bounds", happened)
+    })
+}
+
+/// An activity was handed out; so many of its partition are out now.
+pub(crate) fn on_dispatch(out: usize, limits: &Limits) -> Result<(), Violation> {
+    ensure(out <= limits.tasks_count_max, || {
+        let expected = format!("at most {} activities are out", limits.tasks_count_max);
+        Violation::new(10, expected, format!("{out} are out"))
+    })
+}
+
+/// Everything is durable and nothing happens.
+pub(crate) fn at_rest(partition: &Partition, limits: &Limits, count: u16) -> Result<(), Violation> {
+    let (instances, bytes) = partition.cached();
+    let share = limits.cache_bytes_max / usize::from(count.max(1));
+    ensure(bytes <= share, || {
+        let happened = format!("{instances} instances with {bytes} bytes");
+        Violation::new(10, format!("a partition keeps at most {share} bytes"), happened)
+    })
+}

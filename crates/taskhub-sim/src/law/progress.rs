@@ -1,0 +1,70 @@
+//! Promise 11: "An instance that can progress does, on some node, within a bounded time."
+
+use taskhub_core::{Event, InstanceId, Kind, Record, RuntimeStatus};
+
+use super::{Violation, ensure};
+use crate::{chronicle::Chronicle, model};
+
+/// The troubles are over: whether everything has come as far as it can.
+pub(crate) fn at_rest(chronicle: &Chronicle) -> Result<(), Violation> {
+    ensure(chronicle.inbox.is_empty(), || {
+        let happened = format!("{:?} waits", chronicle.inbox.values().next());
+        Violation::new(11, "every message is taken", happened)
+    })?;
+    for (id, known) in &chronicle.instances {
+        if let Some(record) = known.record()
+            && !record.status.is_terminal()
+            && record.status != RuntimeStatus::Suspended
+        {
+            as_far_as_it_can(chronicle, id, record, &known.log)?;
+        }
+    }
+    Ok(())
+}
+
+fn as_far_as_it_can(
+    chronicle: &Chronicle,
+    id: &InstanceId,
+    record: &Record,
+    log: &[Event],
+) -> Result<(), Violation> {
+    let late = |happened: String| Violation::new(11, "what can progress does", happened);
+    ensure(record.stuck.is_none(), || late(format!("{id} is parked: {:?}", record.stuck)))?;
+    let arrivals = log.iter().filter(|event| event.kind.is_arrival()).count();
+    let taken = model::taken(log);
+    ensure(arrivals == taken, || {
+        late(format!("{id} took {taken} of {arrivals} arrivals: {log:?}"))
+    })?;
+    for event in log {
+        let Some(call) = event.kind.call() else { continue };
+        let ends = |it: &Event| it.kind.call() == Some(call) && it.kind != event.kind;
+        if log.iter().any(ends) {
+            continue;
+        }
+        let waits = match &event.kind {
+            Kind::ChildScheduled { instance, .. } => {
+                !waits_rightly(chronicle, id, record, call, instance)
+            }
+            Kind::ActivityScheduled { .. } | Kind::TimerCreated { .. } => true,
+            _ => false,
+        };
+        ensure(!waits, || late(format!("{id} still waits for {event:?}")))?;
+    }
+    Ok(())
+}
+
+/// Whether the child of that call is there and has not ended.
+fn waits_rightly(
+    chronicle: &Chronicle,
+    id: &InstanceId,
+    record: &Record,
+    call: taskhub_core::CallId,
+    child: &InstanceId,
+) -> bool {
+    chronicle.record(child).is_some_and(|child| {
+        let ours = child.parent.as_ref().is_some_and(|parent| {
+            parent.instance == *id && parent.execution == record.execution && parent.call == call
+        });
+        ours && !child.status.is_terminal()
+    })
+}

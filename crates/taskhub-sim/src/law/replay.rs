@@ -1,0 +1,125 @@
+//! Promise 8: "Replaying a stored history gives the state that the running instance has. A mismatch
+//! is reported with both sides, never guessed around."
+
+use std::collections::BTreeSet;
+
+use taskhub_core::{
+    Event, InstanceId, Kind, Outcome, Record, RuntimeStatus,
+    turn::{Execution, Functions as _, Progress},
+};
+
+use super::{Violation, ensure};
+use crate::{
+    chronicle::{Applied, Chronicle},
+    code::Deployed,
+    model::{self, End, Told},
+    program::Program,
+};
+
+/// A turn became durable: the model tells the same story, and so does a replay from nothing.
+pub(crate) fn on_turn(
+    applied: &Applied<'_>,
+    chronicle: &Chronicle,
+    programs: &[Program],
+    sound: &Deployed,
+    broken_code: bool,
+) -> Result<(), Violation> {
+    let id = &applied.turn.instance;
+    let Some(record) = chronicle.record(id) else { return Ok(()) };
+    let log = &chronicle.instances[id].log;
+    if applied.fresh.is_empty() && record.stuck.is_none() {
+        return Ok(());
+    }
+    if let Some(why) = &record.stuck {
+        return ensure(broken_code && why.contains("history has"), || {
+            broken(id, "an instance is parked only when its code changed", why)
+        });
+    }
+    let Some(told) = model::tell(programs, log) else { return Ok(()) };
+    against_model(id, record, log, &told)?;
+    replayed(id, record, log, sound)
+}
+
+fn broken(id: &InstanceId, expected: &str, happened: &str) -> Violation {
+    Violation::new(8, expected, format!("{id}: {happened}"))
+}
+
+fn against_model(
+    id: &InstanceId,
+    record: &Record,
+    log: &[Event],
+    told: &Told,
+) -> Result<(), Violation> {
+    if model::taken(log) == 0 {
+        return Ok(());
+    }
+    let actions = || log.iter().map(|event| &event.kind).filter(|kind| kind.is_action());
+    let cancelled = |kind: &&Kind| matches!(kind, Kind::CallCancelled { .. });
+    let calls: Vec<_> = actions().filter(|kind| !cancelled(kind)).collect();
+    let id_of = |kind: &&Kind| kind.call();
+    let mut expected: Vec<_> = told.calls.iter().collect();
+    expected.sort_by_key(id_of);
+    ensure(calls == expected, || {
+        broken(id, &format!("the calls {:?}", told.calls), &format!("{calls:?}"))
+    })?;
+    let dropped: BTreeSet<_> = actions().filter(cancelled).filter_map(Kind::call).collect();
+    ensure(dropped == told.dropped, || {
+        broken(id, &format!("given up are {:?}", told.dropped), &format!("{dropped:?}"))
+    })?;
+    ensure(told.status.is_none() || record.custom_status == told.status, || {
+        broken(id, &format!("shows {:?}", told.status), &format!("{:?}", record.custom_status))
+    })?;
+    let end = match (record.status, &record.outcome) {
+        (RuntimeStatus::Terminated, _) => return Ok(()),
+        (RuntimeStatus::Completed, Some(Ok(Some(output)))) => End::Returned(output.clone()),
+        (RuntimeStatus::Failed, Some(Err(why))) if *why.kind == *"Panic" => End::Failed("Panic"),
+        (RuntimeStatus::Failed, Some(Err(why))) if *why.kind == *"Wanted" => End::Failed("Wanted"),
+        (RuntimeStatus::Running | RuntimeStatus::Suspended, None) => End::Waits,
+        other => return Err(broken(id, &format!("{:?}", told.end), &format!("{other:?}"))),
+    };
+    ensure(end == told.end, || {
+        broken(id, &format!("{:?} after {log:?}", told.end), &format!("{end:?}"))
+    })
+}
+
+fn replayed(
+    id: &InstanceId,
+    record: &Record,
+    log: &[Event],
+    sound: &Deployed,
+) -> Result<(), Violation> {
+    let Some(Event { at, kind: Kind::Started(started) }) = log.first() else { return Ok(()) };
+    let Some(code) = sound.orchestration(&started.name, None) else { return Ok(()) };
+    let taken = model::taken(log);
+    if taken == 0 {
+        return Ok(());
+    }
+    let mut execution = Execution::begin(code, id.clone(), started, *at);
+    let turn = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
+    execution.replay_until(log.iter().rposition(turn).unwrap_or(0) as u64);
+    let mut arrivals = 0;
+    for (position, event) in log.iter().enumerate() {
+        arrivals += usize::from(event.kind.is_arrival());
+        if !event.kind.is_arrival() || arrivals <= taken {
+            execution.absorb(position as u64, event);
+        }
+    }
+    let step = execution.step();
+    let same = match (&step.progress, record.status) {
+        (_, RuntimeStatus::Terminated) => return Ok(()),
+        (Progress::Waiting, status) => !status.is_terminal(),
+        (Progress::Finished(outcome), _) => same_end(record.outcome.as_ref(), outcome),
+        _ => false,
+    };
+    ensure(same && step.actions.is_empty(), || {
+        let happened = format!("{step:?} of {:?} after {log:?}", record.status);
+        broken(id, "a replay comes to where the instance stands, and calls nothing", &happened)
+    })
+}
+
+fn same_end(stored: Option<&Outcome>, replayed: &Outcome) -> bool {
+    match (stored, replayed) {
+        (Some(Err(stored)), Err(replayed)) => stored.kind == replayed.kind,
+        (stored, replayed) => stored == Some(replayed),
+    }
+}

@@ -1,0 +1,56 @@
+//! Promise 6: "An activity's result counts once, only while that attempt is outstanding. An entity
+//! executes each operation once, in order per sender."
+
+use std::collections::BTreeMap;
+
+use taskhub_core::{CallId, Change, ExecutionId, InstanceId, Kind, Outcome, TaskResult, Ticket};
+
+use super::{Violation, ensure};
+use crate::chronicle::Applied;
+
+/// Every result that a worker ever gave.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    given: BTreeMap<(InstanceId, ExecutionId, CallId), Vec<(Ticket, Outcome)>>,
+}
+
+impl Results {
+    /// A worker gives a result.
+    pub(crate) fn note(&mut self, result: &TaskResult) {
+        let TaskResult { ticket, outcome } = result.clone();
+        let key = (ticket.instance.clone(), ticket.execution, ticket.call);
+        self.given.entry(key).or_default().push((ticket, outcome));
+    }
+
+    /// A turn became durable: each result in it was given under the epoch that wrote it. (That a
+    /// call ends once is seen in the log as a whole, by promise 2.)
+    pub(crate) fn on_turn(&self, applied: &Applied<'_>) -> Result<(), Violation> {
+        let Change::Write { record, .. } = &applied.turn.change else { return Ok(()) };
+        let mut seen = std::collections::BTreeSet::new();
+        let ended_before = |call: &CallId| {
+            let ends =
+                |kind: &Kind| matches!(kind, Kind::ActivityFinished { call: it, .. } if it == call);
+            !applied.replaced && applied.old.iter().any(|event| ends(&event.kind))
+        };
+        for event in &applied.fresh {
+            let Kind::ActivityFinished { call, outcome } = &event.kind else { continue };
+            let once = seen.insert(*call) && !ended_before(call);
+            let key = (applied.turn.instance.clone(), record.execution, *call);
+            let given = self.given.get(&key).into_iter().flatten();
+            let mut given = given.filter(|(_, given)| given == outcome);
+            let outstanding = given.any(|(ticket, _)| ticket.epoch == applied.epoch);
+            ensure(once && outstanding, || {
+                let happened = format!(
+                    "{} takes {outcome:?} of {call}; first: {once}, outstanding: {outstanding}",
+                    applied.turn.instance,
+                );
+                Violation::new(
+                    6,
+                    "a result counts once, while its attempt is outstanding",
+                    happened,
+                )
+            })?;
+        }
+        Ok(())
+    }
+}

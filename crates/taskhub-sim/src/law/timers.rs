@@ -1,0 +1,91 @@
+//! Promise 7: "A timer fires once, and never early."
+
+use std::collections::BTreeMap;
+
+use taskhub_core::{
+    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, Timestamp, TurnRecord,
+    codec, store::Ownership,
+};
+
+use super::{Violation, ensure};
+use crate::chronicle::{Applied, Chronicle};
+
+type Timer = (u16, u64, InstanceId, ExecutionId, CallId);
+
+/// When the timers are due that owners decided on, durable or not.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    made: BTreeMap<Timer, Timestamp>,
+}
+
+impl Timers {
+    /// An owner decided on turns while its own clock showed `now`: no timer in them is early.
+    pub(crate) fn on_decision(
+        &mut self,
+        owner: Ownership,
+        turns: &[TurnRecord],
+        now: Timestamp,
+        chronicle: &Chronicle,
+    ) -> Result<u64, Violation> {
+        let mut checks = 0;
+        for turn in turns {
+            let Change::Write { record, history } = &turn.change else { continue };
+            let (HistoryChange::Append { events, .. } | HistoryChange::Replace { events }) =
+                history
+            else {
+                continue;
+            };
+            let key = |call| {
+                let (partition, epoch) = (owner.partition.0, owner.epoch.0);
+                (partition, epoch, turn.instance.clone(), record.execution, call)
+            };
+            for event in codec::decode_events(events).unwrap_or_default() {
+                match event.kind {
+                    Kind::TimerCreated { call, fire_at } => {
+                        self.made.insert(key(call), fire_at);
+                    }
+                    Kind::TimerFired { call } => {
+                        checks += 1;
+                        let stored = || made(chronicle, &turn.instance, call);
+                        let fire_at = self.made.get(&key(call)).copied().or_else(stored);
+                        ensure(fire_at.is_none_or(|at| at <= now), || {
+                            let who = format!("{}: {call} for {fire_at:?}", turn.instance);
+                            let happened = format!("{who} fired when the clock showed {now:?}");
+                            Violation::new(7, "a timer never fires early", happened)
+                        })?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(checks)
+    }
+}
+
+fn made(chronicle: &Chronicle, instance: &InstanceId, call: CallId) -> Option<Timestamp> {
+    created(&chronicle.instances.get(instance)?.log, call)
+}
+
+fn created(log: &[Event], call: CallId) -> Option<Timestamp> {
+    log.iter().find_map(|made| match made.kind {
+        Kind::TimerCreated { call: it, fire_at } if it == call => Some(fire_at),
+        _ => None,
+    })
+}
+
+/// A turn became durable: its timers fired after their time, each once.
+pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<(), Violation> {
+    let id = &applied.turn.instance;
+    let Some(known) = chronicle.instances.get(id) else { return Ok(()) };
+    for event in &applied.fresh {
+        let Kind::TimerFired { call } = event.kind else { continue };
+        let timer = created(&known.log, call);
+        let fired = Kind::TimerFired { call };
+        let count = known.log.iter().filter(|event| event.kind == fired).count();
+        ensure(count == 1 && timer.is_some_and(|fire_at| fire_at <= event.at), || {
+            let happened = format!("{id}: {call} for {timer:?} at {:?}, {count} times", event.at);
+            Violation::new(7, "a timer fires once, and never early", happened)
+        })?;
+    }
+    Ok(())
+}

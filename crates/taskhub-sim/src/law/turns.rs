@@ -1,0 +1,146 @@
+//! Promise 3: "A turn is all or nothing: consumed messages, appended events, status, new messages,
+//! tasks and timers are one commit."
+
+use taskhub_core::{Change, Envelope, Failure, Kind, Message, Outcome, Record, RuntimeStatus};
+
+use super::{Violation, ensure};
+use crate::chronicle::Applied;
+
+/// A turn became durable: what it took shows in what it wrote, and what it wrote in what it sent.
+pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
+    for envelope in &applied.messages {
+        ensure(shows(applied, envelope), || {
+            let happened =
+                format!("{} took {envelope:?}: {:?}", applied.turn.instance, applied.fresh);
+            Violation::new(3, "what a message does is written with its taking", happened)
+        })?;
+    }
+    if applied.replaced {
+        return Ok(()); // The turns of the execution before are gone, their messages are not.
+    }
+    let due: Vec<_> = applied.fresh.iter().map(|event| sends(applied, &event.kind)).collect();
+    for (event, due) in applied.fresh.iter().zip(due) {
+        let sent = |message: &Due| applied.turn.sent.iter().any(|it| message.is(it));
+        ensure(due.as_ref().is_none_or(sent), || {
+            let happened = format!("{}: nothing is sent for {event:?}", applied.turn.instance);
+            Violation::new(3, "what a turn sends is written with the turn", happened)
+        })?;
+    }
+    Ok(())
+}
+
+fn record<'a>(applied: &'a Applied<'_>) -> Option<&'a Record> {
+    match &applied.turn.change {
+        Change::Write { record, .. } => Some(record),
+        _ => None,
+    }
+}
+
+/// Whether a message that was taken left its mark.
+fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
+    let ended = applied.before.as_ref().is_none_or(|before| before.status.is_terminal());
+    let running = applied.before.as_ref().is_some_and(|before| !before.status.is_terminal());
+    let nothing = matches!(applied.turn.change, Change::Nothing);
+    match &envelope.message {
+        Message::Raise { input, .. } => {
+            let payload = input.as_deref().unwrap_or_default();
+            (nothing && ended) || applied.arrivals.iter().any(|it| it == payload)
+        }
+        Message::Terminate { .. } => {
+            nothing || record(applied).is_some_and(|record| record.status.is_terminal())
+        }
+        Message::Start(started) if nothing => {
+            running
+                && started.parent.as_ref().is_none_or(|parent| {
+                    let refused = |it: &Envelope| {
+                        it.to == parent.instance
+                            && matches!(&it.message, Message::ChildFinished { outcome: Err(_), .. })
+                    };
+                    applied.turn.sent.iter().any(refused)
+                })
+        }
+        Message::Start(started) => {
+            ended
+                && record(applied).is_some_and(|record| {
+                    let mut execution = started.execution;
+                    (0..64).any(|_| {
+                        let same = execution == record.execution;
+                        execution = execution.derive(u64::MAX);
+                        same
+                    })
+                })
+        }
+        Message::ChildFinished { execution, call, outcome } => {
+            let scheduled = |kind: &Kind| matches!(kind, Kind::ChildScheduled { .. });
+            let open = |event: &taskhub_core::Event| {
+                scheduled(&event.kind) && event.kind.call() == Some(*call)
+            };
+            let closed =
+                |event: &taskhub_core::Event| event.kind.call() == Some(*call) && !open(event);
+            let written = Kind::ChildFinished { call: *call, outcome: outcome.clone() };
+            let waits = applied.before.as_ref().is_some_and(|it| it.execution == *execution)
+                && running
+                && applied.old.iter().any(open)
+                && !applied.old.iter().any(closed);
+            !waits
+                || applied.replaced
+                || applied.fresh.iter().any(|event| event.kind == written || closed(event))
+        }
+        _ => true,
+    }
+}
+
+/// A message that has to be sent.
+struct Due {
+    to: taskhub_core::InstanceId,
+    message: Option<Message>,
+    call: Option<taskhub_core::CallId>,
+}
+
+impl Due {
+    fn is(&self, envelope: &Envelope) -> bool {
+        let same = match (&self.message, &envelope.message) {
+            (Some(due), sent) => due == sent,
+            (None, Message::Start(started)) => {
+                started.parent.as_ref().map(|parent| parent.call) == self.call
+            }
+            _ => false,
+        };
+        same && envelope.to == self.to
+    }
+}
+
+/// The message that an event of a turn means.
+fn sends(applied: &Applied<'_>, kind: &Kind) -> Option<Due> {
+    match kind {
+        Kind::ChildScheduled { call, instance, .. } => {
+            Some(Due { to: instance.clone(), message: None, call: Some(*call) })
+        }
+        Kind::EventSent { to, name, input, .. } => {
+            let message = Message::Raise { name: name.clone(), input: input.clone() };
+            Some(Due { to: to.clone(), message: Some(message), call: None })
+        }
+        Kind::Completed { .. } => {
+            let record = record(applied)?;
+            let parent = record.parent.as_ref()?;
+            let message = Message::ChildFinished {
+                execution: parent.execution,
+                call: parent.call,
+                outcome: told(record)?,
+            };
+            Some(Due { to: parent.instance.clone(), message: Some(message), call: None })
+        }
+        _ => None,
+    }
+}
+
+/// What a parent is told of how its child ended.
+fn told(record: &Record) -> Option<Outcome> {
+    let outcome = record.outcome.clone()?;
+    if record.status != RuntimeStatus::Terminated {
+        return Some(outcome);
+    }
+    let reason = outcome.ok()?.map_or_else(String::new, |reason| format!(": {reason}"));
+    let message = format!("the orchestration was terminated{reason}");
+    Some(Err(Failure::new("Terminated", message)))
+}

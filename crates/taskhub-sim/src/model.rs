@@ -1,0 +1,361 @@
+//! What a program must have done, told naively from the events that its turns took.
+//!
+//! No futures and no cleverness: straight through the steps, and at each wait the earliest event in
+//! history among those being waited for. The core has to come to the same calls and the same end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp};
+
+use crate::program::{Notes, Program, Step, shown};
+
+/// What came of a program so far.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The calls, in order.
+    pub calls: Vec<Kind>,
+    /// Calls given up before they ended.
+    pub dropped: BTreeSet<CallId>,
+    /// What it shows, if it set something.
+    pub status: Option<Text>,
+    /// Where it stands.
+    pub end: End,
+}
+
+/// Where a program stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It waits.
+    Waits,
+    /// It returned this.
+    Returned(Text),
+    /// It failed with an error of this kind.
+    Failed(&'static str),
+    /// It goes on as a new execution.
+    GoesOn,
+}
+
+/// The id of a call that history does not have.
+const UNKNOWN: CallId = CallId(u32::MAX);
+
+struct Teller<'a> {
+    programs: &'a [Program],
+    execution: ExecutionId,
+    /// Arrivals that turns took: when a call ended, and which events were raised.
+    ended: BTreeMap<CallId, (usize, &'a Event)>,
+    raised: Vec<(usize, &'a Event)>,
+    used: BTreeSet<usize>,
+    now: Timestamp,
+    uniques: u64,
+    /// The calls that the history has, in order, and those among them that this story has not had.
+    actual: Vec<&'a Kind>,
+    /// The calls of this story, with the ids that history gives them, as far as they are settled.
+    calls: Vec<Kind>,
+    settled: usize,
+    dropped: BTreeSet<usize>,
+    status: Option<Text>,
+    notes: Notes,
+}
+
+#[derive(Clone, Copy)]
+enum Wait {
+    /// The call of this number in the story.
+    Call(usize),
+    Event(&'static str),
+}
+
+/// Tells what became of an execution whose history this is.
+pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
+    let Some(Event { at, kind: Kind::Started(started) }) = log.first() else { return None };
+    let program = programs.iter().find(|program| program.name == started.name)?;
+    let mut teller = Teller::new(programs, started, *at, log);
+    let end = teller.run(program);
+    teller.settle();
+    let Teller { ended, calls, dropped, status, .. } = teller;
+    let dropped = dropped.into_iter().filter_map(|call| calls[call].call());
+    let dropped = dropped.filter(|call| !ended.contains_key(call)).collect();
+    Some(Told { calls, dropped, status, end })
+}
+
+/// How many arrivals of a history its turns took.
+pub(crate) fn taken(log: &[Event]) -> usize {
+    let takes = |event: &Event| match event.kind {
+        Kind::TurnStarted { takes } => takes as usize,
+        _ => 0,
+    };
+    log.iter().map(takes).sum()
+}
+
+impl<'a> Teller<'a> {
+    fn new(programs: &'a [Program], started: &Started, now: Timestamp, log: &'a [Event]) -> Self {
+        let mut ended = BTreeMap::new();
+        let mut raised = Vec::new();
+        let arrivals = log.iter().enumerate().filter(|(_, event)| event.kind.is_arrival());
+        for (position, event) in arrivals.take(taken(log)) {
+            match &event.kind {
+                Kind::EventRaised { .. } => raised.push((position, event)),
+                kind => {
+                    if let Some(call) = kind.call() {
+                        ended.insert(call, (position, event));
+                    }
+                }
+            }
+        }
+        let own = |kind: &&Kind| kind.is_action() && !matches!(kind, Kind::CallCancelled { .. });
+        let actual = log.iter().map(|event| &event.kind).filter(own).collect();
+        Self {
+            programs,
+            execution: started.execution,
+            ended,
+            raised,
+            used: BTreeSet::new(),
+            now,
+            uniques: 0,
+            actual,
+            settled: 0,
+            calls: Vec::new(),
+            dropped: BTreeSet::new(),
+            status: None,
+            notes: Notes::read(started.input.as_ref()),
+        }
+    }
+
+    fn run(&mut self, program: &Program) -> End {
+        for step in &program.steps {
+            match step {
+                Step::Again(rounds) if self.notes.round < *rounds => return End::GoesOn,
+                Step::Panic => return End::Failed("Panic"),
+                Step::Fail => return End::Failed("Wanted"),
+                step => {
+                    if self.step(step).is_none() {
+                        return End::Waits;
+                    }
+                }
+            }
+        }
+        End::Returned(self.notes.output())
+    }
+
+    /// One step; `None` when it waits.
+    fn step(&mut self, step: &Step) -> Option<()> {
+        let at = self.notes.entries.len();
+        match step {
+            Step::Activity => {
+                let call = self.activity("work", at);
+                self.note_first(call)?;
+            }
+            Step::Retry(times, pause) => self.retry(*times, *pause)?,
+            Step::FanOut(width) => {
+                let calls = (0..*width).map(|at| self.activity("fan", at as usize));
+                let calls: Vec<_> = calls.collect();
+                self.join(&calls)?;
+            }
+            Step::Unordered(width) => self.unordered(*width)?,
+            Step::Event(name) => self.note_event(name)?,
+            Step::EventOr(name, pause) => {
+                let timer = self.timer(*pause);
+                match self.first(&[Wait::Event(name), Wait::Call(timer)])? {
+                    (0, payload) => {
+                        self.dropped.insert(timer);
+                        self.notes.note_event(name, &payload);
+                    }
+                    _ => self.notes.note("late"),
+                }
+            }
+            Step::Both(name) => {
+                let call = self.activity("both", at);
+                match self.first(&[Wait::Call(call), Wait::Event(name)])? {
+                    (0, outcome) => {
+                        self.notes.note(outcome);
+                        self.note_event(name)?;
+                    }
+                    (_, payload) => {
+                        self.notes.note_event(name, &payload);
+                        self.note_first(call)?;
+                    }
+                }
+            }
+            Step::Twice(name) => {
+                let (_, one) = self.first(&[Wait::Event(name)])?;
+                let (_, two) = self.first(&[Wait::Event(name)])?;
+                self.notes.note_event(name, &one);
+                self.notes.note_event(name, &two);
+            }
+            Step::Timer(pause) => {
+                let call = self.timer(*pause);
+                self.first(&[Wait::Call(call)])?;
+                self.notes.note("woke");
+            }
+            step => self.outward(step)?,
+        }
+        Some(())
+    }
+
+    fn outward(&mut self, step: &Step) -> Option<()> {
+        match step {
+            Step::Child(program, id) => {
+                let call = self.child(*program, id.clone());
+                self.note_first(call)?;
+            }
+            Step::Children(program) => {
+                let calls = [self.child(*program, None), self.child(*program, None)];
+                self.join(&calls)?;
+            }
+            Step::Send(to, name) => {
+                let payload = format!("{}.{}", self.execution, self.notes.entries.len());
+                self.notes.note("sent");
+                let (to, name, input) = (to.clone(), Text::from(*name), Some(payload.into()));
+                self.call(Kind::EventSent { call: UNKNOWN, to, name, input });
+            }
+            Step::Status => self.status = Some(self.notes.output()),
+            Step::Clock => self.notes.note(format!("{}", self.now.0)),
+            Step::Unique => {
+                self.uniques += 1;
+                let unique = self.execution.derive(u64::MAX - self.uniques).0;
+                self.notes.note(format!("{unique:x}"));
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn retry(&mut self, attempts: u32, pause: u64) -> Option<()> {
+        for attempt in 0..attempts {
+            let call = self.activity("frail", attempt as usize);
+            let (_, outcome) = self.first(&[Wait::Call(call)])?;
+            if !outcome.starts_with('!') || attempt + 1 == attempts {
+                self.notes.note(outcome);
+                return Some(());
+            }
+            let timer = self.timer(pause);
+            self.first(&[Wait::Call(timer)])?;
+        }
+        Some(())
+    }
+
+    fn unordered(&mut self, width: u32) -> Option<()> {
+        let calls = (0..width).map(|at| Wait::Call(self.activity("free", at as usize)));
+        let mut calls: Vec<_> = calls.collect();
+        while !calls.is_empty() {
+            let (index, outcome) = self.first(&calls)?;
+            calls.remove(index);
+            self.notes.note(outcome);
+        }
+        Some(())
+    }
+
+    /// Waits for all of these calls, and notes their outcomes in the order of the calls.
+    fn join(&mut self, calls: &[usize]) -> Option<()> {
+        let mut open: Vec<_> = calls.to_vec();
+        let mut outcomes = BTreeMap::new();
+        while !open.is_empty() {
+            let waits: Vec<_> = open.iter().copied().map(Wait::Call).collect();
+            let (index, outcome) = self.first(&waits)?;
+            outcomes.insert(open.remove(index), outcome);
+        }
+        for outcome in outcomes.into_values() {
+            self.notes.note(outcome);
+        }
+        Some(())
+    }
+
+    fn note_first(&mut self, call: usize) -> Option<()> {
+        let (_, outcome) = self.first(&[Wait::Call(call)])?;
+        self.notes.note(outcome);
+        Some(())
+    }
+
+    fn note_event(&mut self, name: &'static str) -> Option<()> {
+        let (_, payload) = self.first(&[Wait::Event(name)])?;
+        self.notes.note_event(name, &payload);
+        Some(())
+    }
+
+    /// The earliest of what is waited for: its index and its outcome.
+    fn first(&mut self, waits: &[Wait]) -> Option<(usize, String)> {
+        self.settle();
+        let place = |wait: &Wait| match wait {
+            Wait::Call(call) => self.ended.get(&self.calls[*call].call()?).copied(),
+            Wait::Event(name) => self.raised.iter().copied().find(|(position, event)| {
+                let Kind::EventRaised { name: raised, .. } = &event.kind else { return false };
+                !self.used.contains(position) && raised.to_lowercase() == *name
+            }),
+        };
+        let found = waits.iter().enumerate().filter_map(|(at, wait)| Some((place(wait)?, at)));
+        let ((position, event), index) =
+            found.min_by_key(|((position, _), at)| (*position, *at))?;
+        self.used.insert(position);
+        self.now = self.now.max(event.at);
+        Some((index, outcome(event)))
+    }
+
+    /// Calls made between two waits got their ids in an order that only the compiler knows: each
+    /// takes the id of the first of history's calls of that time that is the same.
+    fn settle(&mut self) {
+        let mut free: Vec<_> = (self.settled..self.calls.len()).collect();
+        for index in self.settled..self.calls.len() {
+            let same = |at: &usize| {
+                let id = self.actual.get(*at).and_then(|kind| kind.call());
+                let told = id.map(|id| self.with_id(&self.calls[index], id));
+                told.is_some() && told.as_ref() == self.actual.get(*at).copied()
+            };
+            if let Some(place) = free.iter().position(same) {
+                let at = free.remove(place);
+                let id = self.actual[at].call().unwrap_or(CallId(u32::MAX));
+                self.calls[index] = self.with_id(&self.calls[index], id);
+            }
+        }
+        self.settled = self.calls.len();
+    }
+
+    fn with_id(&self, kind: &Kind, id: CallId) -> Kind {
+        let mut kind = kind.clone();
+        match &mut kind {
+            Kind::ActivityScheduled { call, .. }
+            | Kind::TimerCreated { call, .. }
+            | Kind::EventSent { call, .. } => *call = id,
+            Kind::ChildScheduled { call, instance, .. } => {
+                *call = id;
+                if instance.as_str().is_empty() {
+                    *instance = InstanceId::of_child(self.execution, id);
+                }
+            }
+            _ => {}
+        }
+        kind
+    }
+
+    fn call(&mut self, kind: Kind) -> usize {
+        self.calls.push(kind);
+        self.calls.len() - 1
+    }
+
+    fn activity(&mut self, name: &str, input: usize) -> usize {
+        let work = crate::code::work(name, Some(input.to_string().into()));
+        self.call(Kind::ActivityScheduled { call: UNKNOWN, work })
+    }
+
+    fn timer(&mut self, pause: u64) -> usize {
+        let fire_at = self.now.plus(Duration::from_millis(pause));
+        self.call(Kind::TimerCreated { call: UNKNOWN, fire_at })
+    }
+
+    fn child(&mut self, program: usize, id: Option<InstanceId>) -> usize {
+        let work = crate::code::work(&self.programs[program].name, None);
+        let instance = id.unwrap_or_else(|| InstanceId::trusted(""));
+        self.call(Kind::ChildScheduled { call: UNKNOWN, instance, work })
+    }
+}
+
+fn outcome(event: &Event) -> String {
+    match &event.kind {
+        Kind::ActivityFinished { outcome, .. } | Kind::ChildFinished { outcome, .. } => {
+            shown(outcome)
+        }
+        Kind::EventRaised { input, .. } => shown(&Ok(input.clone())),
+        _ => "-".to_owned(),
+    }
+}

@@ -1,0 +1,163 @@
+//! What happens to nodes: they crash, sleep, lose leases, get other code; and the end of all that.
+
+use taskhub_core::{PartitionId, store::Store as _};
+
+use crate::{
+    law::{self, Violation, ensure},
+    node::Life,
+    scenario::{CALM_AFTER, Rates, TroubleKind},
+    world::{Happening, World},
+};
+
+impl World {
+    /// Whether the store does not work just now.
+    pub(crate) fn store_fails(&self) -> bool {
+        self.now < self.store_down_until
+    }
+
+    /// A trouble begins.
+    pub(crate) fn trouble(&mut self, index: usize) -> Result<(), Violation> {
+        let trouble = self.scenario.troubles[index].clone();
+        let life = self.nodes[trouble.node].life;
+        let now = self.now;
+        self.trace.note(now, &[6, index as u64], || format!("trouble: {trouble:?}"));
+        let up = self.nodes[trouble.node].up;
+        self.coverage.count(match trouble.kind {
+            TroubleKind::Crash(_) => "troubles: crash",
+            TroubleKind::PowerCut(_) => "troubles: power cut",
+            TroubleKind::Pause(_) => "troubles: pause",
+            TroubleKind::Jump(_) => "troubles: clock jumps",
+            TroubleKind::LoseLease(_) => "troubles: lease lost",
+            TroubleKind::DeployBroken(_) => "troubles: broken code deployed",
+            TroubleKind::Leave(_) => "troubles: node leaves",
+            TroubleKind::StoreDown(_) => "troubles: store down",
+        });
+        match trouble.kind {
+            TroubleKind::Crash(pause) if up => self.crash(life, pause, false)?,
+            TroubleKind::PowerCut(pause) if up => {
+                let lost = self.store.cut_power();
+                self.coverage
+                    .counts
+                    .entry("batches lost in power cuts".to_owned())
+                    .and_modify(|count| *count += lost as u64)
+                    .or_insert(lost as u64);
+                self.crash(life, pause, false)?;
+            }
+            TroubleKind::DeployBroken(pause) if up => self.crash(life, pause, true)?,
+            TroubleKind::Pause(pause) => self.nodes[trouble.node].paused_until = now + pause,
+            TroubleKind::Jump(by) => self.nodes[trouble.node].skew += by,
+            TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
+            TroubleKind::Leave(pause) if up => self.stop(life, pause),
+            TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The process of a node dies, and is started again, perhaps with broken code.
+    pub(crate) fn crash(&mut self, life: Life, pause: i64, broken: bool) -> Result<(), Violation> {
+        if !self.lives(life) {
+            return Ok(());
+        }
+        // What the process had written to a file is in the hands of the system: it survives.
+        let was_broken = self.nodes[life.node].broken;
+        self.harden(was_broken)?;
+        let shards = self.scenario.shards;
+        let node = &mut self.nodes[life.node];
+        node.up = false;
+        let asks = std::mem::take(&mut node.asks);
+        node.forget_all(shards);
+        for asked in asks.values() {
+            self.lose(asked);
+        }
+        let at = self.now + pause;
+        self.at(at, Happening::Start(life.node, broken));
+        Ok(())
+    }
+
+    fn stop(&mut self, life: Life, pause: i64) {
+        self.nodes[life.node].stopping = true;
+        let held: Vec<_> = self.nodes[life.node].held.keys().copied().collect();
+        for partition in held {
+            self.leave(life, partition);
+        }
+        self.give_back(life);
+        let at = self.now + pause.max(50_000);
+        self.at(at, Happening::Start(life.node, false));
+    }
+
+    /// A process is started, unless one runs already.
+    pub(crate) fn start(&mut self, index: usize, broken: bool) {
+        let node = &mut self.nodes[index];
+        if node.up && !node.stopping {
+            return;
+        }
+        let asks = std::mem::take(&mut node.asks);
+        let sound = self.calm || self.random.chance(500);
+        let broken = broken && !self.calm;
+        node.start(self.scenario.shards, &self.scenario.programs, sound, broken);
+        node.renewed_at = self.now;
+        let life = node.life;
+        for asked in asks.values() {
+            self.lose(asked);
+        }
+        let now = self.now;
+        self.trace.note(now, &[7, index as u64], || {
+            format!("node{index}.{} starts (late code: {sound}, broken: {broken})", life.life)
+        });
+        self.soon(1_000, Happening::Tick(life));
+    }
+
+    /// The troubles end: every node runs, with sound code.
+    pub(crate) fn calm_down(&mut self) -> Result<(), Violation> {
+        self.calm = true;
+        self.rates = Rates::default();
+        self.store_down_until = 0;
+        let now = self.now;
+        self.trace.note(now, &[8], || "the troubles are over".to_owned());
+        for index in 0..self.nodes.len() {
+            self.nodes[index].paused_until = 0;
+            let life = self.nodes[index].life;
+            if self.nodes[index].up && !self.nodes[index].sound {
+                self.crash(life, 100_000, false)?;
+            } else if !self.nodes[index].up || self.nodes[index].stopping {
+                self.at(CALM_AFTER + 100_000, Happening::Start(index, false));
+            }
+        }
+        self.at(CALM_AFTER + 1_000_000, Happening::Rest);
+        Ok(())
+    }
+
+    /// Whether everything has come as far as it can, and says so.
+    pub(crate) fn at_rest(&mut self) -> Result<(), Violation> {
+        self.coverage.check(11, 1);
+        law::progress::at_rest(&self.chronicle)?;
+        for asked in self.open.values() {
+            let record = self.chronicle.record(&asked.instance);
+            let waits = asked.act == crate::scenario::Act::Wait
+                && record.is_some_and(|record| !record.status.is_terminal());
+            ensure(waits, || {
+                let happened = format!("{asked:?} is open, the instance is {record:?}");
+                Violation::new(9, "every question that can be answered is", happened)
+            })?;
+        }
+        for node in &self.nodes {
+            ensure(node.lane.is_empty() && !node.committing, || {
+                Violation::new(11, "lanes run empty", node.name())
+            })?;
+            for bench in &node.shards {
+                for partition in (0..self.scenario.partitions).map(PartitionId) {
+                    if let Some(known) = bench.shard.partition(partition) {
+                        let count = self.scenario.partitions;
+                        law::limits::at_rest(known, &node.limits, count)?;
+                        self.coverage.check(10, 1);
+                    }
+                }
+            }
+        }
+        let owned: usize = self.nodes.iter().map(|node| node.held.len()).sum();
+        ensure(owned == usize::from(self.store.partitions()), || {
+            Violation::new(11, "every partition has an owner", format!("{owned} have"))
+        })
+    }
+}

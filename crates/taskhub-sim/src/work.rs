@@ -1,0 +1,332 @@
+//! What the turn threads do: sort the mail, run the partitions, pass on what they decide.
+
+use taskhub_core::{
+    Answer, Change, Failure, Refusal, Task, TaskResult, TurnRecord,
+    partition::{Effect, Input, Read},
+    store::{Ownership, Store as _, StoreError},
+};
+use taskhub_engine::Routed;
+
+use crate::{
+    law::{self, Violation},
+    node::{Asked, Life, Mail},
+    scenario::Act,
+    world::{Happening, World},
+};
+
+impl World {
+    /// Mail arrives at a node; what was meant for a process that is gone is lost.
+    pub(crate) fn receive(&mut self, life: Life, mail: Mail) {
+        if !self.lives(life) {
+            if let Mail::Ask(asked) = mail {
+                self.lose(&asked);
+            }
+            return;
+        }
+        let node = &mut self.nodes[life.node];
+        match mail {
+            Mail::Ask(asked) => self.take_request(life, &asked),
+            Mail::Forget(request) => {
+                let Some(asked) = node.asks.remove(&request) else { return };
+                if let Some(waiters) = node.waiters.get_mut(&asked.partition) {
+                    waiters.settle(request);
+                }
+                self.put(life, asked.partition, vec![Input::Forget(request)]);
+            }
+            Mail::Owned(owner, inputs) => {
+                if node.owns(owner) {
+                    self.put(life, owner.partition, inputs);
+                }
+            }
+            Mail::Input(partition, input) => self.put(life, partition, vec![input]),
+            Mail::Look(partition) => {
+                if let Some(owned) = node.owned(partition) {
+                    self.look_soon(life, owned);
+                }
+            }
+        }
+    }
+
+    fn take_request(&mut self, life: Life, asked: &Asked) {
+        let node = &mut self.nodes[life.node];
+        let refusal = if node.stopping {
+            Some(Refusal::Stopping)
+        } else if node.owned(asked.partition).is_none() {
+            let why = "its partition is being taken over".to_owned();
+            Some(Refusal::Unavailable(asked.instance.clone(), why))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return self.reply(asked, Answer::Refused(refusal));
+        }
+        node.asks.insert(asked.request, asked.clone());
+        let request = self.request(asked);
+        self.put(life, asked.partition, vec![Input::Request(request)]);
+    }
+
+    /// Inputs wait for the next round of their shard.
+    pub(crate) fn put(
+        &mut self,
+        life: Life,
+        partition: taskhub_core::PartitionId,
+        inputs: Vec<Input>,
+    ) {
+        let node = &mut self.nodes[life.node];
+        let shard = node.shard_of(partition);
+        let bench = &mut node.shards[shard];
+        bench.inputs.entry(partition).or_default().extend(inputs);
+        if !std::mem::replace(&mut bench.busy, true) {
+            self.soon(100, Happening::Work(life, shard));
+        }
+    }
+
+    /// A shard looks which of its partitions want to be called.
+    pub(crate) fn alarm(&mut self, life: Life, shard: usize) {
+        let now = self.nodes[life.node].clock(self.now);
+        let bench = &mut self.nodes[life.node].shards[shard];
+        bench.alarm = i64::MAX;
+        for partition in bench.shard.due(now) {
+            self.put(life, partition, Vec::new());
+        }
+        self.set_alarm(life, shard);
+    }
+
+    fn set_alarm(&mut self, life: Life, shard: usize) {
+        let node = &mut self.nodes[life.node];
+        let clock = node.clock(self.now);
+        let bench = &mut node.shards[shard];
+        let Some(wake) = bench.shard.next_wake() else { return };
+        let wait = i64::try_from(wake.since(clock).as_micros()).unwrap_or(i64::MAX);
+        let at = self.now.saturating_add(wait.clamp(50, 1_000_000_000));
+        if at < bench.alarm {
+            bench.alarm = at;
+            self.at(at, Happening::Alarm(life, shard));
+        }
+    }
+
+    /// A shard runs one of its partitions.
+    pub(crate) fn work(&mut self, life: Life, shard: usize) -> Result<(), Violation> {
+        let clock = self.nodes[life.node].clock(self.now);
+        let bench = &mut self.nodes[life.node].shards[shard];
+        bench.busy = false;
+        let Some((partition, inputs)) = bench.inputs.pop_first() else { return Ok(()) };
+        let durable = inputs.iter().filter_map(|input| match input {
+            Input::Durable(seq) => Some(*seq),
+            _ => None,
+        });
+        let durable = durable.max();
+        self.note_results(life, &inputs);
+        let bench = &mut self.nodes[life.node].shards[shard];
+        let routed = bench.shard.handle(partition, inputs, clock);
+        let more = !bench.inputs.is_empty();
+        if let Some(routed) = routed {
+            self.trace_work(life, &routed);
+            let made =
+                self.timers.on_decision(routed.owner, &routed.turns, clock, &self.chronicle)?;
+            self.coverage.check(7, made);
+            self.expect_answers(life, &routed);
+            self.pass_on(life, routed)?;
+            if let (Some(durable), Some(waiters)) =
+                (durable, self.nodes[life.node].waiters.get(&partition))
+            {
+                waiters.on_durable(durable)?;
+                self.coverage.check(9, 1);
+            }
+        }
+        if more && !std::mem::replace(&mut self.nodes[life.node].shards[shard].busy, true) {
+            self.soon(50, Happening::Work(life, shard));
+        }
+        self.set_alarm(life, shard);
+        Ok(())
+    }
+
+    /// The results among these inputs are no longer out.
+    fn note_results(&mut self, life: Life, inputs: &[Input]) {
+        for input in inputs {
+            if let Input::TaskDone(TaskResult { ticket, .. }) = input
+                && let Some(out) = self.nodes[life.node].out.get_mut(&ticket.partition)
+            {
+                out.remove(&(ticket.instance.clone(), ticket.execution, ticket.call));
+            }
+        }
+    }
+
+    fn trace_work(&mut self, life: Life, routed: &Routed) {
+        let numbers = [3, life.node as u64, routed.turns.len() as u64, routed.effects.len() as u64];
+        self.trace.note(self.now, &numbers, || {
+            let seqs: Vec<_> = routed
+                .turns
+                .iter()
+                .map(|turn| format!("{}:{}", turn.seq.0, turn.instance))
+                .collect();
+            let (node, partition) = (life.node, routed.owner.partition.0);
+            format!("node{node} runs p{partition}: turns {seqs:?}, reads {:?}", routed.reads)
+        });
+    }
+
+    /// Those who wait for an instance whose end was decided now are to be answered in time.
+    fn expect_answers(&mut self, life: Life, routed: &Routed) {
+        let Some(last) = routed.turns.last().map(|turn| turn.seq) else { return };
+        let node = &mut self.nodes[life.node];
+        for turn in &routed.turns {
+            if let Change::Write { record, .. } = &turn.change
+                && record.status.is_terminal()
+            {
+                let waits =
+                    |asked: &&Asked| asked.act == Act::Wait && asked.instance == turn.instance;
+                for asked in node.asks.values().filter(waits) {
+                    let waiters = node.waiters.entry(asked.partition).or_default();
+                    waiters.expect(asked.request, last);
+                }
+            }
+        }
+    }
+
+    fn pass_on(&mut self, life: Life, routed: Routed) -> Result<(), Violation> {
+        let Routed { owner, turns, sent, reads, effects } = routed;
+        let any = !turns.is_empty();
+        self.count_turns(&turns);
+        self.nodes[life.node].lane.push(owner, turns);
+        if any {
+            self.commit_soon(life);
+        }
+        for envelope in sent {
+            let Some(receiver) = self.nodes[life.node].takes_directly(&envelope) else { continue };
+            if self.random.chance(self.rates.message_twice) {
+                self.coverage.count("messages delivered twice");
+                let again = Mail::Owned(receiver, vec![Input::Deliver(envelope.clone())]);
+                self.soon(500_000, Happening::Send(life, again));
+            }
+            if self.nodes[life.node].shard_of(receiver.partition)
+                == self.nodes[life.node].shard_of(owner.partition)
+            {
+                self.put(life, receiver.partition, vec![Input::Deliver(envelope)]);
+            } else {
+                // In the order of sending: one thread's mail to another does not overtake itself.
+                let mail = Mail::Owned(receiver, vec![Input::Deliver(envelope)]);
+                self.at(self.now + 20, Happening::Send(life, mail));
+            }
+        }
+        for read in reads {
+            self.soon(300, Happening::Read(life, owner, read));
+        }
+        for effect in effects {
+            self.effect(life, owner, effect)?;
+        }
+        Ok(())
+    }
+
+    fn count_turns(&mut self, turns: &[TurnRecord]) {
+        for turn in turns {
+            self.coverage.count(match &turn.change {
+                Change::Purge => "turns that purge",
+                Change::Nothing => "turns that change nothing",
+                Change::Write { record, .. } if record.stuck.is_some() => {
+                    "turns of parked instances"
+                }
+                Change::Write { record, .. } if record.status.is_terminal() => "turns that end",
+                Change::Write { .. } => "turns that go on",
+            });
+        }
+    }
+
+    fn effect(&mut self, life: Life, owner: Ownership, effect: Effect) -> Result<(), Violation> {
+        match effect {
+            Effect::Answer(request, answer) => {
+                let node = &mut self.nodes[life.node];
+                if let Some(waiters) = node.waiters.get_mut(&owner.partition) {
+                    waiters.settle(request);
+                }
+                let Some(asked) = node.asks.remove(&request) else { return Ok(()) };
+                self.check_answer(&asked, &answer)?;
+                self.reply(&asked, answer);
+            }
+            Effect::Dispatch(task) => {
+                law::durable::on_dispatch(&self.chronicle, &task)?;
+                self.coverage.check(4, 1);
+                let node = &mut self.nodes[life.node];
+                let out = node.out.entry(owner.partition).or_default();
+                let ticket = &task.ticket;
+                out.insert((ticket.instance.clone(), ticket.execution, ticket.call));
+                law::limits::on_dispatch(out.len(), &node.limits)?;
+                self.coverage.check(10, 1);
+                self.soon(3_000, Happening::Run(life, task));
+            }
+            Effect::Read(read) => self.soon(300, Happening::Read(life, owner, read)),
+            Effect::Cancel(_) => self.coverage.count("activities cancelled"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn check_answer(&mut self, asked: &Asked, answer: &Answer) -> Result<(), Violation> {
+        let chronicle = &self.chronicle;
+        law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
+        self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
+        if let (Act::Raise(_, payload), Answer::Done) = (&asked.act, answer) {
+            self.raised.acknowledge(&self.chronicle, &asked.instance, payload)?;
+        }
+        Ok(())
+    }
+
+    /// A reader reads; what it read takes some time to arrive.
+    pub(crate) fn read(&mut self, life: Life, owner: Ownership, read: Read) {
+        let fails = self.store_fails() || self.random.chance(self.rates.read_fails);
+        if fails {
+            self.coverage.count("reads that fail");
+        }
+        let down = || StoreError::Unavailable("as the seed wants".to_owned());
+        let input = match read {
+            Read::Instance(id) => {
+                let loaded = if fails { Err(down()) } else { self.store.load(&id) };
+                self.coverage.count("instances read");
+                Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
+            }
+            Read::Wakes { after, limit } => {
+                let page = self.store.wakes(owner.partition, after.as_ref(), limit);
+                self.coverage.count("pages of wakes read");
+                Input::Wakes(if fails { Err(down()) } else { page })
+            }
+        };
+        self.soon(2_000, Happening::Send(life, Mail::Owned(owner, vec![input])));
+    }
+
+    /// An activity runs to its end.
+    pub(crate) fn run_activity(&mut self, life: Life, task: Task) {
+        self.runs += 1;
+        let run = self.runs;
+        let fails = self.random.chance(self.rates.activity_fails);
+        let outcome = if fails {
+            self.coverage.count("activities that fail");
+            let kind = if self.random.chance(300) { "Panic" } else { "Broken" };
+            Err(Failure::new(kind, format!("run {run}")))
+        } else {
+            self.coverage.count("activities that succeed");
+            Ok(Some(format!("r{run}").into()))
+        };
+        let long = if self.random.chance(100) { 3_000_000 } else { 20_000 };
+        let result = TaskResult { ticket: task.ticket, outcome };
+        self.soon(long, Happening::Done(life, result));
+    }
+
+    /// A result comes back, now and then twice, and also from a worker of a node that was
+    /// meanwhile started anew.
+    pub(crate) fn activity_done(&mut self, life: Life, result: TaskResult) {
+        self.results.note(&result);
+        let partition = result.ticket.partition;
+        if self.random.chance(self.rates.result_twice) {
+            self.coverage.count("results told twice");
+            let mut again = result.clone();
+            if self.random.chance(500) {
+                self.runs += 1;
+                again.outcome = Ok(Some(format!("r{}", self.runs).into()));
+                self.results.note(&again);
+            }
+            let mail = Mail::Input(partition, Input::TaskDone(again));
+            self.soon(500_000, Happening::Send(life, mail));
+        }
+        let mail = Mail::Input(partition, Input::TaskDone(result));
+        self.soon(200, Happening::Send(life, mail));
+    }
+}

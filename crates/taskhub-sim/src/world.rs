@@ -1,0 +1,276 @@
+//! One run: a queue of happenings, ordered by virtual time and, where that is equal, by chance.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use taskhub_core::{
+    Answer, Batch, InstanceId, MessageId, PartitionId, Task, TaskResult,
+    partition::Read,
+    store::{CommitError, Ownership},
+};
+
+use crate::{
+    chronicle::Chronicle,
+    code::Deployed,
+    coverage::Coverage,
+    law::{Violation, exactly_once::Raised, results::Results, timers::Timers},
+    node::{Asked, Life, Mail, Node},
+    random::Random,
+    scenario::{CALM_AFTER, Rates, Scenario},
+    store::SimStore,
+    trace::Trace,
+};
+
+/// The longest that a run may take to come to rest after its troubles, in microseconds.
+const REST_MAX: i64 = 900_000_000;
+
+/// A run of a scenario.
+pub(crate) struct World {
+    pub scenario: Scenario,
+    pub rates: Rates,
+    pub random: Random,
+    pub now: i64,
+    pub calm: bool,
+    pub store: SimStore,
+    pub store_down_until: i64,
+    pub nodes: Vec<Node>,
+    pub sound: Deployed,
+    pub chronicle: Chronicle,
+    pub raised: Raised,
+    pub results: Results,
+    pub timers: Timers,
+    /// Requests that have no answer yet.
+    pub open: BTreeMap<u64, Asked>,
+    pub requests: u64,
+    pub runs: u64,
+    pub coverage: Coverage,
+    pub trace: Trace,
+    queue: BinaryHeap<Reverse<Queued>>,
+    queued: u64,
+}
+
+/// What can happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Begin(usize, u32),
+    GiveUp(u64),
+    Hear(u64, Answer),
+    Send(Life, Mail),
+    Work(Life, usize),
+    Alarm(Life, usize),
+    Commit(Life),
+    Write(Life, Box<Batch>, Fate, bool),
+    Sync(Life, Box<Batch>),
+    Written(Life, Box<Batch>, Result<(), CommitError>),
+    Reopen(Life),
+    Open(Life, Ownership),
+    Read(Life, Ownership, Read),
+    Look(Life, Ownership, Vec<MessageId>),
+    Run(Life, Task),
+    Done(Life, TaskResult),
+    Tick(Life),
+    Trouble(usize),
+    Start(usize, bool),
+    Calm,
+    Rest,
+}
+
+/// What becomes of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Succeeds,
+    Fails,
+    Lies,
+    CrashesBefore,
+    CrashesAfter,
+}
+
+struct Queued {
+    at: i64,
+    tie: u64,
+    number: u64,
+    what: Happening,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Queued {}
+
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.tie, self.number).cmp(&(other.at, other.tie, other.number))
+    }
+}
+
+impl World {
+    pub(crate) fn new(scenario: Scenario, trace: Trace) -> Self {
+        let sound = Deployed::new(&scenario.programs, true, false);
+        let node = |index| {
+            let Scenario { shards, partitions, limits, programs, .. } = &scenario;
+            Node::new(index, *shards, *partitions, limits, programs)
+        };
+        let mut world = Self {
+            nodes: (0..scenario.nodes).map(node).collect(),
+            random: Random::new(scenario.seed, 2),
+            rates: scenario.rates,
+            now: 0,
+            calm: false,
+            store: SimStore::new(scenario.partitions, scenario.embedded),
+            store_down_until: 0,
+            sound,
+            chronicle: Chronicle::default(),
+            raised: Raised::default(),
+            results: Results::default(),
+            timers: Timers::default(),
+            open: BTreeMap::new(),
+            requests: 0,
+            runs: 0,
+            coverage: Coverage::default(),
+            trace,
+            queue: BinaryHeap::new(),
+            queued: 0,
+            scenario,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.nodes[node].skew = self.random.between(-2_000_000, 2_000_000);
+            let at = self.random.between(0, 100_000);
+            self.at(at, Happening::Start(node, false));
+        }
+        for index in 0..self.scenario.operations.len() {
+            let at = self.scenario.operations[index].at;
+            self.at(at, Happening::Begin(index, 0));
+        }
+        for index in 0..self.scenario.troubles.len() {
+            let at = self.scenario.troubles[index].at;
+            self.at(at, Happening::Trouble(index));
+        }
+        self.at(CALM_AFTER, Happening::Calm);
+    }
+
+    /// Lets something happen at a time.
+    pub(crate) fn at(&mut self, at: i64, what: Happening) {
+        self.queued += 1;
+        let at = at.max(self.now);
+        let queued = Queued { at, tie: self.random.word(), number: self.queued, what };
+        self.queue.push(Reverse(queued));
+    }
+
+    /// Lets something happen after about so many microseconds.
+    pub(crate) fn soon(&mut self, typical: i64, what: Happening) {
+        let at = self.now + self.random.delay(typical);
+        self.at(at, what);
+    }
+
+    /// Runs until everything has come as far as it can, or a promise is broken.
+    pub(crate) fn run(&mut self) -> Result<(), Violation> {
+        while let Some(Reverse(next)) = self.queue.pop() {
+            self.now = next.at;
+            self.store.tell_time(self.now);
+            if let Some(until) = self.waits_for_node(&next.what) {
+                self.at(until, next.what);
+                continue;
+            }
+            if matches!(next.what, Happening::Rest) {
+                if self.rests()? {
+                    return Ok(());
+                }
+                self.at(self.now + 1_000_000, Happening::Rest);
+                continue;
+            }
+            self.coverage.events += 1;
+            self.happen(next.what)?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything rests. When it does not for too long, that is a broken promise.
+    fn rests(&mut self) -> Result<bool, Violation> {
+        match self.at_rest() {
+            Ok(()) => Ok(true),
+            Err(violation) if self.now > CALM_AFTER + REST_MAX => Err(violation),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// A paused node takes part in nothing until it wakes.
+    fn waits_for_node(&self, what: &Happening) -> Option<i64> {
+        let (Happening::Send(life, _)
+        | Happening::Work(life, _)
+        | Happening::Alarm(life, _)
+        | Happening::Commit(life)
+        | Happening::Written(life, ..)
+        | Happening::Reopen(life)
+        | Happening::Open(life, _)
+        | Happening::Run(life, _)
+        | Happening::Done(life, _)
+        | Happening::Tick(life)) = what
+        else {
+            return None;
+        };
+        let until = self.nodes[life.node].paused_until;
+        (until > self.now).then_some(until)
+    }
+
+    /// Whether this life of the process goes on.
+    pub(crate) fn lives(&self, life: Life) -> bool {
+        let node = &self.nodes[life.node];
+        node.up && node.life == life
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
+        match what {
+            Happening::Begin(operation, attempt) => self.ask(operation, attempt),
+            Happening::GiveUp(request) => self.give_up(request),
+            Happening::Hear(request, answer) => self.hear(request, answer),
+            Happening::Trouble(index) => return self.trouble(index),
+            Happening::Start(node, broken) => self.start(node, broken),
+            Happening::Calm => return self.calm_down(),
+            Happening::Write(life, batch, fate, broken) => {
+                return self.write(life, *batch, fate, broken);
+            }
+            Happening::Sync(life, batch) => return self.synced(life, *batch),
+            Happening::Send(life, mail) => self.receive(life, mail),
+            Happening::Work(life, shard) if self.lives(life) => return self.work(life, shard),
+            Happening::Alarm(life, shard) if self.lives(life) => self.alarm(life, shard),
+            Happening::Commit(life) if self.lives(life) => return self.commit(life),
+            Happening::Written(life, batch, result) if self.lives(life) => {
+                self.written(life, &batch, result);
+            }
+            Happening::Reopen(life) if self.lives(life) => return self.reopen(life),
+            Happening::Open(life, owned) if self.lives(life) => self.open_partition(life, owned),
+            Happening::Read(life, owner, read) if self.lives(life) => self.read(life, owner, read),
+            Happening::Look(life, owner, known) if self.lives(life) => {
+                self.look(life, owner, &known);
+            }
+            Happening::Run(life, task) if self.lives(life) => self.run_activity(life, task),
+            Happening::Done(life, result) if self.lives(life) => {
+                self.activity_done(life, result);
+            }
+            Happening::Tick(life) if self.lives(life) => return self.tick(life),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The partition of an instance.
+    pub(crate) fn partition_of(&self, instance: &InstanceId) -> PartitionId {
+        PartitionId::of(instance, self.scenario.partitions)
+    }
+}
