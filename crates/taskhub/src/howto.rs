@@ -2,6 +2,9 @@
 //!
 //! Every example on these pages is compiled and run with the tests.
 
+#[doc = include_str!("../../../docs/sync-over-async.md")]
+pub mod sync_over_async {}
+
 #[doc = include_str!("../../../docs/orchestrations.md")]
 pub mod orchestrations {}
 
@@ -13,3 +16,8 @@ pub mod testing {}
 
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}
+
+/// The first screen of the repository, whose example is compiled with the tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}

@@ -44,6 +44,7 @@
 //! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`] | start, raise, wait, terminate, list, purge |
+//! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`testing::Run`] | tests of orchestrations |
 //!
 //! # The rules of orchestrations
@@ -56,6 +57,7 @@
 //!
 //! # How to ..
 //!
+//! - [hold a request open](howto::sync_over_async) until an answer arrives on another channel
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
 //! - [write activities](howto::activities): state, repetition, failures, retries, time limits
 //! - [test them](howto::testing)
