@@ -67,7 +67,12 @@ impl Execution {
     ) -> Self {
         let state = Rc::new(RefCell::new(State::new(instance, started, at)));
         let scope = Scope { state: state.clone() };
-        let run = code.begin(scope, started.input.clone());
+        let input = started.input.clone();
+        let run = catch_unwind(AssertUnwindSafe(|| code.begin(scope, input)));
+        let run = run.unwrap_or_else(|panic| {
+            let failure = panicked(&*panic);
+            Box::pin(std::future::ready(Err(failure)))
+        });
         let mut known = state.borrow_mut();
         if known.home.is_empty() {
             known.home = extent(&*run);
@@ -221,6 +226,14 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
 
 const STRAY: &str = " (an orchestration must not do I/O or use tokio's timers: put that into an \
     activity, or use ctx.sleep)";
+
+/// Dropping an execution drops the code's variables, whose destructors may panic.
+impl Drop for Execution {
+    fn drop(&mut self) {
+        let run = self.run.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
+    }
+}
 
 struct Woken(AtomicBool);
 

@@ -5,10 +5,9 @@ use std::{cmp::Ordering, collections::BTreeMap, ops::Range, panic::Location, ptr
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{
-    Command, ContinueAsNew, Position,
+    Command, ContinueAsNew, Place, Position,
     mailbag::{Mailbag, Offer, Raised, Waiter},
-    matching::Plan,
-    scope::Place,
+    matching::{Asked, Plan},
 };
 use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp};
 
@@ -84,13 +83,6 @@ impl Fresh {
         };
         place.then_with(|| (self.offset, self.seq).cmp(&(other.offset, other.seq)))
     }
-}
-
-/// A call without an id, to be matched with history.
-pub(super) struct Asked<'a> {
-    pub seq: u64,
-    pub command: &'a Command,
-    pub location: &'static Location<'static>,
 }
 
 impl State {
