@@ -34,7 +34,8 @@ pub(super) struct State {
     reached: Position,
     created: u64,
     ranks: u64,
-    calls: HashMap<u64, Call>,
+    /// Boxed, since a table keeps room for at least four.
+    calls: HashMap<u64, Box<Call>>,
     by_id: HashMap<CallId, u64>,
     fresh: Vec<Fresh>,
     early: HashMap<CallId, Completion>,
@@ -136,7 +137,7 @@ impl State {
     ) {
         let Place { seq, location } = place;
         let call = Call { command, id: None, done: None, skipped: false, waker, rank: 0 };
-        self.calls.insert(seq, call);
+        self.calls.insert(seq, Box::new(call));
         let inside = self.home.contains(&address);
         let offset = if inside { address - self.home.start } else { usize::MAX };
         self.fresh.push(Fresh { location, offset, seq });
@@ -161,7 +162,7 @@ impl State {
 
     /// A call is dropped before it was ready.
     pub(super) fn give_up(&mut self, seq: u64) {
-        let Some(call) = self.calls.remove(&seq) else { return };
+        let Some(call) = self.calls.remove(&seq).map(|call| *call) else { return };
         if let Command::Event { name } = &call.command {
             let offers = self.mail.withdraw(name, Waiter { rank: call.rank, seq });
             self.renew(offers);
@@ -191,7 +192,7 @@ impl State {
             return None;
         }
         self.released = None;
-        let call = self.calls.remove(&seq)?;
+        let call = *self.calls.remove(&seq)?;
         let (at, outcome) = if let Command::Event { name } = &call.command {
             let (raised, before, after) = self.mail.take(name, Waiter { rank: call.rank, seq });
             self.renew((before, after));
@@ -313,6 +314,7 @@ impl State {
 
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
-        256 + 160 * self.calls.len() + self.mail.bytes()
+        let call = size_of::<Call>() + 128; // Its places in the tables, and what it points at.
+        size_of::<Self>() + call * self.calls.len() + self.mail.bytes()
     }
 }
