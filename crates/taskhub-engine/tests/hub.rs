@@ -25,6 +25,7 @@ impl Functions for Here {
             "parent" => Some(&Parent),
             "hasty" => Some(&Hasty),
             "forever" => Some(&Forever),
+            "guarded" => Some(&Guarded),
             _ => None,
         }
     }
@@ -84,6 +85,22 @@ struct Forever;
 impl Orchestration for Forever {
     fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
         Box::pin(async move { scope.call(Command::Activity(work("endless", input))).await })
+    }
+}
+
+struct Guarded;
+impl Orchestration for Guarded {
+    fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
+        struct Guard;
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                panic!("a destructor of the orchestration");
+            }
+        }
+        Box::pin(async move {
+            let _guard = Guard;
+            scope.call(Command::Event { name: "reply".into() }).await
+        })
     }
 }
 
@@ -178,6 +195,17 @@ async fn timers_and_deadlines_hold_while_an_activity_runs() {
     started.deadline = Some(Timestamp(1));
     hub.ask(id("late"), Verb::Start { started, reuse }).await;
     assert_eq!(outcome(&hub, "late").await.0, RuntimeStatus::Terminated);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_harms_no_other_instance() {
+    let hub = open(Arc::new(MemoryStore::new(1)));
+    hub.ask(id("a"), start("guarded", None)).await;
+    let end = Verb::Terminate { reason: None, recursive: false };
+    assert_eq!(hub.ask(id("a"), end).await, Answer::Done);
+    hub.ask(id("b"), start("chain", Some("1"))).await;
+    assert_eq!(outcome(&hub, "b").await, completed("6"));
     hub.stop().await;
 }
 
