@@ -158,10 +158,15 @@ impl Execution {
         let polled = polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))));
         if polled.is_ready() {
             // Its destructors run now, so that what it gives up is part of this turn.
-            let run = self.run.take();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
+            self.end();
         }
         polled
+    }
+
+    /// Drops the code; a panic in a destructor of it must not end the thread of all instances.
+    fn end(&mut self) {
+        let run = self.run.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
     }
 
     fn finish(&mut self, outcome: Outcome) -> Progress {
@@ -206,6 +211,12 @@ impl Execution {
         let future = self.run.as_ref().map_or(0, |run| std::mem::size_of_val(&**run));
         let state = self.state.borrow();
         future.max(state.home.len()) + state.bytes()
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
