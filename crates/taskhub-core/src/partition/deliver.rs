@@ -84,6 +84,7 @@ impl Partition {
                     self.touch(&to);
                 }
                 _ => {
+                    self.step(&to, now); // Its end is written first, since it is the reason.
                     self.record(&to, Change::Nothing, Vec::new(), vec![message_id]);
                 }
             },
