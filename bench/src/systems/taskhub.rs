@@ -1,159 +1,125 @@
 //! This hub on its embedded store: every acknowledgement is synced to the disk.
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, State as Extracted};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Job, Published, Result, Steps, System};
-use taskhub_core::turn::{Command, Functions, Orchestration, Run, Scope};
-use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Limits, Reuse, Started, Task, Text, Timestamp, Verb, Work,
+use bench_harness::{Job, Published, Result as Measured, Steps, System};
+use taskhub::prelude::{
+    Client, Context, Embedded, Event, Host, Result, activity, orchestration, try_join_all,
 };
-use taskhub_engine::store::Embedded;
-use taskhub_engine::{Activities, Code, Hub, Running};
-use uuid::Uuid;
+
+const REPLY: Event<String> = Event::new("reply");
+const LONG: Duration = Duration::from_mins(10);
+
+/// The counter of this process; there is one system in each.
+static STEPS: OnceLock<Steps> = OnceLock::new();
+
+fn mark() {
+    if let Some(steps) = STEPS.get() {
+        steps.mark();
+    }
+}
+
+#[activity]
+async fn step() -> Result<()> {
+    mark();
+    Ok(())
+}
+
+#[orchestration]
+async fn chain(ctx: Context, steps: usize) -> Result<String> {
+    for _ in 0..steps {
+        ctx.call(step, ()).await?;
+    }
+    Ok("done".to_owned())
+}
+
+#[orchestration]
+async fn fan_out(ctx: Context, steps: usize) -> Result<String> {
+    try_join_all((0..steps).map(|_| ctx.call(step, ()))).await?;
+    Ok("done".to_owned())
+}
+
+#[orchestration]
+async fn parked(ctx: Context) -> Result<String> {
+    mark();
+    ctx.event(REPLY).await
+}
+
+#[orchestration]
+async fn weather(ctx: Context) -> Result<String> {
+    ctx.event(REPLY).await
+}
 
 #[derive(Debug)]
 pub(crate) struct Taskhub {
-    hub: Hub,
-}
-
-struct Jobs(Steps);
-
-impl Functions for Jobs {
-    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
-        Some(self)
-    }
-}
-
-impl Orchestration for Jobs {
-    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
-        let steps = self.0.clone();
-        Box::pin(async move {
-            let input = input.unwrap_or_default();
-            let (job, count) = input.split_once(' ').unwrap_or(("wait", "0"));
-            let count: usize = count.parse().unwrap_or(0);
-            let step = || {
-                let (name, tags) = ("step".into(), Arc::new([]));
-                scope.call(Command::Activity(Work { name, version: None, input: None, tags }))
-            };
-            match job {
-                "chain" => {
-                    for _ in 0..count {
-                        step().await?;
-                    }
-                    Ok(Some("done".into()))
-                }
-                "fan" => {
-                    futures::future::try_join_all((0..count).map(|_| step())).await?;
-                    Ok(Some("done".into()))
-                }
-                _ => {
-                    steps.mark();
-                    scope.call(Command::Event { name: "reply".into() }).await
-                }
-            }
-        })
-    }
-}
-
-impl Activities for Jobs {
-    fn run(&self, _: &Task) -> Option<Running> {
-        let steps = self.0.clone();
-        Some(Box::pin(async move {
-            steps.mark();
-            Ok(None)
-        }))
-    }
+    host: Host,
 }
 
 impl System for Taskhub {
-    async fn open(folder: &Path, steps: Steps) -> Result<Taskhub> {
-        let store = Arc::new(Embedded::open(folder)?);
-        let jobs = Arc::new(Jobs(steps));
-        let code = Code { functions: jobs.clone(), activities: jobs };
-        Ok(Taskhub { hub: Hub::open(store, &code, Limits::default())? })
+    async fn open(folder: &Path, steps: Steps) -> Measured<Taskhub> {
+        let _ = STEPS.set(steps);
+        let host = Host::builder()
+            .store(Embedded::open(folder)?)
+            .orchestration(chain)
+            .orchestration(fan_out)
+            .orchestration(parked)
+            .orchestration(weather)
+            .activity(step)
+            .build()?;
+        Ok(Taskhub { host })
     }
 
     fn weather(&self, published: Published) -> Router {
         Router::new()
-            .route("/api/weather", get(weather))
+            .route("/api/weather", get(hold))
             .route("/api/replies/{id}", post(reply))
-            .with_state((self.hub.clone(), published))
+            .with_state((self.host.client().clone(), published))
     }
 
-    async fn start(&self, id: &str, job: Job) -> Result<()> {
-        let input = match job {
-            Job::Chain(count) => format!("chain {count}"),
-            Job::FanOut(count) => format!("fan {count}"),
-            Job::Wait => "wait 0".to_owned(),
-        };
-        let started = Started::new("job", Some(input.into()), execution());
-        let reuse = Reuse::ended();
-        expect(
-            self.hub
-                .ask(InstanceId::parse(id)?, Verb::Start { started: Box::new(started), reuse })
-                .await,
-        )
-    }
-
-    async fn wait(&self, id: &str) -> Result<String> {
-        match self.hub.ask(InstanceId::parse(id)?, Verb::Wait).await {
-            Answer::Status(record) => match record.outcome {
-                Some(Ok(output)) => Ok(output.unwrap_or_default().to_string()),
-                other => Err(format!("{other:?}").into()),
-            },
-            other => Err(format!("{other:?}").into()),
+    async fn start(&self, id: &str, job: Job) -> Measured<()> {
+        let client = self.host.client();
+        match job {
+            Job::Chain(steps) => drop(client.start(chain, steps).id(id).await?),
+            Job::FanOut(steps) => drop(client.start(fan_out, steps).id(id).await?),
+            Job::Wait => drop(client.start(parked, ()).id(id).await?),
         }
+        Ok(())
     }
 
-    async fn raise(&self, id: &str, text: &str) -> Result<()> {
-        let verb = Verb::Raise { name: "reply".into(), input: Some(text.into()) };
-        expect(self.hub.ask(InstanceId::parse(id)?, verb).await)
+    async fn wait(&self, id: &str) -> Measured<String> {
+        let output = self.host.client().instance(id).of(chain).wait(LONG).await?;
+        Ok(output)
     }
-}
 
-fn expect(answer: Answer) -> Result<()> {
-    match answer {
-        Answer::Refused(why) => Err(why.into()),
-        _ => Ok(()),
+    async fn raise(&self, id: &str, text: &str) -> Measured<()> {
+        Ok(self.host.client().instance(id).raise(REPLY, text.to_owned()).await?)
     }
 }
 
-fn execution() -> ExecutionId {
-    ExecutionId(Uuid::now_v7().as_u128())
-}
-
-async fn weather(State((hub, published)): State<(Hub, Published)>) -> (StatusCode, String) {
-    let text = Uuid::now_v7().simple().to_string();
-    let id = InstanceId::trusted(text.as_str());
-    let now = Timestamp(0).plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-    let started = Started {
-        deadline: Some(now.plus(Duration::from_mins(1))),
-        ..Started::new("weather", None, execution())
-    };
-    hub.ask(id.clone(), Verb::Start { started: Box::new(started), reuse: Reuse::Fresh }).await;
-    published.announce(text);
-    match hub.ask(id, Verb::Wait).await {
-        Answer::Status(record) => match record.outcome {
-            Some(Ok(Some(output))) => (StatusCode::OK, output.to_string()),
-            other => (StatusCode::INTERNAL_SERVER_ERROR, format!("{other:?}")),
-        },
-        other => (StatusCode::INTERNAL_SERVER_ERROR, format!("{other:?}")),
-    }
+/// What the gateway does, and one thing more: it tells the benchmark that the start is durable.
+async fn hold(
+    Extracted((client, published)): Extracted<(Client, Published)>,
+) -> std::result::Result<String, (StatusCode, String)> {
+    let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
+    let deadline = std::time::SystemTime::now() + Duration::from_mins(1);
+    let started = client.start(weather, ()).deadline(deadline).await;
+    let instance = started.map_err(|error| failed(error.to_string()))?;
+    published.announce(instance.id().map_err(|error| failed(error.to_string()))?.to_string());
+    instance.wait(LONG).await.map_err(|error| failed(error.to_string()))
 }
 
 async fn reply(
-    State((hub, _)): State<(Hub, Published)>,
+    Extracted((client, _)): Extracted<(Client, Published)>,
     UrlPath(id): UrlPath<String>,
     text: String,
 ) -> StatusCode {
-    let verb = Verb::Raise { name: "reply".into(), input: Some(text.into()) };
-    match hub.ask(InstanceId::trusted(id), verb).await {
-        Answer::Done => StatusCode::NO_CONTENT,
-        _ => StatusCode::NOT_FOUND,
+    match client.instance(id).raise(REPLY, text).await {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::NOT_FOUND,
     }
 }

@@ -1,6 +1,6 @@
 //! How events, messages and records are written: protobuf with fixed field numbers.
 //!
-//! The numbers in [`schema`] never change their meaning and are never used again, so every later
+//! The numbers in `schema` never change their meaning and are never used again, so every later
 //! version reads what every earlier one wrote. Unknown fields are skipped; an unknown kind of
 //! event is an error, since skipping it would replay another history.
 

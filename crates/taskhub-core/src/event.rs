@@ -216,6 +216,22 @@ impl Kind {
             )
     }
 
+    /// How many bytes of payload it carries.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        let len = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+        match self {
+            Self::Started(started) => len(&started.input),
+            Self::ActivityScheduled { work, .. } | Self::ChildScheduled { work, .. } => {
+                len(&work.input)
+            }
+            Self::ActivityFinished { outcome: Ok(output), .. }
+            | Self::ChildFinished { outcome: Ok(output), .. } => len(output),
+            Self::EventSent { input, .. } | Self::EventRaised { input, .. } => len(input),
+            _ => 0,
+        }
+    }
+
     /// The call it makes, ends or gives up.
     #[must_use]
     pub fn call(&self) -> Option<CallId> {

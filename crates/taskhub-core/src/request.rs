@@ -108,6 +108,12 @@ pub enum Refusal {
     /// The instance has not ended.
     #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
     NotEnded(InstanceId, RuntimeStatus),
+    /// The input has so many bytes, and only so many are allowed.
+    #[error(
+        "an input of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
+         to it, or raise `Limits::payload_bytes_max`"
+    )]
+    TooLarge(InstanceId, usize, usize),
     /// A limit is reached for now.
     #[error("too busy: {0}; try again a little later")]
     Busy(&'static str),

@@ -189,6 +189,21 @@ async fn a_request_that_makes_no_sense_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_is_refused_and_harms_nobody() {
+    let limits = Limits { payload_bytes_max: 10, ..Limits::default() };
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, limits).unwrap();
+    let large = "x".repeat(11);
+    let refused = Answer::Refused(Refusal::TooLarge(id("a"), 11, 10));
+    assert_eq!(hub.ask(id("a"), start("wait", Some(&large))).await, refused);
+    hub.ask(id("a"), start("wait", None)).await;
+    assert_eq!(hub.ask(id("a"), raise(&large)).await, refused);
+    hub.ask(id("a"), raise("0123456789")).await;
+    assert_eq!(outcome(&hub, "a").await, completed("0123456789"));
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn an_activity_that_nobody_has_fails_its_call() {
     struct Nobody;
     impl Activities for Nobody {

@@ -27,6 +27,9 @@ use crate::{data::encode, handle::Startable};
 /// Requests that a bulk operation makes at the same time.
 const AT_ONCE: usize = 64;
 
+/// What the names of the library's own orchestrations begin with.
+const OWN_NAMES: &str = "taskhub.";
+
 /// A connection to a hub. Clones are the same connection; they are cheap.
 ///
 /// ```no_run
@@ -104,13 +107,16 @@ impl Client {
     }
 
     /// Forgets every instance that matches and has ended, with its history; says how many. Those
-    /// that have not ended are left alone.
+    /// that have not ended are left alone. So are those of [triggers](crate::trigger), which
+    /// remember what was handled, unless the filter asks for a prefix of their ids.
     pub async fn purge_many(&self, filter: Filter) -> Result<u64, ListError> {
+        let all = filter.core.prefix.is_some();
         let mut next = Some(filter);
         let mut purged = 0;
         while let Some(filter) = next {
             let page = self.list(filter).await?;
-            let asked = page.instances.into_iter().map(|status| {
+            let meant = |status: &Status| all || !status.name.starts_with(OWN_NAMES);
+            let asked = page.instances.into_iter().filter(meant).map(|status| {
                 let instance = self.instance(status.id.as_str());
                 async move { instance.purge().await }
             });

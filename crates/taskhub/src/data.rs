@@ -16,6 +16,7 @@ use crate::{Failure, Result};
 )]
 pub trait Data: Serialize + DeserializeOwned + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Data for T {}
 
 /// Writes a value.

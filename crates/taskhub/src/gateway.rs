@@ -132,7 +132,13 @@ impl Gateway {
         Ok((InstanceId::trusted(id), Reuse::Join))
     }
 
-    async fn hold(self, hub: &Hub, instance: InstanceId, reuse: Reuse, input: Option<Text>) -> Response {
+    async fn hold(
+        self,
+        hub: &Hub,
+        instance: InstanceId,
+        reuse: Reuse,
+        input: Option<Text>,
+    ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
         let started = self.started(input);
         let start = Verb::Start { started: Box::new(started), reuse };
@@ -231,6 +237,9 @@ fn accepted(instance: &InstanceId) -> Response {
 
 /// Whatever the reason, trying again a little later is right; with an `Idempotency-Key` it is safe.
 fn refused(why: &Refusal) -> Response {
+    if let Refusal::TooLarge(..) = why {
+        return (StatusCode::PAYLOAD_TOO_LARGE, format!("{why}\n")).into_response();
+    }
     let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
     (StatusCode::SERVICE_UNAVAILABLE, [retry], format!("{why}\n")).into_response()
 }

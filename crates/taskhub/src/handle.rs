@@ -1,9 +1,10 @@
 //! Typed names: functions, events and functions in other programs, as one refers to them.
 //!
-//! A function under [`#[activity]`](crate::activity) or [`#[orchestration]`](crate::orchestration)
-//! stays a function, and is its own handle: its name, input and output travel in the type that it
-//! returns, a [`Body`]. So `ctx.call(fetch_quote, vendor)` is checked by the compiler, and
-//! `fetch_quote(State(http), vendor).await` is an ordinary call in a unit test.
+//! A function under [`#[activity]`](macro@crate::activity) or
+//! [`#[orchestration]`](crate::orchestration) stays a function, and is its own handle: its name,
+//! input and output travel in the type that it returns, a [`Body`]. So the compiler checks
+//! `ctx.call(fetch_quote, vendor)`, and `fetch_quote(State(http), vendor).await` is an ordinary
+//! call in a unit test.
 //!
 //! ```
 //! use taskhub::prelude::*;
@@ -136,12 +137,20 @@ impl<S: Signature> fmt::Debug for Body<S> {
 }
 
 /// An orchestration that the engine can begin; written by the attribute.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an orchestration",
+    note = "mark the function with #[orchestration]; an activity is registered by `.activity(..)`"
+)]
 pub trait OrchestrationCode: Signature<Kind = Orchestration> + Sized {
     #[doc(hidden)]
     fn begin(context: Context, input: Self::Input) -> Body<Self>;
 }
 
 /// An activity that the engine can run; written by the attribute.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an activity",
+    note = "mark it with #[activity]; an orchestration is registered by `.orchestration(..)`"
+)]
 pub trait ActivityCode: Signature<Kind = Activity> + Sized {
     #[doc(hidden)]
     fn begin(context: &ActivityContext, input: Self::Input) -> Result<Body<Self>>;
@@ -179,6 +188,7 @@ pub trait Callable<M>: Sized {
 )]
 pub trait Startable<M>: Callable<M, Kind = Orchestration> {}
 
+#[diagnostic::do_not_recommend]
 impl<M, C: Callable<M, Kind = Orchestration>> Startable<M> for C {}
 
 /// A type that stands for a durable function and knows what it gives.
@@ -305,6 +315,7 @@ impl<I, O, K> External<I, O, K> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
     type Input = I;
     type Output = O;

@@ -88,10 +88,7 @@ impl Host {
 
     /// Serves the routes over HTTP until SIGTERM or Ctrl-C, then stops gracefully: held requests
     /// are handed back with 503 and `Retry-After`, turns in hand are finished.
-    pub async fn serve(
-        self,
-        address: impl ToSocketAddrs + fmt::Debug,
-    ) -> Result<(), HostError> {
+    pub async fn serve(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<(), HostError> {
         let shown = format!("{address:?}");
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| HostError::Listen(shown, error))?;

@@ -1,4 +1,67 @@
 //! A durable task hub: orchestrations, activities and events as plain async functions.
+//!
+//! An *orchestration* is an `async fn` that survives its process: what it awaited is kept in a
+//! history, and after a crash it goes on where it was. An *activity* is a function that does
+//! things; it is run at least once, and its result is taken once. An *event* is what the world
+//! tells an orchestration that waits.
+//!
+//! ```
+//! use std::time::Duration;
+//! use taskhub::prelude::*;
+//!
+//! /// The reply to one request, raised by whoever received it.
+//! const REPLY: Event<String> = Event::new("weather_response");
+//!
+//! #[activity(retry = Retry::exponential(3))]
+//! async fn publish_request(city: String) -> Result<()> {
+//!     # let _ = city;
+//!     // .. write a file, post a message, call a service ..
+//!     Ok(())
+//! }
+//!
+//! #[orchestration]
+//! async fn weather(ctx: Context, city: String) -> Result<String> {
+//!     ctx.call(publish_request, city).await?;
+//!     ctx.event(REPLY).await
+//! }
+//!
+//! // A unit test: no server, no clock, no runtime.
+//! let mut run = Run::of(weather).input("Berlin".to_owned());
+//! run.expect(publish_request).fails(Failure::new("Busy", "the disk is busy"));
+//! run.advance(Duration::from_secs(1));
+//! run.expect(publish_request).returns(());
+//! run.raise(REPLY, "rain".to_owned());
+//! assert_eq!(run.output(), Ok("rain".to_owned()));
+//! ```
+//!
+//! # The pieces
+//!
+//! | piece | what it is for |
+//! |---|---|
+//! | [`orchestration`], [`activity`](macro@activity) | the attributes that make functions durable |
+//! | [`Context`] | what an orchestration can do: call, wait, sleep, send |
+//! | [`Event`], [`External`] | typed names of what others raise, and of functions elsewhere |
+//! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
+//! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
+//! | [`Client`], [`InstanceRef`] | start, raise, wait, terminate, list, purge |
+//! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
+//! | [`testing::Run`] | tests of orchestrations |
+//!
+//! # The rules of orchestrations
+//!
+//! After a crash an orchestration is replayed: run again from its start, with all that it awaited
+//! answered from its history. So it must do the same again. Await only what [`Context`] gives,
+//! ask it for time and chance, and leave I/O to activities. Every standard combinator is safe:
+//! `join!`, `select!`, `try_join_all`, `FuturesUnordered`. The attribute, the engine and the tests
+//! each find breaches; [`howto::orchestrations`] has the rules in full.
+//!
+//! # How to ..
+//!
+//! - [hold a request open](howto::sync_over_async) until an answer arrives on another channel
+//! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
+//! - [write activities](howto::activities): state, repetition, failures, retries, time limits
+//! - [test them](howto::testing)
+//! - [trigger them](howto::triggers): when a file arrives, when a time comes
 
 #![warn(missing_docs)]
 
@@ -11,12 +74,16 @@ mod code;
 mod context;
 mod data;
 mod failure;
+mod gateway;
 pub mod handle;
+mod host;
+pub mod howto;
 pub mod prelude;
 mod registry;
 mod retry;
 pub mod testing;
 mod time;
+pub mod trigger;
 mod wait;
 
 pub use activity::{ActivityContext, State};
@@ -25,10 +92,13 @@ pub use client::*;
 pub use context::{Context, Sleep};
 pub use data::Data;
 pub use failure::{Failure, Result};
+pub use gateway::{Gateway, OnTimeout, sync_over_async};
 pub use handle::{Event, External};
+pub use host::{Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
 pub use retry::Retry;
-pub use taskhub_core::{InstanceId, InvalidInstanceId, RuntimeStatus};
+pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};
+pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, orchestration};
 pub use time::Timestamp;
 pub use wait::Wait;

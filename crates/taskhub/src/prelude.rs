@@ -1,8 +1,12 @@
 //! What most programs use: `use taskhub::prelude::*;`.
 
+pub use axum::routing::{get, post};
 pub use futures::future::{join_all, try_join_all};
 
 pub use crate::{
-    ActivityContext, Client, Context, Event, External, Failure, InstanceRef, Result, Retry, State,
-    Timestamp, activity, handle, orchestration, testing::Run,
+    ActivityContext, Client, Context, Embedded, Event, External, Failure, Filter, Host,
+    HostBuilder, HostError, InstanceRef, OnTimeout, Result, Retry, RuntimeStatus, State, Timestamp,
+    activity, handle, orchestration, sync_over_async,
+    testing::Run,
+    trigger::{Blob, BlobStore, Occurrence},
 };

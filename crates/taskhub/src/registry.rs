@@ -15,7 +15,7 @@ use tokio::sync::SetOnce;
 
 use crate::{
     ActivityContext, Client,
-    activity::States,
+    activity::{Needed, States},
     code::{Activity, Performed, Replayed},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
 };
@@ -26,6 +26,8 @@ pub struct Registry {
     orchestrations: Named<Arc<dyn Orchestration>>,
     activities: Named<Arc<dyn Activity>>,
     states: States,
+    /// What functions need that are not registered by themselves, such as handlers of triggers.
+    needed: Vec<(String, Needed)>,
     twice: Option<RegistryError>,
 }
 
@@ -33,14 +35,14 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// An activity takes a state that nobody gave.
+    /// An activity, or the handler of a trigger, takes a state that nobody gave.
     #[error(
-        "activity `{activity}` takes a State<{state}>, and there is none: add `.state(..)` with a \
+        "`{activity}` takes a State<{state}>, and there is none: add `.state(..)` with a \
          value of that type"
     )]
     MissingState {
-        /// The activity's name.
-        activity: &'static str,
+        /// What it is called.
+        activity: String,
         /// The type it asks for.
         state: &'static str,
     },
@@ -87,6 +89,12 @@ impl Registry {
         self
     }
 
+    /// Notes what a function needs that an activity calls.
+    pub(crate) fn needs(mut self, name: &str, needs: Vec<Needed>) -> Self {
+        self.needed.extend(needs.into_iter().map(|needed| (name.to_owned(), needed)));
+        self
+    }
+
     fn note(mut self, added: Result<(), RegistryError>) -> Self {
         self.twice = self.twice.or(added.err());
         self
@@ -97,11 +105,14 @@ impl Registry {
         if let Some(twice) = self.twice {
             return Err(twice);
         }
-        for (activity, code) in self.activities.iter() {
-            if let Some(missing) = code.needs().iter().find(|it| !self.states.contains(it)) {
-                return Err(RegistryError::MissingState { activity, state: missing.name });
-            }
+        let by_activities = self.activities.iter().flat_map(|(name, code)| {
+            code.needs().into_iter().map(|needed| (name.to_owned(), needed))
+        });
+        let mut needed = by_activities.chain(self.needed);
+        if let Some((activity, missing)) = needed.find(|(_, it)| !self.states.contains(it)) {
+            return Err(RegistryError::MissingState { activity, state: missing.name });
         }
+        drop(needed);
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
             activities: self.activities,

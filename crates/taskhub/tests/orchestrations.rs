@@ -270,7 +270,7 @@ fn a_missing_state_is_found_when_the_registry_is_built() {
     let error = registry.build().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "activity `whoami` takes a State<u8>, and there is none: add `.state(..)` with a value \
+        "`whoami` takes a State<u8>, and there is none: add `.state(..)` with a value \
          of that type"
     );
     let registry = taskhub::Registry::new().activity(ping).activity(ping);

@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// The weather API, durably.
 ///
-///   curl 'http://127.0.0.1:7071/api/weather?city=Berlin'
+///   curl '127.0.0.1:7071/api/weather?city=Berlin'
 ///
 /// goes out as a file in weather-requests, and is held until a file of the same name, with any
 /// extension, is put into weather-results:

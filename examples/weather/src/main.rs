@@ -3,12 +3,11 @@
 mod flags;
 mod pretend;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use taskhub::prelude::*;
 
 /// The reply to one request, raised by whoever received it.
@@ -16,27 +15,23 @@ const REPLY: Event<String> = Event::new("weather_response");
 
 /// What a caller asks, and what goes out to the backend under the id of the instance.
 #[derive(Debug, Serialize, Deserialize)]
-struct WeatherRequest {
+struct Request {
     city: String,
 }
 
 #[orchestration]
-async fn weather(ctx: Context, request: WeatherRequest) -> Result<String> {
-    ctx.call(publish_request, request).await?;
+async fn weather(ctx: Context, request: Request) -> Result<String> {
+    ctx.call(publish, request).await?;
     ctx.event(REPLY).await
 }
 
 /// Writes `weather-requests/<id>.json`, whole or not at all, for the backend to find.
 #[activity(retry = Retry::exponential(5))]
-async fn publish_request(
-    call: ActivityContext,
-    State(folder): State<PathBuf>,
-    request: WeatherRequest,
-) -> Result<()> {
+async fn publish(call: ActivityContext, to: State<PathBuf>, request: Request) -> Result<()> {
     let id = call.instance_id();
-    let time = Timestamp::from(SystemTime::now()).to_string();
-    let body = serde_json::json!({ "id": id.as_str(), "city": request.city, "time": time });
-    let (draft, place) = (folder.join(format!(".{id}.tmp")), folder.join(format!("{id}.json")));
+    let time = Timestamp::from(SystemTime::now());
+    let body = json!({ "id": id.as_str(), "city": request.city, "time": time.to_string() });
+    let (draft, place) = (to.join(format!(".{id}.tmp")), to.join(format!("{id}.json")));
     tokio::fs::write(&draft, body.to_string()).await?;
     Ok(tokio::fs::rename(draft, place).await?)
 }
@@ -49,11 +44,9 @@ async fn reply(blob: Blob, hub: Client) -> Result<()> {
 /// Forgets what was answered or given up more than a day ago.
 async fn purge_old(_: Occurrence, hub: Client) -> Result<()> {
     let ended = Filter::new().status(RuntimeStatus::Completed).status(RuntimeStatus::Terminated);
-    hub.purge_many(ended.created_before(SystemTime::now() - DAY)).await?;
+    hub.purge_many(ended.created_before(SystemTime::now() - Duration::from_hours(24))).await?;
     Ok(())
 }
-
-const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::main]
 async fn main() -> Result<(), HostError> {
@@ -69,7 +62,7 @@ async fn main() -> Result<(), HostError> {
     Host::builder()
         .store(Embedded::open(flags.data.join("weather.hub"))?)
         .orchestration(weather)
-        .activity(publish_request)
+        .activity(publish)
         .state(requests)
         .route("/api/weather", get(gateway))
         .blob_store(BlobStore::folder(&flags.data)?)

@@ -156,6 +156,11 @@ impl Partition {
         if matches!(request.verb, Verb::Wait) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
+        let (bytes, bytes_max) = (input_bytes(&request.verb), self.limits.payload_bytes_max);
+        if bytes > bytes_max {
+            let why = Refusal::TooLarge(request.instance, bytes, bytes_max);
+            return self.answer(request.id, Answer::Refused(why));
+        }
         if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
             let id = request.instance.clone();
             return self.queue(&id, Input::Request(request));
@@ -336,6 +341,15 @@ fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
 fn commutes(verb: &Verb) -> bool {
     matches!(verb, Verb::Raise { .. } | Verb::Status | Verb::Wait)
+}
+
+fn input_bytes(verb: &Verb) -> usize {
+    let input = match verb {
+        Verb::Start { started, .. } => &started.input,
+        Verb::Raise { input, .. } => input,
+        _ => return 0,
+    };
+    input.as_ref().map_or(0, |input| input.len())
 }
 
 fn is_fresh(input: &Input) -> bool {

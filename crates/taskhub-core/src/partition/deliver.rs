@@ -6,8 +6,8 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{Input, Partition, instance::Instance, slots::Slot};
 use crate::{
-    Change, CommitSeq, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind, Message, MessageId,
-    Parent, PartitionId, RuntimeStatus, Started, TaskResult, Text, Timestamp,
+    Change, CommitSeq, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
+    MessageId, Parent, PartitionId, RuntimeStatus, Started, TaskResult, Text, Timestamp,
 };
 
 /// Messages that were delivered, so that a second delivery is recognised, however late it comes.
@@ -157,6 +157,12 @@ impl Partition {
     /// An activity ended. Its result counts if that call of that execution is still open.
     pub(super) fn task_done(&mut self, result: TaskResult, now: Timestamp) {
         let TaskResult { ticket, outcome } = result;
+        let outcome = match outcome {
+            Ok(Some(output)) if output.len() > self.limits.payload_bytes_max => {
+                Err(too_large(output.len(), &self.limits))
+            }
+            outcome => outcome,
+        };
         let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
         if waits_for(instance, ticket.execution)
             && instance.ledger.activities.contains(&ticket.call)
@@ -169,6 +175,16 @@ impl Partition {
 
 fn waits_for(instance: &Instance, execution: ExecutionId) -> bool {
     instance.record.execution == execution && !instance.record.status.is_terminal()
+}
+
+/// The failure of code that makes a payload of this size.
+pub(super) fn too_large(bytes: usize, limits: &Limits) -> Failure {
+    let message = format!(
+        "a payload of {bytes} bytes is too large, {} are allowed; pass a reference to it, or \
+         raise `Limits::payload_bytes_max`",
+        limits.payload_bytes_max
+    );
+    Failure::new("PayloadTooLarge", message).non_retriable()
 }
 
 fn in_use(id: &InstanceId, status: RuntimeStatus, parent: &Parent) -> (InstanceId, Message) {

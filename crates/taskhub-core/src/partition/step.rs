@@ -2,6 +2,7 @@
 
 use super::{
     Effect, Partition, Read,
+    deliver::too_large,
     instance::{Instance, Reply, Todo},
     slots::Slot,
 };
@@ -129,6 +130,15 @@ impl Instance {
         let events = self.record.events + (self.fresh.len() + step.actions.len()) as u64;
         if events > limits.history_events_max || step.actions.len() > limits.calls_per_turn_max {
             return self.end(now, RuntimeStatus::Failed, Err(too_long(limits)));
+        }
+        let output = match &step.progress {
+            Progress::Finished(Ok(Some(output))) => output.len(),
+            _ => 0,
+        };
+        let largest = step.actions.iter().map(Kind::payload_bytes).max().unwrap_or(0).max(output);
+        if largest > limits.payload_bytes_max {
+            let why = too_large(largest, limits);
+            return self.end(now, RuntimeStatus::Failed, Err(why));
         }
         for kind in step.actions {
             self.act(at, kind);

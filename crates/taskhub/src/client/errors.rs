@@ -63,6 +63,12 @@ impl HubError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The payload has so many bytes, and only so many are allowed.
+    #[error(
+        "a payload of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
+         to it, or raise `Limits::payload_bytes_max`"
+    )]
+    TooLarge(InstanceId, usize, usize),
     /// The id is in use.
     #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
     Exists(InstanceId, RuntimeStatus),
@@ -78,6 +84,12 @@ pub enum StartError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RaiseError {
+    /// The payload has so many bytes, and only so many are allowed.
+    #[error(
+        "a payload of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
+         to it, or raise `Limits::payload_bytes_max`"
+    )]
+    TooLarge(InstanceId, usize, usize),
     /// No instance has that id.
     #[error("there is no instance {0}")]
     NotFound(InstanceId),
@@ -201,8 +213,8 @@ macro_rules! refusals {
 }
 
 refusals! {
-    StartError { Exists(id, status) }
-    RaiseError { NotFound(id), Ended(id, status) }
+    StartError { Exists(id, status), TooLarge(id, bytes, limit) }
+    RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }
     StatusError { NotFound(id) }
     WaitError { NotFound(id) }

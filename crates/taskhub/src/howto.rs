@@ -1,0 +1,23 @@
+//! One page per task: how to write orchestrations and activities, test them, and trigger them.
+//!
+//! Every example on these pages is compiled and run with the tests.
+
+#[doc = include_str!("../../../docs/sync-over-async.md")]
+pub mod sync_over_async {}
+
+#[doc = include_str!("../../../docs/orchestrations.md")]
+pub mod orchestrations {}
+
+#[doc = include_str!("../../../docs/activities.md")]
+pub mod activities {}
+
+#[doc = include_str!("../../../docs/testing.md")]
+pub mod testing {}
+
+#[doc = include_str!("../../../docs/triggers.md")]
+pub mod triggers {}
+
+/// The first screen of the repository, whose example is compiled with the tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}
