@@ -308,7 +308,7 @@ impl World {
             self.coverage.count("activities that succeed");
             Ok(Some(format!("r{run}").into()))
         };
-        let long = if self.random.chance(100) { 3_000_000 } else { 20_000 };
+        let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
         let result = TaskResult { ticket: task.ticket, outcome };
         self.soon(long, Happening::Done(life, result));
     }
