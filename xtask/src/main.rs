@@ -4,6 +4,7 @@ mod bench;
 mod deny;
 mod fix;
 mod setup;
+mod sim;
 mod steps;
 mod test;
 
@@ -27,6 +28,13 @@ enum Chore {
     Fix,
     /// Check licences, advisories and sources of the dependencies with cargo-deny
     Deny,
+    /// Simulate whole clusters and check the promises; `-- --help` tells the options
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Handed to the simulator
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure this hub and its peers side by side; `-- --help` tells the options
     #[command(disable_help_flag = true)]
     Bench {
@@ -41,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Test => test::run(),
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
+        Chore::Sim { arguments } => sim::run(&arguments),
         Chore::Bench { arguments } => bench::run(&arguments),
     };
     match done {

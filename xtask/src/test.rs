@@ -8,7 +8,7 @@ pub(crate) fn run() -> Outcome {
     run_steps("cargo xtask test", &checks())
 }
 
-fn checks() -> [Step; 4] {
+fn checks() -> [Step; 5] {
     let doc = Step::new(
         "cargo doc --workspace --no-deps",
         "every warning above is an error; most are links to items that do not exist",
@@ -22,6 +22,10 @@ fn checks() -> [Step; 4] {
         Step::new(
             "cargo test --workspace",
             "the failing test is named above; run it alone with `cargo test -p CRATE NAME`",
+        ),
+        Step::new(
+            "cargo test -p taskhub-sim --features mutations --test mutations",
+            "the simulator does not find the mistakes named above any more: a law went blind",
         ),
         doc.with_env("RUSTDOCFLAGS", "-D warnings"),
     ]

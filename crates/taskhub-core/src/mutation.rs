@@ -8,8 +8,8 @@
 pub enum Mutation {
     /// The store no longer asks whether the writer still owns the partition.
     DropFence,
-    /// The start of a second event is written over the first.
-    ForgetHistory,
+    /// What a turn adds to a history replaces it.
+    RewriteHistory,
     /// A turn is written without the messages that it sends.
     SplitTurn,
     /// Answers leave before what they tell is durable.
@@ -42,8 +42,33 @@ pub enum Mutation {
     LoseMiddle,
     /// Activities that found no room are forgotten.
     ForgetStarved,
-    /// The next timer is not looked for after one has fired.
+    /// Nobody looks for timers.
     ForgetTimer,
+}
+
+impl Mutation {
+    /// All of them, each with the number of the promise that it breaks first of all.
+    pub const ALL: [(Self, u8); 19] = [
+        (Self::DropFence, 1),
+        (Self::RewriteHistory, 2),
+        (Self::EvictUncommitted, 2),
+        (Self::SplitTurn, 3),
+        (Self::AnswerEarly, 4),
+        (Self::DispatchEarly, 4),
+        (Self::SkipDedupe, 5),
+        (Self::LoseMiddle, 5),
+        (Self::TakeTwice, 6),
+        (Self::TakeStale, 6),
+        (Self::FireEarly, 7),
+        (Self::FireTwice, 7),
+        (Self::ForgetBuffered, 8),
+        (Self::ReleaseTwo, 8),
+        (Self::MatchBlindly, 8),
+        (Self::ForgetWaiter, 9),
+        (Self::Unbounded, 10),
+        (Self::ForgetStarved, 11),
+        (Self::ForgetTimer, 11),
+    ];
 }
 
 #[cfg(feature = "mutations")]

@@ -192,8 +192,8 @@ impl Partition {
         for input in inputs {
             self.accept(input, now, out);
         }
-        self.wake(now, out);
         self.feed_tasks(out);
+        self.wake(now, out);
         while let Some(id) = self.dirty.pop() {
             self.step(&id, now);
         }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use taskhub_core::mutation::{Mutation, mutated};
 use taskhub_core::{Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord, store::Ownership};
 
 /// Turn records on their way into the store.
@@ -69,6 +70,9 @@ impl Lane {
                 break;
             }
             let Some((epoch, turn)) = self.queue.pop_front() else { break };
+            if turns.len() == 1 && mutated(Mutation::LoseMiddle) {
+                continue;
+            }
             owners.insert(turn.partition, epoch);
             bytes += turn.bytes();
             turns.push(turn);

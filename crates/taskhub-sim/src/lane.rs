@@ -51,7 +51,14 @@ impl World {
             }
             _ => Fate::Succeeds,
         };
-        self.soon(2_000, Happening::Write(life, Box::new(batch), fate, broken));
+        let write = Happening::Write(life, Box::new(batch), fate, broken);
+        if !self.calm && self.random.chance(rates.commit_slow) {
+            self.coverage.count("commits that are slow");
+            let at = self.now + self.random.between(0, 30_000_000);
+            self.at(at, write);
+        } else {
+            self.soon(2_000, write);
+        }
         Ok(())
     }
 
@@ -78,7 +85,9 @@ impl World {
             self.take_effect(&batch, broken)?
         };
         let now = self.now;
-        let numbers = [4, life.node as u64, batch.turns.len() as u64, u64::from(result.is_ok())];
+        let bytes: usize = batch.turns.iter().map(taskhub_core::TurnRecord::bytes).sum();
+        let ok = u64::from(result.is_ok());
+        let numbers = [4, life.node as u64, batch.turns.len() as u64, bytes as u64, ok];
         self.trace.note(now, &numbers, || {
             let turns = batch.turns.iter().map(|turn| turn.seq.0).collect::<Vec<_>>();
             format!(
@@ -93,6 +102,10 @@ impl World {
         match fate {
             Fate::CrashesAfter => {
                 self.coverage.count("crashes after a commit");
+                if self.scenario.embedded && self.random.chance(500) {
+                    self.coverage.count("power cuts between a write and its sync");
+                    self.store.cut_power();
+                }
                 self.crash(life, 1_000_000, false)?;
             }
             Fate::Lies => {
@@ -140,11 +153,11 @@ impl World {
                 let epoch = epoch.map(|it| it.1).unwrap_or_default();
                 let applied = self.chronicle.apply(turn, epoch)?;
                 let chronicle = &self.chronicle;
+                self.results.on_turn(&applied)?;
+                law::timers::on_turn(&applied, chronicle)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
                 self.raised.on_turn(&applied, chronicle)?;
-                self.results.on_turn(&applied)?;
-                law::timers::on_turn(&applied, chronicle)?;
                 let programs = &self.scenario.programs;
                 law::replay::on_turn(&applied, chronicle, programs, &self.sound, broken)?;
                 for law in [2, 3, 5, 6, 8] {

@@ -77,7 +77,9 @@ impl World {
         let held = self.nodes[life.node].held.len();
         if held > share {
             let last = self.nodes[life.node].held.keys().next_back().copied();
-            last.into_iter().for_each(|partition| self.leave(life, partition));
+            if let Some(partition) = last {
+                self.leave(life, partition);
+            }
             return Ok(());
         }
         // A claim is a write that is synced, and all that was written before with it.

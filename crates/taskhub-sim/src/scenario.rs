@@ -45,6 +45,8 @@ pub struct Rates {
     pub commit_fails: u32,
     /// A commit fails though it took effect.
     pub commit_lies: u32,
+    /// A commit takes up to half a minute.
+    pub commit_slow: u32,
     /// The node crashes before or after a commit took effect.
     pub commit_crashes: u32,
     /// A read fails.
@@ -63,10 +65,11 @@ impl Rates {
     /// Whether anything can go wrong by chance.
     #[must_use]
     pub fn is_any(&self) -> bool {
-        let Self { commit_fails, commit_lies, commit_crashes, read_fails, .. } = self;
+        let Self { commit_fails, commit_lies, commit_slow, commit_crashes, read_fails, .. } = self;
         let Self { activity_fails, result_twice, hint_lost, message_twice, .. } = self;
         commit_fails
             + commit_lies
+            + commit_slow
             + commit_crashes
             + read_fails
             + activity_fails
@@ -209,6 +212,7 @@ fn draw_rates(random: &mut Random) -> Rates {
     Rates {
         commit_fails: rate(40),
         commit_lies: rate(40),
+        commit_slow: rate(40),
         commit_crashes: rate(30),
         read_fails: rate(150),
         activity_fails: rate(500),
@@ -272,7 +276,10 @@ fn draw_life(
     for _ in 0..random.below(4) {
         let number = 100 + random.below(1_000_000);
         let act = draw_act(random, usize::try_from(number).unwrap_or(0), programs.len());
-        push(begin + random.between(0, 15 * SECONDS), act, None);
+        let again = matches!(act, Act::Start(..));
+        if !(again && fresh == "fresh") {
+            push(begin + random.between(0, 15 * SECONDS), act, None);
+        }
     }
 }
 

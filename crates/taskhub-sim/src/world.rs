@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest that a run may take to come to rest after its troubles, in microseconds.
-const REST_MAX: i64 = 900_000_000;
+const REST_MAX: i64 = 7_200_000_000;
 
 /// A run of a scenario.
 pub(crate) struct World {

@@ -5,6 +5,7 @@ use super::{
     instance::{Instance, Reply, Todo},
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId, Reuse,
     RuntimeStatus, Started, Timestamp, Verb,
@@ -32,13 +33,13 @@ impl Partition {
                 self.route(&id, Input::Request(request), now, out);
             }
             Input::Deliver(envelope) => {
-                if self.delivered.insert(envelope.id) {
+                if self.delivered.insert(envelope.id) || mutated(Mutation::SkipDedupe) {
                     let id = envelope.to.clone();
                     self.route(&id, Input::Deliver(envelope), now, out);
                 }
             }
             Input::TaskDone(result) => {
-                if result.ticket.epoch == self.epoch {
+                if result.ticket.epoch == self.epoch || mutated(Mutation::TakeStale) {
                     self.tasks.returned(&result.ticket);
                     let id = result.ticket.instance.clone();
                     self.route(&id, Input::TaskDone(result), now, out);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{Input, Partition, instance::Instance, slots::Slot};
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Change, CommitSeq, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
     MessageId, Parent, PartitionId, RuntimeStatus, Started, TaskResult, Text, Timestamp,
@@ -84,6 +85,7 @@ impl Partition {
                     self.touch(&to);
                 }
                 _ => {
+                    self.step(&to, now); // Its end is written first, since it is the reason.
                     self.record(&to, Change::Nothing, Vec::new(), vec![message_id]);
                 }
             },
@@ -164,7 +166,7 @@ impl Partition {
         };
         let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
         if waits_for(instance, ticket.execution)
-            && instance.ledger.activities.contains(&ticket.call)
+            && (instance.ledger.activities.contains(&ticket.call) || mutated(Mutation::TakeTwice))
         {
             instance.arrive(now, Kind::ActivityFinished { call: ticket.call, outcome });
             self.touch(&ticket.instance);

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::ledger::Ledger;
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, CallId, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind,
     Message, MessageId, Outcome, Record, RequestId, RuntimeStatus, Started, Timestamp,
@@ -137,6 +138,10 @@ impl Instance {
             let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
             code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
             for (position, event) in events.iter().enumerate() {
+                let raised = matches!(event.kind, Kind::EventRaised { .. });
+                if raised && mutated(Mutation::ForgetBuffered) {
+                    continue;
+                }
                 code.absorb(position as u64, event);
             }
         }
@@ -258,7 +263,7 @@ impl Instance {
         let at = self.record.events;
         self.record.events += fresh.len() as u64;
         self.record.updated_at = fresh.last().map_or(self.record.updated_at, |event| event.at);
-        if std::mem::take(&mut self.replaces) {
+        if std::mem::take(&mut self.replaces) || mutated(Mutation::RewriteHistory) {
             HistoryChange::Replace { events }
         } else {
             HistoryChange::Append { at, events }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::mutation::{Mutation, mutated};
 use crate::{CallId, Event, InstanceId, Kind, Timestamp, Work};
 
 /// The open ends of one execution.
@@ -67,7 +68,9 @@ impl Ledger {
     fn close(&mut self, call: CallId) {
         self.activities.remove(&call);
         self.children.remove(&call);
-        if let Some(at) = self.timers.remove(&call) {
+        if !mutated(Mutation::FireTwice)
+            && let Some(at) = self.timers.remove(&call)
+        {
             self.due.remove(&(at, call));
         }
     }

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use super::Effect;
-use crate::CommitSeq;
+use crate::{
+    CommitSeq,
+    mutation::{Mutation, mutated},
+};
 
 /// Counts this partition's commits, and holds back effects until theirs are durable.
 #[derive(Debug, Default)]
@@ -42,6 +45,16 @@ impl Outbox {
 
     /// Moves out the effects whose commits are durable.
     pub(super) fn release(&mut self, out: &mut Vec<Effect>) {
+        let early = |effect: &Effect| {
+            matches!(effect, Effect::Answer(..)) && mutated(Mutation::AnswerEarly)
+                || matches!(effect, Effect::Dispatch(_)) && mutated(Mutation::DispatchEarly)
+        };
+        while let Some((_, effect)) = self.held.front()
+            && early(effect)
+            && let Some((_, effect)) = self.held.pop_front()
+        {
+            out.push(effect);
+        }
         while let Some((seq, _)) = self.held.front()
             && *seq <= self.durable
             && let Some((_, effect)) = self.held.pop_front()

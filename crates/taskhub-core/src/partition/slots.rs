@@ -9,6 +9,7 @@ use super::{
     Input,
     instance::{Instance, Todo},
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{CommitSeq, InstanceId};
 
 /// What is known about one instance id.
@@ -75,7 +76,8 @@ impl Slots {
         let mut kept = 0;
         while self.bytes > self.bytes_max && kept < 32 {
             let Some((id, (slot, bytes))) = self.by_id.pop_lru() else { return };
-            if slot.is_settled(durable) {
+            let unsafely = matches!(slot, Slot::Known(_)) && mutated(Mutation::EvictUncommitted);
+            if slot.is_settled(durable) || unsafely {
                 self.bytes -= bytes;
             } else {
                 self.by_id.put(id, (slot, bytes));

@@ -6,6 +6,7 @@ use super::{
     instance::{Instance, Reply, Todo},
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, CommitSeq, Envelope, Event, Failure, InstanceId, Kind, Limits, Message,
     MessageId, Parent, RuntimeStatus, Started, Timestamp, TurnRecord,
@@ -58,6 +59,7 @@ impl Partition {
         let Some(instance) = self.slots.known_mut(id) else { return };
         let replies = std::mem::take(&mut instance.replies);
         let ended = instance.record.status.is_terminal();
+        let ended = ended && !mutated(Mutation::ForgetWaiter);
         let waiters = if ended { self.waiters.remove(id).unwrap_or_default() } else { Vec::new() };
         if replies.is_empty() && waiters.is_empty() {
             return;
@@ -95,7 +97,7 @@ impl Partition {
             let message_id = MessageId { from: self.id, epoch: self.epoch, number };
             Envelope { id: message_id, partition, to, message }
         });
-        let sent = sent.collect();
+        let sent = sent.filter(|_| !mutated(Mutation::SplitTurn)).collect();
         let turn =
             TurnRecord { partition: self.id, seq, instance: id.clone(), change, sent, taken };
         self.turns.push(turn);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::{Decisions, Effect, Partition, slots::Slot};
+use crate::mutation::{Mutation, mutated};
 use crate::{CallId, ExecutionId, InstanceId, Task, Ticket};
 
 /// What is out, and whose turn it is next.
@@ -25,7 +26,7 @@ impl Tasks {
 
     /// Whether another activity may go out.
     pub(super) fn has_room(&self) -> bool {
-        self.out.len() < self.count_max
+        self.out.len() < self.count_max || mutated(Mutation::Unbounded)
     }
 
     /// How many activities of instances that found no room may go out now.
@@ -44,6 +45,9 @@ impl Tasks {
     }
 
     fn starve(&mut self, id: &InstanceId) {
+        if mutated(Mutation::ForgetStarved) {
+            return;
+        }
         if self.starved.len() < 8 * self.count_max {
             self.starved.push_back(id.clone());
         } else {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Decisions, Partition, Read, slots::Slot};
+use crate::mutation::{Mutation, mutated};
 use crate::{CommitSeq, InstanceId, Timestamp, store::Wake};
 
 /// The reason given when an instance reaches its deadline.
@@ -95,7 +96,7 @@ impl Wakes {
         if let Some(at) = self.by_instance.remove(instance) {
             self.window.remove(&Wake { at, instance: instance.clone() });
         }
-        let Some(at) = at else { return };
+        let Some(at) = at.filter(|_| !mutated(Mutation::ForgetTimer)) else { return };
         let wake = Wake { at, instance: instance.clone() };
         let beyond = self.horizon.as_ref().is_some_and(|horizon| wake > *horizon);
         if beyond && self.refill == Refill::Idle {
@@ -203,7 +204,9 @@ impl Partition {
     /// Turns the due timers of an instance into arrivals.
     pub(super) fn fire_timers(&mut self, id: &InstanceId, now: Timestamp) {
         let Some(instance) = self.slots.known_mut(id) else { return };
-        for call in instance.ledger.due(now) {
+        let early = std::time::Duration::from_millis(500);
+        let due = if mutated(Mutation::FireEarly) { now.plus(early) } else { now };
+        for call in instance.ledger.due(due) {
             instance.arrive(now, crate::Kind::TimerFired { call });
         }
         if instance.ledger.deadline.is_some_and(|at| at <= now) {

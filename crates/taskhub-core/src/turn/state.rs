@@ -9,6 +9,7 @@ use super::{
     mailbag::{Mailbag, Offer, Raised, Waiter},
     matching::{Asked, Plan},
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp};
 
 /// The memory of an execution, shared by its scope, its pending futures and its executor.
@@ -187,9 +188,9 @@ impl State {
 
     /// The outcome for `seq`, if it is the one that this poll releases.
     pub(super) fn take_released(&mut self, seq: u64) -> Option<Outcome> {
-        let (position, released) = self.released?;
+        let (mut position, released) = self.released.or_else(|| self.second())?;
         if released != seq {
-            return None;
+            position = self.second().filter(|(_, second)| *second == seq)?.0;
         }
         self.released = None;
         let call = *self.calls.remove(&seq)?;
@@ -206,6 +207,14 @@ impl State {
         };
         self.now = self.now.max(at);
         Some(outcome)
+    }
+
+    /// A completion that goes out beside the one that is released: there is none.
+    fn second(&self) -> Option<(Position, u64)> {
+        if !mutated(Mutation::ReleaseTwo) {
+            return None;
+        }
+        self.ready.last_key_value().map(|(position, seq)| (*position, *seq))
     }
 
     /// Chooses the completion to release next, and wakes who waits for it. A permit that nobody

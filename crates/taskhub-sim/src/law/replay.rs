@@ -31,7 +31,8 @@ pub(crate) fn on_turn(
         return Ok(());
     }
     if let Some(why) = &record.stuck {
-        return ensure(broken_code && why.contains("history has"), || {
+        let known = applied.before.as_ref().and_then(|before| before.stuck.as_ref());
+        return ensure(known == Some(why) || broken_code && why.contains("history has"), || {
             broken(id, "an instance is parked only when its code changed", why)
         });
     }
