@@ -238,14 +238,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
 const STRAY: &str = " (an orchestration must not do I/O or use tokio's timers: put that into an \
     activity, or use ctx.sleep)";
 
-/// Dropping an execution drops the code's variables, whose destructors may panic.
-impl Drop for Execution {
-    fn drop(&mut self) {
-        let run = self.run.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
-    }
-}
-
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
