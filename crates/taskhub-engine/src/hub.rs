@@ -10,13 +10,14 @@ mod turn_thread;
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use taskhub_core::{
-    Answer, Event, InstanceId, Limits, PartitionId, Verb, codec,
+    Answer, Event, InstanceId, Limits, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
 
@@ -91,8 +92,9 @@ impl Hub {
             let reader = readers::Reader::new(store.clone(), reads.clone(), post.clone());
             threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
         }
-        for owned in &*lock(&held) {
-            post.open(&*store, *owned, &limits)?;
+        if let Err(error) = post.open(lane_thread::FIRST, &*store, &lock(&held), &limits) {
+            post.send_all(|| Mail::Stop);
+            return Err(error.into());
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
         let threads = Mutex::new(threads);
@@ -179,7 +181,15 @@ fn spawn(
     name: String,
     run: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, std::io::Error> {
-    std::thread::Builder::new().name(name).spawn(run)
+    std::thread::Builder::new().name(name).spawn(|| {
+        // What user code does is caught where it is called. A panic here is a defect of the
+        // engine: a node that is half alive would hold its requests for ever, while a process
+        // that ends loses nothing and is started again.
+        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            tracing::error!("a thread of the engine panicked: the process ends, nothing is lost");
+            std::process::abort();
+        }
+    })
 }
 
 /// Turn threads are few: they only compute, and the web server needs the cores too.
@@ -190,16 +200,5 @@ fn turn_threads() -> usize {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hub({} partitions)", self.partitions())
-    }
-}
-
-impl Post {
-    /// Reads what a newly owned partition begins with, and hands it to its turn thread.
-    fn open(&self, store: &dyn Store, owned: Ownership, limits: &Limits) -> Result<(), StoreError> {
-        let partition: PartitionId = owned.partition;
-        let wakes = store.wakes(partition, None, limits.wakes_count_max)?;
-        let inbox = store.inbox(partition, &[], limits.backlog_count_max)?;
-        self.send(partition, Mail::Own(owned, wakes, inbox));
-        Ok(())
     }
 }

@@ -52,6 +52,11 @@ impl Shard {
         self.partitions.remove(&id);
     }
 
+    /// Lets go of all partitions.
+    pub fn clear(&mut self) {
+        self.partitions.clear();
+    }
+
     /// Whether it owns a partition under this epoch.
     #[must_use]
     pub fn owns(&self, owned: Ownership) -> bool {

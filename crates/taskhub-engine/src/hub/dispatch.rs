@@ -68,6 +68,11 @@ impl Dispatch {
         }
     }
 
+    /// Stops all activities: the partitions that called them are gone, and call them again.
+    pub(super) fn abandon(&mut self) {
+        self.started.drain().for_each(|(_, started)| started.abort());
+    }
+
     /// An activity has ended.
     pub(super) fn ended(&mut self, ticket: &Ticket) {
         self.started.remove(ticket);

@@ -18,12 +18,16 @@ use taskhub_core::{
 
 use super::{
     Held, LEASE,
-    mail::{Mail, Post},
+    mail::{Generation, Mail, Post},
 };
 use crate::Lane;
 
-/// How long a lane waits before it tries a store again that failed.
+/// How long a lane waits before it tries a store again that failed: ever longer.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+
+/// The generation in which a node begins.
+pub(super) const FIRST: Generation = 1;
 
 type Turns = (Ownership, Vec<TurnRecord>);
 
@@ -42,6 +46,9 @@ pub(super) struct LaneThread {
     lane: Lane,
     /// Turns under an earlier epoch than this are left-overs from before a failure.
     epochs: BTreeMap<PartitionId, Epoch>,
+    generation: Generation,
+    /// How long to wait before the store is tried again.
+    pause: Duration,
 }
 
 impl LaneThread {
@@ -54,7 +61,8 @@ impl LaneThread {
     ) -> Self {
         let (store, limits) = (store.clone(), limits.clone());
         let lane = Lane::new(&limits);
-        Self { store, node, held, post, limits, lane, epochs: BTreeMap::new() }
+        let (epochs, generation, pause) = (BTreeMap::new(), FIRST, RETRY_AFTER);
+        Self { store, node, held, post, limits, lane, epochs, generation, pause }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -65,7 +73,10 @@ impl LaneThread {
                 continue;
             }
             match self.store.commit(&batch) {
-                Ok(()) => self.tell(&batch),
+                Ok(()) => {
+                    self.pause = RETRY_AFTER;
+                    self.tell(&batch);
+                }
                 Err(error) if self.recover(&error) => {}
                 Err(_) => return,
             }
@@ -102,14 +113,13 @@ impl LaneThread {
     /// decided meanwhile can never be written. False when the node is to stop before that works.
     fn recover(&mut self, error: &CommitError) -> bool {
         tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
-        let why = error.to_string();
-        for partition in (0..self.store.partitions()).map(PartitionId) {
-            let refusal = Refusal::Lost(why.clone());
-            self.post.send(partition, Mail::Disown(partition, refusal));
-        }
+        self.generation += 1;
+        let (generation, why) = (self.generation, error.to_string());
+        self.post.send_all(|| Mail::Close(generation, Refusal::Lost(why.clone())));
         self.lane.clear();
         loop {
-            std::thread::sleep(RETRY_AFTER);
+            std::thread::sleep(self.pause);
+            self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);
             match self.reopen() {
                 Ok(()) => break,
                 Err(error) => tracing::error!(%error, "the store still fails"),
@@ -126,10 +136,9 @@ impl LaneThread {
         let mut held = super::lock(&self.held);
         self.store.release(&held)?;
         *held = self.store.claim(&self.node, usize::from(self.store.partitions()), LEASE)?;
-        for owned in &*held {
-            self.epochs.insert(owned.partition, owned.epoch);
-            self.post.open(&*self.store, *owned, &self.limits)?;
-        }
+        self.epochs = held.iter().map(|owned| (owned.partition, owned.epoch)).collect();
+        self.post.open(self.generation + 1, &*self.store, &held, &self.limits)?;
+        self.generation += 1;
         Ok(())
     }
 }

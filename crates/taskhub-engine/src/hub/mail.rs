@@ -7,11 +7,24 @@ use std::sync::{
 };
 
 use taskhub_core::{
-    Answer, Envelope, PartitionId, Refusal, Request,
+    Answer, Envelope, Limits, PartitionId, Refusal, Request,
     partition::Input,
-    store::{Ownership, Wake},
+    store::{Ownership, Store, StoreError, Wake},
 };
 use tokio::sync::oneshot;
+
+/// Counts how often the partitions of this node were opened and closed; odd while they are open.
+///
+/// Threads open one after the other. A message that comes before its receiver is open waits for
+/// it; one that was sent before everything was closed is void, as the turn that sent it is.
+pub(super) type Generation = u64;
+
+/// A partition with what stands in the store of it: its first wakes, and its inbox.
+pub(super) struct Opened {
+    pub owned: Ownership,
+    pub wakes: Vec<Wake>,
+    pub inbox: Vec<Envelope>,
+}
 
 /// What a turn thread can be sent.
 pub(super) enum Mail {
@@ -21,10 +34,12 @@ pub(super) enum Mail {
     Input(PartitionId, Input),
     /// Something happened to a partition, as long as it is owned under this epoch.
     Owned(Ownership, Input),
-    /// A partition is owned now; its first wakes, and what stands in its inbox.
-    Own(Ownership, Vec<Wake>, Vec<Envelope>),
-    /// A partition is no longer owned: all that hangs on it is refused.
-    Disown(PartitionId, Refusal),
+    /// One instance sent a message to another, in this generation.
+    Deliver(Generation, Envelope),
+    /// These partitions are owned now: all of this thread.
+    Open(Generation, Vec<Opened>),
+    /// Nothing is owned any more: all that hangs on it is refused.
+    Close(Generation, Refusal),
     /// Refuse what waits, but go on.
     Refuse,
     /// Finish.
@@ -50,7 +65,32 @@ pub(super) fn post(threads: usize) -> (Post, Vec<Receiver<Mail>>) {
 impl Post {
     /// Sends to the thread of a partition; a thread that is gone has nobody left to tell.
     pub(super) fn send(&self, partition: PartitionId, mail: Mail) {
-        let _ = self.threads[usize::from(partition.0) % self.threads.len()].send(mail);
+        let _ = self.threads[self.thread_of(partition)].send(mail);
+    }
+
+    /// Reads what the partitions begin with, all of them before any runs, and hands them out.
+    pub(super) fn open(
+        &self,
+        generation: Generation,
+        store: &dyn Store,
+        held: &[Ownership],
+        limits: &Limits,
+    ) -> Result<(), StoreError> {
+        let mut shares: Vec<_> = self.threads.iter().map(|_| Vec::new()).collect();
+        for owned in held {
+            let id = owned.partition;
+            let wakes = store.wakes(id, None, limits.wakes_count_max)?;
+            let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
+            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, inbox });
+        }
+        for (thread, share) in self.threads.iter().zip(shares) {
+            let _ = thread.send(Mail::Open(generation, share));
+        }
+        Ok(())
+    }
+
+    fn thread_of(&self, partition: PartitionId) -> usize {
+        usize::from(partition.0) % self.threads.len()
     }
 
     pub(super) fn send_all(&self, mail: impl Fn() -> Mail) {

@@ -4,6 +4,7 @@
 //! into an orchestration fails at once instead of corrupting its replay.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, PartitionId, Refusal, RequestId, TurnRecord, Verb,
+    Answer, Envelope, PartitionId, Refusal, RequestId, TurnRecord, Verb,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 use super::{
     clock,
     dispatch::Dispatch,
-    mail::{Mail, Post},
+    mail::{Generation, Mail, Opened, Post},
     readers::Wanted,
 };
 use crate::{Routed, Shard};
@@ -51,6 +52,8 @@ pub(super) fn run(shard: Shard, links: Links) {
         links,
         answers: HashMap::new(),
         inputs: BTreeMap::new(),
+        generation: 0,
+        early: Vec::new(),
         stop_by: None,
     };
     while !thread.is_through() {
@@ -61,7 +64,6 @@ pub(super) fn run(shard: Shard, links: Links) {
 
 /// A client that waits for its answer.
 struct Asker {
-    partition: PartitionId,
     waits: bool,
     sender: oneshot::Sender<Answer>,
 }
@@ -71,6 +73,9 @@ struct TurnThread {
     links: Links,
     answers: HashMap<RequestId, Asker>,
     inputs: BTreeMap<PartitionId, Vec<Input>>,
+    generation: Generation,
+    /// Messages to partitions that are about to be opened.
+    early: Vec<(Generation, Envelope)>,
     /// Once it is to stop: when at the latest.
     stop_by: Option<Instant>,
 }
@@ -111,7 +116,7 @@ impl TurnThread {
                     return;
                 }
                 let waits = matches!(request.verb, Verb::Wait);
-                self.answers.insert(request.id, Asker { partition, waits, sender });
+                self.answers.insert(request.id, Asker { waits, sender });
                 self.inputs.entry(partition).or_default().push(Input::Request(request));
             }
             Mail::Input(partition, input) => {
@@ -127,15 +132,13 @@ impl TurnThread {
                     self.inputs.entry(owner.partition).or_default().push(input);
                 }
             }
-            Mail::Own(owned, wakes, inbox) => {
-                // When the store fails again while others are opened, this one is opened twice.
-                let again = Refusal::Lost("the store failed again".to_owned());
-                self.disown(owned.partition, &again);
-                self.shard.own(owned, wakes);
-                let inbox = inbox.into_iter().map(Input::Deliver);
-                self.inputs.entry(owned.partition).or_default().extend(inbox);
-            }
-            Mail::Disown(partition, why) => self.disown(partition, &why),
+            Mail::Deliver(generation, envelope) => match generation.cmp(&self.generation) {
+                Ordering::Equal => self.deliver(envelope),
+                Ordering::Greater => self.early.push((generation, envelope)),
+                Ordering::Less => {} // The turn that sent it is void.
+            },
+            Mail::Open(generation, share) => self.open(generation, share),
+            Mail::Close(generation, why) => self.close(generation, &why),
             Mail::Refuse => self.refuse(|asker| asker.waits, &Refusal::Stopping),
             Mail::Stop => {
                 self.refuse(|asker| asker.waits, &Refusal::Stopping);
@@ -144,10 +147,29 @@ impl TurnThread {
         }
     }
 
-    fn disown(&mut self, partition: PartitionId, why: &Refusal) {
-        self.shard.disown(partition);
-        self.inputs.remove(&partition);
-        self.refuse(|asker| asker.partition == partition, why);
+    fn open(&mut self, generation: Generation, share: Vec<Opened>) {
+        self.generation = generation;
+        for Opened { owned, wakes, inbox } in share {
+            self.shard.own(owned, wakes);
+            for envelope in inbox {
+                self.deliver(envelope);
+            }
+        }
+        for (early, envelope) in std::mem::take(&mut self.early) {
+            self.sort(Mail::Deliver(early, envelope));
+        }
+    }
+
+    fn close(&mut self, generation: Generation, why: &Refusal) {
+        self.generation = generation;
+        self.shard.clear();
+        self.inputs.clear();
+        self.links.dispatch.abandon();
+        self.refuse(|_| true, why);
+    }
+
+    fn deliver(&mut self, envelope: Envelope) {
+        self.inputs.entry(envelope.partition).or_default().push(Input::Deliver(envelope));
     }
 
     fn refuse(&mut self, which: impl Fn(&Asker) -> bool, why: &Refusal) {
@@ -173,12 +195,11 @@ impl TurnThread {
             return;
         }
         for envelope in sent {
-            let partition = envelope.partition;
-            let input = Input::Deliver(envelope);
-            if self.shard.partition(partition).is_some() {
-                self.inputs.entry(partition).or_default().push(input);
+            if self.shard.partition(envelope.partition).is_some() {
+                self.deliver(envelope);
             } else {
-                self.links.post.send(partition, Mail::Input(partition, input));
+                let to = envelope.partition;
+                self.links.post.send(to, Mail::Deliver(self.generation, envelope));
             }
         }
         for read in reads {
