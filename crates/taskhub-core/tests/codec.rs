@@ -128,8 +128,12 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u128>(), call(), outcome()).prop_map(|(execution, call, outcome)| {
             Message::ChildFinished { execution: ExecutionId(execution), call, outcome }
         }),
-        (maybe(), any::<bool>())
-            .prop_map(|(reason, recursive)| Message::Terminate { reason, recursive }),
+        (any::<u128>(), call(), maybe(), any::<bool>()).prop_map(
+            |(execution, call, reason, recursive)| {
+                let execution = ExecutionId(execution);
+                Message::Terminate { execution, call, reason, recursive }
+            }
+        ),
     ]
 }
 

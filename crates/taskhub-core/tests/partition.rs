@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use taskhub_core::{
-    Answer, Change, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits, Message,
-    MessageId, PartitionId, Record, Request, RequestId, Reuse, RuntimeStatus, Started, Text,
-    Timestamp, TurnRecord, Verb,
+    Answer, CallId, Change, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
+    Message, MessageId, Parent, PartitionId, Record, Request, RequestId, Reuse, RuntimeStatus,
+    Started, Text, Timestamp, TurnRecord, Verb,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Ownership, StoreError, Stored},
     turn::{Command, ContinueAsNew, Functions, Orchestration, Run, Scope},
@@ -127,13 +127,40 @@ fn with_one_instance() -> (Bench, InstanceId) {
     (bench, id)
 }
 
-const TERMINATE: Message = Message::Terminate { reason: None, recursive: false };
+/// A partition with the instance `a`, which an instance elsewhere called.
+fn with_one_child() -> (Bench, InstanceId) {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let parent = Parent {
+        instance: InstanceId::trusted("parent"),
+        execution: ExecutionId(5),
+        name: "code".into(),
+        call: CallId(6),
+    };
+    let started = Started { parent: Some(parent), ..Started::new("code", None, ExecutionId(7)) };
+    bench.settle(vec![deliver(100, &id, Message::Start(Box::new(started)))]);
+    (bench, id)
+}
+
+fn terminate(call: u32) -> Message {
+    let (execution, call) = (ExecutionId(5), CallId(call));
+    Message::Terminate { execution, call, reason: None, recursive: false }
+}
+
+#[test]
+fn a_parent_terminates_only_its_own_child() {
+    let (mut bench, id) = with_one_child();
+    bench.settle(vec![deliver(1, &id, terminate(4))]);
+    assert_eq!(bench.record(&id).status, RuntimeStatus::Running);
+    bench.settle(vec![deliver(2, &id, terminate(6))]);
+    assert_eq!(bench.record(&id).status, RuntimeStatus::Terminated);
+}
 
 #[test]
 fn a_terminate_is_taken_by_the_turn_that_ends_the_instance() {
-    let (mut bench, id) = with_one_instance();
+    let (mut bench, id) = with_one_child();
     let raise = ask(2, &id, Verb::Raise { name: "go".into(), input: None });
-    let decided = bench.handle(vec![raise, deliver(1, &id, TERMINATE)], NOW);
+    let decided = bench.handle(vec![raise, deliver(1, &id, terminate(6))], NOW);
     let taking = decided.turns.iter().find(|turn| !turn.taken.is_empty());
     let Some(Change::Write { record, .. }) = taking.map(|turn| &turn.change) else {
         panic!("{decided:?}")
@@ -143,8 +170,8 @@ fn a_terminate_is_taken_by_the_turn_that_ends_the_instance() {
 
 #[test]
 fn the_end_of_an_instance_is_written_before_messages_are_dropped_for_it() {
-    let (mut bench, id) = with_one_instance();
-    let inputs = vec![deliver(1, &id, TERMINATE), deliver(2, &id, event("go"))];
+    let (mut bench, id) = with_one_child();
+    let inputs = vec![deliver(1, &id, terminate(6)), deliver(2, &id, event("go"))];
     let decided = bench.handle(inputs, NOW);
     assert!(matches!(decided.turns[0].change, Change::Write { .. }), "{decided:?}");
     assert_eq!(decided.turns[1].change, Change::Nothing);

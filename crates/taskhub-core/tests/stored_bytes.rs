@@ -1,4 +1,4 @@
-//! The stored encoding does not drift: what was written once is read for ever, and written the same.
+//! The stored encoding does not drift: what was written once is read for ever.
 
 use std::fmt::Write as _;
 
@@ -112,7 +112,10 @@ fn messages() -> Vec<(Message, &'static str)> {
                 "05",
             ),
         ),
-        (Message::Terminate { reason, recursive: true }, "22070a037768791001"),
+        (
+            Message::Terminate { execution, call, reason, recursive: true },
+            "221b0a0377687910011a10000000000000000000000000000000052006",
+        ),
     ]
 }
 
