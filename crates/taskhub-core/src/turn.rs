@@ -21,6 +21,7 @@
 //!                         └────── match / assign ids ──────────┘
 //! ```
 
+mod command;
 mod execution;
 mod mailbag;
 mod matching;
@@ -28,9 +29,10 @@ mod pending;
 mod scope;
 mod state;
 
+pub use command::{Command, ContinueAsNew, Place};
 pub use execution::{Execution, Progress, Step};
 pub use pending::Pending;
-pub use scope::{Command, ContinueAsNew, Place, Scope};
+pub use scope::Scope;
 
 use std::pin::Pin;
 

@@ -155,3 +155,15 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room
     assert_eq!(record.outcome, Some(Ok(Some("sun".into()))));
     hub.stop().await;
 }
+
+#[tokio::test]
+async fn a_node_stops_though_its_store_still_fails() {
+    let full = Arc::new(AtomicBool::new(false));
+    let store = Full { store: MemoryStore::new(4), full: full.clone() };
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
+    full.store(true, Ordering::SeqCst);
+    let lost = hub.ask(id("a"), start()).await;
+    assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
+    tokio::time::timeout(Duration::from_mins(1), hub.stop()).await.expect("it stops");
+}

@@ -23,6 +23,9 @@ impl Functions for Here {
             "chain" => Some(&Chain),
             "nap" => Some(&Nap),
             "parent" => Some(&Parent),
+            "hasty" => Some(&Hasty),
+            "forever" => Some(&Forever),
+            "guarded" => Some(&Guarded),
             _ => None,
         }
     }
@@ -66,11 +69,47 @@ impl Orchestration for Parent {
     }
 }
 
+struct Hasty;
+impl Orchestration for Hasty {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move {
+            let fire_at = scope.now().plus(Duration::from_millis(30));
+            let slow = scope.call(Command::Activity(work("endless", input)));
+            futures::future::select(slow, scope.call(Command::Timer { fire_at })).await;
+            Ok(Some("in time".into()))
+        })
+    }
+}
+
+struct Forever;
+impl Orchestration for Forever {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move { scope.call(Command::Activity(work("endless", input))).await })
+    }
+}
+
+struct Guarded;
+impl Orchestration for Guarded {
+    fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
+        struct Guard;
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                panic!("a destructor of the orchestration");
+            }
+        }
+        Box::pin(async move {
+            let _guard = Guard;
+            scope.call(Command::Event { name: "reply".into() }).await
+        })
+    }
+}
+
 impl Activities for Here {
     fn run(&self, task: &Task) -> Option<Running> {
         let input: u64 = task.work.input.as_deref()?.parse().ok()?;
         match &*task.work.name {
             "add" => Some(Box::pin(async move { Ok(Some((input + 1).to_string().into())) })),
+            "endless" => Some(Box::pin(std::future::pending())),
             _ => None,
         }
     }
@@ -144,6 +183,29 @@ async fn an_instance_is_terminated_at_its_deadline_and_its_waiters_hear_so() {
     let (status, outcome) = outcome(&hub, "late").await;
     assert_eq!(status, RuntimeStatus::Terminated);
     assert_eq!(outcome, Ok(Some("it did not end within the time it was given".into())));
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn timers_and_deadlines_hold_while_an_activity_runs() {
+    let hub = open(Arc::new(MemoryStore::new(4)));
+    hub.ask(id("hasty"), start("hasty", Some("1"))).await;
+    assert_eq!(outcome(&hub, "hasty").await, completed("in time"));
+    let Verb::Start { mut started, reuse } = start("forever", Some("1")) else { unreachable!() };
+    started.deadline = Some(Timestamp(1));
+    hub.ask(id("late"), Verb::Start { started, reuse }).await;
+    assert_eq!(outcome(&hub, "late").await.0, RuntimeStatus::Terminated);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_harms_no_other_instance() {
+    let hub = open(Arc::new(MemoryStore::new(1)));
+    hub.ask(id("a"), start("guarded", None)).await;
+    let end = Verb::Terminate { reason: None, recursive: false };
+    assert_eq!(hub.ask(id("a"), end).await, Answer::Done);
+    hub.ask(id("b"), start("chain", Some("1"))).await;
+    assert_eq!(outcome(&hub, "b").await, completed("6"));
     hub.stop().await;
 }
 

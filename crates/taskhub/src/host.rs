@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{Router, routing::MethodRouter, serve::ListenerExt as _};
+use futures::FutureExt as _;
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::store::Embedded;
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -110,27 +111,33 @@ impl Host {
                 tracing::debug!(%error, "a connection may be slow");
             }
         });
-        let (stopped, when_stopped) = tokio::sync::oneshot::channel();
-        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
+        let (asked, when_asked) = tokio::sync::oneshot::channel();
+        let (hub, triggering) = (self.client.hub(), self.triggering);
         let stopping = async move {
             stop.await;
-            drop(triggering);
+            triggering.end().await;
             tracing::info!("stopping: held requests are handed back");
-            tokio::spawn(async move {
-                hub.stop().await;
-                let _ = stopped.send(());
-            });
+            let _ = asked.send(());
         };
         let served = axum::serve(listener, self.routes).with_graceful_shutdown(stopping);
-        let ended = async {
-            let _ = when_stopped.await;
+        let stopped = async {
+            let _ = when_asked.await;
+            hub.stop().await;
+        };
+        let stopped = stopped.shared();
+        let goodbye = async {
+            stopped.clone().await;
             tokio::time::sleep(GOODBYE).await;
         };
-        tokio::select! {
-            served = served => served.map_err(HostError::Serve)?,
-            () = ended => tracing::warn!("connections that did not end are cut"),
-        }
-        self.client.hub().stop().await;
+        let served = async {
+            tokio::select! {
+                served = served => return served.map_err(HostError::Serve),
+                () = goodbye => tracing::warn!("connections that did not end are cut"),
+            }
+            Ok(())
+        };
+        // Whoever opens the folder next must find that the hub has let go of it.
+        tokio::try_join!(served, stopped.clone().map(Ok))?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -184,3 +184,13 @@ async fn a_host_that_stops_hands_back_what_it_holds() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.headers().contains_key(header::RETRY_AFTER));
 }
+
+#[tokio::test]
+async fn a_host_that_has_served_has_let_go_of_its_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for _ in 0..10 {
+        let host = host(Embedded::open(folder.path()).expect("nobody has it"));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        host.serve_on(listener, std::future::ready(())).await.expect("it serves");
+    }
+}

@@ -85,7 +85,7 @@ impl Partition {
                 let Stored { record, history } = *stored;
                 let instance = Instance::load(id.clone(), record, &history, &*self.functions);
                 let attention = instance.record.attention;
-                self.wakes.set(id, attention.filter(|at| *at > Timestamp::START));
+                self.wakes.set(id, attention, instance.ledger.next_due());
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),
@@ -268,7 +268,7 @@ impl Partition {
         let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
         let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
-        self.wakes.set(id, None);
+        self.wakes.set(id, None, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {
             self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
         }

@@ -293,7 +293,8 @@ impl Instance {
             _ => 0,
         };
         let code = self.code.as_ref().map_or(0, Execution::bytes);
-        768 + output + code + self.ledger.bytes()
+        // Its texts, its place in the cache, and what the allocator adds to each piece.
+        size_of::<Self>() + 640 + output + code + self.ledger.bytes()
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) struct Wakes {
     horizon: Option<Wake>,
     refill: Refill,
     count_max: usize,
+    /// Timers that the store cannot tell of, as it lists their instances as "at once": those of
+    /// instances in memory or with activities out, and of parked ones.
+    alarms: BTreeSet<Wake>,
+    alarm_of: HashMap<InstanceId, Timestamp>,
 }
 
 /// Whether a further page is on its way. While it is, every new wake is kept, so that none falls
@@ -41,6 +45,8 @@ impl Wakes {
             horizon: None,
             refill: Refill::Idle,
             count_max,
+            alarms: BTreeSet::new(),
+            alarm_of: HashMap::new(),
         };
         wakes.extend(page);
         wakes
@@ -60,8 +66,30 @@ impl Wakes {
         self.window.insert(wake);
     }
 
-    /// An instance now wants attention at `at`, or not at all.
-    pub(super) fn set(&mut self, instance: &InstanceId, at: Option<Timestamp>) {
+    /// When the store lists an instance, and when its next timer is due.
+    pub(super) fn set(
+        &mut self,
+        instance: &InstanceId,
+        attention: Option<Timestamp>,
+        due: Option<Timestamp>,
+    ) {
+        let at_once = attention == Some(Timestamp::START);
+        self.set_listed(instance, attention.filter(|_| !at_once));
+        self.set_alarm(instance, due.filter(|_| at_once));
+    }
+
+    fn set_alarm(&mut self, instance: &InstanceId, due: Option<Timestamp>) {
+        let old = match due {
+            Some(at) => self.alarm_of.insert(instance.clone(), at),
+            None => self.alarm_of.remove(instance),
+        };
+        if let Some(at) = old {
+            self.alarms.remove(&Wake { at, instance: instance.clone() });
+        }
+        self.alarms.extend(due.map(|at| Wake { at, instance: instance.clone() }));
+    }
+
+    fn set_listed(&mut self, instance: &InstanceId, at: Option<Timestamp>) {
         if self.by_instance.get(instance).copied() == at {
             return;
         }
@@ -88,19 +116,27 @@ impl Wakes {
 
     /// When the next one is due; those that only resume activities count while there is `room`.
     pub(super) fn next(&self, room: bool) -> Option<Timestamp> {
-        if room {
-            return self.window.first().map(|wake| wake.at);
-        }
-        let start = Wake { at: Timestamp(i64::MIN + 1), instance: InstanceId::trusted("") };
-        self.window.range(start..).next().map(|wake| wake.at)
+        self.first(room).map(|wake| wake.at)
+    }
+
+    fn first(&self, room: bool) -> Option<&Wake> {
+        let listed = if room {
+            self.window.first()
+        } else {
+            let start = Timestamp(Timestamp::START.0 + 1);
+            let start = Wake { at: start, instance: InstanceId::trusted("") };
+            self.window.range(start..).next()
+        };
+        listed.into_iter().chain(self.alarms.first()).min()
     }
 
     fn pop(&mut self, now: Timestamp, room: bool) -> Option<InstanceId> {
-        let at = self.next(room).filter(|at| *at <= now)?;
-        let from = Wake { at, instance: InstanceId::trusted("") };
-        let wake = self.window.range(from..).next()?.clone();
-        self.window.remove(&wake);
-        self.by_instance.remove(&wake.instance);
+        let wake = self.first(room).filter(|wake| wake.at <= now)?.clone();
+        if self.window.remove(&wake) {
+            self.by_instance.remove(&wake.instance);
+        } else {
+            self.set_alarm(&wake.instance, None);
+        }
         Some(wake.instance)
     }
 

@@ -67,7 +67,12 @@ impl Execution {
     ) -> Self {
         let state = Rc::new(RefCell::new(State::new(instance, started, at)));
         let scope = Scope { state: state.clone() };
-        let run = code.begin(scope, started.input.clone());
+        let input = started.input.clone();
+        let run = catch_unwind(AssertUnwindSafe(|| code.begin(scope, input)));
+        let run = run.unwrap_or_else(|panic| {
+            let failure = panicked(&*panic);
+            Box::pin(std::future::ready(Err(failure)))
+        });
         let mut known = state.borrow_mut();
         if known.home.is_empty() {
             known.home = extent(&*run);
@@ -153,10 +158,15 @@ impl Execution {
         let polled = polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))));
         if polled.is_ready() {
             // Its destructors run now, so that what it gives up is part of this turn.
-            let run = self.run.take();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
+            self.end();
         }
         polled
+    }
+
+    /// Drops the code; a panic in a destructor of it must not end the thread of all instances.
+    fn end(&mut self) {
+        let run = self.run.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
     }
 
     fn finish(&mut self, outcome: Outcome) -> Progress {
@@ -201,6 +211,12 @@ impl Execution {
         let future = self.run.as_ref().map_or(0, |run| std::mem::size_of_val(&**run));
         let state = self.state.borrow();
         future.max(state.home.len()) + state.bytes()
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

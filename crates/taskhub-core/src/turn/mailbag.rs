@@ -101,7 +101,8 @@ impl Mailbag {
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
         let payload = |raised: &Raised| 64 + raised.input.as_ref().map_or(0, |text| text.len());
-        self.names.values().flat_map(|name| &name.raised).map(payload).sum()
+        let payloads: usize = self.names.values().flat_map(|name| &name.raised).map(payload).sum();
+        640 * self.names.len() + payloads // A name has a place in the table, two texts, a tree.
     }
 }
 

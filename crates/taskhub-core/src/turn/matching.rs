@@ -3,11 +3,19 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt::{self, Display},
+    panic::Location,
 };
 
-use super::{Command, state::Asked};
+use super::Command;
 use crate::mutation::{Mutation, mutated};
 use crate::{CallId, ExecutionId, InstanceId, Kind, Text};
+
+/// A call without an id, to be matched with history.
+pub(super) struct Asked<'a> {
+    pub seq: u64,
+    pub command: &'a Command,
+    pub location: &'static Location<'static>,
+}
 
 /// What history says the code will call, in order of ids; empty once the replay is through.
 #[derive(Debug, Default)]

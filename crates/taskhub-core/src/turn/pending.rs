@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Command, scope::Place, state::State};
+use super::{Command, Place, state::State};
 use crate::Outcome;
 
 /// Something asked of the engine, not finished yet. Inert until polled; dropping it gives it up.

@@ -5,10 +5,9 @@ use std::{cmp::Ordering, collections::BTreeMap, ops::Range, panic::Location, ptr
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use super::{
-    Command, ContinueAsNew, Position,
+    Command, ContinueAsNew, Place, Position,
     mailbag::{Mailbag, Offer, Raised, Waiter},
-    matching::Plan,
-    scope::Place,
+    matching::{Asked, Plan},
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp};
@@ -36,7 +35,8 @@ pub(super) struct State {
     reached: Position,
     created: u64,
     ranks: u64,
-    calls: HashMap<u64, Call>,
+    /// Boxed, since a table keeps room for at least four.
+    calls: HashMap<u64, Box<Call>>,
     by_id: HashMap<CallId, u64>,
     fresh: Vec<Fresh>,
     early: HashMap<CallId, Completion>,
@@ -85,13 +85,6 @@ impl Fresh {
         };
         place.then_with(|| (self.offset, self.seq).cmp(&(other.offset, other.seq)))
     }
-}
-
-/// A call without an id, to be matched with history.
-pub(super) struct Asked<'a> {
-    pub seq: u64,
-    pub command: &'a Command,
-    pub location: &'static Location<'static>,
 }
 
 impl State {
@@ -145,7 +138,7 @@ impl State {
     ) {
         let Place { seq, location } = place;
         let call = Call { command, id: None, done: None, skipped: false, waker, rank: 0 };
-        self.calls.insert(seq, call);
+        self.calls.insert(seq, Box::new(call));
         let inside = self.home.contains(&address);
         let offset = if inside { address - self.home.start } else { usize::MAX };
         self.fresh.push(Fresh { location, offset, seq });
@@ -170,7 +163,7 @@ impl State {
 
     /// A call is dropped before it was ready.
     pub(super) fn give_up(&mut self, seq: u64) {
-        let Some(call) = self.calls.remove(&seq) else { return };
+        let Some(call) = self.calls.remove(&seq).map(|call| *call) else { return };
         if let Command::Event { name } = &call.command {
             let offers = self.mail.withdraw(name, Waiter { rank: call.rank, seq });
             self.renew(offers);
@@ -200,7 +193,7 @@ impl State {
             position = self.second().filter(|(_, second)| *second == seq)?.0;
         }
         self.released = None;
-        let call = self.calls.remove(&seq)?;
+        let call = *self.calls.remove(&seq)?;
         let (at, outcome) = if let Command::Event { name } = &call.command {
             let (raised, before, after) = self.mail.take(name, Waiter { rank: call.rank, seq });
             self.renew((before, after));
@@ -330,6 +323,7 @@ impl State {
 
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
-        256 + 160 * self.calls.len() + self.mail.bytes()
+        let call = size_of::<Call>() + 128; // Its places in the tables, and what it points at.
+        size_of::<Self>() + call * self.calls.len() + self.mail.bytes()
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
+        atomic::Ordering,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::Duration,
@@ -65,7 +66,8 @@ impl LaneThread {
             }
             match self.store.commit(&batch) {
                 Ok(()) => self.tell(&batch),
-                Err(error) => self.recover(&error),
+                Err(error) if self.recover(&error) => {}
+                Err(_) => return,
             }
         }
     }
@@ -97,8 +99,8 @@ impl LaneThread {
 
     /// A commit failed, and nobody knows whether it is there. All that builds on it is forgotten,
     /// and the partitions are opened again from the store, under new epochs, so that what was
-    /// decided meanwhile can never be written.
-    fn recover(&mut self, error: &CommitError) {
+    /// decided meanwhile can never be written. False when the node is to stop before that works.
+    fn recover(&mut self, error: &CommitError) -> bool {
         tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
         let why = error.to_string();
         for partition in (0..self.store.partitions()).map(PartitionId) {
@@ -112,8 +114,12 @@ impl LaneThread {
                 Ok(()) => break,
                 Err(error) => tracing::error!(%error, "the store still fails"),
             }
+            if self.post.stopping().load(Ordering::Relaxed) {
+                return false;
+            }
         }
         tracing::info!("the store works again");
+        true
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {

@@ -181,7 +181,14 @@ pub struct Armed {
 #[derive(Debug)]
 #[must_use = "the triggers stop when it is dropped"]
 pub struct Triggering {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Triggering {
+    /// Stops taking in anything new, and lets go of the hub.
+    pub(crate) async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
 }
 
 impl Armed {
@@ -199,7 +206,7 @@ impl Armed {
             }
             tasks.spawn(feed(hub.clone(), name.clone(), watch.start()));
         }
-        Triggering { _tasks: tasks }
+        Triggering { tasks }
     }
 }
 
