@@ -230,3 +230,21 @@ fn whoever_waits_for_an_instance_hears_when_it_is_replaced() {
     assert_eq!(told, Some(RuntimeStatus::Terminated));
     assert_eq!(bench.record(&id).execution, ExecutionId(3));
 }
+
+#[test]
+fn a_deadline_ends_an_instance_that_was_suspended_before_it_could_start() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let later = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000);
+    let (start_at, deadline) = (Some(later(1)), Some(later(5)));
+    let started = Started { start_at, deadline, ..Started::new("code", None, ExecutionId(1)) };
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+    bench.settle(vec![ask(1, &id, verb), ask(2, &id, Verb::Suspend { reason: None })]);
+    bench.handle(Vec::new(), later(2));
+    assert_eq!(bench.partition.next_wake(), deadline);
+    let decided = bench.handle(Vec::new(), later(5));
+    let Some(Change::Write { record, .. }) = decided.turns.last().map(|turn| &turn.change) else {
+        panic!("{decided:?}")
+    };
+    assert_eq!(record.status, RuntimeStatus::Terminated);
+}
