@@ -24,8 +24,12 @@ pub enum Message {
         /// How it ended.
         outcome: Outcome,
     },
-    /// End now; from a terminated parent to its child.
+    /// End now; from a terminated parent to its child. Ignored by whoever is not its child.
     Terminate {
+        /// The execution that called it.
+        execution: ExecutionId,
+        /// The call.
+        call: CallId,
         /// Why.
         reason: Option<Text>,
         /// Whether its own children end too.

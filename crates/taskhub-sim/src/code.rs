@@ -115,6 +115,13 @@ impl Code {
                     Either::Right(_) => notes.note("late"),
                 }
             }
+            Step::Within(pause) => {
+                let call = scope.call(activity("slow", at));
+                match select(call, timer(scope, *pause)).await {
+                    Either::Left((outcome, _)) => notes.note(shown(&outcome)),
+                    Either::Right(_) => notes.note("late"),
+                }
+            }
             Step::Both(name) => {
                 match select(scope.call(activity("both", at)), event(scope, name)).await {
                     Either::Left((outcome, rest)) => {

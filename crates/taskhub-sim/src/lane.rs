@@ -133,8 +133,9 @@ impl World {
         self.coverage.count("commits");
         law::owner::on_write(&self.store, batch, self.scenario.partitions)?;
         self.coverage.check(1, 1);
+        self.tail_broken |= broken;
         if !self.scenario.embedded {
-            self.harden(broken)?;
+            self.harden()?;
         }
         Ok(Ok(()))
     }
@@ -146,7 +147,8 @@ impl World {
     }
 
     /// What took effect is durable now: the laws look at it.
-    pub(crate) fn harden(&mut self, broken: bool) -> Result<(), Violation> {
+    pub(crate) fn harden(&mut self) -> Result<(), Violation> {
+        let broken = std::mem::take(&mut self.tail_broken);
         for batch in self.store.sync() {
             for turn in &batch.turns {
                 let epoch = batch.owners.iter().find(|it| it.0 == turn.partition);
@@ -171,8 +173,7 @@ impl World {
     /// The embedded store has synced.
     pub(crate) fn synced(&mut self, life: Life, batch: Batch) -> Result<(), Violation> {
         if self.lives(life) {
-            let broken = self.nodes[life.node].broken;
-            self.harden(broken)?;
+            self.harden()?;
             self.soon(200, Happening::Written(life, Box::new(batch), Ok(())));
         }
         Ok(())

@@ -165,6 +165,12 @@ impl<'a> Teller<'a> {
                     _ => self.notes.note("late"),
                 }
             }
+            Step::Within(pause) => {
+                let (call, timer) = (self.activity("slow", at), self.timer(*pause));
+                let (winner, outcome) = self.first(&[Wait::Call(call), Wait::Call(timer)])?;
+                self.dropped.insert(if winner == 0 { timer } else { call });
+                self.notes.note(if winner == 0 { outcome } else { "late".to_owned() });
+            }
             Step::Both(name) => {
                 let call = self.activity("both", at);
                 match self.first(&[Wait::Call(call), Wait::Event(name)])? {

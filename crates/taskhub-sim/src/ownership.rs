@@ -83,8 +83,7 @@ impl World {
             return Ok(());
         }
         // A claim is a write that is synced, and all that was written before with it.
-        let broken = self.nodes[life.node].broken;
-        self.harden(broken)?;
+        self.harden()?;
         let name = self.nodes[life.node].name();
         let wanted = share - held;
         let node = Node { id: name.into(), address: "".into() };

@@ -31,6 +31,8 @@ pub enum Step {
     Event(&'static str),
     /// Waits for an event, but only so many milliseconds; drops the loser.
     EventOr(&'static str, u64),
+    /// Calls an activity, but waits only so many milliseconds; drops the loser.
+    Within(u64),
     /// Calls an activity and waits for an event; keeps the loser and takes it afterwards.
     Both(&'static str),
     /// Waits twice for the same event, at once.
@@ -93,7 +95,7 @@ impl Step {
         let pause = 100 + random.below(4000);
         let other = InstanceId::trusted(format!("i{}", random.index(instances)));
         let child = own + 1 + random.index(3);
-        match random.below(19) {
+        match random.below(21) {
             2 => Self::Retry(some, pause),
             3 => Self::FanOut(some * 2),
             4 => Self::Unordered(some),
@@ -109,6 +111,7 @@ impl Step {
             16 => Self::Status,
             17 => Self::Clock,
             18 => Self::Unique,
+            19 | 20 => Self::Within(pause / 100),
             _ => Self::Activity,
         }
     }

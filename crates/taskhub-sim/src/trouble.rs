@@ -60,8 +60,7 @@ impl World {
             return Ok(());
         }
         // What the process had written to a file is in the hands of the system: it survives.
-        let was_broken = self.nodes[life.node].broken;
-        self.harden(was_broken)?;
+        self.harden()?;
         let shards = self.scenario.shards;
         let node = &mut self.nodes[life.node];
         node.up = false;

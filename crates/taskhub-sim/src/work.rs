@@ -257,7 +257,17 @@ impl World {
                 self.soon(3_000, Happening::Run(life, task));
             }
             Effect::Read(read) => self.soon(300, Happening::Read(life, owner, read)),
-            Effect::Cancel(_) => self.coverage.count("activities cancelled"),
+            Effect::Cancel(ticket) => {
+                self.coverage.count("activities cancelled");
+                // A worker that can stop it says so. Nobody may take that for a result: it is not
+                // among those that law 6 knows of.
+                if self.random.chance(500) {
+                    let outcome = Err(Failure::new("Cancelled", "nobody waits for it"));
+                    let partition = ticket.partition;
+                    let done = Input::TaskDone(TaskResult { ticket, outcome });
+                    self.soon(1_000, Happening::Send(life, Mail::Input(partition, done)));
+                }
+            }
             _ => {}
         }
         Ok(())

@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub store_down_until: i64,
     pub nodes: Vec<Node>,
     pub sound: Deployed,
+    /// Whether a node with broken code wrote any of what is not synced.
+    pub tail_broken: bool,
     pub chronicle: Chronicle,
     pub raised: Raised,
     pub results: Results,
@@ -130,6 +132,7 @@ impl World {
             store: SimStore::new(scenario.partitions, scenario.embedded),
             store_down_until: 0,
             sound,
+            tail_broken: false,
             chronicle: Chronicle::default(),
             raised: Raised::default(),
             results: Results::default(),

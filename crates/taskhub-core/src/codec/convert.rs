@@ -156,7 +156,7 @@ fn named(name: &Text, input: Option<&Text>) -> wire::Named {
 }
 
 fn reason(reason: Option<&Text>) -> wire::Reason {
-    wire::Reason { reason: out(reason), recursive: false }
+    wire::Reason { why: out(reason), ..Default::default() }
 }
 
 impl From<&Event> for wire::Event {
@@ -248,9 +248,9 @@ impl TryFrom<wire::Kind> for Kind {
                 Self::EventRaised { name: wire.name.into(), input: back(wire.input) }
             }
             Wire::CallCancelled(call) => Self::CallCancelled { call: CallId(call) },
-            Wire::Suspended(wire) => Self::Suspended { reason: back(wire.reason) },
-            Wire::Resumed(wire) => Self::Resumed { reason: back(wire.reason) },
-            Wire::Terminated(wire) => Self::Terminated { reason: back(wire.reason) },
+            Wire::Suspended(wire) => Self::Suspended { reason: back(wire.why) },
+            Wire::Resumed(wire) => Self::Resumed { reason: back(wire.why) },
+            Wire::Terminated(wire) => Self::Terminated { reason: back(wire.why) },
             Wire::Completed(number) => Self::Completed { status: status(number)? },
         })
     }
@@ -289,10 +289,14 @@ impl From<&Message> for wire::Message {
                     ..finished(*call, outcome)
                 })
             }
-            Message::Terminate { reason, recursive } => wire::Body::Terminate(wire::Reason {
-                reason: out(reason.as_ref()),
-                recursive: *recursive,
-            }),
+            Message::Terminate { execution, call, reason, recursive } => {
+                wire::Body::Terminate(wire::Reason {
+                    why: out(reason.as_ref()),
+                    recursive: *recursive,
+                    execution: execution_out(*execution),
+                    call: call.0,
+                })
+            }
         };
         Self { body: Some(body) }
     }
@@ -315,9 +319,12 @@ impl TryFrom<wire::Message> for Message {
                 call: CallId(wire.call),
                 outcome: outcome(wire.outcome),
             },
-            wire::Body::Terminate(wire) => {
-                Self::Terminate { reason: back(wire.reason), recursive: wire.recursive }
-            }
+            wire::Body::Terminate(wire) => Self::Terminate {
+                execution: execution_in(&wire.execution)?,
+                call: CallId(wire.call),
+                reason: back(wire.why),
+                recursive: wire.recursive,
+            },
         })
     }
 }

@@ -158,10 +158,15 @@ pub(super) struct Named {
 #[derive(Clone, PartialEq, Proto)]
 pub(super) struct Reason {
     #[prost(string, optional, tag = "1")]
-    pub reason: Option<String>,
+    pub why: Option<String>,
     /// Whether children are meant too; only in messages.
     #[prost(bool, tag = "2")]
     pub recursive: bool,
+    /// The execution and the call that the receiver is a child of; only in messages.
+    #[prost(bytes = "vec", tag = "3")]
+    pub execution: Vec<u8>,
+    #[prost(uint32, tag = "4")]
+    pub call: u32,
 }
 
 #[derive(Clone, PartialEq, Proto)]

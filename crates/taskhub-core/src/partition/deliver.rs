@@ -105,9 +105,17 @@ impl Partition {
                     instance.arrive(now, Kind::ChildFinished { call, outcome });
                 }
             }
-            Message::Terminate { reason, recursive } => {
+            // An id that was in use when the parent called it belongs to somebody else.
+            Message::Terminate { execution, call, reason, recursive }
+                if instance
+                    .record
+                    .parent
+                    .as_ref()
+                    .is_some_and(|parent| parent.execution == execution && parent.call == call) =>
+            {
                 self.terminate(id, now, reason, recursive);
             }
+            Message::Terminate { .. } => {}
             Message::Start(_) => debug_assert!(false, "starts are handled before"),
         }
     }
@@ -146,9 +154,14 @@ impl Partition {
             return;
         }
         if recursive {
-            let message = Message::Terminate { reason: reason.clone(), recursive };
-            let children = instance.ledger.children.values().cloned();
-            instance.outgoing.extend(children.map(|child| (child, message.clone())));
+            let execution = instance.record.execution;
+            let message = |call| {
+                let reason = reason.clone();
+                Message::Terminate { execution, call, reason, recursive }
+            };
+            let children = instance.ledger.children.iter();
+            let messages = children.map(|(call, child)| (child.clone(), message(*call)));
+            instance.outgoing.extend(messages);
         }
         instance.arrive(now, Kind::Terminated { reason: reason.clone() });
         instance.end(now, RuntimeStatus::Terminated, Ok(reason));

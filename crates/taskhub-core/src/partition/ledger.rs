@@ -90,10 +90,12 @@ impl Ledger {
         None
     }
 
-    /// When the earliest timer or the deadline is due, or the first turn may run.
+    /// When the earliest timer or the deadline is due, or the first turn may run. (A suspended
+    /// instance does not start: its resumption looks at that.)
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let timer = self.due.first().map(|(at, _)| *at);
-        self.start_at.into_iter().chain(self.deadline).chain(timer).min()
+        let start_at = self.start_at.filter(|_| !self.suspended);
+        start_at.into_iter().chain(self.deadline).chain(timer).min()
     }
 
     /// About how many bytes it holds.

@@ -130,7 +130,12 @@ pub fn every_kind_of_message_comes_back(fixture: &mut impl Fixture) {
         finished(Ok(None)),
         finished(Ok(Some("".into()))),
         finished(Err(Failure::new("Lost", "no \u{1F4E6}"))),
-        Message::Terminate { reason: Some("enough".into()), recursive: true },
+        Message::Terminate {
+            execution: ExecutionId(9),
+            call: CallId(4),
+            reason: Some("enough".into()),
+            recursive: true,
+        },
     ];
     let sent: Vec<Envelope> = (0..)
         .zip(messages)

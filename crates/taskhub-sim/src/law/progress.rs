@@ -12,6 +12,14 @@ pub(crate) fn at_rest(chronicle: &Chronicle) -> Result<(), Violation> {
         Violation::new(11, "every message is taken", happened)
     })?;
     for (id, known) in &chronicle.instances {
+        let deadline = known.log.first().and_then(|event| match &event.kind {
+            Kind::Started(started) => started.deadline,
+            _ => None,
+        });
+        let runs = known.record().is_some_and(|record| !record.status.is_terminal());
+        ensure(!runs || deadline.is_none(), || {
+            Violation::new(11, "who has a deadline ends", format!("{id} has one: {deadline:?}"))
+        })?;
         if let Some(record) = known.record()
             && !record.status.is_terminal()
             && record.status != RuntimeStatus::Suspended

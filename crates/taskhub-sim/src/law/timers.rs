@@ -77,7 +77,19 @@ fn created(log: &[Event], call: CallId) -> Option<Timestamp> {
 pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<(), Violation> {
     let id = &applied.turn.instance;
     let Some(known) = chronicle.instances.get(id) else { return Ok(()) };
+    let deadline = known.log.first().and_then(|event| match &event.kind {
+        Kind::Started(started) => started.deadline,
+        _ => None,
+    });
     for event in &applied.fresh {
+        if let (Kind::Terminated { reason: Some(reason) }, Some(deadline)) = (&event.kind, deadline)
+            && reason.contains("within the time")
+        {
+            ensure(deadline <= event.at, || {
+                let happened = format!("{id}: {:?} for {deadline:?}", event.at);
+                Violation::new(7, "a deadline is never early", happened)
+            })?;
+        }
         let Kind::TimerFired { call } = event.kind else { continue };
         let timer = created(&known.log, call);
         let fired = Kind::TimerFired { call };

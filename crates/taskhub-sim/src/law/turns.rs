@@ -46,8 +46,16 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
             let payload = input.as_deref().unwrap_or_default();
             (nothing && ended) || applied.arrivals.iter().any(|it| it == payload)
         }
-        Message::Terminate { .. } => {
-            nothing || record(applied).is_some_and(|record| record.status.is_terminal())
+        Message::Terminate { execution, call, .. } => {
+            let parent = applied.before.as_ref().and_then(|before| before.parent.as_ref());
+            let ours = parent.is_some_and(|it| it.execution == *execution && it.call == *call);
+            let ends = record(applied).is_some_and(|record| record.status.is_terminal());
+            let terminated = |kind: &Kind| matches!(kind, Kind::Terminated { .. });
+            if ours {
+                nothing && ended || ends
+            } else {
+                !applied.fresh.iter().any(|event| terminated(&event.kind))
+            }
         }
         Message::Start(started) if nothing => {
             running

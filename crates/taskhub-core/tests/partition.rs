@@ -1,0 +1,250 @@
+//! A partition is handed inputs and says what it decides: bugs that the simulator found, by hand.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use taskhub_core::{
+    Answer, CallId, Change, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
+    Message, MessageId, Parent, PartitionId, Record, Request, RequestId, Reuse, RuntimeStatus,
+    Started, Text, Timestamp, TurnRecord, Verb,
+    partition::{Decisions, Effect, Input, Partition, Read},
+    store::{Ownership, StoreError, Stored},
+    turn::{Command, ContinueAsNew, Functions, Orchestration, Run, Scope},
+};
+
+/// Goes on as a new execution as often as its input says, then waits for two events.
+struct Code;
+
+impl Functions for Code {
+    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        Some(self)
+    }
+}
+
+impl Orchestration for Code {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move {
+            let rounds: u32 = input.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0);
+            if rounds > 0 {
+                let input = Some((rounds - 1).to_string().into());
+                scope.continue_as_new(ContinueAsNew { input, version: None, keep_events: true });
+                return Ok(None);
+            }
+            let first = scope.call(Command::Event { name: "go".into() }).await?;
+            scope.call(Command::Event { name: "go".into() }).await?;
+            Ok(first)
+        })
+    }
+}
+
+/// A partition with a store of the simplest kind behind it.
+struct Bench {
+    partition: Partition,
+    stored: BTreeMap<InstanceId, Stored>,
+}
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+impl Bench {
+    fn new(limits: &Limits) -> Self {
+        let owned = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
+        let partition = Partition::open(owned, 1, Vec::new(), Arc::new(Code), limits);
+        Self { partition, stored: BTreeMap::new() }
+    }
+
+    fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Decisions {
+        let mut decisions = Decisions::default();
+        self.partition.handle(inputs, now, &mut decisions);
+        decisions
+    }
+
+    /// Commits turns, serves reads and hands back what comes, until nothing happens any more.
+    fn settle(&mut self, mut inputs: Vec<Input>) -> (Vec<TurnRecord>, Vec<Effect>) {
+        let (mut turns, mut effects) = (Vec::new(), Vec::new());
+        while !inputs.is_empty() || self.partition.next_wake().is_some_and(|at| at <= NOW) {
+            let decided = self.handle(std::mem::take(&mut inputs), NOW);
+            for turn in &decided.turns {
+                self.store(turn);
+                inputs.push(Input::Durable(turn.seq));
+            }
+            let held = decided.effects.iter().filter_map(|effect| match effect {
+                Effect::Read(read) => Some(read.clone()),
+                _ => None,
+            });
+            for read in decided.reads.iter().cloned().chain(held) {
+                if let Read::Instance(id) = read {
+                    let stored = self.stored.get(&id).cloned().map(Box::new);
+                    inputs.push(Input::Loaded(id, Ok(stored)));
+                }
+            }
+            turns.extend(decided.turns);
+            effects.extend(decided.effects);
+        }
+        (turns, effects)
+    }
+
+    fn store(&mut self, turn: &TurnRecord) {
+        let Change::Write { record, history } = &turn.change else { return };
+        let before = self.stored.remove(&turn.instance);
+        let mut pieces = before.map_or(Vec::new(), |it| it.history);
+        match history {
+            HistoryChange::Keep => {}
+            HistoryChange::Append { events, .. } => pieces.push(events.clone()),
+            HistoryChange::Replace { events } => pieces = vec![events.clone()],
+        }
+        let stored = Stored { record: (**record).clone(), history: pieces };
+        self.stored.insert(turn.instance.clone(), stored);
+    }
+
+    fn record(&self, id: &InstanceId) -> &Record {
+        &self.stored[id].record
+    }
+}
+
+fn ask(number: u64, instance: &InstanceId, verb: Verb) -> Input {
+    Input::Request(Request { id: RequestId(number), instance: instance.clone(), verb })
+}
+
+fn start(number: u64, instance: &InstanceId, reuse: Reuse, input: Option<&str>) -> Input {
+    let execution = ExecutionId(u128::from(number));
+    let started = Box::new(Started::new("code", input.map(Text::from), execution));
+    ask(number, instance, Verb::Start { started, reuse })
+}
+
+fn deliver(number: u64, to: &InstanceId, message: Message) -> Input {
+    let id = MessageId { from: PartitionId(1), epoch: Epoch(1), number };
+    Input::Deliver(Envelope { id, to: to.clone(), partition: PartitionId(0), message })
+}
+
+fn event(name: &str) -> Message {
+    Message::Raise { name: name.into(), input: None }
+}
+
+/// A partition with the instance `a`, which waits for two events.
+fn with_one_instance() -> (Bench, InstanceId) {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    bench.settle(vec![start(1, &id, Reuse::ended(), None)]);
+    (bench, id)
+}
+
+/// A partition with the instance `a`, which an instance elsewhere called.
+fn with_one_child() -> (Bench, InstanceId) {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let parent = Parent {
+        instance: InstanceId::trusted("parent"),
+        execution: ExecutionId(5),
+        name: "code".into(),
+        call: CallId(6),
+    };
+    let started = Started { parent: Some(parent), ..Started::new("code", None, ExecutionId(7)) };
+    bench.settle(vec![deliver(100, &id, Message::Start(Box::new(started)))]);
+    (bench, id)
+}
+
+fn terminate(call: u32) -> Message {
+    let (execution, call) = (ExecutionId(5), CallId(call));
+    Message::Terminate { execution, call, reason: None, recursive: false }
+}
+
+#[test]
+fn a_parent_terminates_only_its_own_child() {
+    let (mut bench, id) = with_one_child();
+    bench.settle(vec![deliver(1, &id, terminate(4))]);
+    assert_eq!(bench.record(&id).status, RuntimeStatus::Running);
+    bench.settle(vec![deliver(2, &id, terminate(6))]);
+    assert_eq!(bench.record(&id).status, RuntimeStatus::Terminated);
+}
+
+#[test]
+fn a_terminate_is_taken_by_the_turn_that_ends_the_instance() {
+    let (mut bench, id) = with_one_child();
+    let raise = ask(2, &id, Verb::Raise { name: "go".into(), input: None });
+    let decided = bench.handle(vec![raise, deliver(1, &id, terminate(6))], NOW);
+    let taking = decided.turns.iter().find(|turn| !turn.taken.is_empty());
+    let Some(Change::Write { record, .. }) = taking.map(|turn| &turn.change) else {
+        panic!("{decided:?}")
+    };
+    assert_eq!(record.status, RuntimeStatus::Terminated);
+}
+
+#[test]
+fn the_end_of_an_instance_is_written_before_messages_are_dropped_for_it() {
+    let (mut bench, id) = with_one_child();
+    let inputs = vec![deliver(1, &id, terminate(6)), deliver(2, &id, event("go"))];
+    let decided = bench.handle(inputs, NOW);
+    assert!(matches!(decided.turns[0].change, Change::Write { .. }), "{decided:?}");
+    assert_eq!(decided.turns[1].change, Change::Nothing);
+}
+
+#[test]
+fn a_message_that_comes_again_long_after_it_was_taken_is_not_taken_again() {
+    let (mut bench, id) = with_one_instance();
+    for number in [3, 1, 2] {
+        bench.settle(vec![deliver(number, &id, event("other"))]);
+    }
+    for number in [1, 2, 3] {
+        let (turns, _) = bench.settle(vec![deliver(number, &id, event("other"))]);
+        assert_eq!(turns, [], "message {number}");
+    }
+}
+
+#[test]
+fn an_instance_that_could_not_be_read_is_read_again_whatever_else_waits() {
+    let id = InstanceId::trusted("a");
+    let limits = Limits { wakes_count_max: 1, ..Limits::default() };
+    let mut bench = Bench::new(&limits);
+    for name in ["x", "y", "z"] {
+        let start_at = Some(Timestamp(NOW.0 + 1));
+        let started = Started { start_at, ..Started::new("code", None, ExecutionId(9)) };
+        let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+        bench.settle(vec![ask(7, &InstanceId::trusted(name), verb)]);
+    }
+    let decided = bench.handle(vec![deliver(1, &id, event("go"))], NOW);
+    assert_eq!(decided.reads, [Read::Instance(id.clone())]);
+    let failed = Err(StoreError::Unavailable("for now".to_owned()));
+    bench.handle(vec![Input::Loaded(id.clone(), failed)], NOW);
+    let decided = bench.handle(Vec::new(), Timestamp(NOW.0 + 1_000_000));
+    assert!(decided.reads.contains(&Read::Instance(id)), "{decided:?}");
+}
+
+#[test]
+fn an_execution_that_goes_on_is_not_forgotten_when_memory_is_short() {
+    let id = InstanceId::trusted("a");
+    let limits = Limits { continues_in_row_max: 1, cache_bytes_max: 0, ..Limits::default() };
+    let mut bench = Bench::new(&limits);
+    bench.settle(vec![start(1, &id, Reuse::ended(), Some("5"))]);
+    assert_eq!(bench.record(&id).status, RuntimeStatus::Running);
+}
+
+#[test]
+fn whoever_waits_for_an_instance_hears_when_it_is_replaced() {
+    let (mut bench, id) = with_one_instance();
+    bench.settle(vec![ask(2, &id, Verb::Wait)]);
+    let reuse = Reuse::Replace(vec![RuntimeStatus::Running]);
+    let (_, effects) = bench.settle(vec![start(3, &id, reuse, None)]);
+    let told = effects.iter().find_map(|effect| match effect {
+        Effect::Answer(RequestId(2), Answer::Status(record)) => Some(record.status),
+        _ => None,
+    });
+    assert_eq!(told, Some(RuntimeStatus::Terminated));
+    assert_eq!(bench.record(&id).execution, ExecutionId(3));
+}
+
+#[test]
+fn a_deadline_ends_an_instance_that_was_suspended_before_it_could_start() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let later = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000);
+    let (start_at, deadline) = (Some(later(1)), Some(later(5)));
+    let started = Started { start_at, deadline, ..Started::new("code", None, ExecutionId(1)) };
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+    bench.settle(vec![ask(1, &id, verb), ask(2, &id, Verb::Suspend { reason: None })]);
+    bench.handle(Vec::new(), later(2));
+    assert_eq!(bench.partition.next_wake(), deadline);
+    let decided = bench.handle(Vec::new(), later(5));
+    let Some(Change::Write { record, .. }) = decided.turns.last().map(|turn| &turn.change) else {
+        panic!("{decided:?}")
+    };
+    assert_eq!(record.status, RuntimeStatus::Terminated);
+}
