@@ -29,6 +29,9 @@ use crate::{
 /// How long a result may be late, beyond its deadline, before the gateway gives up on its owner.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a client may take to send a body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// What a gateway answers when the orchestration takes longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -177,7 +180,9 @@ impl Gateway {
 /// The input of the orchestration: the body where there is a JSON one, else the query's fields.
 async fn input(parts: &Parts, request: Request) -> Result<Option<Text>, Box<Response>> {
     let refuse = |status: StatusCode, why: String| Box::new((status, why).into_response());
-    let body = Bytes::from_request(request, &()).await;
+    let body = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(request, &())).await;
+    let why = "the body did not arrive in time\n".to_owned();
+    let body = body.map_err(|_| refuse(StatusCode::REQUEST_TIMEOUT, why))?;
     let body = body.map_err(|rejection| Box::new(rejection.into_response()))?;
     if !body.is_empty() {
         let text = std::str::from_utf8(&body).map(|text| Some(Text::from(text.trim())));
