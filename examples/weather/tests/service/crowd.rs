@@ -1,13 +1,13 @@
 //! Very many requests at once: all are held, in little memory, and all are answered.
 //!
-//! `WEATHER_CROWD=10000` makes it that many; it needs as many open files, and more time.
+//! `WEATHER_CROWD` says how many; each needs an open file here, and one there.
 
 use std::collections::BTreeMap;
 
 use crate::weather::{Weather, put, sent, until};
 
 /// How many ask, unless said otherwise.
-const CROWD: u64 = 2_000;
+const CROWD: u64 = 10_000;
 
 /// Open files that the test needs for itself.
 const OTHER_FILES: u64 = 200;
