@@ -7,7 +7,7 @@ use std::{
         atomic::Ordering,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use taskhub_core::{
@@ -24,6 +24,9 @@ use crate::Lane;
 
 /// How long a lane waits before it tries a store again that failed.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// How often the same trouble is logged.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 type Turns = (Ownership, Vec<TurnRecord>);
 
@@ -42,6 +45,8 @@ pub(super) struct LaneThread {
     lane: Lane,
     /// Turns under an earlier epoch than this are left-overs from before a failure.
     epochs: BTreeMap<PartitionId, Epoch>,
+    /// What is wrong with the store, and when it was logged last.
+    trouble: Option<(String, Instant)>,
 }
 
 impl LaneThread {
@@ -54,7 +59,7 @@ impl LaneThread {
     ) -> Self {
         let (store, limits) = (store.clone(), limits.clone());
         let lane = Lane::new(&limits);
-        Self { store, node, held, post, limits, lane, epochs: BTreeMap::new() }
+        Self { store, node, held, post, limits, lane, epochs: BTreeMap::new(), trouble: None }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -65,7 +70,12 @@ impl LaneThread {
                 continue;
             }
             match self.store.commit(&batch) {
-                Ok(()) => self.tell(&batch),
+                Ok(()) => {
+                    self.tell(&batch);
+                    if self.trouble.take().is_some() {
+                        tracing::info!("the store works again");
+                    }
+                }
                 Err(error) if self.recover(&error) => {}
                 Err(_) => return,
             }
@@ -101,25 +111,44 @@ impl LaneThread {
     /// and the partitions are opened again from the store, under new epochs, so that what was
     /// decided meanwhile can never be written. False when the node is to stop before that works.
     fn recover(&mut self, error: &CommitError) -> bool {
-        tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
         let why = error.to_string();
-        for partition in (0..self.store.partitions()).map(PartitionId) {
-            let refusal = Refusal::Lost(why.clone());
-            self.post.send(partition, Mail::Disown(partition, refusal));
-        }
+        self.complain(&why, "a commit failed; the hub refuses requests until the store works");
+        self.disown(&why);
         self.lane.clear();
         loop {
             std::thread::sleep(RETRY_AFTER);
             match self.reopen() {
                 Ok(()) => break,
-                Err(error) => tracing::error!(%error, "the store still fails"),
+                Err(error) => {
+                    let why = error.to_string();
+                    self.complain(&why, "the store still fails");
+                    // Some may have been opened, and have taken requests in, before it failed.
+                    self.disown(&why);
+                }
             }
             if self.post.stopping().load(Ordering::Relaxed) {
                 return false;
             }
         }
-        tracing::info!("the store works again");
         true
+    }
+
+    /// Takes every partition from its turn thread; whoever waits there hears why.
+    fn disown(&self, why: &str) {
+        for partition in (0..self.store.partitions()).map(PartitionId) {
+            let refusal = Refusal::Lost(why.to_owned());
+            self.post.send(partition, Mail::Disown(partition, refusal));
+        }
+    }
+
+    /// Logs a trouble when it is new, and then now and then: a full disk must not fill with logs.
+    fn complain(&mut self, error: &str, what: &str) {
+        let is_known =
+            |(known, told): &(String, Instant)| known == error && told.elapsed() < TELL_EVERY;
+        if !self.trouble.as_ref().is_some_and(is_known) {
+            tracing::error!(error, "{what}");
+            self.trouble = Some((error.to_owned(), Instant::now()));
+        }
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
