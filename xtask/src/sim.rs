@@ -4,7 +4,7 @@ use crate::steps::{Outcome, Step, run as run_steps};
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let line = "cargo run --release --quiet --package taskhub-sim --bin sim --";
-    let advice = "the promise, the seed and a shortened workload are above; with `--seed N --trace` \
-                  that seed tells its story";
+    let advice = "the promise, the seed and a shortened workload are above; with \
+                  `--seed N --trace` that seed tells its story";
     run_steps("cargo xtask sim", &[Step::new(line, advice).with_words(arguments)])
 }

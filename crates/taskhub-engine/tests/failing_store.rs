@@ -19,12 +19,14 @@ use taskhub_core::{
 use taskhub_engine::{Activities, Code, Hub, Running, store::MemoryStore};
 
 /// A store whose disk is full as long as somebody says so.
-struct Full {
+struct Failing {
     store: MemoryStore,
     full: Arc<AtomicBool>,
+    /// Whether the last partition cannot be opened.
+    torn: Arc<AtomicBool>,
 }
 
-impl Full {
+impl Failing {
     fn check(&self) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(StoreError::Full("this is a test".into()));
@@ -33,7 +35,7 @@ impl Full {
     }
 }
 
-impl Store for Full {
+impl Store for Failing {
     fn partitions(&self) -> u16 {
         self.store.partitions()
     }
@@ -70,6 +72,9 @@ impl Store for Full {
         after: Option<&Wake>,
         limit: usize,
     ) -> Result<Vec<Wake>, StoreError> {
+        if self.torn.load(Ordering::SeqCst) && partition.0 + 1 == self.partitions() {
+            return Err(StoreError::Unavailable("this is a test".into()));
+        }
         self.store.wakes(partition, after, limit)
     }
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
@@ -131,7 +136,7 @@ async fn patiently(hub: &Hub, instance: &str, verb: Verb) -> Answer {
 #[tokio::test]
 async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room() {
     let full = Arc::new(AtomicBool::new(false));
-    let store = Full { store: MemoryStore::new(4), full: full.clone() };
+    let store = Failing { store: MemoryStore::new(4), full: full.clone(), torn: Arc::default() };
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
     let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
     hub.ask(id("before"), start()).await;
@@ -159,11 +164,38 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room
 #[tokio::test]
 async fn a_node_stops_though_its_store_still_fails() {
     let full = Arc::new(AtomicBool::new(false));
-    let store = Full { store: MemoryStore::new(4), full: full.clone() };
+    let store = Failing { store: MemoryStore::new(4), full: full.clone(), torn: Arc::default() };
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
     let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
     full.store(true, Ordering::SeqCst);
     let lost = hub.ask(id("a"), start()).await;
     assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
     tokio::time::timeout(Duration::from_mins(1), hub.stop()).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever_when_the_store_fails_again_while_it_is_opened() {
+    let (full, torn) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let store = Failing { store: MemoryStore::new(4), full: full.clone(), torn: torn.clone() };
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
+    let mut names = (0..).map(|number| format!("id{number}"));
+    let early = names.find(|name| PartitionId::of(&id(name), 4).0 == 0);
+    let early = early.expect("one of them lies in the first partition");
+    hub.ask(id(&early), start()).await;
+
+    torn.store(true, Ordering::SeqCst);
+    full.store(true, Ordering::SeqCst);
+    let lost = hub.ask(id(&early), reply()).await;
+    assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
+    full.store(false, Ordering::SeqCst);
+    // The first partition is opened again and again, as the last one cannot be.
+    let mut held = Answer::Done;
+    while !matches!(held, Answer::Refused(Refusal::Lost(_))) {
+        let waits = tokio::time::timeout(Duration::from_mins(1), hub.ask(id(&early), Verb::Wait));
+        held = waits.await.expect("it is told");
+    }
+    torn.store(false, Ordering::SeqCst);
+    assert_eq!(patiently(&hub, &early, reply()).await, Answer::Done);
+    hub.stop().await;
 }

@@ -128,21 +128,26 @@ impl TurnThread {
                 }
             }
             Mail::Own(owned, wakes, inbox) => {
+                // When the store fails again while others are opened, this one is opened twice.
+                let again = Refusal::Lost("the store failed again".to_owned());
+                self.disown(owned.partition, &again);
                 self.shard.own(owned, wakes);
                 let inbox = inbox.into_iter().map(Input::Deliver);
                 self.inputs.entry(owned.partition).or_default().extend(inbox);
             }
-            Mail::Disown(partition, why) => {
-                self.shard.disown(partition);
-                self.inputs.remove(&partition);
-                self.refuse(|asker| asker.partition == partition, &why);
-            }
+            Mail::Disown(partition, why) => self.disown(partition, &why),
             Mail::Refuse => self.refuse(|asker| asker.waits, &Refusal::Stopping),
             Mail::Stop => {
                 self.refuse(|asker| asker.waits, &Refusal::Stopping);
                 self.stop_by = Some(Instant::now() + STOP_MAX);
             }
         }
+    }
+
+    fn disown(&mut self, partition: PartitionId, why: &Refusal) {
+        self.shard.disown(partition);
+        self.inputs.remove(&partition);
+        self.refuse(|asker| asker.partition == partition, why);
     }
 
     fn refuse(&mut self, which: impl Fn(&Asker) -> bool, why: &Refusal) {
