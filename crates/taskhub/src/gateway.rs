@@ -29,6 +29,9 @@ use crate::{
 /// How long a result may be late, beyond its deadline, before the gateway gives up on its owner.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long a client may take to send a body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// What a gateway answers when the orchestration takes longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -177,7 +180,9 @@ impl Gateway {
 /// The input of the orchestration: the body where there is a JSON one, else the query's fields.
 async fn input(parts: &Parts, request: Request) -> Result<Option<Text>, Box<Response>> {
     let refuse = |status: StatusCode, why: String| Box::new((status, why).into_response());
-    let body = Bytes::from_request(request, &()).await;
+    let body = tokio::time::timeout(BODY_TIME_MAX, Bytes::from_request(request, &())).await;
+    let why = "the body did not arrive in time\n".to_owned();
+    let body = body.map_err(|_| refuse(StatusCode::REQUEST_TIMEOUT, why))?;
     let body = body.map_err(|rejection| Box::new(rejection.into_response()))?;
     if !body.is_empty() {
         let text = std::str::from_utf8(&body).map(|text| Some(Text::from(text.trim())));
@@ -185,6 +190,10 @@ async fn input(parts: &Parts, request: Request) -> Result<Option<Text>, Box<Resp
         return text.map_err(|_| refuse(StatusCode::BAD_REQUEST, why));
     }
     let query = parts.uri.query().unwrap_or_default();
+    if !is_well_encoded(query) {
+        let why = "bad query: a `%` needs two hex digits, and together they must be UTF-8\n";
+        return Err(refuse(StatusCode::BAD_REQUEST, why.to_owned()));
+    }
     let fields: serde_json::Map<_, _> = serde_urlencoded::from_str::<Vec<(String, String)>>(query)
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, format!("bad query: {error}\n")))?
         .into_iter()
@@ -194,6 +203,24 @@ async fn input(parts: &Parts, request: Request) -> Result<Option<Text>, Box<Resp
         return Ok(None);
     }
     Ok(Some(serde_json::Value::Object(fields).to_string().into()))
+}
+
+/// Whether a query says what it means. The decoder lets a stray `%` stand, and puts marks in place
+/// of what is no UTF-8; then the orchestration would run for something that nobody asked.
+fn is_well_encoded(query: &str) -> bool {
+    let mut parts = query.split('%');
+    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let Some((digits, rest)) = part.split_at_checked(2) else { return false };
+        // The standard parser takes a sign too.
+        let Some(byte) = u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+        else {
+            return false;
+        };
+        decoded.push(byte);
+        decoded.extend_from_slice(rest.as_bytes());
+    }
+    std::str::from_utf8(&decoded).is_ok()
 }
 
 /// The answer once the instance has ended.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use axum::{Router, routing::MethodRouter, serve::ListenerExt as _};
+use axum::{Router, routing::MethodRouter};
 use futures::FutureExt as _;
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::store::Embedded;
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use crate::{
     Client, Registry, RegistryError,
     handle::{ActivityCode, Function, OrchestrationCode},
+    serving,
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
         Triggering, Triggers,
@@ -106,11 +107,6 @@ impl Host {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
-        let listener = listener.tap_io(|connection| {
-            if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection may be slow");
-            }
-        });
         let (asked, when_asked) = tokio::sync::oneshot::channel();
         let (hub, triggering) = (self.client.hub(), self.triggering);
         let stopping = async move {
@@ -119,7 +115,7 @@ impl Host {
             tracing::info!("stopping: held requests are handed back");
             let _ = asked.send(());
         };
-        let served = axum::serve(listener, self.routes).with_graceful_shutdown(stopping);
+        let served = serving::serve(listener, self.routes, stopping);
         let stopped = async {
             let _ = when_asked.await;
             hub.stop().await;
@@ -131,13 +127,12 @@ impl Host {
         };
         let served = async {
             tokio::select! {
-                served = served => return served.map_err(HostError::Serve),
+                () = served => {}
                 () = goodbye => tracing::warn!("connections that did not end are cut"),
             }
-            Ok(())
         };
         // Whoever opens the folder next must find that the hub has let go of it.
-        tokio::try_join!(served, stopped.clone().map(Ok))?;
+        tokio::join!(served, stopped.clone());
         tracing::info!("stopped");
         Ok(())
     }

@@ -81,6 +81,7 @@ pub mod howto;
 pub mod prelude;
 mod registry;
 mod retry;
+mod serving;
 pub mod testing;
 mod time;
 pub mod trigger;

@@ -146,6 +146,15 @@ async fn rubbish_is_answered_400_with_a_reason() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
         assert!(!text.is_empty());
     }
+    for query in ["%FF%FE", "%C3%28", "%ZZ", "100%", "%", "%+1", "%4"] {
+        let (status, _, text) =
+            answer(host.router(), get_request(&format!("/ask?city={query}"))).await;
+        assert_eq!(
+            (status, text.contains("bad query")),
+            (StatusCode::BAD_REQUEST, true),
+            "{query}"
+        );
+    }
     let huge = Request::post("/echo").body(Body::from(vec![b' '; 3 << 20])).expect("good");
     assert_eq!(answer(host.router(), huge).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer(host.router(), get_request("/nowhere")).await.0, StatusCode::NOT_FOUND);

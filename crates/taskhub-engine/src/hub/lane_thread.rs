@@ -7,7 +7,7 @@ use std::{
         atomic::Ordering,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use taskhub_core::{
@@ -29,6 +29,9 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// The generation in which a node begins.
 pub(super) const FIRST: Generation = 1;
 
+/// How often the same trouble is logged.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
 type Turns = (Ownership, Vec<TurnRecord>);
 
 /// The queue of a lane; senders block while it is full.
@@ -49,6 +52,8 @@ pub(super) struct LaneThread {
     generation: Generation,
     /// How long to wait before the store is tried again.
     pause: Duration,
+    /// What is wrong with the store, and when it was logged last.
+    trouble: Option<(String, Instant)>,
 }
 
 impl LaneThread {
@@ -62,7 +67,7 @@ impl LaneThread {
         let (store, limits) = (store.clone(), limits.clone());
         let lane = Lane::new(&limits);
         let (epochs, generation, pause) = (BTreeMap::new(), FIRST, RETRY_AFTER);
-        Self { store, node, held, post, limits, lane, epochs, generation, pause }
+        Self { store, node, held, post, limits, lane, epochs, generation, pause, trouble: None }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -76,6 +81,9 @@ impl LaneThread {
                 Ok(()) => {
                     self.pause = RETRY_AFTER;
                     self.tell(&batch);
+                    if self.trouble.take().is_some() {
+                        tracing::info!("the store works again");
+                    }
                 }
                 Err(error) if self.recover(&error) => {}
                 Err(_) => return,
@@ -112,9 +120,10 @@ impl LaneThread {
     /// and the partitions are opened again from the store, under new epochs, so that what was
     /// decided meanwhile can never be written. False when the node is to stop before that works.
     fn recover(&mut self, error: &CommitError) -> bool {
-        tracing::error!(%error, "a commit failed; the hub refuses requests until the store works");
+        let why = error.to_string();
+        self.complain(&why, "a commit failed; the hub refuses requests until the store works");
         self.generation += 1;
-        let (generation, why) = (self.generation, error.to_string());
+        let generation = self.generation;
         self.post.send_all(|| Mail::Close(generation, Refusal::Lost(why.clone())));
         self.lane.clear();
         loop {
@@ -122,14 +131,23 @@ impl LaneThread {
             self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);
             match self.reopen() {
                 Ok(()) => break,
-                Err(error) => tracing::error!(%error, "the store still fails"),
+                Err(error) => self.complain(&error.to_string(), "the store still fails"),
             }
             if self.post.stopping().load(Ordering::Relaxed) {
                 return false;
             }
         }
-        tracing::info!("the store works again");
         true
+    }
+
+    /// Logs a trouble when it is new, and then now and then: a full disk must not fill with logs.
+    fn complain(&mut self, error: &str, what: &str) {
+        let is_known =
+            |(known, told): &(String, Instant)| known == error && told.elapsed() < TELL_EVERY;
+        if !self.trouble.as_ref().is_some_and(is_known) {
+            tracing::error!(error, "{what}");
+            self.trouble = Some((error.to_owned(), Instant::now()));
+        }
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {

@@ -184,8 +184,8 @@ pub(crate) async fn run_handler(
         }
         Err(failure) => {
             tracing::warn!(trigger, blob = path, %failure, "an attempt to handle a blob failed");
-            // The same version never becomes text by itself.
-            let is_final = failure.kind() == type_name::<NotText>();
+            // The same version never becomes text by itself, or smaller.
+            let is_final = failure.kind() == type_name::<NotText>() || is_of_too_large(&failure);
             Err(if is_final { failure.no_retry() } else { failure })
         }
     }
@@ -195,6 +195,11 @@ pub(crate) async fn run_handler(
 /// further attempt can do better, and no person can mend it.
 fn is_of_ended(failure: &Failure) -> bool {
     failure.kind() == type_name::<RaiseError>() && failure.message().contains(" has ended: it is ")
+}
+
+/// Whether the handler failed because the event that it raised would carry too much.
+fn is_of_too_large(failure: &Failure) -> bool {
+    failure.kind() == type_name::<RaiseError>() && failure.message().contains(" is too large, ")
 }
 
 #[cfg(test)]
@@ -243,5 +248,13 @@ mod tests {
         assert!(is_of_ended(&Failure::from(ended)));
         assert!(!is_of_ended(&Failure::from(RaiseError::NotFound(instance))));
         assert!(!is_of_ended(&Failure::terminal("the pump has ended: it is Completed")));
+    }
+
+    #[test]
+    fn raising_too_much_is_told_from_other_failures() {
+        let instance = InstanceId::parse("17").unwrap();
+        let too_large = Failure::from(RaiseError::TooLarge(instance.clone(), 9, 8));
+        assert!(is_of_too_large(&too_large), "{too_large}");
+        assert!(!is_of_too_large(&Failure::from(RaiseError::NotFound(instance))));
     }
 }
