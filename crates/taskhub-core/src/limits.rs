@@ -6,13 +6,13 @@ use std::time::Duration;
 /// The bounds of one node. The unit ends each name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Inputs that wait for a turn thread, per thread.
+    /// Requests under way, those aside that wait for an end: so many times the turn threads.
     pub mailbox_count_max: usize,
     /// Turns in one commit.
     pub batch_count_max: usize,
     /// Bytes in one commit.
     pub batch_bytes_max: usize,
-    /// Turns that wait for the lane.
+    /// Rounds of turns, of one partition each, that wait for the lane.
     pub lane_count_max: usize,
     /// Bytes of instances that are kept in memory, per node.
     pub cache_bytes_max: usize,

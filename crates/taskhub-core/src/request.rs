@@ -117,7 +117,8 @@ pub enum Refusal {
     /// A limit is reached for now.
     #[error("too busy: {0}; try again a little later")]
     Busy(&'static str),
-    /// This node is shutting down.
+    /// This node is shutting down; a start or an event that it was about to acknowledge may have
+    /// happened.
     #[error("this node is shutting down; try again in a moment")]
     Stopping,
     /// The store could not be read, or no node owns the partition just now. Nothing happened.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskhub_core::{
     Event, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp,
-    turn::{Command, Execution, Orchestration, Progress, Run, Scope, Step},
+    turn::{Command, ContinueAsNew, Execution, Orchestration, Progress, Run, Scope, Step},
 };
 
 struct Code(fn(Scope) -> Run);
@@ -50,6 +50,15 @@ fn a_panic_while_it_runs_fails_the_execution_and_says_what_to_do_about_stray_io(
     let mut execution = begin(|_| Box::pin(async { panic!("there is no reactor running") }));
     let message = failure(execution.step());
     assert!(message.contains("put that into an activity"), "{message}");
+}
+
+#[test]
+fn a_panic_after_continue_as_new_fails_the_execution() {
+    let mut execution = begin(|scope| {
+        scope.continue_as_new(ContinueAsNew::default());
+        Box::pin(async { panic!("on the last line") })
+    });
+    assert!(failure(execution.step()).ends_with("on the last line"));
 }
 
 #[test]

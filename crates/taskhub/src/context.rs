@@ -194,7 +194,7 @@ impl Context {
         let version = target.version.map(Into::into);
         let how = ContinueAsNew { input: encode(input)?, version, keep_events: true };
         self.scope.continue_as_new(how);
-        Err(Failure::new("ContinueAsNew", "this execution goes on as a new one").no_retry())
+        Err(Failure::new(ContinueAsNew::FAILURE, "this execution goes on as a new one").no_retry())
     }
 
     /// The id of the instance that runs.

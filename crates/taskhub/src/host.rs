@@ -139,6 +139,7 @@ impl Host {
 
     /// Stops a host that serves no HTTP.
     pub async fn stop(self) {
+        drop(self.triggering);
         self.client.hub().stop().await;
     }
 }

@@ -49,6 +49,12 @@ pub struct ContinueAsNew {
     pub keep_events: bool,
 }
 
+impl ContinueAsNew {
+    /// The kind of failure by which code returns early in order to go on as a new execution. Any
+    /// other failure, or a panic, fails the execution although it meant to go on.
+    pub const FAILURE: &'static str = "ContinueAsNew";
+}
+
 /// A place among the calls of an execution, taken before it is known what will be called.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {

@@ -174,8 +174,11 @@ impl Execution {
         if let Some(missing) = state.plan.missing() {
             return Progress::Stuck(missing);
         }
+        let failed = |outcome: &Outcome| {
+            outcome.as_ref().is_err_and(|failure| &*failure.kind != ContinueAsNew::FAILURE)
+        };
         match state.continue_as_new.take() {
-            Some(how) => {
+            Some(how) if !failed(&outcome) => {
                 let mail = std::mem::replace(&mut state.mail, Mailbag::new());
                 let kept = if how.keep_events { mail.into_raised() } else { Vec::new() };
                 let kept = kept
@@ -183,7 +186,7 @@ impl Execution {
                     .map(|raised| Kind::EventRaised { name: raised.name, input: raised.input });
                 Progress::ContinuedAsNew(how, kept.collect())
             }
-            None => Progress::Finished(outcome),
+            _ => Progress::Finished(outcome),
         }
     }
 
