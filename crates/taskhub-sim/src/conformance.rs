@@ -73,7 +73,7 @@ impl fmt::Display for TestClock {
     }
 }
 
-/// Yields one `#[test]` per law; the argument makes a new [`Fixture`](conformance::Fixture).
+/// Yields one `#[test]` per law; the argument makes a new [`Fixture`](crate::conformance::Fixture).
 #[macro_export]
 macro_rules! conformance {
     ($fixture:expr) => {

@@ -4,7 +4,7 @@
 //! what goes wrong. [`run`] plays it in one thread with a virtual clock, with the very code of the
 //! core and the engine, and holds every step against the promises (`law/`) and a naive model.
 //!
-//! [`conformance`] is the suite that every store passes.
+//! [`mod@conformance`] is the suite that every store passes.
 
 mod chronicle;
 mod client;

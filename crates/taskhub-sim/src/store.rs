@@ -19,7 +19,7 @@ use taskhub_core::{
 
 use taskhub_core::mutation::{Mutation, mutated};
 
-/// The simulated store. See the [module](self).
+/// The simulated store.
 #[derive(Debug)]
 pub struct SimStore {
     inner: Mutex<Inner>,

@@ -11,7 +11,7 @@ use clap::Parser;
 /// goes out as a file in weather-requests, and is held until a file of the same name, with any
 /// extension, is put into weather-results:
 ///
-///   echo 'Sunny, 21 degrees' > weather-data/weather-results/<id>.txt
+///   echo 'Sunny, 21 degrees' > weather-data/weather-results/ID.txt
 ///
 /// Kill the process in between if you like: who asks again with the same Idempotency-Key header
 /// gets the answer.
