@@ -3,6 +3,7 @@
 mod bench;
 mod deny;
 mod fix;
+mod fuzz;
 mod setup;
 mod sim;
 mod steps;
@@ -35,6 +36,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Look for bytes that make the readers of stored data panic
+    Fuzz {
+        /// How long to look
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Measure this hub and its peers side by side; `-- --help` tells the options
     #[command(disable_help_flag = true)]
     Bench {
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
         Chore::Sim { arguments } => sim::run(&arguments),
+        Chore::Fuzz { seconds } => fuzz::run(seconds),
         Chore::Bench { arguments } => bench::run(&arguments),
     };
     match done {
