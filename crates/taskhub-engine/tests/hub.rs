@@ -1,9 +1,6 @@
 //! A real node, with threads and a store: what clients are promised by the time they are answered.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use taskhub_core::{
     Answer, ExecutionId, Failure, InstanceId, Limits, Outcome, Refusal, Reuse, RuntimeStatus,
@@ -315,21 +312,25 @@ async fn an_activity_is_stopped_when_its_orchestration_is_terminated() {
 }
 
 #[tokio::test]
-async fn a_message_sent_while_the_partitions_are_opened_arrives() {
+async fn what_was_started_without_its_code_runs_when_a_later_start_brings_it() {
+    struct Nothing;
+    impl Functions for Nothing {
+        fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+            None
+        }
+    }
     let store = MemoryStore::new(16);
-    let soon = Timestamp(0).plus(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
-    let hub = open(Arc::new(store.clone()));
+    let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(store.clone()), &code, Limits::default()).unwrap();
     let parents: Vec<_> = (0..64).map(|n| format!("parent-{n}")).collect();
     for (n, parent) in (0..).zip(&parents) {
         let Verb::Start { mut started, reuse } = start("parent", Some("1")) else { unreachable!() };
         started.execution = ExecutionId(n); // Children are called after it.
-        started.start_at = Some(soon.plus(Duration::from_millis(200)));
         hub.ask(id(parent), Verb::Start { started, reuse }).await;
     }
     hub.stop().await;
-    tokio::time::sleep(Duration::from_millis(250)).await;
 
-    // Now all are due at once: they start children everywhere while partitions still open.
+    // They start children in all partitions while these are still being opened.
     let hub = open(Arc::new(store));
     for parent in &parents {
         assert_eq!(outcome(&hub, parent).await, completed("6"), "{parent}");

@@ -47,15 +47,7 @@ pub(super) struct Links {
 
 /// Runs until it is told to stop.
 pub(super) fn run(shard: Shard, links: Links) {
-    let mut thread = TurnThread {
-        shard,
-        links,
-        answers: HashMap::new(),
-        inputs: BTreeMap::new(),
-        generation: 0,
-        early: Vec::new(),
-        stop_by: None,
-    };
+    let mut thread = TurnThread::new(shard, links);
     while !thread.is_through() {
         thread.take_mail();
         thread.work();
@@ -81,6 +73,11 @@ struct TurnThread {
 }
 
 impl TurnThread {
+    fn new(shard: Shard, links: Links) -> Self {
+        let (answers, inputs, early) = (HashMap::new(), BTreeMap::new(), Vec::new());
+        Self { shard, links, answers, inputs, generation: 0, early, stop_by: None }
+    }
+
     /// Whether it is to stop, and has answered all that it took in.
     fn is_through(&self) -> bool {
         self.stop_by.is_some_and(|by| self.answers.is_empty() || Instant::now() >= by)
@@ -220,5 +217,84 @@ impl TurnThread {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use taskhub_core::{
+        Epoch, InstanceId, Limits, Message, MessageId, Task,
+        turn::{Functions, Orchestration},
+    };
+
+    use super::*;
+    use crate::{Activities, Code, Running, hub::mail};
+
+    const OWNED: Ownership = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
+
+    struct Nothing;
+
+    impl Functions for Nothing {
+        fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+            None
+        }
+    }
+
+    impl Activities for Nothing {
+        fn run(&self, _: &Task) -> Option<Running> {
+            None
+        }
+    }
+
+    fn thread() -> TurnThread {
+        let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1));
+        let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
+        let links = Links {
+            inbox: boxes.remove(0),
+            dispatch: Dispatch::new(&code, &limits, post.clone()),
+            post,
+            lane: mpsc::sync_channel(1).0,
+            readers: mpsc::channel().0,
+        };
+        TurnThread::new(Shard::new(code.functions, &limits, 1), links)
+    }
+
+    fn message(generation: Generation) -> Mail {
+        let id = MessageId { from: PartitionId(0), epoch: Epoch(1), number: 1 };
+        let message = Message::Raise { name: "e".into(), input: None };
+        let (to, partition) = (InstanceId::trusted("a"), PartitionId(0));
+        Mail::Deliver(generation, Envelope { id, to, partition, message })
+    }
+
+    fn open(generation: Generation) -> Mail {
+        Mail::Open(generation, vec![Opened { owned: OWNED, wakes: vec![], inbox: vec![] }])
+    }
+
+    fn delivered(thread: &TurnThread) -> usize {
+        thread.inputs.get(&PartitionId(0)).map_or(0, Vec::len)
+    }
+
+    #[tokio::test]
+    async fn a_message_that_comes_before_its_partition_is_open_waits_for_it() {
+        let mut thread = thread();
+        thread.sort(message(1));
+        assert_eq!(delivered(&thread), 0);
+        thread.sort(open(1));
+        assert_eq!(delivered(&thread), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_of_a_turn_that_a_recovery_dropped_is_void() {
+        let mut thread = thread();
+        thread.sort(open(1));
+        thread.sort(Mail::Close(2, Refusal::Lost("this is a test".into())));
+        thread.sort(message(1));
+        thread.sort(open(3));
+        thread.sort(message(1));
+        assert_eq!(delivered(&thread), 0);
+        thread.sort(message(3));
+        assert_eq!(delivered(&thread), 1);
     }
 }
