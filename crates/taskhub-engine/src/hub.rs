@@ -1,6 +1,5 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
-mod clock;
 mod dispatch;
 mod lane_thread;
 mod mail;
@@ -21,7 +20,7 @@ use taskhub_core::{
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
 
-use crate::{Code, Shard};
+use crate::{Code, Shard, clock};
 use mail::{Mail, Post};
 use requests::Requests;
 

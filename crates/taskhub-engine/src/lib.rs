@@ -11,6 +11,7 @@
 //! simulator runs the very same code. The rest moves values between them.
 
 mod activities;
+mod clock;
 mod hub;
 mod lane;
 mod shard;

@@ -4,10 +4,7 @@ mod embedded;
 mod leases;
 mod memory;
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use taskhub_core::{Envelope, InstanceId, Timestamp, store::StoreError};
 
@@ -20,10 +17,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// The clock of this machine.
 #[must_use]
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    })
+    Arc::new(crate::clock::now)
 }
 
 fn broken_history(instance: &InstanceId, at: u64, count: u64) -> StoreError {

@@ -4,7 +4,12 @@
 //! output. How long it may take is part of the start: the owner of the instance decides in one
 //! step whether the result or the deadline came first, whether or not this process still lives.
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     body::Bytes,
@@ -14,14 +19,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
-    Timestamp, Verb,
+    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text, Verb,
 };
 use taskhub_engine::Hub;
 use uuid::Uuid;
 
 use crate::{
-    Client,
+    Client, Timestamp,
     data::decode,
     handle::{Startable, Target},
 };
@@ -168,7 +172,8 @@ impl Gateway {
 
     fn started(&self, input: Option<Text>) -> Started {
         let execution = ExecutionId(Uuid::now_v7().as_u128());
-        let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now().plus(self.within));
+        let now = Timestamp::from(SystemTime::now()).core();
+        let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now.plus(self.within));
         Started {
             version: self.version.map(Text::from),
             deadline,
@@ -269,11 +274,6 @@ fn refused(why: &Refusal) -> Response {
     }
     let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));
     (StatusCode::SERVICE_UNAVAILABLE, [retry], format!("{why}\n")).into_response()
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(0).plus(since.unwrap_or_default())
 }
 
 impl<S> Handler<((),), S> for Gateway

@@ -19,12 +19,11 @@ use taskhub_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    clock,
     dispatch::Dispatch,
     mail::{Generation, Mail, Opened, Post},
     readers::Wanted,
 };
-use crate::{Routed, Shard};
+use crate::{Routed, Shard, clock};
 
 /// How many pieces of mail are taken before turns are run.
 const MAIL_AT_ONCE: usize = 1_024;
