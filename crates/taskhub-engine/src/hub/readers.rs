@@ -47,6 +47,9 @@ impl Reader {
                 Read::Wakes { after, limit } => {
                     Input::Wakes(self.store.wakes(owner.partition, after.as_ref(), limit))
                 }
+                Read::Busy { after, limit } => {
+                    Input::Busy(self.store.busy(owner.partition, after.as_ref(), limit))
+                }
             };
             self.post.send(owner.partition, Mail::Owned(owner, input));
         }
