@@ -43,7 +43,13 @@ impl Dispatch {
         let (activities, slots) = (self.activities.clone(), self.slots.clone());
         let post = self.post.clone();
         let ticket = task.ticket.clone();
+        // What has a limit of its own waits for that before it takes a slot from others.
+        let admission = activities.admit(&task);
         let started = self.runtime.spawn(async move {
+            let _admitted = match admission {
+                Some(admission) => Some(admission.await),
+                None => None,
+            };
             let Ok(_slot) = slots.acquire().await else { return };
             if post.stopping().load(Ordering::Relaxed) {
                 return; // It is stored; the next owner runs it.
@@ -76,6 +82,13 @@ impl Dispatch {
     /// An activity has ended.
     pub(super) fn ended(&mut self, ticket: &Ticket) {
         self.started.remove(ticket);
+    }
+}
+
+/// Whoever still runs when the hub has stopped is run again by the next owner.
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 
