@@ -18,7 +18,8 @@ pub struct Limits {
     pub cache_bytes_max: usize,
     /// Requests that wait for an instance to end, per node.
     pub waiters_count_max: usize,
-    /// Wakes (timers and the like) kept in memory, per partition; the rest stays in the store.
+    /// Wakes (timers and the like) in a page of the store's list, and busy instances in a page of
+    /// theirs. A partition keeps two pages of wakes in memory and one of busy instances.
     pub wakes_count_max: usize,
     /// Activities of one partition handed to workers and not yet finished; the rest waits.
     pub tasks_count_max: usize,

@@ -23,7 +23,8 @@ impl Partition {
                 self.delivered.forget(seq);
             }
             Input::Forget(request) => self.forget(request),
-            Input::Wakes(page) => self.take_wakes(page),
+            Input::Wakes(page) => self.wakes.take(page),
+            Input::Busy(page) => self.busy.take(page),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
             Input::Request(request) => {
                 let id = request.instance.clone();
@@ -78,14 +79,13 @@ impl Partition {
         now: Timestamp,
         out: &mut Decisions,
     ) {
+        self.busy.loaded(id);
         let Some(Slot::Loading(queue)) = self.slots.get_mut(id) else { return };
         let queue = std::mem::take(queue);
         let slot = match read {
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
                 let instance = Instance::load(id.clone(), record, &history, &*self.functions);
-                let attention = instance.record.attention;
-                self.wakes.set(id, attention, instance.ledger.next_due());
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),
@@ -268,7 +268,7 @@ impl Partition {
         let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
         let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
-        self.wakes.set(id, None, None);
+        self.wakes.set(id, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {
             self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
         }

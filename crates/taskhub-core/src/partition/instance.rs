@@ -74,7 +74,8 @@ impl Instance {
             created_at: now,
             updated_at: now,
             completed_at: None,
-            attention: None,
+            due: None,
+            busy: false,
             custom_status: None,
             tags: started.tags.clone(),
             parent: started.parent.clone(),
@@ -273,17 +274,16 @@ impl Instance {
     /// Brings the record up to date with the open ends.
     pub(super) fn refresh_record(&mut self) {
         if self.record.status.is_terminal() {
-            self.record.attention = None;
+            (self.record.due, self.record.busy) = (None, false);
             return;
         }
         self.record.status = self.status();
-        let due = self.ledger.next_due();
-        let at_once = !self.ledger.activities.is_empty()
+        self.record.due = self.ledger.next_due();
+        self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
             || (self.ledger.waiting > 0
                 && !self.ledger.suspended
                 && self.ledger.start_at.is_none());
-        self.record.attention = if at_once { Some(Timestamp::START) } else { due };
     }
 
     /// About how many bytes it keeps in memory.

@@ -43,10 +43,10 @@ impl Partition {
             let history = instance.take_history();
             instance.refresh_record();
             instance.changed = false;
-            let (attention, due) = (instance.record.attention, instance.ledger.next_due());
+            let due = instance.record.due;
             let record = Box::new(instance.record.clone());
             let seq = self.record(id, Change::Write { record, history }, outgoing, taken);
-            self.wakes.set(id, attention, due);
+            self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;
             }

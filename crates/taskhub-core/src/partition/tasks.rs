@@ -15,7 +15,7 @@ pub(super) struct Tasks {
     /// Instances with activities that found no room.
     starved: VecDeque<InstanceId>,
     /// Whether there are more of them than the queue holds; then the store knows which.
-    passed_over: bool,
+    pub passed_over: bool,
     count_max: usize,
 }
 
@@ -36,7 +36,12 @@ impl Tasks {
 
     /// Whether somebody found no room, and there is room now.
     pub(super) fn is_hungry(&self) -> bool {
-        (self.passed_over || !self.starved.is_empty()) && self.free() > 0
+        !self.starved.is_empty() && self.free() > 0
+    }
+
+    /// How many activities of others may go out, beside those that found no room before.
+    pub(super) fn spare(&self) -> usize {
+        if self.starved.is_empty() { self.count_max.saturating_sub(self.out.len()) } else { 0 }
     }
 
     /// A result came: the activity is no longer out.
@@ -100,9 +105,6 @@ impl Partition {
                 }
             }
             self.touch(&id);
-        }
-        if room > 0 && std::mem::take(&mut self.tasks.passed_over) {
-            self.wakes.read_again();
         }
     }
 }
