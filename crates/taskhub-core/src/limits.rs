@@ -18,7 +18,8 @@ pub struct Limits {
     pub cache_bytes_max: usize,
     /// Requests that wait for an instance to end, per node.
     pub waiters_count_max: usize,
-    /// Wakes (timers and the like) kept in memory, per partition; the rest stays in the store.
+    /// Wakes (timers and the like) in a page of the store's list, and busy instances in a page of
+    /// theirs. A partition keeps two pages of wakes in memory and one of busy instances.
     pub wakes_count_max: usize,
     /// Operations of one entity handed to a worker at once.
     pub operations_count_max: usize,

@@ -48,7 +48,7 @@ const NOW: Timestamp = Timestamp(1_000_000);
 impl Bench {
     fn new(limits: &Limits) -> Self {
         let owned = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
-        let partition = Partition::open(owned, 1, Vec::new(), Arc::new(Code), limits);
+        let partition = Partition::open(owned, 1, Vec::new(), Vec::new(), Arc::new(Code), limits);
         Self { partition, stored: BTreeMap::new() }
     }
 

@@ -10,7 +10,7 @@ use taskhub_engine::Routed;
 use crate::{
     law::{self, Violation},
     node::{Asked, Life, Mail},
-    scenario::Act,
+    scenario::{Act, CALM_AFTER},
     world::{Happening, World},
 };
 
@@ -120,6 +120,9 @@ impl World {
         let bench = &mut self.nodes[life.node].shards[shard];
         let routed = bench.shard.handle(partition, inputs, clock);
         let more = !bench.inputs.is_empty();
+        if let Some(partition) = bench.shard.partition(partition) {
+            law::limits::on_work(partition, &self.scenario.limits)?;
+        }
         if let Some(routed) = routed {
             self.trace_work(life, &routed);
             let made =
@@ -302,6 +305,11 @@ impl World {
                 self.coverage.count("pages of wakes read");
                 Input::Wakes(if fails { Err(down()) } else { page })
             }
+            Read::Busy { after, limit } => {
+                let page = self.store.busy(owner.partition, after.as_ref(), limit);
+                self.coverage.count("pages of busy instances read");
+                Input::Busy(if fails { Err(down()) } else { page })
+            }
         };
         self.soon(2_000, Happening::Send(life, Mail::Owned(owner, vec![input])));
     }
@@ -319,8 +327,13 @@ impl World {
             self.coverage.count("activities that succeed");
             Ok(Some(format!("r{run}").into()))
         };
-        let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
         let result = TaskResult { ticket: task.ticket, done: Done::Activity(outcome) };
+        if !self.calm && self.random.chance(self.rates.activity_hangs) {
+            self.coverage.count("activities that hang");
+            let at = self.random.between(self.now, CALM_AFTER);
+            return self.at(at, Happening::Done(life, result));
+        }
+        let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
         self.soon(long, Happening::Done(life, result));
     }
 

@@ -18,7 +18,8 @@ impl Partition {
                 self.delivered.forget(seq);
             }
             Input::Forget(request) => self.forget(request),
-            Input::Wakes(page) => self.take_wakes(page),
+            Input::Wakes(page) => self.wakes.take(page),
+            Input::Busy(page) => self.busy.take(page),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
             Input::Request(request) => {
                 let id = request.instance.clone();
@@ -73,14 +74,13 @@ impl Partition {
         now: Timestamp,
         out: &mut Decisions,
     ) {
+        self.busy.loaded(id);
         let Some(Slot::Loading(queue)) = self.slots.get_mut(id) else { return };
         let queue = std::mem::take(queue);
         let slot = match read {
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
                 let instance = Instance::load(id.clone(), record, &history, &*self.functions);
-                let attention = instance.record.attention;
-                self.wakes.set(id, attention, instance.next_due());
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),

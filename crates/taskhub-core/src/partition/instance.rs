@@ -78,7 +78,8 @@ impl Instance {
             created_at: now,
             updated_at: now,
             completed_at: None,
-            attention: None,
+            due: None,
+            busy: false,
             custom_status: None,
             tags: started.tags.clone(),
             parent: started.parent.clone(),
@@ -103,7 +104,8 @@ impl Instance {
             created_at: now,
             updated_at: now,
             completed_at: None,
-            attention: None,
+            due: None,
+            busy: false,
             custom_status: None,
             tags: Tags::default(),
             parent: None,
@@ -326,31 +328,21 @@ impl Instance {
     /// Brings the record up to date with the open ends.
     pub(super) fn refresh_record(&mut self) {
         if self.record.status.is_terminal() {
-            self.record.attention = None;
+            (self.record.due, self.record.busy) = (None, false);
             return;
         }
         if let Runner::Entity(entity) = &self.runner {
-            let at_once = entity.is_busy() || self.record.stuck.is_some();
-            let due = entity.next_due();
-            self.record.attention = if at_once { Some(Timestamp::START) } else { due };
+            self.record.due = entity.next_due();
+            self.record.busy = entity.is_busy() || self.record.stuck.is_some();
             return;
         }
         self.record.status = self.status();
-        let due = self.ledger.next_due();
-        let at_once = !self.ledger.activities.is_empty()
+        self.record.due = self.ledger.next_due();
+        self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
             || (self.ledger.waiting > 0
                 && !self.ledger.suspended
                 && self.ledger.start_at.is_none());
-        self.record.attention = if at_once { Some(Timestamp::START) } else { due };
-    }
-
-    /// When it wants to be looked at though nothing came.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        match &self.runner {
-            Runner::Entity(entity) => entity.next_due(),
-            _ => self.ledger.next_due(),
-        }
     }
 
     /// About how many bytes it keeps in memory.

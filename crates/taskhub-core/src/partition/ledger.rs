@@ -150,6 +150,13 @@ impl Ledger {
         start_at.into_iter().chain(self.deadline).chain(timer).min()
     }
 
+    /// The time of the first turn has come, unless it is suspended: its resumption looks at that.
+    pub(super) fn pass_start(&mut self, now: Timestamp) {
+        if !self.suspended && self.start_at.is_some_and(|at| at <= now) {
+            self.start_at = None;
+        }
+    }
+
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
         let input = |(_, work): &(CallId, Work)| work.input.as_ref().map_or(64, |text| text.len());

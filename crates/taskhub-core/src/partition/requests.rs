@@ -161,7 +161,7 @@ impl Partition {
         let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
         let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
-        self.wakes.set(id, None, None);
+        self.wakes.set(id, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {
             self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
         }

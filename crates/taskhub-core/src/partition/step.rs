@@ -47,10 +47,10 @@ impl Partition {
             let history = instance.take_history();
             instance.refresh_record();
             instance.changed = false;
-            let (attention, due) = (instance.record.attention, instance.next_due());
+            let due = instance.record.due;
             let record = Box::new(instance.record.clone());
             let seq = self.record(id, Change::Write { record, history }, outgoing, taken);
-            self.wakes.set(id, attention, due);
+            self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;
             }
@@ -66,7 +66,7 @@ impl Partition {
         let seq = self.record(id, Change::Purge, outgoing, taken);
         self.tell(id);
         self.slots.put(id.clone(), Slot::Absent(seq));
-        self.wakes.set(id, None, None);
+        self.wakes.set(id, None);
     }
 
     /// Answers those who asked about an instance, as of the step that was just written.

@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Tasks {
     kinds: [OfKind; KINDS],
+    /// Whether more instances found no room than the queues hold; then the store knows which.
+    pub passed_over: bool,
 }
 
 /// Activities, turns, operations of entities.
@@ -37,31 +39,24 @@ struct OfKind {
     out: HashSet<(InstanceId, ExecutionId, Piece)>,
     /// Instances with work that found no room.
     starved: VecDeque<InstanceId>,
-    /// Whether there are more of them than the queue holds; then the store knows which.
-    passed_over: bool,
     count_max: usize,
 }
 
 impl Tasks {
     pub(super) fn new(count_max: usize) -> Self {
-        let of_kind = || OfKind {
-            out: HashSet::new(),
-            starved: VecDeque::new(),
-            passed_over: false,
-            count_max,
-        };
-        Self { kinds: [of_kind(), of_kind(), of_kind()] }
-    }
-
-    /// Whether another piece of work of any kind may go out.
-    pub(super) fn has_room(&self) -> bool {
-        self.kinds.iter().all(OfKind::has_room)
+        let of_kind = || OfKind { out: HashSet::new(), starved: VecDeque::new(), count_max };
+        Self { kinds: [of_kind(), of_kind(), of_kind()], passed_over: false }
     }
 
     /// Whether somebody found no room, and there is room now.
     pub(super) fn is_hungry(&self) -> bool {
-        let hungry = |it: &OfKind| (it.passed_over || !it.starved.is_empty()) && it.free() > 0;
-        self.kinds.iter().any(hungry)
+        self.kinds.iter().any(|it| !it.starved.is_empty() && it.free() > 0)
+    }
+
+    /// How much work of others may go out, beside what found no room before: of the kind that has
+    /// least room, as nobody knows what an instance has to do before it is read.
+    pub(super) fn spare(&self) -> usize {
+        self.kinds.iter().map(OfKind::spare).min().unwrap_or(0)
     }
 
     /// A result came: the work is no longer out.
@@ -85,15 +80,17 @@ impl OfKind {
         self.count_max.div_ceil(2).saturating_sub(self.out.len())
     }
 
-    fn starve(&mut self, id: &InstanceId) {
-        if mutated(Mutation::ForgetStarved) {
-            return;
-        }
-        if self.starved.len() < 8 * self.count_max {
+    fn spare(&self) -> usize {
+        if self.starved.is_empty() { self.count_max.saturating_sub(self.out.len()) } else { 0 }
+    }
+
+    /// Lets an instance wait for room. Whether the queue holds it.
+    fn starve(&mut self, id: &InstanceId) -> bool {
+        let holds = self.starved.len() < 8 * self.count_max;
+        if holds && !mutated(Mutation::ForgetStarved) {
             self.starved.push_back(id.clone());
-        } else {
-            self.passed_over = true;
         }
+        holds
     }
 }
 
@@ -114,7 +111,8 @@ impl Partition {
         while let Some(kind) = instance.has_work(now) {
             let of_kind = &mut self.tasks.kinds[kind];
             if !of_kind.has_room() {
-                return of_kind.starve(id);
+                self.tasks.passed_over |= !of_kind.starve(id);
+                return;
             }
             let Some((piece, job)) = instance.next_job(now, &self.limits) else { continue };
             if of_kind.out.insert((id.clone(), execution, piece)) {
@@ -148,9 +146,6 @@ impl Partition {
                 }
             }
             self.touch(&id);
-        }
-        if room > 0 && std::mem::take(&mut self.tasks.kinds[kind].passed_over) {
-            self.wakes.read_again();
         }
     }
 }

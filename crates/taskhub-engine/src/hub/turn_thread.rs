@@ -152,8 +152,8 @@ impl TurnThread {
 
     fn open(&mut self, generation: Generation, share: Vec<Opened>) {
         self.generation = generation;
-        for Opened { owned, wakes, inbox } in share {
-            self.shard.own(owned, wakes);
+        for Opened { owned, wakes, busy, inbox } in share {
+            self.shard.own(owned, wakes, busy);
             for envelope in inbox {
                 self.deliver(envelope);
             }
@@ -276,7 +276,8 @@ mod tests {
     }
 
     fn open(generation: Generation) -> Mail {
-        Mail::Open(generation, vec![Opened { owned: OWNED, wakes: vec![], inbox: vec![] }])
+        let (wakes, busy, inbox) = (vec![], vec![], vec![]);
+        Mail::Open(generation, vec![Opened { owned: OWNED, wakes, busy, inbox }])
     }
 
     fn delivered(thread: &TurnThread) -> usize {

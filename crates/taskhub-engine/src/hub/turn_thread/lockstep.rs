@@ -276,8 +276,9 @@ impl Paced {
         let mut share = Vec::new();
         for owned in held.iter() {
             let wakes = store.wakes(owned.partition, None, limits.wakes_count_max)?;
+            let busy = store.busy(owned.partition, None, limits.wakes_count_max)?;
             let inbox = store.inbox(owned.partition, &[], limits.backlog_count_max)?;
-            share.push(Opened { owned: *owned, wakes, inbox });
+            share.push(Opened { owned: *owned, wakes, busy, inbox });
         }
         self.generation += 2;
         self.thread.sort(Mail::Open(self.generation, share));
