@@ -17,12 +17,17 @@
 mod accept;
 mod busy;
 mod deliver;
+mod entity;
 mod instance;
 mod ledger;
+mod operate;
 mod outbox;
+mod requests;
+mod runner;
 mod slots;
 mod step;
 mod tasks;
+mod turn;
 mod wakes;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -53,7 +58,7 @@ pub enum Input {
     Forget(RequestId),
     /// Another instance sent a message; it stands in the inbox.
     Deliver(Envelope),
-    /// An activity ended.
+    /// A worker did what it was given.
     TaskDone(TaskResult),
     /// An instance that was asked for has been read.
     Loaded(InstanceId, Result<Option<Box<Stored>>, StoreError>),
@@ -103,9 +108,9 @@ pub enum Read {
 pub enum Effect {
     /// Tell a client.
     Answer(RequestId, Answer),
-    /// Run an activity.
+    /// Give a worker something to do.
     Dispatch(Task),
-    /// Stop an activity, if that is possible: its result does not count any more.
+    /// Stop that, if it is possible: its result does not count any more.
     Cancel(Ticket),
     /// Read from the store what only now is there.
     Read(Read),

@@ -26,7 +26,8 @@ impl Orchestration for Code {
             let rounds: u32 = input.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0);
             if rounds > 0 {
                 let input = Some((rounds - 1).to_string().into());
-                scope.continue_as_new(ContinueAsNew { input, version: None, keep_events: true });
+                let how = ContinueAsNew { input, keep_events: true, ..Default::default() };
+                scope.continue_as_new(how);
                 return Ok(None);
             }
             let first = scope.call(Command::Event { name: "go".into() }).await?;
@@ -143,8 +144,8 @@ fn with_one_child() -> (Bench, InstanceId) {
 }
 
 fn terminate(call: u32) -> Message {
-    let (execution, call) = (ExecutionId(5), CallId(call));
-    Message::Terminate { execution, call, reason: None, recursive: false }
+    let child_of = Some((ExecutionId(5), CallId(call)));
+    Message::Terminate { child_of, reason: None, recursive: false }
 }
 
 #[test]

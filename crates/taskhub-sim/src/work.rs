@@ -1,7 +1,7 @@
 //! What the turn threads do: sort the mail, run the partitions, pass on what they decide.
 
 use taskhub_core::{
-    Answer, Change, Failure, Refusal, Task, TaskResult, TurnRecord,
+    Answer, Change, Done, Failure, Refusal, Task, TaskResult, TurnRecord,
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
@@ -150,7 +150,7 @@ impl World {
             if let Input::TaskDone(TaskResult { ticket, .. }) = input
                 && let Some(out) = self.nodes[life.node].out.get_mut(&ticket.partition)
             {
-                out.remove(&(ticket.instance.clone(), ticket.execution, ticket.call));
+                out.remove(&(ticket.instance.clone(), ticket.execution, ticket.piece));
             }
         }
     }
@@ -254,7 +254,7 @@ impl World {
                 let node = &mut self.nodes[life.node];
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
-                out.insert((ticket.instance.clone(), ticket.execution, ticket.call));
+                out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
                 law::limits::on_dispatch(out.len(), &node.limits)?;
                 self.coverage.check(10, 1);
                 self.soon(3_000, Happening::Run(life, task));
@@ -267,7 +267,8 @@ impl World {
                 if self.random.chance(500) {
                     let outcome = Err(Failure::new("Cancelled", "nobody waits for it"));
                     let partition = ticket.partition;
-                    let done = Input::TaskDone(TaskResult { ticket, outcome });
+                    let done = Done::Activity(outcome);
+                    let done = Input::TaskDone(TaskResult { ticket, done });
                     self.soon(1_000, Happening::Send(life, Mail::Input(partition, done)));
                 }
             }
@@ -326,7 +327,7 @@ impl World {
             self.coverage.count("activities that succeed");
             Ok(Some(format!("r{run}").into()))
         };
-        let result = TaskResult { ticket: task.ticket, outcome };
+        let result = TaskResult { ticket: task.ticket, done: Done::Activity(outcome) };
         if !self.calm && self.random.chance(self.rates.activity_hangs) {
             self.coverage.count("activities that hang");
             let at = self.random.between(self.now, CALM_AFTER);
@@ -346,7 +347,7 @@ impl World {
             let mut again = result.clone();
             if self.random.chance(500) {
                 self.runs += 1;
-                again.outcome = Ok(Some(format!("r{}", self.runs).into()));
+                again.done = Done::Activity(Ok(Some(format!("r{}", self.runs).into())));
                 self.results.note(&again);
             }
             let mail = Mail::Input(partition, Input::TaskDone(again));

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use taskhub_core::{
-    Batch, ExecutionId, InstanceId, Limits, PartitionId, Record, Request, RequestId, Reuse,
+    Batch, Done, ExecutionId, InstanceId, Limits, PartitionId, Record, Request, RequestId, Reuse,
     RuntimeStatus, Started, Task, TaskResult, Text, Timestamp, Verb, Work,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Node, Store},
@@ -37,7 +37,7 @@ impl Orchestration for Code {
     fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
         let name = if matches!(self, Self::Changed) { "another" } else { "activity" };
         Box::pin(async move {
-            let work = Work { name: name.into(), version: None, input: None, tags: [].into() };
+            let work = Work::new(name, None);
             let activity = scope.call(Command::Activity(work));
             let Some(seconds) = input.and_then(|text| text.parse().ok()) else {
                 return activity.await;
@@ -136,7 +136,7 @@ impl Bench {
     /// Ends the activity that hangs longest. Whether there was one.
     fn end_one(&mut self) -> bool {
         let Some(task) = self.hanging.pop_front() else { return false };
-        let result = TaskResult { ticket: task.ticket, outcome: Ok(None) };
+        let result = TaskResult { ticket: task.ticket, done: Done::Activity(Ok(None)) };
         self.settle(vec![Input::TaskDone(result)]);
         true
     }
