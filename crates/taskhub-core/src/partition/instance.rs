@@ -156,7 +156,9 @@ impl Instance {
         let events = codec::decode_history(history)?;
         if self.id.as_entity().is_some() {
             let mut entity = Entity::default();
-            events.iter().for_each(|event| entity.note(event));
+            for event in &events {
+                entity.note(event);
+            }
             self.runner = Runner::Entity(Box::new(entity));
             return Ok(());
         }
