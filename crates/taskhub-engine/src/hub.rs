@@ -12,17 +12,19 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use taskhub_core::{
     Answer, Event, InstanceId, Limits, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
+use tokio::time::Instant;
 
-use crate::{Code, Shard, clock};
+use crate::{Code, Shard, clock, store::system_clock};
 use mail::{Mail, Post};
 use requests::Requests;
+pub use turn_thread::Lockstep;
 
 /// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
 const LEASE: Duration = Duration::MAX;
@@ -76,6 +78,7 @@ impl Hub {
                 lane: to_lane.clone(),
                 readers: to_readers.clone(),
                 dispatch: dispatch::Dispatch::new(code, &limits, post.clone()),
+                clock: system_clock(),
             };
             let (functions, limits) = (code.functions.clone(), limits.clone());
             let partitions = store.partitions();

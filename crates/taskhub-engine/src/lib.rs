@@ -17,7 +17,7 @@ mod lane;
 mod shard;
 pub mod store;
 
-pub use activities::{Activities, Code, Running};
-pub use hub::{Hub, OpenError};
+pub use activities::{Activities, Admission, Code, Running};
+pub use hub::{Hub, Lockstep, OpenError};
 pub use lane::Lane;
 pub use shard::{Routed, Shard};

@@ -10,7 +10,9 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use futures::FutureExt as _;
-use taskhub_core::{Failure, Limits, Outcome, Task, TaskResult, Ticket, partition::Input};
+use taskhub_core::{
+    Done, Failure, Job, Limits, Performed, Task, TaskResult, Ticket, partition::Input,
+};
 use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
 use super::mail::{Mail, Post};
@@ -43,15 +45,21 @@ impl Dispatch {
         let (activities, slots) = (self.activities.clone(), self.slots.clone());
         let post = self.post.clone();
         let ticket = task.ticket.clone();
+        // What has a limit of its own waits for that before it takes a slot from others.
+        let admission = activities.admit(&task);
         let started = self.runtime.spawn(async move {
+            let _admitted = match admission {
+                Some(admission) => Some(admission.await),
+                None => None,
+            };
             let Ok(_slot) = slots.acquire().await else { return };
             if post.stopping().load(Ordering::Relaxed) {
                 return; // It is stored; the next owner runs it.
             }
             let _running = Running::count(post.running());
-            let outcome = run(&*activities, &task).await;
+            let Some(done) = run(&*activities, &task).await else { return };
             let (ticket, partition) = (task.ticket.clone(), task.ticket.partition);
-            let done = Input::TaskDone(TaskResult { ticket, outcome });
+            let done = Input::TaskDone(TaskResult { ticket, done });
             post.send(partition, Mail::Input(partition, done));
         });
         self.started.insert(ticket, started.abort_handle());
@@ -62,7 +70,8 @@ impl Dispatch {
         if let Some(started) = self.started.remove(ticket) {
             started.abort();
             let failure = Failure::new("Cancelled", "nobody waits for this activity any more");
-            let result = TaskResult { ticket: ticket.clone(), outcome: Err(failure) };
+            let done = Done::Activity(Err(failure));
+            let result = TaskResult { ticket: ticket.clone(), done };
             let partition = ticket.partition;
             self.post.send(partition, Mail::Input(partition, Input::TaskDone(result)));
         }
@@ -79,14 +88,36 @@ impl Dispatch {
     }
 }
 
-/// Runs one activity; a panic is a failure like any other.
-async fn run(activities: &dyn Activities, task: &Task) -> Outcome {
+/// Whoever still runs when the hub has stopped is run again by the next owner.
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// Runs one task; a panic is a failure like any other. A turn waits for a worker elsewhere.
+async fn run(activities: &dyn Activities, task: &Task) -> Option<Done> {
     let Some(running) = activities.run(task) else {
-        let message = format!("no activity `{}` is registered in this process", task.work.name);
-        return Err(Failure::new("ActivityTaskNotFound", message).non_retriable());
+        let name = match &task.job {
+            Job::Activity(work) => work.name.clone(),
+            Job::Operations(_) => task.ticket.instance.to_string().into(),
+            Job::Turn(_) => return None,
+        };
+        let message = format!("no activity or entity `{name}` is registered in this process");
+        let failure = Failure::new("ActivityTaskNotFound", message).non_retriable();
+        return Some(failed(&task.job, failure));
     };
     let ended = AssertUnwindSafe(running).catch_unwind().await;
-    ended.unwrap_or_else(|panic| Err(Failure::panic("the activity", &*panic)))
+    Some(ended.unwrap_or_else(|panic| failed(&task.job, Failure::panic("the activity", &*panic))))
+}
+
+fn failed(job: &Job, failure: Failure) -> Done {
+    match job {
+        Job::Operations(_) => {
+            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
+        }
+        _ => Done::Activity(Err(failure)),
+    }
 }
 
 /// Counts an activity as running until it ends, however it does.
