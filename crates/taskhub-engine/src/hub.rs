@@ -1,6 +1,7 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
 mod dispatch;
+mod entities;
 mod lane_thread;
 mod mail;
 mod readers;
@@ -22,6 +23,7 @@ use taskhub_core::{
 use tokio::time::Instant;
 
 use crate::{Code, Shard, clock, store::system_clock};
+pub use entities::EntityPage;
 use mail::{Mail, Post};
 use requests::Requests;
 pub use turn_thread::Lockstep;

@@ -29,6 +29,13 @@ enum Item {
 }
 
 impl Entity {
+    /// What a history comes to.
+    pub(super) fn of(history: &[Event]) -> Self {
+        let mut entity = Self::default();
+        history.iter().for_each(|event| entity.note(event));
+        entity
+    }
+
     /// Takes note of the next event of its history.
     pub(super) fn note(&mut self, event: &Event) {
         match &event.kind {
