@@ -32,7 +32,9 @@ impl Entity {
     /// What a history comes to.
     pub(super) fn of(history: &[Event]) -> Self {
         let mut entity = Self::default();
-        history.iter().for_each(|event| entity.note(event));
+        for event in history {
+            entity.note(event);
+        }
         entity
     }
 
