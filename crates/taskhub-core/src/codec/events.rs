@@ -1,6 +1,12 @@
 //! Between the events of a history and the stored schema.
 
-use super::{DecodeError, schema as wire, values::*};
+use super::{
+    DecodeError, schema as wire,
+    values::{
+        back, called, entities_in, finished, locks_out, named, operation_out, out, outcome, reason,
+        status,
+    },
+};
 use crate::{CallId, Event, InstanceId, Kind, Timestamp};
 
 impl From<&Event> for wire::Event {
@@ -53,39 +59,53 @@ impl From<&Kind> for wire::Kind {
                 let (call, instance) = (call.0, to.to_string());
                 Self::TerminateSent(wire::Ended { call, instance, reason: Some(reason) })
             }
-            Kind::OperationCalled { call, entity, operation } => {
-                Self::OperationCalled(operation_out(*call, entity, operation, None))
-            }
-            Kind::OperationFinished { call, outcome } => {
-                Self::OperationFinished(finished(*call, outcome))
-            }
-            Kind::OperationSignaled { call, entity, operation, at } => {
-                Self::OperationSignaled(operation_out(*call, entity, operation, *at))
-            }
-            Kind::LocksRequested { call, section, entities } => {
-                Self::LocksRequested(locks_out(*call, section, entities))
-            }
-            Kind::LocksGranted { call, section } => {
-                Self::LocksGranted(locks_out(*call, section, &[]))
-            }
-            Kind::Unlocked { call, section, entity } => {
-                Self::Unlocked(locks_out(*call, section, std::slice::from_ref(entity)))
-            }
             Kind::Noted { call, name, value } => Self::Noted(wire::Note {
                 call: call.0,
                 name: name.to_string(),
                 value: value.to_string(),
             }),
             Kind::Rewound { reason: why } => Self::Rewound(reason(why.as_ref())),
-            Kind::Entity(entity) => Self::Entity(Box::new((&**entity).into())),
-            Kind::OperationRequested(requested) => {
-                Self::OperationRequested(Box::new((&**requested).into()))
-            }
-            Kind::LockRequested(request) => Self::LockRequested(Box::new((&**request).into())),
-            Kind::LockReleased { section } => {
-                Self::LockReleased(locks_out(CallId(0), section, &[]))
-            }
+            Kind::OperationCalled { .. }
+            | Kind::OperationFinished { .. }
+            | Kind::OperationSignaled { .. }
+            | Kind::LocksRequested { .. }
+            | Kind::LocksGranted { .. }
+            | Kind::Unlocked { .. }
+            | Kind::Entity(_)
+            | Kind::OperationRequested(_)
+            | Kind::LockRequested(_)
+            | Kind::LockReleased { .. } => of_entity(kind),
         }
+    }
+}
+
+/// The kinds that have to do with entities.
+fn of_entity(kind: &Kind) -> wire::Kind {
+    use wire::Kind as Wire;
+    match kind {
+        Kind::OperationCalled { call, entity, operation } => {
+            Wire::OperationCalled(operation_out(*call, entity, operation, None))
+        }
+        Kind::OperationFinished { call, outcome } => {
+            Wire::OperationFinished(finished(*call, outcome))
+        }
+        Kind::OperationSignaled { call, entity, operation, at } => {
+            Wire::OperationSignaled(operation_out(*call, entity, operation, *at))
+        }
+        Kind::LocksRequested { call, section, entities } => {
+            Wire::LocksRequested(locks_out(*call, section, entities))
+        }
+        Kind::LocksGranted { call, section } => Wire::LocksGranted(locks_out(*call, section, &[])),
+        Kind::Unlocked { call, section, entity } => {
+            Wire::Unlocked(locks_out(*call, section, std::slice::from_ref(entity)))
+        }
+        Kind::Entity(entity) => Wire::Entity(Box::new((&**entity).into())),
+        Kind::OperationRequested(requested) => {
+            Wire::OperationRequested(Box::new((&**requested).into()))
+        }
+        Kind::LockRequested(request) => Wire::LockRequested(Box::new((&**request).into())),
+        Kind::LockReleased { section } => Wire::LockReleased(locks_out(CallId(0), section, &[])),
+        _ => unreachable!("{kind:?} has nothing to do with entities"),
     }
 }
 
@@ -143,63 +163,84 @@ impl TryFrom<wire::Kind> for Kind {
             Wire::Resumed(wire) => Self::Resumed { reason: back(wire.why) },
             Wire::Terminated(wire) => Self::Terminated { reason: back(wire.why) },
             Wire::Completed(number) => Self::Completed { status: status(number)? },
-            Wire::InstanceStarted(wire) => Self::InstanceStarted {
-                call: CallId(wire.call),
-                instance: InstanceId::trusted(&*wire.instance),
-                at: wire.at.map(Timestamp),
-                work: wire.into(),
-            },
-            Wire::TerminateSent(wire) => {
-                let reason = wire.reason.unwrap_or_default();
-                Self::TerminateSent {
-                    call: CallId(wire.call),
-                    to: InstanceId::trusted(wire.instance),
-                    recursive: reason.recursive,
-                    reason: back(reason.why),
-                }
-            }
-            Wire::OperationCalled(wire) => Self::OperationCalled {
-                call: CallId(wire.call),
-                entity: InstanceId::trusted(&*wire.entity),
-                operation: wire.into(),
-            },
-            Wire::OperationFinished(wire) => {
-                Self::OperationFinished { call: CallId(wire.call), outcome: outcome(wire.outcome) }
-            }
-            Wire::OperationSignaled(wire) => Self::OperationSignaled {
-                call: CallId(wire.call),
-                entity: InstanceId::trusted(&*wire.entity),
-                at: wire.at.map(Timestamp),
-                operation: wire.into(),
-            },
-            Wire::LocksRequested(wire) => Self::LocksRequested {
-                call: CallId(wire.call),
-                section: wire.section.into(),
-                entities: entities_in(wire.entities),
-            },
-            Wire::LocksGranted(wire) => {
-                Self::LocksGranted { call: CallId(wire.call), section: wire.section.into() }
-            }
-            Wire::Unlocked(wire) => {
-                let entity = wire.entities.into_iter().next().unwrap_or_default();
-                Self::Unlocked {
-                    call: CallId(wire.call),
-                    section: wire.section.into(),
-                    entity: InstanceId::trusted(entity),
-                }
-            }
+            Wire::InstanceStarted(wire) => instance_started(wire),
+            Wire::TerminateSent(wire) => terminate_sent(wire),
             Wire::Noted(wire) => Self::Noted {
                 call: CallId(wire.call),
                 name: wire.name.into(),
                 value: wire.value.into(),
             },
             Wire::Rewound(wire) => Self::Rewound { reason: back(wire.why) },
-            Wire::Entity(wire) => Self::Entity(Box::new((*wire).try_into()?)),
-            Wire::OperationRequested(wire) => {
-                Self::OperationRequested(Box::new((*wire).try_into()?))
-            }
-            Wire::LockRequested(wire) => Self::LockRequested(Box::new((*wire).try_into()?)),
-            Wire::LockReleased(wire) => Self::LockReleased { section: wire.section.into() },
+            wire @ (Wire::OperationCalled(_)
+            | Wire::OperationFinished(_)
+            | Wire::OperationSignaled(_)
+            | Wire::LocksRequested(_)
+            | Wire::LocksGranted(_)
+            | Wire::Unlocked(_)
+            | Wire::Entity(_)
+            | Wire::OperationRequested(_)
+            | Wire::LockRequested(_)
+            | Wire::LockReleased(_)) => about_entity(wire)?,
         })
+    }
+}
+
+fn about_entity(wire: wire::Kind) -> Result<Kind, DecodeError> {
+    use wire::Kind as Wire;
+    Ok(match wire {
+        Wire::OperationCalled(wire) => Kind::OperationCalled {
+            call: CallId(wire.call),
+            entity: InstanceId::trusted(&*wire.entity),
+            operation: wire.into(),
+        },
+        Wire::OperationFinished(wire) => {
+            Kind::OperationFinished { call: CallId(wire.call), outcome: outcome(wire.outcome) }
+        }
+        Wire::OperationSignaled(wire) => Kind::OperationSignaled {
+            call: CallId(wire.call),
+            entity: InstanceId::trusted(&*wire.entity),
+            at: wire.at.map(Timestamp),
+            operation: wire.into(),
+        },
+        Wire::LocksRequested(wire) => Kind::LocksRequested {
+            call: CallId(wire.call),
+            section: wire.section.into(),
+            entities: entities_in(wire.entities),
+        },
+        Wire::LocksGranted(wire) => {
+            Kind::LocksGranted { call: CallId(wire.call), section: wire.section.into() }
+        }
+        Wire::Unlocked(wire) => {
+            let entity = wire.entities.into_iter().next().unwrap_or_default();
+            Kind::Unlocked {
+                call: CallId(wire.call),
+                section: wire.section.into(),
+                entity: InstanceId::trusted(entity),
+            }
+        }
+        Wire::Entity(wire) => Kind::Entity(Box::new((*wire).try_into()?)),
+        Wire::OperationRequested(wire) => Kind::OperationRequested(Box::new((*wire).try_into()?)),
+        Wire::LockRequested(wire) => Kind::LockRequested(Box::new((*wire).try_into()?)),
+        Wire::LockReleased(wire) => Kind::LockReleased { section: wire.section.into() },
+        other => unreachable!("{other:?} has nothing to do with entities"),
+    })
+}
+
+fn instance_started(wire: wire::Called) -> Kind {
+    Kind::InstanceStarted {
+        call: CallId(wire.call),
+        instance: InstanceId::trusted(&*wire.instance),
+        at: wire.at.map(Timestamp),
+        work: wire.into(),
+    }
+}
+
+fn terminate_sent(wire: wire::Ended) -> Kind {
+    let reason = wire.reason.unwrap_or_default();
+    Kind::TerminateSent {
+        call: CallId(wire.call),
+        to: InstanceId::trusted(wire.instance),
+        recursive: reason.recursive,
+        reason: back(reason.why),
     }
 }

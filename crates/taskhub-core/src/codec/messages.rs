@@ -1,6 +1,12 @@
 //! Between messages and the stored schema.
 
-use super::{DecodeError, schema as wire, values::*};
+use super::{
+    DecodeError, schema as wire,
+    values::{
+        back, caller_in, entities_in, execution_in, execution_out, finished, locks_out, named, out,
+        outcome,
+    },
+};
 use crate::{CallId, Message};
 
 impl From<&Message> for wire::Message {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId,
-    Requested, Reuse, RuntimeStatus, Started, Timestamp, Verb,
+    Requested, Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
 };
 
 impl Partition {
@@ -17,9 +17,7 @@ impl Partition {
         {
             return; // Forgotten while the instance was being read.
         }
-        let (bytes, bytes_max) = (input_bytes(&request.verb), self.limits.payload_bytes_max);
-        if bytes > bytes_max {
-            let why = Refusal::TooLarge(request.instance, bytes, bytes_max);
+        if let Some(why) = too_large(&request, self.limits.payload_bytes_max) {
             return self.answer(request.id, Answer::Refused(why));
         }
         if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
@@ -27,14 +25,10 @@ impl Partition {
             return self.queue(&id, Input::Request(request));
         }
         let Request { id: request, instance: id, verb } = request;
-        if let Verb::Finish(result) = verb {
-            self.task_done(*result, now);
-            // A result that nobody waits for any more changes nothing, and that is well.
-            return match self.status_of(&id) {
-                Some(_) => self.reply(request, &id, Reply::Answer(Answer::Done)),
-                None => self.answer(request, Answer::Done),
-            };
-        }
+        let verb = match verb {
+            Verb::Finish(result) => return self.finish(request, &id, *result, now),
+            verb => verb,
+        };
         let Some(status) = self.status_of(&id) else {
             return match verb {
                 Verb::Start { started, .. } => self.start(request, &id, started, now),
@@ -76,6 +70,15 @@ impl Partition {
                 self.terminate(&id, now, reason, recursive);
                 self.reply(request, &id, Reply::Answer(Answer::Done));
             }
+        }
+    }
+
+    fn finish(&mut self, request: RequestId, id: &InstanceId, result: TaskResult, now: Timestamp) {
+        self.task_done(result, now);
+        // A result that nobody waits for any more changes nothing, and that is well.
+        match self.status_of(id) {
+            Some(_) => self.reply(request, id, Reply::Answer(Answer::Done)),
+            None => self.answer(request, Answer::Done),
         }
     }
 
@@ -228,6 +231,11 @@ fn commutes(verb: &Verb) -> bool {
             | Verb::Wait
             | Verb::WaitStart
     )
+}
+
+fn too_large(request: &Request, bytes_max: usize) -> Option<Refusal> {
+    let bytes = input_bytes(&request.verb);
+    (bytes > bytes_max).then(|| Refusal::TooLarge(request.instance.clone(), bytes, bytes_max))
 }
 
 fn input_bytes(verb: &Verb) -> usize {

@@ -26,8 +26,8 @@ impl Instance {
     ) -> bool {
         let Some(remote) = self.runner.elsewhere() else { return false };
         let Some(out) = remote.out.take_if(|out| out.piece == piece) else { return false };
-        let takes = taken.takes.map_or(out.takes, |takes| takes.min(out.takes));
-        self.conclude(taken.step, takes, Some(out.clock), now, functions, limits);
+        let count = taken.takes.unwrap_or(out.takes).min(out.takes);
+        self.conclude(taken.step, count, Some(out.clock), now, functions, limits);
         true
     }
 
@@ -66,11 +66,10 @@ impl Instance {
             self.act(at, kind);
         }
         match step.progress {
-            Progress::Waiting | Progress::Stuck(_) => {}
+            Progress::Waiting | Progress::Stuck(_) | Progress::Rewound(_) => {}
             Progress::Finished(Ok(output)) => self.end(now, RuntimeStatus::Completed, Ok(output)),
             Progress::Finished(Err(why)) => self.end(now, RuntimeStatus::Failed, Err(why)),
             Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
-            Progress::Rewound(_) => {}
             Progress::ContinuedAsNew(how, kept) => {
                 let kept = kept.into_iter().chain(later.into_iter().filter(goes_over));
                 self.continue_as_new(how, kept.collect(), now, functions);
@@ -199,14 +198,12 @@ pub(super) fn begun(execution: ExecutionId, call: CallId, work: &Work) -> Starte
 impl LockRequest {
     /// Where it goes now: to the entity whose turn it is, or to the caller when all are locked.
     pub(super) fn next(self) -> (InstanceId, Message) {
-        match self.entities.get(self.position as usize) {
-            Some(entity) => (entity.clone(), Message::Lock(Box::new(self))),
-            None => {
-                let Caller { instance, execution, call } = self.caller;
-                let (section, entities) = (self.section, self.entities);
-                (instance, Message::LocksGranted { execution, call, section, entities })
-            }
+        if let Some(entity) = self.entities.get(self.position as usize) {
+            return (entity.clone(), Message::Lock(Box::new(self)));
         }
+        let Caller { instance, execution, call } = self.caller;
+        let (section, entities) = (self.section, self.entities);
+        (instance, Message::LocksGranted { execution, call, section, entities })
     }
 }
 

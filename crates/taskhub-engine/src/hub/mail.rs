@@ -109,7 +109,7 @@ impl Post {
         Ok(())
     }
 
-    fn thread_of(&self, partition: PartitionId) -> usize {
+    pub(super) fn thread_of(&self, partition: PartitionId) -> usize {
         usize::from(partition.0) % self.threads.len()
     }
 

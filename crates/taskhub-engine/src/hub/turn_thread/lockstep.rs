@@ -25,7 +25,7 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use super::{Links, TurnThread};
 use crate::{
-    Code, Hub, OpenError, Shard, clock,
+    Code, Hub, OpenError, Patience, Shard, clock,
     hub::{
         Held, Inner, LEASE,
         dispatch::Dispatch,
@@ -34,6 +34,7 @@ use crate::{
         readers::{self, Reads},
         requests::Requests,
         spawn,
+        workers::Workers,
     },
 };
 
@@ -74,13 +75,14 @@ impl Hub {
         let pacer = Pacer::new(steps, how.begins_at);
         let (post, mut boxes) = mail::post(1);
         let post = post.paced(pacer.clone());
+        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let now = Arc::new(AtomicI64::new(how.begins_at.0));
         let shown = now.clone();
         let links = Links {
             inbox: boxes.remove(0),
-            dispatch: Dispatch::new(code, &limits, post.clone()),
+            dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
             lane: to_lane,
             readers: to_readers,
@@ -100,7 +102,8 @@ impl Hub {
         Handle::current().spawn(tick(pacer.clone(), pacer.wake.subscribe()));
         let requests = Requests::new(post.clone(), partitions, &limits);
         let threads = Mutex::new(vec![thread]);
-        Ok(Self { inner: Arc::new(Inner { store, requests, post, held, threads, limits }) })
+        let inner = Inner { store, requests, post, workers, held, threads, limits };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
