@@ -237,15 +237,15 @@ mod tests {
         wakes
     }
 
-    fn behind(at: i64) -> Option<Read> {
-        Some(Read::Wakes { after: page(&[at]).pop(), limit: PAGE })
+    fn behind(at: i64) -> Read {
+        Read::Wakes { after: page(&[at]).pop(), limit: PAGE }
     }
 
     #[test]
     fn a_page_is_asked_for_when_what_was_written_before_is_durable() {
         let mut wakes = running_low();
         assert_eq!(wakes.refill(CommitSeq(7), CommitSeq(6)), None);
-        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(7)), behind(4));
+        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(7)), Some(behind(4)));
         assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(8)), None, "it is on its way");
     }
 
@@ -264,9 +264,11 @@ mod tests {
     fn what_lies_behind_a_gap_waits_for_the_page_that_fills_it() {
         let mut wakes = running_low();
         wakes.refill(CommitSeq(1), CommitSeq(1));
-        [50, 51, 52, 53].map(|at| set(&mut wakes, at));
+        for at in 50..54 {
+            set(&mut wakes, at);
+        }
         wakes.take(Err(StoreError::Unavailable("this is a test".into())));
-        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5)), behind(4));
+        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5)), Some(behind(4)));
         wakes.take(Ok(page(&[10, 20, 30, 40])));
         assert_eq!(pop_all(&mut wakes), [3, 4, 10, 20, 30, 40].map(id));
     }
@@ -280,7 +282,7 @@ mod tests {
         }
         wakes.take(Ok(page(&[60, 70])));
         assert_eq!(pop_all(&mut wakes), [3, 4, 10, 11, 12, 13, 14, 15].map(id));
-        assert_eq!(wakes.refill(CommitSeq(31), CommitSeq(31)), behind(15));
+        assert_eq!(wakes.refill(CommitSeq(31), CommitSeq(31)), Some(behind(15)));
     }
 
     #[test]
@@ -290,6 +292,6 @@ mod tests {
             set(&mut wakes, at);
         }
         assert_eq!(pop_all(&mut wakes), [0, 1, 2, 3, 4, 5, 6, 7].map(id));
-        assert_eq!(wakes.refill(CommitSeq(100), CommitSeq(100)), behind(7));
+        assert_eq!(wakes.refill(CommitSeq(100), CommitSeq(100)), Some(behind(7)));
     }
 }
