@@ -16,15 +16,18 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Event, InstanceId, Limits, Verb, codec,
+    Answer, Event, InstanceId, Limits, Timestamp, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
 use tokio::time::Instant;
 
-use crate::{Code, Shard, clock, store::system_clock};
+use crate::{
+    Code, Shard, clock,
+    store::{Clock, system_clock},
+};
 use mail::{Mail, Post};
 use requests::Requests;
-pub use turn_thread::Lockstep;
+pub use turn_thread::{Dies, Lockstep};
 
 /// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
 const LEASE: Duration = Duration::MAX;
@@ -45,6 +48,7 @@ struct Inner {
     held: Held,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
+    clock: Clock,
 }
 
 /// Why a node could not start.
@@ -99,8 +103,9 @@ impl Hub {
             return Err(error.into());
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
-        let threads = Mutex::new(threads);
-        Ok(Self { inner: Arc::new(Inner { store, requests, post, held, threads, limits }) })
+        let (threads, clock) = (Mutex::new(threads), system_clock());
+        let inner = Inner { store, requests, post, held, threads, limits, clock };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Asks the owner of an instance, and waits for the answer; what it tells is durable. Dropping
@@ -135,6 +140,12 @@ impl Hub {
         tokio::task::spawn_blocking(move || read(&*store))
             .await
             .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    /// What time it is for this hub.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.inner.clock)()
     }
 
     /// How many requests wait for an answer.

@@ -18,6 +18,6 @@ mod shard;
 pub mod store;
 
 pub use activities::{Activities, Admission, Code, Running};
-pub use hub::{Hub, Lockstep, OpenError};
+pub use hub::{Dies, Hub, Lockstep, OpenError};
 pub use lane::Lane;
 pub use shard::{Routed, Shard};
