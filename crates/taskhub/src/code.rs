@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as Task, Poll},
+    time::Duration,
 };
 
 use taskhub_core::{
@@ -18,6 +19,7 @@ use crate::{
     ActivityContext, Context, Data, Result,
     activity::Needed,
     data::{decode, encode},
+    gate::Gate,
     handle::{ActivityCode, Body, OrchestrationCode},
 };
 
@@ -70,15 +72,25 @@ pub(crate) trait Activity: Send + Sync {
     /// Runs it. Reading the input and finding the arguments belong to the run.
     fn run(&self, context: ActivityContext, input: Option<Text>) -> Running;
 
+    /// How long it may be silent, unless the call says so.
+    fn heartbeat(&self) -> Option<Duration>;
+
+    /// What limits how many run at the same time.
+    fn gate(&self) -> &Gate;
+
     /// The states that it asks for.
     fn needs(&self) -> Vec<Needed>;
 }
 
-pub(crate) struct Performed<S>(PhantomData<fn() -> S>);
+pub(crate) struct Performed<S> {
+    gate: Gate,
+    signature: PhantomData<fn() -> S>,
+}
 
 impl<S: ActivityCode> Performed<S> {
     pub(crate) fn boxed() -> Arc<dyn Activity> {
-        Arc::new(Self(PhantomData))
+        let gate = Gate::new(S::limit(), S::limit_per_key());
+        Arc::new(Self { gate, signature: PhantomData })
     }
 }
 
@@ -90,6 +102,14 @@ impl<S: ActivityCode> Activity for Performed<S> {
                 .and_then(|input| S::begin(&context, input));
             outcome(begun?.await)
         })
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        S::heartbeat()
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     fn needs(&self) -> Vec<Needed> {

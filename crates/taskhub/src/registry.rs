@@ -4,20 +4,23 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use taskhub_core::{
-    Task,
+    Task, Work,
     turn::{Functions, Orchestration},
 };
-use taskhub_engine::{Activities, Code, Hub, Running};
+use taskhub_engine::{Activities, Admission, Code, Hub, Running};
 use tokio::sync::SetOnce;
 
 use crate::{
     ActivityContext, Client,
     activity::{Needed, States},
+    attempt::{self, Pulse},
     code::{Activity, Performed, Replayed},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
+    labels,
 };
 
 /// What a process can run. A host collects it; build one by hand to embed an engine.
@@ -219,14 +222,28 @@ struct Performers {
     client: Arc<SetOnce<Client>>,
 }
 
+impl Performers {
+    fn find(&self, task: &Task) -> Option<&Arc<dyn Activity>> {
+        self.activities.find(&task.work.name, task.work.version.as_deref())
+    }
+}
+
 impl Activities for Performers {
     fn run(&self, task: &Task) -> Option<Running> {
-        let code = self.activities.find(&task.work.name, task.work.version.as_deref())?.clone();
+        let code = self.find(task)?.clone();
         let (task, states, client) = (task.clone(), self.states.clone(), self.client.clone());
         Some(Box::pin(async move {
             let client = client.wait().await.clone();
-            let input = task.work.input.clone();
-            code.run(ActivityContext::new(task, states, Some(client)), input).await
+            let Work { name, input, tags, .. } = task.work.clone();
+            let asked = labels::find(&tags, labels::HEARTBEAT).and_then(|it| it.parse().ok());
+            let silence = asked.map(Duration::from_micros).or_else(|| code.heartbeat());
+            let pulse = Arc::<Pulse>::default();
+            let context = ActivityContext::new(task, states, Some(client), pulse.clone());
+            attempt::run(name, pulse, silence, code.run(context, input)).await
         }))
+    }
+
+    fn admit(&self, task: &Task) -> Option<Admission> {
+        self.find(task)?.gate().admit(labels::find(&task.work.tags, labels::KEY))
     }
 }

@@ -147,7 +147,7 @@ impl fmt::Debug for TestHub {
     }
 }
 
-/// What a turn writes, such as "`order-17` writes ActivityFinished #0, TurnStarted".
+/// What a turn writes: of which instance, and which events.
 fn told(turn: &TurnRecord) -> String {
     let (HistoryChange::Append { events, .. } | HistoryChange::Replace { events }) =
         (match &turn.change {
