@@ -9,8 +9,8 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Limits, Outcome, Reuse, Started, Task, Text, Timestamp, Verb,
-    Work,
+    Answer, Done, ExecutionId, InstanceId, Limits, Outcome, Reuse, Started, Task, Text, Timestamp,
+    Verb, Work,
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
 use taskhub_engine::{Activities, Code, Hub, Lockstep, Running, store::MemoryStore};
@@ -25,7 +25,7 @@ impl Orchestration for Patient {
     fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
         Box::pin(async move {
             scope.call(Command::Event { name: "go".into() }).await?;
-            let work = Work { name: "dig".into(), version: None, input: None, tags: Arc::new([]) };
+            let work = Work::new("dig", None);
             let found = scope.call(Command::Activity(work)).await?;
             let fire_at = scope.now().plus(YEAR);
             scope.call(Command::Timer { fire_at }).await?;
@@ -47,7 +47,7 @@ impl Activities for Here {
         self.0.fetch_add(1, Ordering::Relaxed);
         Some(Box::pin(async {
             tokio::time::sleep(Duration::from_hours(1)).await;
-            Ok(Some("a bone".into()))
+            Done::Activity(Ok(Some("a bone".into())))
         }))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
-use taskhub_core::{InstanceId, Task};
+use taskhub_core::{CallId, InstanceId, Ticket, Work};
 
 use crate::{
     Client, Data, Failure, Result,
@@ -51,7 +51,7 @@ impl<T> Deref for State<T> {
 /// Which call an activity runs for.
 #[derive(Clone)]
 pub struct ActivityContext {
-    task: Arc<Task>,
+    call: Arc<(Ticket, CallId, Work)>,
     states: Arc<States>,
     client: Option<Client>,
     pulse: Arc<Pulse>,
@@ -59,30 +59,30 @@ pub struct ActivityContext {
 
 impl ActivityContext {
     pub(crate) fn new(
-        task: Task,
+        call: (Ticket, CallId, Work),
         states: Arc<States>,
         client: Option<Client>,
         pulse: Arc<Pulse>,
     ) -> Self {
-        Self { task: Arc::new(task), states, client, pulse }
+        Self { call: Arc::new(call), states, client, pulse }
     }
 
     /// The instance that called.
     #[must_use]
     pub fn instance_id(&self) -> &InstanceId {
-        &self.task.ticket.instance
+        &self.call.0.instance
     }
 
     /// The name under which the activity was called.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.task.work.name
+        &self.call.2.name
     }
 
     /// The version that was asked for, if any.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.task.work.version.as_deref()
+        self.call.2.version.as_deref()
     }
 
     /// A text that names this call and no other. An activity may be run more than once for one
@@ -91,7 +91,7 @@ impl ActivityContext {
     /// call: for a key that all attempts share, pass a [`uuid`](crate::Context::uuid).
     #[must_use]
     pub fn call_key(&self) -> String {
-        format!("{}-{}", self.task.ticket.execution, self.task.ticket.call.0)
+        format!("{}-{}", self.call.0.execution, self.call.1.0)
     }
 
     /// Gives a sign of life, with how far the work has come. An activity that has a heartbeat
@@ -116,7 +116,7 @@ impl ActivityContext {
     /// one failed after it did. An attempt that was cut off from outside (the process died, its
     /// attempt timeout was over) leaves nothing.
     pub fn last_progress<T: Data>(&self) -> Result<Option<T>> {
-        let text = labels::find(&self.task.work.tags, labels::PROGRESS);
+        let text = labels::find(&self.call.2.tags, labels::PROGRESS);
         text.map(|text| decode(Some(text), "the last progress")).transpose()
     }
 

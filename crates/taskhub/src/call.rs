@@ -11,7 +11,7 @@ use std::{
 use futures::future::FusedFuture;
 use serde::Serialize;
 use taskhub_core::{
-    InstanceId, Outcome, Tags, Timestamp, Work,
+    InstanceId, Outcome, Timestamp, Work,
     turn::{Command, Pending, Place, Scope},
 };
 
@@ -81,7 +81,7 @@ impl<O: Data> Call<O> {
             Err(failure) => (None, Stage::Broken(failure)),
         };
         let version = target.version.map(Into::into);
-        let work = Work { name: target.name.into(), version, input, tags: Tags::default() };
+        let work = Work { version, ..Work::new(target.name, input) };
         Self {
             began: scope.now(),
             place,
@@ -199,8 +199,9 @@ impl<O: Data> Call<O> {
                 let what = format!("the output of `{}`", self.work.name);
                 return Some(decode(output.as_deref(), &what));
             }
-            Err(mut failure) => {
-                if let Some(progress) = take_progress(&mut failure) {
+            Err(failure) => {
+                let (failure, progress) = take_progress(failure);
+                if let Some(progress) = progress {
                     labels::put(&mut self.work.tags, labels::PROGRESS, progress);
                 }
                 Failure::of(failure)

@@ -12,7 +12,6 @@ use taskhub_core::{
     Outcome, Text,
     turn::{Orchestration, Run, Scope},
 };
-use taskhub_engine::Running;
 use tracing::{Dispatch, dispatcher};
 
 use crate::{
@@ -67,10 +66,13 @@ impl<S: OrchestrationCode> Future for Muted<S> {
     }
 }
 
+/// An activity that runs.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
 /// An activity without its types.
 pub(crate) trait Activity: Send + Sync {
     /// Runs it. Reading the input and finding the arguments belong to the run.
-    fn run(&self, context: ActivityContext, input: Option<Text>) -> Running;
+    fn run(&self, context: ActivityContext, input: Option<Text>) -> Attempt;
 
     /// How long it may be silent, unless the call says so.
     fn heartbeat(&self) -> Option<Duration>;
@@ -95,7 +97,7 @@ impl<S: ActivityCode> Performed<S> {
 }
 
 impl<S: ActivityCode> Activity for Performed<S> {
-    fn run(&self, context: ActivityContext, input: Option<Text>) -> Running {
+    fn run(&self, context: ActivityContext, input: Option<Text>) -> Attempt {
         Box::pin(async move {
             let what = format!("the input of `{}`", S::NAME);
             let begun = decode::<S::Input>(input.as_deref(), &what)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Task, Work,
+    Done, Job, Piece, Task, Work,
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
@@ -223,27 +223,32 @@ struct Performers {
 }
 
 impl Performers {
-    fn find(&self, task: &Task) -> Option<&Arc<dyn Activity>> {
-        self.activities.find(&task.work.name, task.work.version.as_deref())
+    fn find(&self, work: &Work) -> Option<&Arc<dyn Activity>> {
+        self.activities.find(&work.name, work.version.as_deref())
     }
 }
 
 impl Activities for Performers {
     fn run(&self, task: &Task) -> Option<Running> {
-        let code = self.find(task)?.clone();
-        let (task, states, client) = (task.clone(), self.states.clone(), self.client.clone());
+        let (Piece::Activity(call), Job::Activity(work)) = (task.ticket.piece, &task.job) else {
+            return None;
+        };
+        let code = self.find(work)?.clone();
+        let call = (task.ticket.clone(), call, work.clone());
+        let (states, client) = (self.states.clone(), self.client.clone());
         Some(Box::pin(async move {
             let client = client.wait().await.clone();
-            let Work { name, input, tags, .. } = task.work.clone();
+            let Work { name, input, tags, .. } = call.2.clone();
             let asked = labels::find(&tags, labels::HEARTBEAT).and_then(|it| it.parse().ok());
             let silence = asked.map(Duration::from_micros).or_else(|| code.heartbeat());
             let pulse = Arc::<Pulse>::default();
-            let context = ActivityContext::new(task, states, Some(client), pulse.clone());
-            attempt::run(name, pulse, silence, code.run(context, input)).await
+            let context = ActivityContext::new(call, states, Some(client), pulse.clone());
+            Done::Activity(attempt::run(name, pulse, silence, code.run(context, input)).await)
         }))
     }
 
     fn admit(&self, task: &Task) -> Option<Admission> {
-        self.find(task)?.gate().admit(labels::find(&task.work.tags, labels::KEY))
+        let Job::Activity(work) = &task.job else { return None };
+        self.find(work)?.gate().admit(labels::find(&work.tags, labels::KEY))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use taskhub_core::{
-    Answer, Envelope, Limits, PartitionId, Refusal, Request,
+    Answer, Envelope, InstanceId, Limits, PartitionId, Refusal, Request,
     partition::Input,
     store::{Ownership, Store, StoreError, Wake},
 };
@@ -21,10 +21,11 @@ use super::turn_thread::Pacer;
 /// it; one that was sent before everything was closed is void, as the turn that sent it is.
 pub(super) type Generation = u64;
 
-/// A partition with what stands in the store of it: its first wakes, and its inbox.
+/// A partition with what stands in the store of it: the beginnings of its lists, and its inbox.
 pub(super) struct Opened {
     pub owned: Ownership,
     pub wakes: Vec<Wake>,
+    pub busy: Vec<InstanceId>,
     pub inbox: Vec<Envelope>,
 }
 
@@ -97,8 +98,9 @@ impl Post {
         for owned in held {
             let id = owned.partition;
             let wakes = store.wakes(id, None, limits.wakes_count_max)?;
+            let busy = store.busy(id, None, limits.wakes_count_max)?;
             let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
-            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, inbox });
+            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, busy, inbox });
         }
         for (thread, share) in self.threads.iter().zip(shares) {
             let _ = thread.send(Mail::Open(generation, share));
@@ -107,7 +109,7 @@ impl Post {
         Ok(())
     }
 
-    fn thread_of(&self, partition: PartitionId) -> usize {
+    pub(super) fn thread_of(&self, partition: PartitionId) -> usize {
         usize::from(partition.0) % self.threads.len()
     }
 

@@ -54,6 +54,9 @@ pub(super) fn answer(store: &dyn Store, owner: Ownership, read: Read) -> Mail {
         Read::Wakes { after, limit } => {
             Input::Wakes(store.wakes(owner.partition, after.as_ref(), limit))
         }
+        Read::Busy { after, limit } => {
+            Input::Busy(store.busy(owner.partition, after.as_ref(), limit))
+        }
     };
     Mail::Owned(owner, input)
 }

@@ -152,8 +152,8 @@ impl TurnThread {
 
     fn open(&mut self, generation: Generation, share: Vec<Opened>) {
         self.generation = generation;
-        for Opened { owned, wakes, inbox } in share {
-            self.shard.own(owned, wakes);
+        for Opened { owned, wakes, busy, inbox } in share {
+            self.shard.own(owned, wakes, busy);
             for envelope in inbox {
                 self.deliver(envelope);
             }
@@ -236,7 +236,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Activities, Code, Running, hub::mail, store::system_clock};
+    use crate::{
+        Activities, Code, Patience, Running,
+        hub::{mail, workers::Workers},
+        store::system_clock,
+    };
 
     const OWNED: Ownership = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
 
@@ -254,12 +258,16 @@ mod tests {
         }
     }
 
+    fn workers(post: &Post) -> Workers {
+        Workers::new(post.clone(), Patience::default(), &tokio::runtime::Handle::current())
+    }
+
     fn thread() -> TurnThread {
         let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1));
         let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
         let links = Links {
             inbox: boxes.remove(0),
-            dispatch: Dispatch::new(&code, &limits, post.clone()),
+            dispatch: Dispatch::new(&code, &limits, post.clone(), workers(&post), 0),
             post,
             lane: mpsc::sync_channel(1).0,
             readers: mpsc::channel().0,
@@ -276,7 +284,8 @@ mod tests {
     }
 
     fn open(generation: Generation) -> Mail {
-        Mail::Open(generation, vec![Opened { owned: OWNED, wakes: vec![], inbox: vec![] }])
+        let (wakes, busy, inbox) = (vec![], vec![], vec![]);
+        Mail::Open(generation, vec![Opened { owned: OWNED, wakes, busy, inbox }])
     }
 
     fn delivered(thread: &TurnThread) -> usize {

@@ -25,7 +25,7 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use super::{Links, TurnThread};
 use crate::{
-    Code, Hub, OpenError, Shard, clock,
+    Code, Hub, OpenError, Patience, Shard, clock,
     hub::{
         Held, Inner, LEASE,
         dispatch::Dispatch,
@@ -34,6 +34,7 @@ use crate::{
         readers::{self, Reads},
         requests::Requests,
         spawn,
+        workers::Workers,
     },
 };
 
@@ -77,12 +78,13 @@ impl Hub {
         let pacer = Pacer::new(steps, how.begins_at);
         let (post, mut boxes) = mail::post(1);
         let post = post.paced(pacer.clone());
+        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let (shown, clock) = (pacer.shown.clone(), pacer.shown.clone());
         let links = Links {
             inbox: boxes.remove(0),
-            dispatch: Dispatch::new(code, &limits, post.clone()),
+            dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
             lane: to_lane,
             readers: to_readers,
@@ -103,7 +105,7 @@ impl Hub {
         let requests = Requests::new(post.clone(), partitions, &limits);
         let threads = Mutex::new(vec![thread]);
         let clock = Arc::new(move || pacer.now());
-        let inner = Inner { store, requests, post, held, threads, limits, clock };
+        let inner = Inner { store, requests, post, workers, held, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -290,8 +292,9 @@ impl Paced {
         let mut share = Vec::new();
         for owned in held.iter() {
             let wakes = store.wakes(owned.partition, None, limits.wakes_count_max)?;
+            let busy = store.busy(owned.partition, None, limits.wakes_count_max)?;
             let inbox = store.inbox(owned.partition, &[], limits.backlog_count_max)?;
-            share.push(Opened { owned: *owned, wakes, inbox });
+            share.push(Opened { owned: *owned, wakes, busy, inbox });
         }
         self.generation += 2;
         self.thread.sort(Mail::Open(self.generation, share));
