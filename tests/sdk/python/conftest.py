@@ -49,7 +49,7 @@ def server(request, tmp_path_factory):
     if request.config.getoption("backend") == "memory":
         yield None
         return
-    server = Server(tmp_path_factory.mktemp("server"))
+    server = Server(tmp_path_factory.mktemp("server"), "--hubs-max", "1000")
     yield server
     server.stop()
 

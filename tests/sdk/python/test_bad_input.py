@@ -41,10 +41,6 @@ SENSELESS = {
             )
         ),
     ),
-    "a page of less than nothing": (
-        "QueryInstances",
-        pb.QueryInstancesRequest(query=pb.InstanceQuery(maxInstanceCount=-1)),
-    ),
     "a query from no time": (
         "QueryInstances",
         pb.QueryInstancesRequest(query=pb.InstanceQuery(createdTimeFrom=FAR)),
@@ -55,6 +51,7 @@ SENSELESS = {
         "StartInstance",
         pb.CreateInstanceRequest(instanceId="a\u0000b", name="n"),
     ),
+    "an id with a slash": ("StartInstance", pb.CreateInstanceRequest(instanceId="a/b", name="n")),
     "an id without end": (
         "StartInstance",
         pb.CreateInstanceRequest(instanceId="x" * 100_000, name="n"),

@@ -66,7 +66,7 @@ def test_an_orchestration_knows_its_id(hub: Hub):
         return [ctx.instance_id, ctx.parent_instance_id]
 
     hub.serve(identity)
-    assert hub.result(identity, instance_id="chosen / by: me") == ["chosen / by: me", None]
+    assert hub.result(identity, instance_id="chosen by: me") == ["chosen by: me", None]
 
 
 def test_an_instance_nobody_started_is_not_known(hub: Hub):

@@ -12,8 +12,8 @@ from hub import Hub, eventually
 NEAR = 900_000
 """Characters that fit: the limit of the family is one mebibyte."""
 
-OVER = 40_000_000
-"""Characters that fit nowhere."""
+OVER = [5_000_000, 70_000_000]
+"""Characters that are too many for a payload, and too many for a message."""
 
 
 def echo(ctx, input):
@@ -60,9 +60,10 @@ def test_a_state_of_an_entity_near_the_limit_passes(hub: Hub):
 
 
 @pytest.mark.beyond_memory
-def test_an_input_over_the_limit_is_refused_with_a_hint(hub: Hub):
+@pytest.mark.parametrize("size", OVER)
+def test_an_input_over_the_limit_is_refused_with_a_hint(hub: Hub, size):
     with pytest.raises(grpc.RpcError) as caught:
-        hub.start(echo, "x" * OVER, instance_id="too large")
+        hub.start(echo, "x" * size, instance_id="too large")
     assert caught.value.code() in (
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -73,14 +74,15 @@ def test_an_input_over_the_limit_is_refused_with_a_hint(hub: Hub):
 
 
 @pytest.mark.beyond_memory
-def test_an_event_over_the_limit_is_refused_and_the_instance_goes_on(hub: Hub):
+@pytest.mark.parametrize("size", OVER)
+def test_an_event_over_the_limit_is_refused_and_the_instance_goes_on(hub: Hub, size):
     def waiting(ctx, _):
         return (yield ctx.wait_for_external_event("go"))
 
     hub.serve(waiting)
     instance = hub.start(waiting)
     with pytest.raises(grpc.RpcError):
-        hub.client.raise_orchestration_event(instance, "go", data="x" * OVER)
+        hub.client.raise_orchestration_event(instance, "go", data="x" * size)
     hub.client.raise_orchestration_event(instance, "go", data="small")
     assert hub.output(instance) == "small"
 
