@@ -4,8 +4,10 @@
 //! version reads what every earlier one wrote. Unknown fields are skipped; an unknown kind of
 //! event is an error, since skipping it would replay another history.
 
-mod convert;
+mod events;
+mod messages;
 mod schema;
+mod values;
 
 use std::fmt;
 
@@ -78,13 +80,13 @@ pub fn decode_outcome(bytes: &[u8]) -> Result<Outcome, DecodeError> {
 /// Encodes labels.
 #[must_use]
 pub fn encode_tags(tags: &Tags) -> Bytes {
-    schema::Tags { tags: convert::tags_out(tags) }.encode_to_vec().into()
+    schema::Tags { tags: values::tags_out(tags) }.encode_to_vec().into()
 }
 
 /// Decodes labels.
 pub fn decode_tags(bytes: &[u8]) -> Result<Tags, DecodeError> {
     schema::Tags::decode(bytes)
-        .map(|wire| convert::tags_in(wire.tags))
+        .map(|wire| values::tags_in(wire.tags))
         .map_err(|why| DecodeError::new("tags", why))
 }
 

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::{CallId, ExecutionId, Failure, InstanceId, RuntimeStatus, Text, Timestamp};
+use crate::{
+    CallId, EntityState, ExecutionId, Failure, InstanceId, LockRequest, Operation, Requested,
+    RuntimeStatus, Text, Timestamp,
+};
 
 /// What a finished call gave: its output, or why it failed.
 pub type Outcome = Result<Option<Text>, Failure>;
@@ -30,6 +33,9 @@ pub enum Kind {
     TurnStarted {
         /// How many arrivals it took.
         takes: u32,
+        /// What its code took for the time, where that is not the time of this event: a worker
+        /// elsewhere was told the time at which it got the turn.
+        clock: Option<Timestamp>,
     },
     /// The code called an activity.
     ActivityScheduled {
@@ -83,6 +89,105 @@ pub enum Kind {
         name: Text,
         /// The event's payload.
         input: Option<Text>,
+    },
+    /// The code started an orchestration that it does not wait for.
+    InstanceStarted {
+        /// Its id.
+        call: CallId,
+        /// The id of the instance.
+        instance: InstanceId,
+        /// What was started.
+        work: Work,
+        /// When its first turn may run, if not at once.
+        at: Option<Timestamp>,
+    },
+    /// The code ended another instance.
+    TerminateSent {
+        /// Its id.
+        call: CallId,
+        /// The instance.
+        to: InstanceId,
+        /// Why.
+        reason: Option<Text>,
+        /// Whether its children end too.
+        recursive: bool,
+    },
+    /// The code called an operation of an entity.
+    OperationCalled {
+        /// Its id.
+        call: CallId,
+        /// The entity.
+        entity: InstanceId,
+        /// The operation.
+        operation: Operation,
+    },
+    /// An operation of an entity ended.
+    OperationFinished {
+        /// The call that ended.
+        call: CallId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The code asked for an operation of an entity, and does not wait for it.
+    OperationSignaled {
+        /// Its id.
+        call: CallId,
+        /// The entity.
+        entity: InstanceId,
+        /// The operation.
+        operation: Operation,
+        /// When it may be performed at the earliest, if not at once.
+        at: Option<Timestamp>,
+    },
+    /// The code asked for several entities for itself.
+    LocksRequested {
+        /// Its id.
+        call: CallId,
+        /// Names the critical section.
+        section: Text,
+        /// The entities, sorted, each once.
+        entities: Arc<[InstanceId]>,
+    },
+    /// It has them.
+    LocksGranted {
+        /// The request that is granted.
+        call: CallId,
+        /// The critical section.
+        section: Text,
+    },
+    /// The code gave one of them back.
+    Unlocked {
+        /// Its id.
+        call: CallId,
+        /// The critical section.
+        section: Text,
+        /// The entity.
+        entity: InstanceId,
+    },
+    /// The code noted something that later versions of it will ask for.
+    Noted {
+        /// Its id.
+        call: CallId,
+        /// What it is about.
+        name: Text,
+        /// What was noted.
+        value: Text,
+    },
+    /// A failed execution goes on from before its failure.
+    Rewound {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// What an entity was when this was written; its history begins anew with this.
+    Entity(Box<EntityState>),
+    /// An entity is asked to perform an operation.
+    OperationRequested(Box<Requested>),
+    /// Somebody wants to have an entity for himself.
+    LockRequested(Box<LockRequest>),
+    /// Somebody no longer wants to have an entity for himself.
+    LockReleased {
+        /// The critical section.
+        section: Text,
     },
     /// Somebody raised an event.
     EventRaised {
@@ -195,13 +300,23 @@ pub struct Work {
     pub input: Option<Text>,
     /// Labels for whoever runs it.
     pub tags: Tags,
+    /// The caller's trace.
+    pub trace: Option<Trace>,
+}
+
+impl Work {
+    /// A call of `name` with `input`, and nothing else said.
+    pub fn new(name: impl Into<Text>, input: Option<Text>) -> Self {
+        Self { name: name.into(), version: None, input, tags: Arc::new([]), trace: None }
+    }
 }
 
 impl Kind {
     /// Whether it came from outside the code, and waits until a turn takes it.
     #[must_use]
     pub fn is_arrival(&self) -> bool {
-        !matches!(self, Self::TurnStarted { .. } | Self::Completed { .. }) && !self.is_action()
+        let own = matches!(self, Self::TurnStarted { .. } | Self::Completed { .. });
+        !own && !matches!(self, Self::Entity(_)) && !self.is_action()
     }
 
     /// Whether the code did it.
@@ -212,6 +327,8 @@ impl Kind {
                 self,
                 Self::ActivityFinished { .. }
                     | Self::ChildFinished { .. }
+                    | Self::OperationFinished { .. }
+                    | Self::LocksGranted { .. }
                     | Self::TimerFired { .. }
             )
     }
@@ -222,12 +339,19 @@ impl Kind {
         let len = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
         match self {
             Self::Started(started) => len(&started.input),
-            Self::ActivityScheduled { work, .. } | Self::ChildScheduled { work, .. } => {
-                len(&work.input)
-            }
+            Self::ActivityScheduled { work, .. }
+            | Self::ChildScheduled { work, .. }
+            | Self::InstanceStarted { work, .. } => len(&work.input),
             Self::ActivityFinished { outcome: Ok(output), .. }
-            | Self::ChildFinished { outcome: Ok(output), .. } => len(output),
+            | Self::ChildFinished { outcome: Ok(output), .. }
+            | Self::OperationFinished { outcome: Ok(output), .. } => len(output),
             Self::EventSent { input, .. } | Self::EventRaised { input, .. } => len(input),
+            Self::OperationCalled { operation, .. } | Self::OperationSignaled { operation, .. } => {
+                len(&operation.input)
+            }
+            Self::OperationRequested(requested) => len(&requested.operation.input),
+            Self::Entity(entity) => len(&entity.state),
+            Self::Noted { value, .. } => value.len(),
             _ => 0,
         }
     }
@@ -243,6 +367,15 @@ impl Kind {
             | Self::TimerCreated { call, .. }
             | Self::TimerFired { call }
             | Self::EventSent { call, .. }
+            | Self::InstanceStarted { call, .. }
+            | Self::TerminateSent { call, .. }
+            | Self::OperationCalled { call, .. }
+            | Self::OperationFinished { call, .. }
+            | Self::OperationSignaled { call, .. }
+            | Self::LocksRequested { call, .. }
+            | Self::LocksGranted { call, .. }
+            | Self::Unlocked { call, .. }
+            | Self::Noted { call, .. }
             | Self::CallCancelled { call } => Some(*call),
             _ => None,
         }

@@ -17,6 +17,8 @@ pub struct Failure {
     pub cause: Option<Box<Failure>>,
     /// Whether trying again is known to be pointless.
     pub non_retriable: bool,
+    /// What else the worker said of it: a JSON object.
+    pub details: Option<Text>,
 }
 
 impl Failure {
@@ -28,6 +30,7 @@ impl Failure {
             stack: None,
             cause: None,
             non_retriable: false,
+            details: None,
         }
     }
 

@@ -24,6 +24,9 @@ pub enum InvalidInstanceId {
     /// A character that URLs or logs would garble.
     #[error(r"an instance id must not contain {0:?} (nor / \ ? # or control characters)")]
     Character(char),
+    /// It names no entity.
+    #[error("an entity's id has the form @name@key")]
+    NoEntity,
     /// The first character marks an entity.
     #[error("an instance id must not begin with '@': such ids name entities")]
     Entity,
@@ -49,6 +52,35 @@ impl InstanceId {
             Some(c) => Err(InvalidInstanceId::Character(c)),
             None => Ok(Self(text.into())),
         }
+    }
+
+    /// The id of the entity with this name, which is made lower case, and this key.
+    pub fn entity(name: &str, key: &str) -> Result<Self, InvalidInstanceId> {
+        if name.is_empty() {
+            return Err(InvalidInstanceId::Empty);
+        }
+        let wrong = |c: &char| *c == '@' || c.is_control();
+        if let Some(c) = name.chars().find(wrong).or_else(|| key.chars().find(|c| c.is_control())) {
+            return Err(InvalidInstanceId::Character(c));
+        }
+        let id = format!("@{}@{key}", name.to_lowercase());
+        if id.len() > Self::BYTES_MAX {
+            return Err(InvalidInstanceId::TooLong(id.len()));
+        }
+        Ok(Self(id.into()))
+    }
+
+    /// Checks an id that names an entity: `@name@key`.
+    pub fn parse_entity(text: &str) -> Result<Self, InvalidInstanceId> {
+        let rest = text.strip_prefix('@').ok_or(InvalidInstanceId::NoEntity)?;
+        let (name, key) = rest.split_once('@').ok_or(InvalidInstanceId::NoEntity)?;
+        Self::entity(name, key)
+    }
+
+    /// The name and the key of the entity, if it names one.
+    #[must_use]
+    pub fn as_entity(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix('@')?.split_once('@')
     }
 
     /// Takes an id that was checked before, such as one read from a store.

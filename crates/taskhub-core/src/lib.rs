@@ -19,10 +19,12 @@ mod limits;
 mod message;
 #[doc(hidden)]
 pub mod mutation;
+mod operation;
 pub mod partition;
 mod record;
 mod request;
 pub mod store;
+mod task;
 mod time;
 pub mod turn;
 
@@ -31,6 +33,9 @@ pub use failure::*;
 pub use id::*;
 pub use limits::*;
 pub use message::*;
+pub use operation::*;
+pub use partition::EntityMetadata;
 pub use record::*;
 pub use request::*;
+pub use task::*;
 pub use time::*;

@@ -18,9 +18,13 @@ pub struct Limits {
     pub cache_bytes_max: usize,
     /// Requests that wait for an instance to end, per node.
     pub waiters_count_max: usize,
-    /// Wakes (timers and the like) kept in memory, per partition; the rest stays in the store.
+    /// Wakes (timers and the like) in a page of the store's list, and busy instances in a page of
+    /// theirs. A partition keeps two pages of wakes in memory and one of busy instances.
     pub wakes_count_max: usize,
-    /// Activities of one partition handed to workers and not yet finished; the rest waits.
+    /// Operations of one entity handed to a worker at once.
+    pub operations_count_max: usize,
+    /// Activities of one partition handed to workers and not yet finished; the rest waits. So many
+    /// turns for workers elsewhere, and so many entities, besides.
     pub tasks_count_max: usize,
     /// Activities that run at the same time in this process.
     pub activity_slots: usize,
@@ -50,6 +54,7 @@ impl Default for Limits {
             cache_bytes_max: 256 << 20,
             waiters_count_max: 100_000,
             wakes_count_max: 10_000,
+            operations_count_max: 1_000,
             tasks_count_max: 1_024,
             activity_slots: 256,
             backlog_count_max: 100_000,

@@ -1,12 +1,17 @@
 //! What instances send each other.
 
-use crate::{CallId, ExecutionId, InstanceId, MessageId, Outcome, PartitionId, Started, Text};
+use std::sync::Arc;
+
+use crate::{
+    CallId, ExecutionId, InstanceId, LockRequest, MessageId, Outcome, PartitionId, Requested,
+    Started, Text,
+};
 
 /// A message from one instance to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
-    /// Begin to run; from a parent to its child.
+    /// Begin to run; from a parent to its child, or from whoever starts it and does not wait.
     Start(Box<Started>),
     /// An event.
     Raise {
@@ -24,16 +29,54 @@ pub enum Message {
         /// How it ended.
         outcome: Outcome,
     },
-    /// End now; from a terminated parent to its child. Ignored by whoever is not its child.
+    /// End now.
     Terminate {
-        /// The execution that called it.
-        execution: ExecutionId,
-        /// The call.
-        call: CallId,
+        /// Only as the child of this execution, by this call: from a terminated parent, which
+        /// does not know whether the id was in use when it called its child.
+        child_of: Option<(ExecutionId, CallId)>,
         /// Why.
         reason: Option<Text>,
         /// Whether its own children end too.
         recursive: bool,
+    },
+    /// A failed child of this call is to go on from before its failure, since its parent does,
+    /// under a new execution.
+    Rewind {
+        /// The execution and the call that called it.
+        child_of: (ExecutionId, CallId),
+        /// The execution that now waits for it.
+        parent: ExecutionId,
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Perform an operation; to an entity.
+    Operation(Box<Requested>),
+    /// An operation ended; ignored unless that execution still waits for that call.
+    OperationFinished {
+        /// The execution that called it.
+        execution: ExecutionId,
+        /// The call.
+        call: CallId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Be there for one orchestration only; to an entity.
+    Lock(Box<LockRequest>),
+    /// All entities of a critical section are locked. Given back if nobody waits for that.
+    LocksGranted {
+        /// The execution that asked.
+        execution: ExecutionId,
+        /// The call.
+        call: CallId,
+        /// The critical section.
+        section: Text,
+        /// The entities.
+        entities: Arc<[InstanceId]>,
+    },
+    /// Be there for everybody again; to an entity.
+    Unlock {
+        /// The critical section.
+        section: Text,
     },
 }
 

@@ -44,11 +44,13 @@ pub enum Mutation {
     ForgetStarved,
     /// Nobody looks for timers.
     ForgetTimer,
+    /// A new owner does not look for work that was outstanding.
+    ForgetBusy,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 19] = [
+    pub const ALL: [(Self, u8); 20] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -68,6 +70,7 @@ impl Mutation {
         (Self::Unbounded, 10),
         (Self::ForgetStarved, 11),
         (Self::ForgetTimer, 11),
+        (Self::ForgetBusy, 11),
     ];
 }
 

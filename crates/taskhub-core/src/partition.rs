@@ -11,17 +11,24 @@
 //! ```
 //!
 //! Everything accepted is written into the instance's own log at once (see [`crate::Kind`]), so
-//! nothing waits elsewhere, and one attention time per instance is all that is needed to find the
-//! work again after a crash.
+//! nothing waits elsewhere. Two facts per instance, when it is due and whether it is busy, are all
+//! that is needed to find the work again after a crash.
 
 mod accept;
+mod busy;
 mod deliver;
+mod entity;
 mod instance;
 mod ledger;
+mod metadata;
+mod operate;
 mod outbox;
+mod requests;
+mod runner;
 mod slots;
 mod step;
 mod tasks;
+mod turn;
 mod wakes;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -34,8 +41,10 @@ use crate::{
     store::{Ownership, StoreError, Stored, Wake},
     turn::Functions,
 };
+use busy::Busy;
 use deliver::Delivered;
 use instance::Todo;
+pub use metadata::EntityMetadata;
 use outbox::Outbox;
 use slots::Slots;
 use tasks::Tasks;
@@ -51,12 +60,14 @@ pub enum Input {
     Forget(RequestId),
     /// Another instance sent a message; it stands in the inbox.
     Deliver(Envelope),
-    /// An activity ended.
+    /// A worker did what it was given.
     TaskDone(TaskResult),
     /// An instance that was asked for has been read.
     Loaded(InstanceId, Result<Option<Box<Stored>>, StoreError>),
     /// A page of wakes that was asked for has been read.
     Wakes(Result<Vec<Wake>, StoreError>),
+    /// A page of busy instances that was asked for has been read.
+    Busy(Result<Vec<InstanceId>, StoreError>),
     /// All commits up to this one are durable.
     Durable(CommitSeq),
 }
@@ -84,6 +95,13 @@ pub enum Read {
         /// How many are wanted.
         limit: usize,
     },
+    /// Busy instances behind this one; come back as [`Input::Busy`].
+    Busy {
+        /// The last one known, if any.
+        after: Option<InstanceId>,
+        /// How many are wanted.
+        limit: usize,
+    },
 }
 
 /// Something that leaves the partition.
@@ -92,9 +110,9 @@ pub enum Read {
 pub enum Effect {
     /// Tell a client.
     Answer(RequestId, Answer),
-    /// Run an activity.
+    /// Give a worker something to do.
     Dispatch(Task),
-    /// Stop an activity, if that is possible: its result does not count any more.
+    /// Stop that, if it is possible: its result does not count any more.
     Cancel(Ticket),
     /// Read from the store what only now is there.
     Read(Read),
@@ -110,6 +128,7 @@ pub struct Partition {
     slots: Slots,
     outbox: Outbox,
     wakes: Wakes,
+    busy: Busy,
     tasks: Tasks,
     /// Instances to step before this call of `handle` ends.
     dirty: Vec<InstanceId>,
@@ -128,13 +147,15 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Takes over a partition of a hub of `count` partitions. `wakes` is the first page of the
-    /// store's list, of up to [`Limits::wakes_count_max`]; the inbox is delivered afterwards.
+    /// Takes over a partition of a hub of `count` partitions. `wakes` and `busy` are the first
+    /// pages of the store's lists, of up to [`Limits::wakes_count_max`]; the inbox is delivered
+    /// afterwards.
     #[must_use]
     pub fn open(
         owned: Ownership,
         count: u16,
         wakes: Vec<Wake>,
+        busy: Vec<InstanceId>,
         functions: Arc<dyn Functions>,
         limits: &Limits,
     ) -> Self {
@@ -146,6 +167,7 @@ impl Partition {
             slots: Slots::new(limits.cache_bytes_max / usize::from(count.max(1))),
             outbox: Outbox::default(),
             wakes: Wakes::new(wakes, limits.wakes_count_max),
+            busy: Busy::new(busy, limits.wakes_count_max),
             tasks: Tasks::new(limits.tasks_count_max),
             limits: limits.clone(),
             dirty: Vec::new(),
@@ -168,11 +190,11 @@ impl Partition {
     /// When it wants to be called though nothing happened. May lie in the past.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        if !self.again.is_empty() || self.tasks.is_hungry() {
+        if !self.again.is_empty() || self.tasks.is_hungry() || self.can_walk() {
             return Some(Timestamp::START);
         }
         let retry = self.retries.first().map(|(at, _)| *at);
-        self.wakes.next(self.tasks.has_room()).into_iter().chain(retry).min()
+        self.wakes.next().into_iter().chain(retry).min()
     }
 
     /// Takes in what happened, then runs each instance that it concerns, once.
@@ -194,6 +216,7 @@ impl Partition {
         }
         self.feed_tasks(out);
         self.wake(now, out);
+        self.walk(out);
         while let Some(id) = self.dirty.pop() {
             self.step(&id, now);
         }
@@ -206,6 +229,12 @@ impl Partition {
     #[must_use]
     pub fn cached(&self) -> (usize, usize) {
         (self.slots.len(), self.slots.bytes())
+    }
+
+    /// How many entries of the store's lists it keeps in memory: wakes, and busy instances.
+    #[must_use]
+    pub fn listed(&self) -> (usize, usize) {
+        (self.wakes.len(), self.busy.len())
     }
 
     /// Lists an instance to be stepped before this call of `handle` ends.

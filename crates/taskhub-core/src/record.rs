@@ -78,9 +78,11 @@ pub struct Record {
     pub updated_at: Timestamp,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
-    /// When it wants to be looked at though no message came: its next timer, or
-    /// [`Timestamp::START`] while activities or arrivals of it are outstanding.
-    pub attention: Option<Timestamp>,
+    /// When its next timer, its deadline or its scheduled start is due, whatever else it does.
+    pub due: Option<Timestamp>,
+    /// Whether it has work that is outstanding or could run: activities without a result, arrivals
+    /// that no turn took and that may run. A parked instance is busy, too.
+    pub busy: bool,
     /// What the code last showed to the outside.
     pub custom_status: Option<Text>,
     /// Labels, sorted by key.

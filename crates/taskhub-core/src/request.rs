@@ -1,8 +1,7 @@
 //! What clients ask of the owner of an instance, and what they are told.
 
 use crate::{
-    CallId, Epoch, ExecutionId, InstanceId, Outcome, PartitionId, Record, RequestId, RuntimeStatus,
-    Started, Text, Work,
+    ExecutionId, InstanceId, Record, RequestId, Requested, RuntimeStatus, Started, TaskResult, Text,
 };
 
 /// A client's request for one instance; answered once, after what it caused is durable.
@@ -51,10 +50,21 @@ pub enum Verb {
         /// Why.
         reason: Option<Text>,
     },
-    /// Forget it; only when it has ended or is parked.
+    /// Let a failed orchestration go on from before its failure: what was done stays done.
+    Rewind {
+        /// Why.
+        reason: Option<Text>,
+    },
+    /// Ask an entity for an operation, and do not wait for it.
+    Signal(Box<Requested>),
+    /// A worker did what it was given.
+    Finish(Box<TaskResult>),
+    /// Forget it; only when it has ended, is parked, or is an entity that nobody uses.
     Purge,
     /// Tell where it stands.
     Status,
+    /// Tell when its first turn has run.
+    WaitStart,
     /// Tell when it has ended.
     Wait,
 }
@@ -108,6 +118,12 @@ pub enum Refusal {
     /// The instance has not ended.
     #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
     NotEnded(InstanceId, RuntimeStatus),
+    /// The instance has not failed.
+    #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
+    NotFailed(InstanceId, RuntimeStatus),
+    /// The entity is in use.
+    #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
+    InUse(InstanceId),
     /// The input has so many bytes, and only so many are allowed.
     #[error(
         "an input of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
@@ -127,37 +143,4 @@ pub enum Refusal {
     /// The store failed before this was safe; whether it happened is not known.
     #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
     Lost(String),
-}
-
-/// An activity to run, somewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    /// Which run of which call it is.
-    pub ticket: Ticket,
-    /// What to run.
-    pub work: Work,
-}
-
-/// Names one dispatch of one activity: a result counts only while its ticket is outstanding.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    /// The partition that waits for it.
-    pub partition: PartitionId,
-    /// The epoch under which it was dispatched.
-    pub epoch: Epoch,
-    /// The calling instance.
-    pub instance: InstanceId,
-    /// The calling execution.
-    pub execution: ExecutionId,
-    /// The call.
-    pub call: CallId,
-}
-
-/// How an activity ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskResult {
-    /// Which task.
-    pub ticket: Ticket,
-    /// How it ended.
-    pub outcome: Outcome,
 }

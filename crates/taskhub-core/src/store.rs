@@ -54,13 +54,22 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Envelope>, StoreError>;
 
-    /// The instances of `partition` that want attention, by time and id, those after `after`.
+    /// The instances of `partition` that are due at some time ([`Record::due`]), by time and id,
+    /// from behind `after`.
     fn wakes(
         &self,
         partition: PartitionId,
         after: Option<&Wake>,
         limit: usize,
     ) -> Result<Vec<Wake>, StoreError>;
+
+    /// The instances of `partition` that have work ([`Record::busy`]), by id, from behind `after`.
+    fn busy(
+        &self,
+        partition: PartitionId,
+        after: Option<&InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<InstanceId>, StoreError>;
 
     /// What is kept of an instance; its history only while it has not ended.
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError>;
@@ -69,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
     /// and the last piece may reach beyond the range.
     fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError>;
 
-    /// The instances that match `filter`, oldest first, from behind `filter.after`.
+    /// The instances that match `filter`, in its order, from behind `filter.after`.
     fn query(&self, filter: &Filter) -> Result<Page, StoreError>;
 }
 
@@ -91,7 +100,7 @@ pub struct Ownership {
     pub epoch: Epoch,
 }
 
-/// An instance that wants attention at a time.
+/// An instance that is due at a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wake {
     /// When.
@@ -124,10 +133,20 @@ pub struct Filter {
     pub completed_from: Option<Timestamp>,
     /// Ended before this time.
     pub completed_to: Option<Timestamp>,
+    /// Changed last at this time or later.
+    pub updated_from: Option<Timestamp>,
+    /// Changed last before this time.
+    pub updated_to: Option<Timestamp>,
+    /// Which run this function.
+    pub name: Option<Text>,
     /// With all of these tags.
     pub tags: Vec<(Text, Text)>,
     /// Only those that are parked.
     pub stuck: bool,
+    /// Of this kind.
+    pub kind: Which,
+    /// Sorted so.
+    pub order: Order,
     /// Behind this one: the last of the page before.
     pub after: Option<Cursor>,
     /// At most so many.
@@ -144,20 +163,68 @@ impl Filter {
                     from.is_none_or(|from| at >= from) && to.is_none_or(|to| at < to)
                 })
         };
-        (self.statuses.is_empty() || self.statuses.contains(&record.status))
+        self.place(instance, record).is_some()
+            && self.kind.includes(instance)
+            && (self.statuses.is_empty() || self.statuses.contains(&record.status))
             && self.prefix.as_ref().is_none_or(|p| instance.as_str().starts_with(&**p))
             && within(Some(record.created_at), self.created_from, self.created_to)
             && within(record.completed_at, self.completed_from, self.completed_to)
+            && within(Some(record.updated_at), self.updated_from, self.updated_to)
+            && self.name.as_ref().is_none_or(|name| record.name == *name)
             && self.tags.iter().all(|tag| record.tags.contains(tag))
             && (!self.stuck || record.stuck.is_some())
     }
+
+    /// Where an instance stands in the order of the list, if it can stand there at all.
+    #[must_use]
+    pub fn place(&self, instance: &InstanceId, record: &Record) -> Option<Cursor> {
+        let at = match self.order {
+            Order::Created => Some(record.created_at),
+            Order::Completed => record.completed_at,
+        };
+        at.map(|at| Cursor { at, instance: instance.clone() })
+    }
 }
 
-/// A place in a list that is sorted by creation.
+/// A kind of instances.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Which {
+    /// Orchestrations: all that are not entities.
+    #[default]
+    Orchestrations,
+    /// Entities: their ids begin with `@`.
+    Entities,
+    /// Both.
+    All,
+}
+
+impl Which {
+    /// Whether an instance is of this kind.
+    #[must_use]
+    pub fn includes(self, instance: &InstanceId) -> bool {
+        match self {
+            Self::Orchestrations => !instance.as_str().starts_with('@'),
+            Self::Entities => instance.as_str().starts_with('@'),
+            Self::All => true,
+        }
+    }
+}
+
+/// How a list is sorted; equal times by id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// By creation, oldest first.
+    #[default]
+    Created,
+    /// By their end, and only those that have ended.
+    Completed,
+}
+
+/// A place in a list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
-    /// When the instance there was created.
-    pub created_at: Timestamp,
+    /// When the instance there was created, or ended, as the list is sorted.
+    pub at: Timestamp,
     /// Its id.
     pub instance: InstanceId,
 }

@@ -21,8 +21,12 @@ fn tags() -> impl Strategy<Value = Tags> {
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
-    let one = (text(), text(), maybe(), any::<bool>()).prop_map(|(kind, message, stack, fatal)| {
-        Failure { kind, message, stack, cause: None, non_retriable: fatal }
+    let one = (text(), text(), maybe(), any::<bool>(), maybe());
+    let one = one.prop_map(|(kind, message, stack, fatal, details)| Failure {
+        stack,
+        non_retriable: fatal,
+        details,
+        ..Failure::new(kind, message)
     });
     vec(one, 1..4).prop_map(|chain| {
         let fold = |cause: Failure, failure: Failure| failure.caused_by(cause);
@@ -47,11 +51,10 @@ fn at() -> impl Strategy<Value = Timestamp> {
 }
 
 fn work() -> impl Strategy<Value = Work> {
-    (text(), maybe(), maybe(), tags()).prop_map(|(name, version, input, tags)| Work {
-        name,
-        version,
-        input,
-        tags,
+    let trace = prop::option::of((text(), maybe()));
+    (text(), maybe(), maybe(), tags(), trace).prop_map(|(name, version, input, tags, trace)| {
+        let trace = trace.map(|(parent, state)| Trace { parent, state });
+        Work { version, tags, trace, ..Work::new(name, input) }
     })
 }
 
@@ -107,7 +110,8 @@ fn kind() -> impl Strategy<Value = Kind> {
     let status = prop::sample::select(RuntimeStatus::ALL.to_vec());
     let others = prop_oneof![
         started().prop_map(Kind::Started),
-        any::<u32>().prop_map(|takes| Kind::TurnStarted { takes }),
+        (any::<u32>(), prop::option::of(at()))
+            .prop_map(|(takes, clock)| Kind::TurnStarted { takes, clock }),
         (text(), maybe()).prop_map(|(name, input)| Kind::EventRaised { name, input }),
         maybe().prop_map(|reason| Kind::Suspended { reason }),
         maybe().prop_map(|reason| Kind::Resumed { reason }),
@@ -128,10 +132,10 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u128>(), call(), outcome()).prop_map(|(execution, call, outcome)| {
             Message::ChildFinished { execution: ExecutionId(execution), call, outcome }
         }),
-        (any::<u128>(), call(), maybe(), any::<bool>()).prop_map(
-            |(execution, call, reason, recursive)| {
-                let execution = ExecutionId(execution);
-                Message::Terminate { execution, call, reason, recursive }
+        (prop::option::of((any::<u128>(), call())), maybe(), any::<bool>()).prop_map(
+            |(child_of, reason, recursive)| {
+                let child_of = child_of.map(|(execution, call)| (ExecutionId(execution), call));
+                Message::Terminate { child_of, reason, recursive }
             }
         ),
     ]

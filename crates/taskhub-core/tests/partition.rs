@@ -26,7 +26,8 @@ impl Orchestration for Code {
             let rounds: u32 = input.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0);
             if rounds > 0 {
                 let input = Some((rounds - 1).to_string().into());
-                scope.continue_as_new(ContinueAsNew { input, version: None, keep_events: true });
+                let how = ContinueAsNew { input, keep_events: true, ..Default::default() };
+                scope.continue_as_new(how);
                 return Ok(None);
             }
             let first = scope.call(Command::Event { name: "go".into() }).await?;
@@ -47,7 +48,7 @@ const NOW: Timestamp = Timestamp(1_000_000);
 impl Bench {
     fn new(limits: &Limits) -> Self {
         let owned = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
-        let partition = Partition::open(owned, 1, Vec::new(), Arc::new(Code), limits);
+        let partition = Partition::open(owned, 1, Vec::new(), Vec::new(), Arc::new(Code), limits);
         Self { partition, stored: BTreeMap::new() }
     }
 
@@ -143,8 +144,8 @@ fn with_one_child() -> (Bench, InstanceId) {
 }
 
 fn terminate(call: u32) -> Message {
-    let (execution, call) = (ExecutionId(5), CallId(call));
-    Message::Terminate { execution, call, reason: None, recursive: false }
+    let child_of = Some((ExecutionId(5), CallId(call)));
+    Message::Terminate { child_of, reason: None, recursive: false }
 }
 
 #[test]

@@ -9,12 +9,7 @@ use taskhub_core::{
 
 fn work() -> Work {
     let tags = [("color".into(), "red".into())];
-    Work {
-        name: "charge".into(),
-        version: Some("2".into()),
-        input: Some("7".into()),
-        tags: tags.into(),
-    }
+    Work { version: Some("2".into()), tags: tags.into(), ..Work::new("charge", Some("7".into())) }
 }
 
 fn started() -> Box<Started> {
@@ -52,7 +47,7 @@ fn kinds() -> Vec<(Kind, &'static str)> {
                 "6f70200330093a0c0a05636f6c6f721203726564420530302d61624a036b3d765012",
             ),
         ),
-        (Kind::TurnStarted { takes: 2 }, "0a0508d00f1802"),
+        (Kind::TurnStarted { takes: 2, clock: None }, "0a0508d00f1802"),
         (
             Kind::ActivityScheduled { call, work: work() },
             "0a2408d00f221f08ac0212066368617267651a01322201372a0c0a05636f6c6f721203726564",
@@ -113,7 +108,7 @@ fn messages() -> Vec<(Message, &'static str)> {
             ),
         ),
         (
-            Message::Terminate { execution, call, reason, recursive: true },
+            Message::Terminate { child_of: Some((execution, call)), reason, recursive: true },
             "221b0a0377687910011a10000000000000000000000000000000052006",
         ),
     ]

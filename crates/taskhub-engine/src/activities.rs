@@ -2,15 +2,31 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use taskhub_core::{Outcome, Task, turn::Functions};
+use taskhub_core::{Done, Job, Task, turn::Functions};
 
-/// An activity that runs.
-pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+/// An activity that runs, or operations of an entity.
+pub type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// The activities of this process.
+/// A wait for permission to begin. What it gives is kept until the activity has ended.
+pub type Admission = Pin<Box<dyn Future<Output = Box<dyn Send>> + Send>>;
+
+/// The activities and the entities of this process.
 pub trait Activities: Send + Sync {
-    /// Begins to run a task; `None` when there is no activity of that name.
+    /// Begins to run a task; `None` when there is no activity, or no entity, of that name.
     fn run(&self, task: &Task) -> Option<Running>;
+
+    /// Whether a task waits for a worker elsewhere, as nobody in this process can do it. Otherwise
+    /// one that nobody can do fails.
+    fn is_elsewhere(&self, task: &Task) -> bool {
+        matches!(task.job, Job::Turn(_))
+    }
+
+    /// What a task has to wait for before it may take one of the slots that all share; called in
+    /// the order in which tasks came. `None` when it has no limit of its own.
+    fn admit(&self, task: &Task) -> Option<Admission> {
+        let _ = task;
+        None
+    }
 }
 
 /// The code of this process.

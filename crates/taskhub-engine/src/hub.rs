@@ -1,28 +1,36 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
 mod dispatch;
+mod entities;
 mod lane_thread;
 mod mail;
 mod readers;
 mod requests;
 mod turn_thread;
+mod workers;
 
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use taskhub_core::{
-    Answer, Event, InstanceId, Limits, Verb, codec,
+    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
+use tokio::{runtime::Handle, time::Instant};
 
-use crate::{Code, Shard, clock};
+use crate::{Code, DeliveryId, Patience, Shard, WorkerOptions, clock, store::system_clock};
+use dispatch::Dispatch;
+pub use entities::EntityPage;
 use mail::{Mail, Post};
 use requests::Requests;
+pub use turn_thread::Lockstep;
+pub use workers::Worker;
+use workers::Workers;
 
 /// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
 const LEASE: Duration = Duration::MAX;
@@ -40,6 +48,7 @@ struct Inner {
     store: Arc<dyn Store>,
     requests: Requests,
     post: Post,
+    workers: Workers,
     held: Held,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
@@ -66,6 +75,7 @@ impl Hub {
         let held = Arc::new(Mutex::new(held));
         let count = turn_threads().min(usize::from(store.partitions()));
         let (post, boxes) = mail::post(count);
+        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, from_turns) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let mut threads = Vec::new();
@@ -75,7 +85,8 @@ impl Hub {
                 post: post.clone(),
                 lane: to_lane.clone(),
                 readers: to_readers.clone(),
-                dispatch: dispatch::Dispatch::new(code, &limits, post.clone()),
+                dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), index),
+                clock: system_clock(),
             };
             let (functions, limits) = (code.functions.clone(), limits.clone());
             let partitions = store.partitions();
@@ -97,13 +108,46 @@ impl Hub {
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
         let threads = Mutex::new(threads);
-        Ok(Self { inner: Arc::new(Inner { store, requests, post, held, threads, limits }) })
+        let inner = Inner { store, requests, post, workers, held, threads, limits };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Asks the owner of an instance, and waits for the answer; what it tells is durable. Dropping
     /// the future withdraws the question, not what it caused.
     pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
         self.inner.requests.ask(instance, verb).await
+    }
+
+    /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
+    #[must_use]
+    pub fn connect_worker(&self, options: WorkerOptions) -> Worker {
+        self.inner.workers.connect(options)
+    }
+
+    /// The task of a delivery, if its result would still count.
+    #[must_use]
+    pub fn delivered(&self, delivery: DeliveryId) -> Option<Task> {
+        self.inner.workers.task(delivery)
+    }
+
+    /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
+    /// well too: nothing happens. The answer comes when what was done is durable.
+    pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
+        let Some(task) = self.inner.workers.finish(delivery) else { return Answer::Done };
+        let result = TaskResult { ticket: task.ticket, done };
+        self.ask(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
+    }
+
+    /// A worker elsewhere gives back what it was given: others get it first.
+    pub fn give_back(&self, delivery: DeliveryId) {
+        self.inner.workers.give_back(delivery);
+    }
+
+    /// How many workers elsewhere are connected, how much waits for one, and how much they have.
+    #[must_use]
+    pub fn workers(&self) -> (usize, usize, usize) {
+        let (waits, given) = self.inner.workers.load();
+        (self.inner.workers.count(), waits, given)
     }
 
     /// Lists instances, as last committed.

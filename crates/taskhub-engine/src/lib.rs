@@ -14,10 +14,12 @@ mod activities;
 mod clock;
 mod hub;
 mod lane;
+mod pool;
 mod shard;
 pub mod store;
 
-pub use activities::{Activities, Code, Running};
-pub use hub::{Hub, OpenError};
+pub use activities::{Activities, Admission, Code, Running};
+pub use hub::{EntityPage, Hub, Lockstep, OpenError, Worker};
 pub use lane::Lane;
+pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
 pub use shard::{Routed, Shard};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use taskhub_core::{
-    Envelope, Limits, PartitionId, Timestamp, TurnRecord,
+    Envelope, InstanceId, Limits, PartitionId, Timestamp, TurnRecord,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Ownership, Wake},
     turn::Functions,
@@ -40,10 +40,11 @@ impl Shard {
         Self { partitions: BTreeMap::new(), functions, limits: limits.clone(), count }
     }
 
-    /// Takes over a partition, with the first page of its wakes. An earlier epoch is forgotten.
-    pub fn own(&mut self, owned: Ownership, wakes: Vec<Wake>) {
+    /// Takes over a partition, with the first pages of its wakes and of its busy instances. An
+    /// earlier epoch is forgotten.
+    pub fn own(&mut self, owned: Ownership, wakes: Vec<Wake>, busy: Vec<InstanceId>) {
         let functions = self.functions.clone();
-        let partition = Partition::open(owned, self.count, wakes, functions, &self.limits);
+        let partition = Partition::open(owned, self.count, wakes, busy, functions, &self.limits);
         self.partitions.insert(owned.partition, partition);
     }
 

@@ -77,6 +77,14 @@ impl Store for Failing {
         }
         self.store.wakes(partition, after, limit)
     }
+    fn busy(
+        &self,
+        partition: PartitionId,
+        after: Option<&InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<InstanceId>, StoreError> {
+        self.store.busy(partition, after, limit)
+    }
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
         self.store.load(instance)
     }

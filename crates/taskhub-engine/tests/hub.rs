@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use taskhub_core::{
-    Answer, ExecutionId, Failure, InstanceId, Limits, Outcome, Refusal, Reuse, RuntimeStatus,
-    Started, Task, Text, Timestamp, Verb, Work,
+    Answer, Done, ExecutionId, Failure, InstanceId, Job, Limits, Outcome, Refusal, Reuse,
+    RuntimeStatus, Started, Task, Text, Timestamp, Verb, Work,
     store::{Filter, Store},
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
@@ -106,9 +106,11 @@ impl Orchestration for Guarded {
 
 impl Activities for Here {
     fn run(&self, task: &Task) -> Option<Running> {
-        let input: u64 = task.work.input.as_deref()?.parse().ok()?;
-        match &*task.work.name {
-            "add" => Some(Box::pin(async move { Ok(Some((input + 1).to_string().into())) })),
+        let Job::Activity(work) = &task.job else { return None };
+        let input: u64 = work.input.as_deref()?.parse().ok()?;
+        let sum = Done::Activity(Ok(Some((input + 1).to_string().into())));
+        match &*work.name {
+            "add" => Some(Box::pin(std::future::ready(sum))),
             "endless" => Some(Box::pin(std::future::pending())),
             _ => None,
         }
@@ -116,7 +118,7 @@ impl Activities for Here {
 }
 
 fn work(name: &str, input: Option<Text>) -> Work {
-    Work { name: name.into(), version: None, input, tags: Arc::new([]) }
+    Work::new(name, input)
 }
 
 fn open(store: Arc<dyn Store>) -> Hub {

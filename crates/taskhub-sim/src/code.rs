@@ -78,6 +78,7 @@ impl Code {
                             input: Some(notes.write()),
                             version: None,
                             keep_events: true,
+                            tags: None,
                         });
                         return Ok(None);
                     }
@@ -194,7 +195,7 @@ fn activity(name: &str, input: usize) -> Command {
 
 /// A function of that name with that input.
 pub(crate) fn work(name: &str, input: Option<Text>) -> Work {
-    Work { name: name.into(), version: None, input, tags: std::sync::Arc::default() }
+    Work::new(name, input)
 }
 
 fn timer(scope: &Scope, pause: u64) -> Pending {

@@ -83,7 +83,7 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
 /// How many arrivals of a history its turns took.
 pub(crate) fn taken(log: &[Event]) -> usize {
     let takes = |event: &Event| match event.kind {
-        Kind::TurnStarted { takes } => takes as usize,
+        Kind::TurnStarted { takes, .. } => takes as usize,
         _ => 0,
     };
     log.iter().map(takes).sum()

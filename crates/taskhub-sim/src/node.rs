@@ -6,7 +6,7 @@ use std::{
 };
 
 use taskhub_core::{
-    CallId, Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, RequestId,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, Piece, RequestId,
     Timestamp,
     partition::{Input, Partition},
     store::Ownership,
@@ -77,7 +77,7 @@ pub(crate) struct Node {
     pub asks: BTreeMap<RequestId, Asked>,
     pub waiters: BTreeMap<PartitionId, Waiters>,
     /// Activities handed out under the present epoch.
-    pub out: BTreeMap<PartitionId, BTreeSet<(InstanceId, ExecutionId, CallId)>>,
+    pub out: BTreeMap<PartitionId, BTreeSet<(InstanceId, ExecutionId, Piece)>>,
     /// Messages that were handed to their receiver in memory, and are not durable.
     pub direct: BTreeSet<MessageId>,
     pub renewed_at: i64,

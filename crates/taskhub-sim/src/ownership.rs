@@ -144,8 +144,9 @@ impl World {
         }
         let limit = self.scenario.limits.wakes_count_max;
         let wakes = self.store.wakes(owned.partition, None, limit).unwrap_or_default();
+        let busy = self.store.busy(owned.partition, None, limit).unwrap_or_default();
         let node = &mut self.nodes[life.node];
-        node.bench(owned.partition).shard.own(owned, wakes);
+        node.bench(owned.partition).shard.own(owned, wakes, busy);
         let (now, numbers) = (self.now, [5, life.node as u64, owned.epoch.0]);
         self.trace.note(now, &numbers, || format!("node{} owns {owned:?}", life.node));
         self.look_soon(life, owned);

@@ -53,6 +53,8 @@ pub struct Rates {
     pub read_fails: u32,
     /// An activity fails.
     pub activity_fails: u32,
+    /// An activity hangs, perhaps until the troubles end.
+    pub activity_hangs: u32,
     /// A result is told twice.
     pub result_twice: u32,
     /// A hint about a message to another node is lost.
@@ -66,13 +68,15 @@ impl Rates {
     #[must_use]
     pub fn is_any(&self) -> bool {
         let Self { commit_fails, commit_lies, commit_slow, commit_crashes, read_fails, .. } = self;
-        let Self { activity_fails, result_twice, hint_lost, message_twice, .. } = self;
+        let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
+            self;
         commit_fails
             + commit_lies
             + commit_slow
             + commit_crashes
             + read_fails
             + activity_fails
+            + activity_hangs
             + result_twice
             + hint_lost
             + message_twice
@@ -219,6 +223,7 @@ fn draw_rates(random: &mut Random) -> Rates {
         result_twice: rate(300),
         hint_lost: rate(800),
         message_twice: rate(400),
+        activity_hangs: rate(200),
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use taskhub_core::{
     Batch, Change, Envelope, Epoch, HistoryChange, InstanceId, MessageId, PartitionId, Record,
     TurnRecord, codec,
-    store::{CommitError, Cursor, Filter, Node, Ownership, Page, Store, StoreError, Stored, Wake},
+    store::{CommitError, Filter, Node, Ownership, Page, Store, StoreError, Stored, Wake},
 };
 
 use taskhub_core::mutation::{Mutation, mutated};
@@ -250,7 +250,7 @@ impl Store for SimStore {
         let count = u16::try_from(inner.leases.len()).unwrap_or(u16::MAX);
         let wake = |(id, (record, _)): (&InstanceId, &(Record, Vec<Bytes>))| {
             let instance = id.clone();
-            record.attention.map(|at| Wake { at, instance })
+            record.due.map(|at| Wake { at, instance })
         };
         let mut wakes: Vec<_> = inner.seen.instances.iter().filter_map(wake).collect();
         wakes.retain(|wake| PartitionId::of(&wake.instance, count) == partition);
@@ -258,6 +258,20 @@ impl Store for SimStore {
         wakes.sort();
         wakes.truncate(limit);
         Ok(wakes)
+    }
+
+    fn busy(
+        &self,
+        partition: PartitionId,
+        after: Option<&InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<InstanceId>, StoreError> {
+        let inner = self.inner();
+        let count = u16::try_from(inner.leases.len()).unwrap_or(u16::MAX);
+        let busy = inner.seen.instances.iter().filter(|(_, (record, _))| record.busy);
+        let ids = busy.map(|(id, _)| id).filter(|id| PartitionId::of(id, count) == partition);
+        let ids = ids.filter(|id| after.is_none_or(|after| *id > after));
+        Ok(ids.take(limit).cloned().collect())
     }
 
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
@@ -285,16 +299,12 @@ impl Store for SimStore {
 
     fn query(&self, filter: &Filter) -> Result<Page, StoreError> {
         let inner = self.inner();
-        let cursor = |id: &InstanceId, record: &Record| Cursor {
-            created_at: record.created_at,
-            instance: id.clone(),
-        };
         let mut found: Vec<_> = inner
             .seen
             .instances
             .iter()
             .filter(|(id, (record, _))| filter.matches(id, record))
-            .map(|(id, (record, _))| (cursor(id, record), record.clone()))
+            .filter_map(|(id, (record, _))| Some((filter.place(id, record)?, record.clone())))
             .filter(|(at, _)| filter.after.as_ref().is_none_or(|after| at > after))
             .collect();
         found.sort_by(|(one, _), (two, _)| one.cmp(two));

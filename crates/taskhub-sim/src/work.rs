@@ -1,7 +1,7 @@
 //! What the turn threads do: sort the mail, run the partitions, pass on what they decide.
 
 use taskhub_core::{
-    Answer, Change, Failure, Refusal, Task, TaskResult, TurnRecord,
+    Answer, Change, Done, Failure, Refusal, Task, TaskResult, TurnRecord,
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
@@ -10,7 +10,7 @@ use taskhub_engine::Routed;
 use crate::{
     law::{self, Violation},
     node::{Asked, Life, Mail},
-    scenario::Act,
+    scenario::{Act, CALM_AFTER},
     world::{Happening, World},
 };
 
@@ -120,6 +120,9 @@ impl World {
         let bench = &mut self.nodes[life.node].shards[shard];
         let routed = bench.shard.handle(partition, inputs, clock);
         let more = !bench.inputs.is_empty();
+        if let Some(partition) = bench.shard.partition(partition) {
+            law::limits::on_work(partition, &self.scenario.limits)?;
+        }
         if let Some(routed) = routed {
             self.trace_work(life, &routed);
             let made =
@@ -147,7 +150,7 @@ impl World {
             if let Input::TaskDone(TaskResult { ticket, .. }) = input
                 && let Some(out) = self.nodes[life.node].out.get_mut(&ticket.partition)
             {
-                out.remove(&(ticket.instance.clone(), ticket.execution, ticket.call));
+                out.remove(&(ticket.instance.clone(), ticket.execution, ticket.piece));
             }
         }
     }
@@ -251,7 +254,7 @@ impl World {
                 let node = &mut self.nodes[life.node];
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
-                out.insert((ticket.instance.clone(), ticket.execution, ticket.call));
+                out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
                 law::limits::on_dispatch(out.len(), &node.limits)?;
                 self.coverage.check(10, 1);
                 self.soon(3_000, Happening::Run(life, task));
@@ -264,7 +267,8 @@ impl World {
                 if self.random.chance(500) {
                     let outcome = Err(Failure::new("Cancelled", "nobody waits for it"));
                     let partition = ticket.partition;
-                    let done = Input::TaskDone(TaskResult { ticket, outcome });
+                    let done = Done::Activity(outcome);
+                    let done = Input::TaskDone(TaskResult { ticket, done });
                     self.soon(1_000, Happening::Send(life, Mail::Input(partition, done)));
                 }
             }
@@ -301,6 +305,11 @@ impl World {
                 self.coverage.count("pages of wakes read");
                 Input::Wakes(if fails { Err(down()) } else { page })
             }
+            Read::Busy { after, limit } => {
+                let page = self.store.busy(owner.partition, after.as_ref(), limit);
+                self.coverage.count("pages of busy instances read");
+                Input::Busy(if fails { Err(down()) } else { page })
+            }
         };
         self.soon(2_000, Happening::Send(life, Mail::Owned(owner, vec![input])));
     }
@@ -318,8 +327,13 @@ impl World {
             self.coverage.count("activities that succeed");
             Ok(Some(format!("r{run}").into()))
         };
+        let result = TaskResult { ticket: task.ticket, done: Done::Activity(outcome) };
+        if !self.calm && self.random.chance(self.rates.activity_hangs) {
+            self.coverage.count("activities that hang");
+            let at = self.random.between(self.now, CALM_AFTER);
+            return self.at(at, Happening::Done(life, result));
+        }
         let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
-        let result = TaskResult { ticket: task.ticket, outcome };
         self.soon(long, Happening::Done(life, result));
     }
 
@@ -333,7 +347,7 @@ impl World {
             let mut again = result.clone();
             if self.random.chance(500) {
                 self.runs += 1;
-                again.outcome = Ok(Some(format!("r{}", self.runs).into()));
+                again.done = Done::Activity(Ok(Some(format!("r{}", self.runs).into())));
                 self.results.note(&again);
             }
             let mail = Mail::Input(partition, Input::TaskDone(again));

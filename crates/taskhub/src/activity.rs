@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use taskhub_core::{InstanceId, Task};
+use taskhub_core::{CallId, InstanceId, Ticket, Work};
 
 use crate::{Client, Failure, Result};
 
@@ -45,32 +45,36 @@ impl<T> Deref for State<T> {
 /// Which call an activity runs for.
 #[derive(Clone)]
 pub struct ActivityContext {
-    task: Arc<Task>,
+    call: Arc<(Ticket, CallId, Work)>,
     states: Arc<States>,
     client: Option<Client>,
 }
 
 impl ActivityContext {
-    pub(crate) fn new(task: Task, states: Arc<States>, client: Option<Client>) -> Self {
-        Self { task: Arc::new(task), states, client }
+    pub(crate) fn new(
+        call: (Ticket, CallId, Work),
+        states: Arc<States>,
+        client: Option<Client>,
+    ) -> Self {
+        Self { call: Arc::new(call), states, client }
     }
 
     /// The instance that called.
     #[must_use]
     pub fn instance_id(&self) -> &InstanceId {
-        &self.task.ticket.instance
+        &self.call.0.instance
     }
 
     /// The name under which the activity was called.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.task.work.name
+        &self.call.2.name
     }
 
     /// The version that was asked for, if any.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.task.work.version.as_deref()
+        self.call.2.version.as_deref()
     }
 
     /// A text that names this call and no other. An activity may be run more than once for one
@@ -79,7 +83,7 @@ impl ActivityContext {
     /// call: for a key that all attempts share, pass a [`uuid`](crate::Context::uuid).
     #[must_use]
     pub fn call_key(&self) -> String {
-        format!("{}-{}", self.task.ticket.execution, self.task.ticket.call.0)
+        format!("{}-{}", self.call.0.execution, self.call.1.0)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use futures::future::FusedFuture;
 use serde::Serialize;
 use taskhub_core::{
-    InstanceId, Outcome, Tags, Timestamp, Work,
+    InstanceId, Outcome, Timestamp, Work,
     turn::{Command, Pending, Place, Scope},
 };
 
@@ -72,7 +72,7 @@ impl<O: Data> Call<O> {
             Err(failure) => (None, Stage::Broken(failure)),
         };
         let version = target.version.map(Into::into);
-        let work = Work { name: target.name.into(), version, input, tags: Tags::default() };
+        let work = Work { version, ..Work::new(target.name, input) };
         Self {
             began: scope.now(),
             place,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Outcome, Text,
+    Done, Outcome, Text,
     turn::{Orchestration, Run, Scope},
 };
 use taskhub_engine::Running;
@@ -88,7 +88,8 @@ impl<S: ActivityCode> Activity for Performed<S> {
             let what = format!("the input of `{}`", S::NAME);
             let begun = decode::<S::Input>(input.as_deref(), &what)
                 .and_then(|input| S::begin(&context, input));
-            outcome(begun?.await)
+            let done = async { outcome(begun?.await) };
+            Done::Activity(done.await)
         })
     }
 

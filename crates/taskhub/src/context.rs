@@ -192,7 +192,7 @@ impl Context {
             return Err(Failure::terminal(message));
         }
         let version = target.version.map(Into::into);
-        let how = ContinueAsNew { input: encode(input)?, version, keep_events: true };
+        let how = ContinueAsNew { input: encode(input)?, version, keep_events: true, tags: None };
         self.scope.continue_as_new(how);
         Err(Failure::new(ContinueAsNew::FAILURE, "this execution goes on as a new one").no_retry())
     }

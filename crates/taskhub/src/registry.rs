@@ -7,7 +7,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Task,
+    Job, Piece, Task,
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Code, Hub, Running};
@@ -221,12 +221,16 @@ struct Performers {
 
 impl Activities for Performers {
     fn run(&self, task: &Task) -> Option<Running> {
-        let code = self.activities.find(&task.work.name, task.work.version.as_deref())?.clone();
-        let (task, states, client) = (task.clone(), self.states.clone(), self.client.clone());
+        let (Piece::Activity(call), Job::Activity(work)) = (task.ticket.piece, &task.job) else {
+            return None;
+        };
+        let code = self.activities.find(&work.name, work.version.as_deref())?.clone();
+        let call = (task.ticket.clone(), call, work.clone());
+        let (states, client) = (self.states.clone(), self.client.clone());
         Some(Box::pin(async move {
             let client = client.wait().await.clone();
-            let input = task.work.input.clone();
-            code.run(ActivityContext::new(task, states, Some(client)), input).await
+            let input = call.2.input.clone();
+            code.run(ActivityContext::new(call, states, Some(client)), input).await
         }))
     }
 }

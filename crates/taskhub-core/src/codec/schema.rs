@@ -14,7 +14,11 @@ pub(super) struct Events {
 pub(super) struct Event {
     #[prost(sint64, tag = "1")]
     pub at: i64,
-    #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
+    #[prost(
+        oneof = "Kind",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, \
+        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
+    )]
     pub kind: Option<Kind>,
 }
 
@@ -50,6 +54,36 @@ pub(super) enum Kind {
     Terminated(Reason),
     #[prost(uint32, tag = "16")]
     Completed(u32),
+    #[prost(message, tag = "17")]
+    TurnStartedAt(Timer),
+    #[prost(message, tag = "18")]
+    InstanceStarted(Called),
+    #[prost(message, tag = "19")]
+    TerminateSent(Ended),
+    #[prost(message, tag = "20")]
+    OperationCalled(Operation),
+    #[prost(message, tag = "21")]
+    OperationFinished(Finished),
+    #[prost(message, tag = "22")]
+    OperationSignaled(Operation),
+    #[prost(message, tag = "23")]
+    LocksRequested(Locks),
+    #[prost(message, tag = "24")]
+    LocksGranted(Locks),
+    #[prost(message, tag = "25")]
+    Unlocked(Locks),
+    #[prost(message, tag = "26")]
+    Noted(Note),
+    #[prost(message, tag = "27")]
+    Rewound(Reason),
+    #[prost(message, tag = "28")]
+    Entity(Box<Entity>),
+    #[prost(message, tag = "29")]
+    OperationRequested(Box<Operation>),
+    #[prost(message, tag = "30")]
+    LockRequested(Box<Locks>),
+    #[prost(message, tag = "31")]
+    LockReleased(Locks),
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -104,6 +138,88 @@ pub(super) struct Called {
     /// The instance addressed: the child's, or the receiver of the event.
     #[prost(string, tag = "6")]
     pub instance: String,
+    #[prost(string, optional, tag = "7")]
+    pub trace_parent: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    pub trace_state: Option<String>,
+    #[prost(sint64, optional, tag = "9")]
+    pub at: Option<i64>,
+}
+
+/// Another instance that is ended.
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Ended {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(string, tag = "2")]
+    pub instance: String,
+    #[prost(message, optional, tag = "3")]
+    pub reason: Option<Reason>,
+}
+
+/// An operation that an entity is asked for. The caller's fields are those of who waits: of the
+/// event itself where the code called, of the sender where the entity was asked.
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Operation {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(string, tag = "2")]
+    pub entity: String,
+    #[prost(string, tag = "3")]
+    pub request: String,
+    #[prost(string, tag = "4")]
+    pub name: String,
+    #[prost(string, optional, tag = "5")]
+    pub input: Option<String>,
+    #[prost(sint64, optional, tag = "6")]
+    pub at: Option<i64>,
+    #[prost(message, optional, tag = "7")]
+    pub caller: Option<Caller>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Caller {
+    #[prost(string, tag = "1")]
+    pub instance: String,
+    #[prost(bytes = "vec", tag = "2")]
+    pub execution: Vec<u8>,
+    #[prost(uint32, tag = "3")]
+    pub call: u32,
+}
+
+/// Entities that are locked, or one of them.
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Locks {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(string, tag = "2")]
+    pub section: String,
+    #[prost(string, repeated, tag = "3")]
+    pub entities: Vec<String>,
+    #[prost(uint32, tag = "4")]
+    pub position: u32,
+    #[prost(message, optional, tag = "5")]
+    pub caller: Option<Caller>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Note {
+    #[prost(uint32, tag = "1")]
+    pub call: u32,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, tag = "3")]
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Entity {
+    #[prost(string, optional, tag = "1")]
+    pub state: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    pub section: Option<String>,
+    #[prost(message, optional, tag = "3")]
+    pub holder: Option<Caller>,
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -137,6 +253,8 @@ pub(super) struct Failure {
     pub cause: Option<Box<Failure>>,
     #[prost(bool, tag = "5")]
     pub non_retriable: bool,
+    #[prost(string, optional, tag = "6")]
+    pub details: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -167,6 +285,9 @@ pub(super) struct Reason {
     pub execution: Vec<u8>,
     #[prost(uint32, tag = "4")]
     pub call: u32,
+    /// The execution that now waits; only in messages.
+    #[prost(bytes = "vec", tag = "5")]
+    pub parent: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -177,7 +298,7 @@ pub(super) struct Tags {
 
 #[derive(Clone, PartialEq, Proto)]
 pub(super) struct Message {
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub body: Option<Body>,
 }
 
@@ -191,4 +312,16 @@ pub(super) enum Body {
     ChildFinished(Finished),
     #[prost(message, tag = "4")]
     Terminate(Reason),
+    #[prost(message, tag = "5")]
+    Rewind(Reason),
+    #[prost(message, tag = "6")]
+    Operation(Box<Operation>),
+    #[prost(message, tag = "7")]
+    OperationFinished(Finished),
+    #[prost(message, tag = "8")]
+    Lock(Box<Locks>),
+    #[prost(message, tag = "9")]
+    LocksGranted(Locks),
+    #[prost(message, tag = "10")]
+    Unlock(Locks),
 }

@@ -1,14 +1,9 @@
-//! What comes in: which instance it concerns, and what a client's request does to it.
+//! What comes in: which instance it concerns, and whether that has to be read first.
 
-use super::{
-    Decisions, Effect, Input, Partition, Read,
-    instance::{Instance, Reply, Todo},
-    slots::Slot,
-};
+use super::{Decisions, Effect, Input, Partition, Read, instance::Instance, slots::Slot};
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId, Reuse,
-    RuntimeStatus, Started, Timestamp, Verb,
+    Answer, InstanceId, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
     store::{StoreError, Stored},
 };
 
@@ -23,11 +18,12 @@ impl Partition {
                 self.delivered.forget(seq);
             }
             Input::Forget(request) => self.forget(request),
-            Input::Wakes(page) => self.take_wakes(page),
+            Input::Wakes(page) => self.wakes.take(page),
+            Input::Busy(page) => self.busy.take(page),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
             Input::Request(request) => {
                 let id = request.instance.clone();
-                if matches!(request.verb, Verb::Wait) {
+                if matches!(request.verb, Verb::Wait | Verb::WaitStart) {
                     self.waiting.insert(request.id, id.clone());
                 }
                 self.route(&id, Input::Request(request), now, out);
@@ -39,9 +35,9 @@ impl Partition {
                 }
             }
             Input::TaskDone(result) => {
+                let id = result.ticket.instance.clone();
                 if result.ticket.epoch == self.epoch || mutated(Mutation::TakeStale) {
                     self.tasks.returned(&result.ticket);
-                    let id = result.ticket.instance.clone();
                     self.route(&id, Input::TaskDone(result), now, out);
                 }
             }
@@ -78,14 +74,13 @@ impl Partition {
         now: Timestamp,
         out: &mut Decisions,
     ) {
+        self.busy.loaded(id);
         let Some(Slot::Loading(queue)) = self.slots.get_mut(id) else { return };
         let queue = std::mem::take(queue);
         let slot = match read {
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
                 let instance = Instance::load(id.clone(), record, &history, &*self.functions);
-                let attention = instance.record.attention;
-                self.wakes.set(id, attention, instance.ledger.next_due());
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),
@@ -153,167 +148,6 @@ impl Partition {
         }
     }
 
-    fn request(&mut self, request: Request, now: Timestamp) {
-        if matches!(request.verb, Verb::Wait) && !self.waiting.contains_key(&request.id) {
-            return; // Forgotten while the instance was being read.
-        }
-        let (bytes, bytes_max) = (input_bytes(&request.verb), self.limits.payload_bytes_max);
-        if bytes > bytes_max {
-            let why = Refusal::TooLarge(request.instance, bytes, bytes_max);
-            return self.answer(request.id, Answer::Refused(why));
-        }
-        if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
-            let id = request.instance.clone();
-            return self.queue(&id, Input::Request(request));
-        }
-        let Request { id: request, instance: id, verb } = request;
-        let Some(status) = self.status_of(&id) else {
-            return match verb {
-                Verb::Start { started, .. } => self.start(request, &id, started, now),
-                _ => self.answer(request, Answer::Refused(Refusal::NotFound(id))),
-            };
-        };
-        match verb {
-            Verb::Start { started, reuse } => {
-                self.reuse(request, &id, started, &reuse, status, now);
-            }
-            Verb::Status => self.reply(request, &id, Reply::Status),
-            Verb::Wait if status.is_terminal() => self.reply(request, &id, Reply::Status),
-            Verb::Wait => {
-                self.waiters.entry(id).or_default().push(request);
-            }
-            Verb::Purge => self.purge(request, &id, status),
-            _ if status.is_terminal() => {
-                let why = Refusal::Ended(id.clone(), status);
-                self.reply(request, &id, Reply::Answer(Answer::Refused(why)));
-            }
-            Verb::Raise { name, input } => {
-                self.arrive(request, &id, now, Kind::EventRaised { name, input });
-            }
-            Verb::Suspend { .. } if status == RuntimeStatus::Suspended => {
-                self.reply(request, &id, Reply::Answer(Answer::Done));
-            }
-            Verb::Suspend { reason } => self.arrive(request, &id, now, Kind::Suspended { reason }),
-            Verb::Resume { reason } => self.resume(request, &id, reason, status, now),
-            Verb::Terminate { reason, recursive } => {
-                self.terminate(&id, now, reason, recursive);
-                self.reply(request, &id, Reply::Answer(Answer::Done));
-            }
-        }
-    }
-
-    fn start(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        started: Box<Started>,
-        now: Timestamp,
-    ) {
-        let execution = started.execution;
-        self.create(id, started, now);
-        self.reply(request, id, Reply::Answer(Answer::Started(execution)));
-    }
-
-    /// Creates an instance, or replaces the one that is there.
-    pub(super) fn create(&mut self, id: &InstanceId, started: Box<Started>, now: Timestamp) {
-        let mut instance = Instance::start(id.clone(), started, now, &*self.functions);
-        if let Some(old) = self.slots.known_mut(id) {
-            instance.replaces = true;
-            instance.cancelled = std::mem::take(&mut old.cancelled);
-        }
-        // A purge that is not durable yet has left its commit here: the new history replaces.
-        if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
-            instance.seq = *seq;
-        }
-        self.slots.put(id.clone(), Slot::Known(Box::new(instance)));
-        self.touch(id);
-    }
-
-    fn reuse(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        started: Box<Started>,
-        reuse: &Reuse,
-        status: RuntimeStatus,
-        now: Timestamp,
-    ) {
-        match reuse {
-            Reuse::Replace(statuses) if statuses.contains(&status) => {
-                // Whoever waits for the one that is there hears of its end.
-                self.terminate(id, now, Some("replaced by a new start".into()), false);
-                self.step(id, now);
-                self.start(request, id, started, now);
-            }
-            Reuse::Join => {
-                if let Some(instance) = self.slots.known_mut(id) {
-                    let answer = Answer::Started(instance.record.execution);
-                    self.reply(request, id, Reply::Answer(answer));
-                }
-            }
-            Reuse::Fresh | Reuse::Replace(_) => {
-                let why = Refusal::Exists(id.clone(), status);
-                self.reply(request, id, Reply::Answer(Answer::Refused(why)));
-            }
-        }
-    }
-
-    fn purge(&mut self, request: RequestId, id: &InstanceId, status: RuntimeStatus) {
-        let parked = self.slots.known_mut(id).is_some_and(|known| known.record.stuck.is_some());
-        if !status.is_terminal() && !parked {
-            let why = Refusal::NotEnded(id.clone(), status);
-            return self.reply(request, id, Reply::Answer(Answer::Refused(why)));
-        }
-        let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
-        let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
-        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
-        self.slots.put(id.clone(), Slot::Absent(seq));
-        self.wakes.set(id, None, None);
-        for waiter in self.waiters.remove(id).unwrap_or_default() {
-            self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
-        }
-        self.answer(request, Answer::Done);
-    }
-
-    fn resume(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        reason: Option<crate::Text>,
-        status: RuntimeStatus,
-        now: Timestamp,
-    ) {
-        // Either way the reply lists it.
-        if status == RuntimeStatus::Suspended {
-            self.arrive(request, id, now, Kind::Resumed { reason });
-        } else {
-            self.reply(request, id, Reply::Answer(Answer::Done));
-        }
-        if let Some(instance) = self.slots.known_mut(id)
-            && instance.record.stuck.is_some()
-        {
-            instance.todo = Todo::Revive;
-        }
-    }
-
-    fn arrive(&mut self, request: RequestId, id: &InstanceId, now: Timestamp, kind: Kind) {
-        let backlog_max = self.limits.backlog_count_max;
-        let Some(instance) = self.slots.known_mut(id) else { return };
-        if instance.ledger.waiting as usize >= backlog_max {
-            let why = Refusal::Busy("too many events wait for this instance");
-            return self.reply(request, id, Reply::Answer(Answer::Refused(why)));
-        }
-        instance.arrive(now, kind);
-        self.reply(request, id, Reply::Answer(Answer::Done));
-    }
-
-    fn reply(&mut self, request: RequestId, id: &InstanceId, reply: Reply) {
-        if let Some(instance) = self.slots.known_mut(id) {
-            instance.replies.push((request, reply));
-            self.touch(id);
-        }
-    }
-
     /// Where an instance stands; `None` when there is none.
     pub(super) fn status_of(&mut self, id: &InstanceId) -> Option<RuntimeStatus> {
         self.slots.known_mut(id).map(|instance| instance.status())
@@ -329,28 +163,6 @@ impl Partition {
             }
         }
     }
-}
-
-/// What a parent is told whose child was parked, and purged.
-fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
-    let failure = Failure::new("Purged", format!("instance {id} was parked, and purged"));
-    let (execution, call) = (parent.execution, parent.call);
-    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
-    (parent.instance.clone(), message)
-}
-
-/// Whether it makes no difference if the turn before it runs first: all others see its result.
-fn commutes(verb: &Verb) -> bool {
-    matches!(verb, Verb::Raise { .. } | Verb::Status | Verb::Wait)
-}
-
-fn input_bytes(verb: &Verb) -> usize {
-    let input = match verb {
-        Verb::Start { started, .. } => &started.input,
-        Verb::Raise { input, .. } => input,
-        _ => return 0,
-    };
-    input.as_ref().map_or(0, |input| input.len())
 }
 
 fn is_fresh(input: &Input) -> bool {

@@ -1,4 +1,4 @@
-//! Messages from other instances, and results of activities.
+//! Messages from other instances, and results of workers.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,8 +7,9 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use super::{Input, Partition, instance::Instance, slots::Slot};
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Change, CommitSeq, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
-    MessageId, Parent, PartitionId, RuntimeStatus, Started, TaskResult, Text, Timestamp,
+    CallId, Change, CommitSeq, Done, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind,
+    Limits, Message, MessageId, Outcome, Parent, PartitionId, Piece, RuntimeStatus, Started,
+    TaskResult, Text, Timestamp,
 };
 
 /// Messages that were delivered, so that a second delivery is recognised, however late it comes.
@@ -69,6 +70,9 @@ impl Partition {
     }
 
     pub(super) fn deliver(&mut self, envelope: Envelope, now: Timestamp) {
+        if envelope.to.as_entity().is_some() {
+            return self.deliver_to_entity(envelope, now);
+        }
         let waits_for_turn =
             matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
         if waits_for_turn && !self.step_first(&envelope.to, now) {
@@ -86,7 +90,7 @@ impl Partition {
                 }
                 _ => {
                     self.step(&to, now); // Its end is written first, since it is the reason.
-                    self.record(&to, Change::Nothing, Vec::new(), vec![message_id]);
+                    self.drop_message(&to, message_id, message);
                 }
             },
         }
@@ -105,17 +109,38 @@ impl Partition {
                     instance.arrive(now, Kind::ChildFinished { call, outcome });
                 }
             }
-            // An id that was in use when the parent called it belongs to somebody else.
-            Message::Terminate { execution, call, reason, recursive }
-                if instance
-                    .record
-                    .parent
-                    .as_ref()
-                    .is_some_and(|parent| parent.execution == execution && parent.call == call) =>
-            {
-                self.terminate(id, now, reason, recursive);
+            Message::OperationFinished { execution, call, outcome } => {
+                if instance.record.execution == execution
+                    && instance.ledger.operations.contains(&call)
+                {
+                    instance.arrive(now, Kind::OperationFinished { call, outcome });
+                }
             }
-            Message::Terminate { .. } => {}
+            Message::LocksGranted { execution, call, section, entities } => {
+                if instance.record.execution == execution
+                    && instance.ledger.sections.contains_key(&call)
+                {
+                    instance.arrive(now, Kind::LocksGranted { call, section });
+                } else {
+                    // Whoever asked does not wait any more.
+                    let unlock = Message::Unlock { section };
+                    let unlocks = entities.iter().map(|entity| (entity.clone(), unlock.clone()));
+                    instance.outgoing.extend(unlocks);
+                }
+            }
+            // An id that was in use when the parent called it belongs to somebody else.
+            Message::Terminate { child_of, reason, recursive } => {
+                let parent = instance.record.parent.as_ref();
+                let own = parent.map(|parent| (parent.execution, parent.call));
+                if child_of.is_none() || child_of == own {
+                    self.terminate(id, now, reason, recursive);
+                }
+            }
+            // Only instances that have ended can be rewound, and only entities locked.
+            Message::Rewind { .. }
+            | Message::Operation(_)
+            | Message::Lock(_)
+            | Message::Unlock { .. } => {}
             Message::Start(_) => debug_assert!(false, "starts are handled before"),
         }
     }
@@ -157,7 +182,7 @@ impl Partition {
             let execution = instance.record.execution;
             let message = |call| {
                 let reason = reason.clone();
-                Message::Terminate { execution, call, reason, recursive }
+                Message::Terminate { child_of: Some((execution, call)), reason, recursive }
             };
             let children = instance.ledger.children.iter();
             let messages = children.map(|(call, child)| (child.clone(), message(*call)));
@@ -168,22 +193,56 @@ impl Partition {
         self.touch(id);
     }
 
-    /// An activity ended. Its result counts if that call of that execution is still open.
+    /// A worker is done. Its result counts if that piece of that execution is still open.
     pub(super) fn task_done(&mut self, result: TaskResult, now: Timestamp) {
-        let TaskResult { ticket, outcome } = result;
+        let TaskResult { ticket, done } = result;
+        if ticket.epoch != self.epoch && !mutated(Mutation::TakeStale) {
+            return;
+        }
+        self.tasks.returned(&ticket);
+        let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
+        if !waits_for(instance, ticket.execution) {
+            return;
+        }
+        let (functions, limits) = (&*self.functions, &self.limits);
+        let wanted = match (ticket.piece, done) {
+            (Piece::Activity(call), Done::Activity(outcome)) => {
+                instance.activity_done(call, outcome, now, limits)
+            }
+            (piece @ Piece::Turn(_), Done::Turn(taken)) => {
+                instance.turn_done(piece, *taken, now, functions, limits)
+            }
+            (piece @ Piece::Operations(_), Done::Operations(performed)) => {
+                instance.operations_done(piece, *performed, now, limits)
+            }
+            _ => false,
+        };
+        if wanted {
+            self.touch(&ticket.instance);
+        }
+    }
+}
+
+impl Instance {
+    /// An activity ended. Whether somebody waits for that.
+    fn activity_done(
+        &mut self,
+        call: CallId,
+        outcome: Outcome,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> bool {
+        if !self.ledger.activities.contains(&call) && !mutated(Mutation::TakeTwice) {
+            return false;
+        }
         let outcome = match outcome {
-            Ok(Some(output)) if output.len() > self.limits.payload_bytes_max => {
-                Err(too_large(output.len(), &self.limits))
+            Ok(Some(output)) if output.len() > limits.payload_bytes_max => {
+                Err(too_large(output.len(), limits))
             }
             outcome => outcome,
         };
-        let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
-        if waits_for(instance, ticket.execution)
-            && (instance.ledger.activities.contains(&ticket.call) || mutated(Mutation::TakeTwice))
-        {
-            instance.arrive(now, Kind::ActivityFinished { call: ticket.call, outcome });
-            self.touch(&ticket.instance);
-        }
+        self.arrive(now, Kind::ActivityFinished { call, outcome });
+        true
     }
 }
 

@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 
-use super::ledger::Ledger;
+use super::{
+    entity::Entity,
+    ledger::Ledger,
+    runner::{Remote, Runner},
+};
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, CallId, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind,
-    Message, MessageId, Outcome, Record, RequestId, RuntimeStatus, Started, Timestamp,
+    Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
+    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Timestamp,
     codec::{self, DecodeError},
     turn::{Execution, Functions},
 };
@@ -17,8 +21,8 @@ pub(super) struct Instance {
     pub id: InstanceId,
     pub record: Record,
     pub ledger: Ledger,
-    /// Its suspended code; `None` when it has ended, is stuck, or its code is not here.
-    pub code: Option<Execution>,
+    /// Who runs it.
+    pub runner: Runner,
     /// Events that are not in a turn record yet.
     pub fresh: Vec<Event>,
     /// Whether what is stored of an earlier execution is to be forgotten.
@@ -28,8 +32,8 @@ pub(super) struct Instance {
     /// Messages that this step sends, and those that it takes.
     pub outgoing: Vec<(InstanceId, Message)>,
     pub taken: Vec<MessageId>,
-    /// Activities whose result this step made pointless.
-    pub cancelled: Vec<(ExecutionId, CallId)>,
+    /// Work whose result this step made pointless.
+    pub cancelled: Vec<(ExecutionId, Piece)>,
     /// Who is told what, once this step is durable.
     pub replies: Vec<(RequestId, Reply)>,
     /// The commit that wrote it last.
@@ -74,7 +78,8 @@ impl Instance {
             created_at: now,
             updated_at: now,
             completed_at: None,
-            attention: None,
+            due: None,
+            busy: false,
             custom_status: None,
             tags: started.tags.clone(),
             parent: started.parent.clone(),
@@ -83,8 +88,33 @@ impl Instance {
             events: 0,
         };
         let mut instance = Self::known(id, record);
-        instance.code = instance.begin(&started, now, functions);
+        instance.runner = instance.begin(&started, now, functions);
         instance.arrive(now, Kind::Started(started));
+        instance
+    }
+
+    /// An entity without a state, that nobody asked for anything yet.
+    pub(super) fn entity(id: InstanceId, execution: ExecutionId, now: Timestamp) -> Self {
+        let name = id.as_entity().map_or("", |(name, _)| name).into();
+        let record = Record {
+            execution,
+            name,
+            version: None,
+            status: RuntimeStatus::Running,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+            due: None,
+            busy: false,
+            custom_status: None,
+            tags: Tags::default(),
+            parent: None,
+            stuck: None,
+            outcome: None,
+            events: 0,
+        };
+        let mut instance = Self::known(id, record);
+        instance.runner = Runner::Entity(Box::default());
         instance
     }
 
@@ -93,7 +123,7 @@ impl Instance {
             id,
             record,
             ledger: Ledger::default(),
-            code: None,
+            runner: Runner::Nobody,
             fresh: Vec::new(),
             replaces: false,
             changed: false,
@@ -124,6 +154,10 @@ impl Instance {
 
     fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
         let events = codec::decode_history(history)?;
+        if self.id.as_entity().is_some() {
+            self.runner = Runner::Entity(Box::new(Entity::of(&events)));
+            return Ok(());
+        }
         for event in &events {
             self.ledger.note(event);
         }
@@ -133,8 +167,8 @@ impl Instance {
         let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
             return Ok(());
         };
-        self.code = self.begin(started, *at, functions);
-        if let Some(code) = &mut self.code {
+        self.runner = self.begin(started, *at, functions);
+        if let Some(code) = self.runner.here() {
             let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
             code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
             for (position, event) in events.iter().enumerate() {
@@ -144,26 +178,31 @@ impl Instance {
                 }
                 code.absorb(position as u64, event);
             }
+        } else if let Some(remote) = self.runner.elsewhere() {
+            remote.add(events);
         }
         Ok(())
     }
 
-    fn begin(
-        &self,
-        started: &Started,
-        at: Timestamp,
-        functions: &dyn Functions,
-    ) -> Option<Execution> {
-        let code = functions.orchestration(&started.name, started.version.as_deref())?;
-        Some(Execution::begin(code, self.id.clone(), started, at))
+    fn begin(&self, started: &Started, at: Timestamp, functions: &dyn Functions) -> Runner {
+        match functions.orchestration(&started.name, started.version.as_deref()) {
+            Some(code) => Runner::Here(Execution::begin(code, self.id.clone(), started, at)),
+            None => Runner::Elsewhere(Remote::default()),
+        }
     }
 
     /// Writes an event that came from outside.
     pub(super) fn arrive(&mut self, now: Timestamp, kind: Kind) {
         let at = now.max(self.record.updated_at);
         let event = Event { at, kind };
-        if let Some(code) = &mut self.code {
-            code.absorb(self.record.events + self.fresh.len() as u64, &event);
+        let position = self.record.events + self.fresh.len() as u64;
+        match &mut self.runner {
+            Runner::Here(code) => code.absorb(position, &event),
+            Runner::Entity(entity) => {
+                entity.note(&event);
+                return self.fresh.push(event);
+            }
+            Runner::Elsewhere(_) | Runner::Nobody => {}
         }
         self.write(event);
     }
@@ -189,20 +228,26 @@ impl Instance {
         self.fresh.clear();
         // As the event will say, so that the code sees the same time at every replay.
         let at = now.max(self.record.updated_at);
-        self.code = self.begin(&started, at, functions);
+        self.runner = self.begin(&started, at, functions);
         self.arrive(now, Kind::Started(started));
     }
 
-    /// No call of this execution matters any more.
+    /// No call of this execution matters any more; what it has locked is given back.
     fn forget_calls(&mut self) {
         let ledger = std::mem::take(&mut self.ledger);
         let execution = self.record.execution;
-        self.cancelled.extend(ledger.activities.into_iter().map(|call| (execution, call)));
+        let activities = ledger.activities.into_iter().map(Piece::Activity);
+        let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
+        let pieces = activities.chain(turn.map(|turn| turn.piece));
+        self.cancelled.extend(pieces.map(|piece| (execution, piece)));
+        for section in ledger.sections.into_values().filter(|section| section.granted) {
+            self.outgoing.extend(section.unlocks());
+        }
     }
 
     /// It cannot be run until a person helps.
     pub(super) fn park(&mut self, why: &str) {
-        self.code = None;
+        self.runner = Runner::Nobody;
         if self.record.stuck.as_deref() != Some(why) {
             self.record.stuck = Some(why.into());
             self.changed = true;
@@ -213,8 +258,8 @@ impl Instance {
     pub(super) fn end(&mut self, now: Timestamp, status: RuntimeStatus, outcome: Outcome) {
         let at = now.max(self.record.updated_at);
         self.write(Event { at, kind: Kind::Completed { status } });
-        self.code = None;
         self.forget_calls();
+        self.runner = Runner::Nobody;
         if let Some(parent) = &self.record.parent {
             let outcome = match (&outcome, status) {
                 (Ok(reason), RuntimeStatus::Terminated) => Err(terminated(reason.as_deref())),
@@ -234,6 +279,7 @@ impl Instance {
     pub(super) fn status(&self) -> RuntimeStatus {
         match self.record.status {
             ended if ended.is_terminal() => ended,
+            running if matches!(self.runner, Runner::Entity(_)) => running,
             _ if self.ledger.suspended => RuntimeStatus::Suspended,
             _ if self.ledger.ran => RuntimeStatus::Running,
             _ => RuntimeStatus::Pending,
@@ -245,10 +291,14 @@ impl Instance {
         self.changed || self.replaces || !self.fresh.is_empty()
     }
 
-    /// Whether a turn can run now.
+    /// Whether a turn can run now, in this process.
     pub(super) fn is_runnable(&self, now: Timestamp) -> bool {
-        self.code.is_some()
-            && self.ledger.waiting > 0
+        matches!(self.runner, Runner::Here(_)) && self.wants_turn(now)
+    }
+
+    /// Whether there is something for a turn to take.
+    pub(super) fn wants_turn(&self, now: Timestamp) -> bool {
+        self.ledger.waiting > 0
             && !self.ledger.suspended
             && self.ledger.start_at.is_none_or(|at| at <= now)
     }
@@ -263,6 +313,9 @@ impl Instance {
         let at = self.record.events;
         self.record.events += fresh.len() as u64;
         self.record.updated_at = fresh.last().map_or(self.record.updated_at, |event| event.at);
+        if let Some(remote) = self.runner.elsewhere() {
+            remote.add(fresh);
+        }
         if std::mem::take(&mut self.replaces) || mutated(Mutation::RewriteHistory) {
             HistoryChange::Replace { events }
         } else {
@@ -273,17 +326,21 @@ impl Instance {
     /// Brings the record up to date with the open ends.
     pub(super) fn refresh_record(&mut self) {
         if self.record.status.is_terminal() {
-            self.record.attention = None;
+            (self.record.due, self.record.busy) = (None, false);
+            return;
+        }
+        if let Runner::Entity(entity) = &self.runner {
+            self.record.due = entity.next_due();
+            self.record.busy = entity.is_busy() || self.record.stuck.is_some();
             return;
         }
         self.record.status = self.status();
-        let due = self.ledger.next_due();
-        let at_once = !self.ledger.activities.is_empty()
+        self.record.due = self.ledger.next_due();
+        self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
             || (self.ledger.waiting > 0
                 && !self.ledger.suspended
                 && self.ledger.start_at.is_none());
-        self.record.attention = if at_once { Some(Timestamp::START) } else { due };
     }
 
     /// About how many bytes it keeps in memory.
@@ -292,9 +349,8 @@ impl Instance {
             Some(Ok(Some(output))) => output.len(),
             _ => 0,
         };
-        let code = self.code.as_ref().map_or(0, Execution::bytes);
         // Its texts, its place in the cache, and what the allocator adds to each piece.
-        size_of::<Self>() + 640 + output + code + self.ledger.bytes()
+        size_of::<Self>() + 640 + output + self.runner.bytes() + self.ledger.bytes()
     }
 }
 

@@ -1,9 +1,12 @@
 //! What a history leaves open: a fold over its events, the same whether it was lived or loaded.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::mutation::{Mutation, mutated};
-use crate::{CallId, Event, InstanceId, Kind, Timestamp, Work};
+use crate::{CallId, Event, InstanceId, Kind, Message, Text, Timestamp, Work};
 
 /// The open ends of one execution.
 #[derive(Debug, Default)]
@@ -14,6 +17,10 @@ pub(super) struct Ledger {
     pub unsent: VecDeque<(CallId, Work)>,
     /// Children without a result.
     pub children: BTreeMap<CallId, InstanceId>,
+    /// Operations of entities without a result.
+    pub operations: BTreeSet<CallId>,
+    /// Critical sections that were asked for and are not left.
+    pub sections: BTreeMap<CallId, Section>,
     /// Arrivals that no turn has taken.
     pub waiting: u32,
     /// Whether a turn has run.
@@ -28,6 +35,25 @@ pub(super) struct Ledger {
     due: BTreeSet<(Timestamp, CallId)>,
 }
 
+/// A critical section.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its name.
+    pub name: Text,
+    /// The entities that are locked in it, or will be.
+    pub entities: Arc<[InstanceId]>,
+    /// Whether they are.
+    pub granted: bool,
+}
+
+impl Section {
+    /// What gives back all of its entities.
+    pub(super) fn unlocks(&self) -> Vec<(InstanceId, Message)> {
+        let unlock = Message::Unlock { section: self.name.clone() };
+        self.entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
+    }
+}
+
 impl Ledger {
     /// Takes note of the next event.
     pub(super) fn note(&mut self, event: &Event) {
@@ -39,7 +65,7 @@ impl Ledger {
                 self.start_at = started.start_at;
                 self.deadline = started.deadline;
             }
-            Kind::TurnStarted { takes } => {
+            Kind::TurnStarted { takes, .. } => {
                 self.waiting = self.waiting.saturating_sub(*takes);
                 self.ran = true;
                 self.start_at = None;
@@ -55,7 +81,21 @@ impl Ledger {
                 self.timers.insert(*call, *fire_at);
                 self.due.insert((*fire_at, *call));
             }
+            Kind::OperationCalled { call, .. } => {
+                self.operations.insert(*call);
+            }
+            Kind::LocksRequested { call, section, entities } => {
+                let (name, entities) = (section.clone(), entities.clone());
+                self.sections.insert(*call, Section { name, entities, granted: false });
+            }
+            Kind::LocksGranted { call, .. } => {
+                if let Some(section) = self.sections.get_mut(call) {
+                    section.granted = true;
+                }
+            }
+            Kind::Unlocked { section, entity, .. } => self.unlock(section, entity),
             Kind::ActivityFinished { call, .. }
+            | Kind::OperationFinished { call, .. }
             | Kind::ChildFinished { call, .. }
             | Kind::TimerFired { call }
             | Kind::CallCancelled { call } => self.close(*call),
@@ -68,11 +108,23 @@ impl Ledger {
     fn close(&mut self, call: CallId) {
         self.activities.remove(&call);
         self.children.remove(&call);
+        self.operations.remove(&call);
+        self.sections.remove(&call);
         if !mutated(Mutation::FireTwice)
             && let Some(at) = self.timers.remove(&call)
         {
             self.due.remove(&(at, call));
         }
+    }
+
+    fn unlock(&mut self, name: &Text, entity: &InstanceId) {
+        self.sections.retain(|_, section| {
+            if section.name == *name {
+                let left = section.entities.iter().filter(|it| *it != entity);
+                section.entities = left.cloned().collect();
+            }
+            !section.entities.is_empty()
+        });
     }
 
     /// The timers that are due at `now`, earliest first.
@@ -98,10 +150,19 @@ impl Ledger {
         start_at.into_iter().chain(self.deadline).chain(timer).min()
     }
 
+    /// The time of the first turn has come, unless it is suspended: its resumption looks at that.
+    pub(super) fn pass_start(&mut self, now: Timestamp) {
+        if !self.suspended && self.start_at.is_some_and(|at| at <= now) {
+            self.start_at = None;
+        }
+    }
+
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
         let input = |(_, work): &(CallId, Work)| work.input.as_ref().map_or(64, |text| text.len());
         let inputs: usize = self.unsent.iter().map(input).sum();
+        let sections = self.sections.values().map(|section| 128 + 32 * section.entities.len());
+        let inputs = inputs + sections.sum::<usize>() + 32 * self.operations.len();
         32 * self.activities.len() + 96 * self.children.len() + 128 * self.timers.len() + inputs
     }
 }

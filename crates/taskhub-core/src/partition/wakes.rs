@@ -1,4 +1,4 @@
-//! Which instances want attention when, as far ahead as memory allows; the store has the rest.
+//! Which instances are due when, as far ahead as memory allows; the store has the rest.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,10 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::{Decisions, Partition, Read, slots::Slot};
 use crate::mutation::{Mutation, mutated};
-use crate::{CommitSeq, InstanceId, Timestamp, store::Wake};
+use crate::{
+    CommitSeq, InstanceId, Timestamp,
+    store::{StoreError, Wake},
+};
 
 /// The reason given when an instance reaches its deadline.
 const EXPIRED: &str = "it did not end within the time it was given";
@@ -19,22 +22,18 @@ pub(super) struct Wakes {
     /// Wakes behind this one are in the store only; `None` when all are in memory.
     horizon: Option<Wake>,
     refill: Refill,
+    /// Wakes behind this one came while a page was on its way, and found no room.
+    ceiling: Option<Wake>,
     count_max: usize,
-    /// Timers that the store cannot tell of, as it lists their instances as "at once": those of
-    /// instances in memory or with activities out, and of parked ones.
-    alarms: BTreeSet<Wake>,
-    alarm_of: HashMap<InstanceId, Timestamp>,
 }
 
-/// Whether a further page is on its way. While it is, every new wake is kept, so that none falls
-/// between the page (read after `Due`'s commit was durable) and the window.
+/// Whether a further page is on its way. While it is, new wakes behind the horizon are kept, so
+/// that none falls between the page (read after `Due`'s commit was durable) and the window.
 #[derive(Debug, PartialEq, Eq)]
 enum Refill {
     Idle,
     Due(CommitSeq),
     Asked,
-    /// A page is on its way that is of no use any more.
-    Stale,
 }
 
 impl Wakes {
@@ -44,21 +43,36 @@ impl Wakes {
             by_instance: HashMap::new(),
             horizon: None,
             refill: Refill::Idle,
+            ceiling: None,
             count_max,
-            alarms: BTreeSet::new(),
-            alarm_of: HashMap::new(),
         };
-        wakes.extend(page);
+        wakes.take(Ok(page));
         wakes
     }
 
-    fn extend(&mut self, page: Vec<Wake>) {
-        self.horizon = if page.len() < self.count_max { None } else { page.last().cloned() };
-        for wake in page {
-            if !self.by_instance.contains_key(&wake.instance) {
-                self.insert(wake);
+    /// How many it keeps: never more than two pages.
+    pub(super) fn len(&self) -> usize {
+        self.window.len()
+    }
+
+    /// A page was read; if that failed it is asked for again.
+    pub(super) fn take(&mut self, page: Result<Vec<Wake>, StoreError>) {
+        self.refill = Refill::Idle;
+        if let Ok(page) = page {
+            self.horizon = if page.len() < self.count_max { None } else { page.last().cloned() };
+            for wake in page {
+                if !self.by_instance.contains_key(&wake.instance) {
+                    self.insert(wake);
+                }
             }
         }
+        let ceiling = self.ceiling.take();
+        self.lower_horizon(ceiling);
+        // What lies behind it has gaps: the next page will have it all.
+        while self.horizon.is_some() && self.window.last() > self.horizon.as_ref() {
+            self.drop_last();
+        }
+        self.bound();
     }
 
     fn insert(&mut self, wake: Wake) {
@@ -66,77 +80,57 @@ impl Wakes {
         self.window.insert(wake);
     }
 
-    /// When the store lists an instance, and when its next timer is due.
-    pub(super) fn set(
-        &mut self,
-        instance: &InstanceId,
-        attention: Option<Timestamp>,
-        due: Option<Timestamp>,
-    ) {
-        let at_once = attention == Some(Timestamp::START);
-        self.set_listed(instance, attention.filter(|_| !at_once));
-        self.set_alarm(instance, due.filter(|_| at_once));
-    }
-
-    fn set_alarm(&mut self, instance: &InstanceId, due: Option<Timestamp>) {
-        let old = match due {
-            Some(at) => self.alarm_of.insert(instance.clone(), at),
-            None => self.alarm_of.remove(instance),
-        };
-        if let Some(at) = old {
-            self.alarms.remove(&Wake { at, instance: instance.clone() });
+    fn drop_last(&mut self) {
+        if let Some(last) = self.window.pop_last() {
+            self.by_instance.remove(&last.instance);
         }
-        self.alarms.extend(due.map(|at| Wake { at, instance: instance.clone() }));
     }
 
-    fn set_listed(&mut self, instance: &InstanceId, at: Option<Timestamp>) {
-        if self.by_instance.get(instance).copied() == at {
+    fn lower_horizon(&mut self, end: Option<Wake>) {
+        self.horizon = self.horizon.take().into_iter().chain(end).min();
+    }
+
+    /// Leaves to the store what is too much.
+    fn bound(&mut self) {
+        while self.window.len() > 2 * self.count_max {
+            self.drop_last();
+            let end = self.window.last().cloned();
+            if self.refill == Refill::Idle {
+                self.lower_horizon(end);
+            } else {
+                self.ceiling = self.ceiling.take().into_iter().chain(end).min();
+            }
+        }
+    }
+
+    /// When an instance is due, as the store will say.
+    pub(super) fn set(&mut self, instance: &InstanceId, due: Option<Timestamp>) {
+        if self.by_instance.get(instance).copied() == due {
             return;
         }
         if let Some(at) = self.by_instance.remove(instance) {
             self.window.remove(&Wake { at, instance: instance.clone() });
         }
-        let Some(at) = at.filter(|_| !mutated(Mutation::ForgetTimer)) else { return };
+        let Some(at) = due.filter(|_| !mutated(Mutation::ForgetTimer)) else { return };
         let wake = Wake { at, instance: instance.clone() };
         let beyond = self.horizon.as_ref().is_some_and(|horizon| wake > *horizon);
-        if beyond && self.refill == Refill::Idle {
-            return;
-        }
-        self.insert(wake);
-        if self.window.len() > 2 * self.count_max
-            && self.refill == Refill::Idle
-            && let Some(last) = self.window.pop_last()
-        {
-            self.by_instance.remove(&last.instance);
-            // Never further than before: what lies between was not read.
-            let end = self.window.last();
-            self.horizon = self.horizon.iter().chain(end).min().cloned();
+        if !beyond || self.refill != Refill::Idle {
+            self.insert(wake);
+            self.bound();
         }
     }
 
-    /// When the next one is due; those that only resume activities count while there is `room`.
-    pub(super) fn next(&self, room: bool) -> Option<Timestamp> {
-        self.first(room).map(|wake| wake.at)
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.window.first().map(|wake| wake.at)
     }
 
-    fn first(&self, room: bool) -> Option<&Wake> {
-        let listed = if room {
-            self.window.first()
-        } else {
-            let start = Timestamp(Timestamp::START.0 + 1);
-            let start = Wake { at: start, instance: InstanceId::trusted("") };
-            self.window.range(start..).next()
-        };
-        listed.into_iter().chain(self.alarms.first()).min()
-    }
-
-    fn pop(&mut self, now: Timestamp, room: bool) -> Option<InstanceId> {
-        let wake = self.first(room).filter(|wake| wake.at <= now)?.clone();
-        if self.window.remove(&wake) {
-            self.by_instance.remove(&wake.instance);
-        } else {
-            self.set_alarm(&wake.instance, None);
+    fn pop(&mut self, now: Timestamp) -> Option<InstanceId> {
+        if self.next()? > now {
+            return None;
         }
+        let wake = self.window.pop_first()?;
+        self.by_instance.remove(&wake.instance);
         Some(wake.instance)
     }
 
@@ -155,17 +149,6 @@ impl Wakes {
         self.refill = Refill::Asked;
         Some(Read::Wakes { after: self.horizon.clone(), limit: self.count_max })
     }
-
-    /// All wakes are to be read again from the beginning, since some were passed over.
-    pub(super) fn read_again(&mut self) {
-        let first = Wake { at: Timestamp::START, instance: InstanceId::trusted("") };
-        self.horizon = Some(first);
-        self.window.clear();
-        self.by_instance.clear();
-        if self.refill == Refill::Asked {
-            self.refill = Refill::Stale;
-        }
-    }
 }
 
 impl Partition {
@@ -173,7 +156,7 @@ impl Partition {
     pub(super) fn wake(&mut self, now: Timestamp, out: &mut Decisions) {
         let mut loads = 0;
         while loads < self.limits.wakes_count_max.div_ceil(8)
-            && let Some(id) = self.wakes.pop(now, self.tasks.has_room())
+            && let Some(id) = self.wakes.pop(now)
         {
             match self.slots.get_mut(&id) {
                 Some(Slot::Known(_)) => self.fire_timers(&id, now),
@@ -201,7 +184,7 @@ impl Partition {
         out.reads.push(Read::Instance(id));
     }
 
-    /// Turns the due timers of an instance into arrivals.
+    /// Turns the due timers of an instance into arrivals, and notes when it is due next.
     pub(super) fn fire_timers(&mut self, id: &InstanceId, now: Timestamp) {
         let Some(instance) = self.slots.known_mut(id) else { return };
         let early = std::time::Duration::from_millis(500);
@@ -209,19 +192,17 @@ impl Partition {
         for call in instance.ledger.due(due) {
             instance.arrive(now, crate::Kind::TimerFired { call });
         }
-        if instance.ledger.deadline.is_some_and(|at| at <= now) {
+        instance.ledger.pass_start(now);
+        let next = instance.ledger.next_due();
+        // A start that has come is no longer due, but something to run: the store shall know,
+        // since its list has only the earliest time.
+        instance.changed |= instance.record.due != next;
+        let expired = instance.ledger.deadline.is_some_and(|at| at <= now);
+        self.wakes.set(id, next.filter(|at| *at > now));
+        if expired {
             self.step(id, now); // What arrived in time comes first.
             self.terminate(id, now, Some(EXPIRED.into()), true);
         }
         self.touch(id);
-    }
-
-    /// A page of wakes was read; if that failed it is asked for again.
-    pub(super) fn take_wakes(&mut self, page: Result<Vec<Wake>, crate::store::StoreError>) {
-        let stale = self.wakes.refill == Refill::Stale;
-        self.wakes.refill = Refill::Idle;
-        if let (Ok(page), false) = (page, stale) {
-            self.wakes.extend(page);
-        }
     }
 }

@@ -33,7 +33,7 @@ pub struct Execution {
 }
 
 /// What one turn of an execution came to.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Where the code stands.
     pub progress: Progress,
@@ -44,12 +44,16 @@ pub struct Step {
 }
 
 /// Where the code of an execution stands after a turn.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// It waits for something durable.
     Waiting,
     /// It returned.
     Finished(Outcome),
+    /// It wants to be terminated, for this reason; code in this process never does.
+    Terminated(Option<Text>),
+    /// It goes on from before its failure, with this history; code in this process never does.
+    Rewound(Vec<Event>),
     /// It wants to go on as a new execution, with these events that nobody took.
     ContinuedAsNew(ContinueAsNew, Vec<Kind>),
     /// It cannot go on until somebody changes the code; says why.
@@ -91,11 +95,17 @@ impl Execution {
         let mut state = self.state.borrow_mut();
         let at = event.at;
         match &event.kind {
-            Kind::ActivityFinished { call, outcome } | Kind::ChildFinished { call, outcome } => {
+            Kind::ActivityFinished { call, outcome }
+            | Kind::ChildFinished { call, outcome }
+            | Kind::OperationFinished { call, outcome } => {
                 state.complete(*call, Completion { position, at, outcome: outcome.clone() });
             }
             Kind::TimerFired { call } => {
                 state.complete(*call, Completion { position, at, outcome: Ok(None) });
+            }
+            Kind::LocksGranted { call, section } => {
+                let outcome = Ok(Some(section.clone()));
+                state.complete(*call, Completion { position, at, outcome });
             }
             Kind::EventRaised { name, input } => {
                 state.raise(Raised { position, at, name: name.clone(), input: input.clone() });

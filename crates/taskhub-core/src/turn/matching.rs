@@ -8,7 +8,7 @@ use std::{
 
 use super::Command;
 use crate::mutation::{Mutation, mutated};
-use crate::{CallId, ExecutionId, InstanceId, Kind, Text};
+use crate::{CallId, ExecutionId, InstanceId, Kind, Operation, Text};
 
 /// A call without an id, to be matched with history.
 pub(super) struct Asked<'a> {
@@ -146,8 +146,45 @@ fn alike(kind: &Kind, command: &Command, exact: bool) -> bool {
             Kind::EventSent { name: old, to: was, input: sent, .. },
             Command::Send { to, name, input },
         ) => same_name(old, name) && (!exact || (was == to && sent == input)),
+        (
+            Kind::OperationCalled { entity: was, operation: old, .. },
+            Command::Operation { entity, operation: new },
+        ) => {
+            same_name(&old.name, &new.name) && (!exact || (was == entity && old.input == new.input))
+        }
+        (
+            Kind::OperationSignaled { entity: was, operation: old, at: then, .. },
+            Command::Signal { entity, operation: new, at },
+        ) => {
+            same_name(&old.name, &new.name)
+                && (!exact || (was == entity && old.input == new.input && then == at))
+        }
+        (Kind::LocksRequested { entities: old, .. }, Command::Lock { entities }) => {
+            !exact || **old == *sorted(entities)
+        }
+        (
+            Kind::InstanceStarted { work: old, instance: was, .. },
+            Command::Start { work, instance, .. },
+        ) => {
+            same_name(&old.name, &work.name)
+                && (!exact || old.input == work.input)
+                && instance.as_ref().is_none_or(|is| is == was)
+        }
+        (Kind::Unlocked { entity: was, .. }, Command::Unlock { entity, .. }) => {
+            !exact || was == entity
+        }
+        (Kind::TerminateSent { to: was, .. }, Command::Terminate { to, .. }) => !exact || was == to,
+        (Kind::Noted { name: was, .. }, Command::Note { name, .. }) => was == name,
         _ => false,
     }
+}
+
+/// Entities are locked in this order by everybody, so that nobody waits for each other.
+fn sorted(entities: &[InstanceId]) -> Vec<InstanceId> {
+    let mut sorted = entities.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
 }
 
 fn same_name(old: &str, new: &str) -> bool {
@@ -155,16 +192,43 @@ fn same_name(old: &str, new: &str) -> bool {
 }
 
 fn event(execution: ExecutionId, call: CallId, command: &Command) -> Kind {
+    let own_id = || InstanceId::of_child(execution, call);
     match command.clone() {
         Command::Activity(work) => Kind::ActivityScheduled { call, work },
         Command::Child { instance, work } => {
-            let instance = instance.unwrap_or_else(|| InstanceId::of_child(execution, call));
-            Kind::ChildScheduled { call, instance, work }
+            Kind::ChildScheduled { call, instance: instance.unwrap_or_else(own_id), work }
         }
         Command::Timer { fire_at } => Kind::TimerCreated { call, fire_at },
+        Command::Operation { entity, operation } => {
+            Kind::OperationCalled { call, entity, operation: named(operation, execution, call) }
+        }
+        Command::Lock { entities } => {
+            let section = own_id().to_string().into();
+            Kind::LocksRequested { call, section, entities: sorted(&entities).into() }
+        }
+        Command::Start { instance, work, at } => {
+            Kind::InstanceStarted { call, instance: instance.unwrap_or_else(own_id), work, at }
+        }
+        Command::Signal { entity, operation, at } => {
+            let operation = named(operation, execution, call);
+            Kind::OperationSignaled { call, entity, operation, at }
+        }
+        Command::Unlock { section, entity } => Kind::Unlocked { call, section, entity },
+        Command::Terminate { to, reason, recursive } => {
+            Kind::TerminateSent { call, to, reason, recursive }
+        }
+        Command::Note { name, value } => Kind::Noted { call, name, value },
         Command::Send { to, name, input } => Kind::EventSent { call, to, name, input },
         Command::Event { .. } => unreachable!("waiting for an event is not recorded"),
     }
+}
+
+/// The operation, with a name for the request if it has none.
+fn named(mut operation: Operation, execution: ExecutionId, call: CallId) -> Operation {
+    if operation.request.is_empty() {
+        operation.request = InstanceId::of_child(execution, call).to_string().into();
+    }
+    operation
 }
 
 fn mismatch(call: CallId, kind: &Kind, asked: &Asked<'_>) -> Text {
@@ -209,6 +273,15 @@ impl Display for Shown<'_> {
             Kind::ChildScheduled { work, .. } => write!(f, "orchestration `{}`", work.name),
             Kind::TimerCreated { fire_at, .. } => write!(f, "a timer for {fire_at}"),
             Kind::EventSent { name, to, .. } => write!(f, "event `{name}` to {to}"),
+            Kind::OperationCalled { entity, operation, .. }
+            | Kind::OperationSignaled { entity, operation, .. } => {
+                write!(f, "operation `{}` of {entity}", operation.name)
+            }
+            Kind::LocksRequested { entities, .. } => write!(f, "a lock of {entities:?}"),
+            Kind::Unlocked { entity, .. } => write!(f, "the unlocking of {entity}"),
+            Kind::InstanceStarted { work, .. } => write!(f, "a start of `{}`", work.name),
+            Kind::TerminateSent { to, .. } => write!(f, "the termination of {to}"),
+            Kind::Noted { name, .. } => write!(f, "a note on `{name}`"),
             other => write!(f, "{other:?}"),
         }
     }
@@ -224,6 +297,15 @@ impl Display for Wanted<'_> {
             Command::Timer { fire_at } => write!(f, "a timer for {fire_at}"),
             Command::Send { name, to, .. } => write!(f, "event `{name}` to {to}"),
             Command::Event { name } => write!(f, "the event `{name}`"),
+            Command::Operation { entity, operation }
+            | Command::Signal { entity, operation, .. } => {
+                write!(f, "operation `{}` of {entity}", operation.name)
+            }
+            Command::Lock { entities } => write!(f, "a lock of {entities:?}"),
+            Command::Unlock { entity, .. } => write!(f, "the unlocking of {entity}"),
+            Command::Start { work, .. } => write!(f, "a start of `{}`", work.name),
+            Command::Terminate { to, .. } => write!(f, "the termination of {to}"),
+            Command::Note { name, .. } => write!(f, "a note on `{name}`"),
         }
     }
 }

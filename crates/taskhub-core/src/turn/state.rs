@@ -307,7 +307,7 @@ impl State {
         for (seq, id, action) in assigned {
             self.actions.extend(action);
             let Some(call) = self.calls.get_mut(&seq) else { continue };
-            if matches!(call.command, Command::Send { .. }) {
+            if call.command.is_sent() {
                 self.calls.remove(&seq);
                 continue;
             }

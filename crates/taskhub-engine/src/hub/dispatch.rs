@@ -10,10 +10,15 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use futures::FutureExt as _;
-use taskhub_core::{Failure, Limits, Outcome, Task, TaskResult, Ticket, partition::Input};
+use taskhub_core::{
+    Done, Failure, Job, Limits, Performed, Task, TaskResult, Ticket, partition::Input,
+};
 use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
-use super::mail::{Mail, Post};
+use super::{
+    mail::{Mail, Post},
+    workers::Workers,
+};
 use crate::{Activities, Code};
 
 /// Hands the activities of one turn thread to the tokio runtime. How many wait for a slot is
@@ -23,11 +28,20 @@ pub(super) struct Dispatch {
     slots: Arc<Semaphore>,
     runtime: Handle,
     post: Post,
+    workers: Workers,
+    /// Which turn thread it serves.
+    thread: usize,
     started: HashMap<Ticket, AbortHandle>,
 }
 
 impl Dispatch {
-    pub(super) fn new(code: &Code, limits: &Limits, post: Post) -> Self {
+    pub(super) fn new(
+        code: &Code,
+        limits: &Limits,
+        post: Post,
+        workers: Workers,
+        thread: usize,
+    ) -> Self {
         // Each turn thread has its share of the slots, so they need not meet at one lock.
         let slots = limits.activity_slots.div_ceil(post.threads());
         Self {
@@ -35,23 +49,34 @@ impl Dispatch {
             slots: Arc::new(Semaphore::new(slots.max(1))),
             runtime: Handle::current(),
             post,
+            workers,
+            thread,
             started: HashMap::new(),
         }
     }
 
     pub(super) fn start(&mut self, task: Task) {
+        if self.activities.is_elsewhere(&task) {
+            return self.workers.offer(task);
+        }
         let (activities, slots) = (self.activities.clone(), self.slots.clone());
         let post = self.post.clone();
         let ticket = task.ticket.clone();
+        // What has a limit of its own waits for that before it takes a slot from others.
+        let admission = activities.admit(&task);
         let started = self.runtime.spawn(async move {
+            let _admitted = match admission {
+                Some(admission) => Some(admission.await),
+                None => None,
+            };
             let Ok(_slot) = slots.acquire().await else { return };
             if post.stopping().load(Ordering::Relaxed) {
                 return; // It is stored; the next owner runs it.
             }
             let _running = Running::count(post.running());
-            let outcome = run(&*activities, &task).await;
+            let done = run(&*activities, &task).await;
             let (ticket, partition) = (task.ticket.clone(), task.ticket.partition);
-            let done = Input::TaskDone(TaskResult { ticket, outcome });
+            let done = Input::TaskDone(TaskResult { ticket, done });
             post.send(partition, Mail::Input(partition, done));
         });
         self.started.insert(ticket, started.abort_handle());
@@ -59,10 +84,14 @@ impl Dispatch {
 
     /// Stops an activity whose result does not count any more: its future is dropped.
     pub(super) fn cancel(&mut self, ticket: &Ticket) {
-        if let Some(started) = self.started.remove(ticket) {
+        let started = self.started.remove(ticket);
+        if let Some(started) = &started {
             started.abort();
+        }
+        if started.is_some() || self.workers.cancel(ticket) {
             let failure = Failure::new("Cancelled", "nobody waits for this activity any more");
-            let result = TaskResult { ticket: ticket.clone(), outcome: Err(failure) };
+            let done = Done::Activity(Err(failure));
+            let result = TaskResult { ticket: ticket.clone(), done };
             let partition = ticket.partition;
             self.post.send(partition, Mail::Input(partition, Input::TaskDone(result)));
         }
@@ -71,6 +100,8 @@ impl Dispatch {
     /// Stops all activities: the partitions that called them are gone, and call them again.
     pub(super) fn abandon(&mut self) {
         self.started.drain().for_each(|(_, started)| started.abort());
+        let (post, own) = (&self.post, self.thread);
+        self.workers.forget(|ticket| post.thread_of(ticket.partition) == own);
     }
 
     /// An activity has ended.
@@ -79,14 +110,36 @@ impl Dispatch {
     }
 }
 
-/// Runs one activity; a panic is a failure like any other.
-async fn run(activities: &dyn Activities, task: &Task) -> Outcome {
+/// Whoever still runs when the hub has stopped is run again by the next owner.
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// Runs one task; a panic is a failure like any other.
+async fn run(activities: &dyn Activities, task: &Task) -> Done {
     let Some(running) = activities.run(task) else {
-        let message = format!("no activity `{}` is registered in this process", task.work.name);
-        return Err(Failure::new("ActivityTaskNotFound", message).non_retriable());
+        let name = match &task.job {
+            Job::Activity(work) => work.name.clone(),
+            Job::Operations(_) => task.ticket.instance.to_string().into(),
+            Job::Turn(turn) => turn.name.clone(),
+        };
+        let message = format!("no activity or entity `{name}` is registered in this process");
+        let failure = Failure::new("ActivityTaskNotFound", message).non_retriable();
+        return failed(&task.job, failure);
     };
     let ended = AssertUnwindSafe(running).catch_unwind().await;
-    ended.unwrap_or_else(|panic| Err(Failure::panic("the activity", &*panic)))
+    ended.unwrap_or_else(|panic| failed(&task.job, Failure::panic("the activity", &*panic)))
+}
+
+fn failed(job: &Job, failure: Failure) -> Done {
+    match job {
+        Job::Operations(_) => {
+            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
+        }
+        _ => Done::Activity(Err(failure)),
+    }
 }
 
 /// Counts an activity as running until it ends, however it does.

@@ -7,11 +7,13 @@ use std::sync::{
 };
 
 use taskhub_core::{
-    Answer, Envelope, Limits, PartitionId, Refusal, Request,
+    Answer, Envelope, InstanceId, Limits, PartitionId, Refusal, Request,
     partition::Input,
     store::{Ownership, Store, StoreError, Wake},
 };
 use tokio::sync::oneshot;
+
+use super::turn_thread::Pacer;
 
 /// Counts how often the partitions of this node were opened and closed; odd while they are open.
 ///
@@ -19,10 +21,11 @@ use tokio::sync::oneshot;
 /// it; one that was sent before everything was closed is void, as the turn that sent it is.
 pub(super) type Generation = u64;
 
-/// A partition with what stands in the store of it: its first wakes, and its inbox.
+/// A partition with what stands in the store of it: the beginnings of its lists, and its inbox.
 pub(super) struct Opened {
     pub owned: Ownership,
     pub wakes: Vec<Wake>,
+    pub busy: Vec<InstanceId>,
     pub inbox: Vec<Envelope>,
 }
 
@@ -53,19 +56,34 @@ pub(super) struct Post {
     threads: Arc<[Sender<Mail>]>,
     running: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
+    /// Who makes the one thread of a hub in lockstep look into its box.
+    pacer: Option<Pacer>,
 }
 
 /// A post with one box per turn thread.
 pub(super) fn post(threads: usize) -> (Post, Vec<Receiver<Mail>>) {
     let (senders, boxes): (Vec<_>, Vec<_>) = (0..threads.max(1)).map(|_| channel()).unzip();
     let threads: Arc<[Sender<Mail>]> = senders.into();
-    (Post { threads, running: Arc::default(), stopping: Arc::default() }, boxes)
+    (Post { threads, running: Arc::default(), stopping: Arc::default(), pacer: None }, boxes)
 }
 
 impl Post {
+    /// The same post, of a hub whose thread moves only when it is made to.
+    pub(super) fn paced(mut self, pacer: Pacer) -> Self {
+        self.pacer = Some(pacer);
+        self
+    }
+
+    fn step(&self) {
+        if let Some(pacer) = &self.pacer {
+            pacer.step();
+        }
+    }
+
     /// Sends to the thread of a partition; a thread that is gone has nobody left to tell.
     pub(super) fn send(&self, partition: PartitionId, mail: Mail) {
         let _ = self.threads[self.thread_of(partition)].send(mail);
+        self.step();
     }
 
     /// Reads what the partitions begin with, all of them before any runs, and hands them out.
@@ -80,16 +98,18 @@ impl Post {
         for owned in held {
             let id = owned.partition;
             let wakes = store.wakes(id, None, limits.wakes_count_max)?;
+            let busy = store.busy(id, None, limits.wakes_count_max)?;
             let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
-            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, inbox });
+            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, busy, inbox });
         }
         for (thread, share) in self.threads.iter().zip(shares) {
             let _ = thread.send(Mail::Open(generation, share));
         }
+        self.step();
         Ok(())
     }
 
-    fn thread_of(&self, partition: PartitionId) -> usize {
+    pub(super) fn thread_of(&self, partition: PartitionId) -> usize {
         usize::from(partition.0) % self.threads.len()
     }
 
@@ -97,6 +117,7 @@ impl Post {
         for thread in self.threads.iter() {
             let _ = thread.send(mail());
         }
+        self.step();
     }
 
     pub(super) fn threads(&self) -> usize {

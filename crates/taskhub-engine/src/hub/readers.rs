@@ -39,16 +39,24 @@ impl Reader {
         loop {
             let wanted = super::lock(&self.reads).recv();
             let Ok((owner, read)) = wanted else { return };
-            let input = match read {
-                Read::Instance(id) => {
-                    let loaded = self.store.load(&id);
-                    Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
-                }
-                Read::Wakes { after, limit } => {
-                    Input::Wakes(self.store.wakes(owner.partition, after.as_ref(), limit))
-                }
-            };
-            self.post.send(owner.partition, Mail::Owned(owner, input));
+            self.post.send(owner.partition, answer(&*self.store, owner, read));
         }
     }
+}
+
+/// Reads what the owner of a partition wants.
+pub(super) fn answer(store: &dyn Store, owner: Ownership, read: Read) -> Mail {
+    let input = match read {
+        Read::Instance(id) => {
+            let loaded = store.load(&id);
+            Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
+        }
+        Read::Wakes { after, limit } => {
+            Input::Wakes(store.wakes(owner.partition, after.as_ref(), limit))
+        }
+        Read::Busy { after, limit } => {
+            Input::Busy(store.busy(owner.partition, after.as_ref(), limit))
+        }
+    };
+    Mail::Owned(owner, input)
 }

@@ -43,12 +43,15 @@ impl Requests {
         if self.post.stopping().load(Ordering::Relaxed) {
             return Answer::Refused(Refusal::Stopping);
         }
-        let waits = matches!(verb, Verb::Wait);
+        let waits = matches!(verb, Verb::Wait | Verb::WaitStart);
         let bound = if waits { &self.waits } else { &self.others };
-        let Some(_counted) = bound.take() else {
+        // A result was asked for, and is bounded by that.
+        let is_result = matches!(verb, Verb::Finish(_));
+        let counted = bound.take();
+        if counted.is_none() && !is_result {
             let what = if waits { "too many requests are held" } else { "the mailbox is full" };
             return Answer::Refused(Refusal::Busy(what));
-        };
+        }
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let partition = PartitionId::of(&instance, self.partitions);
         let (sender, receiver) = oneshot::channel();

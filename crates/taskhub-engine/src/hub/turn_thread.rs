@@ -3,6 +3,8 @@
 //! It is a plain thread that no async runtime is entered on: a timer or a network call that strays
 //! into an orchestration fails at once instead of corrupting its replay.
 
+mod lockstep;
+
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
@@ -18,12 +20,15 @@ use taskhub_core::{
 };
 use tokio::sync::oneshot;
 
+pub use lockstep::Lockstep;
+pub(super) use lockstep::Pacer;
+
 use super::{
     dispatch::Dispatch,
     mail::{Generation, Mail, Opened, Post},
     readers::Wanted,
 };
-use crate::{Routed, Shard, clock};
+use crate::{Routed, Shard, store::Clock};
 
 /// How many pieces of mail are taken before turns are run.
 const MAIL_AT_ONCE: usize = 1_024;
@@ -42,6 +47,7 @@ pub(super) struct Links {
     pub lane: SyncSender<(Ownership, Vec<TurnRecord>)>,
     pub readers: Sender<Wanted>,
     pub dispatch: Dispatch,
+    pub clock: Clock,
 }
 
 /// Runs until it is told to stop.
@@ -85,7 +91,8 @@ impl TurnThread {
     /// Waits for mail, or until a partition wants to be called, and sorts what is there.
     fn take_mail(&mut self) {
         if self.inputs.is_empty() {
-            let until = self.shard.next_wake().map_or(SLEEP_MAX, |at| at.since(clock::now()));
+            let until =
+                self.shard.next_wake().map_or(SLEEP_MAX, |at| at.since((self.links.clock)()));
             let longest = if self.stop_by.is_some() { STOP_CHECK } else { SLEEP_MAX };
             match self.links.inbox.recv_timeout(until.min(longest)) {
                 Ok(mail) => self.sort(mail),
@@ -97,7 +104,7 @@ impl TurnThread {
             let Ok(mail) = self.links.inbox.try_recv() else { break };
             self.sort(mail);
         }
-        for partition in self.shard.due(clock::now()) {
+        for partition in self.shard.due((self.links.clock)()) {
             self.inputs.entry(partition).or_default();
         }
     }
@@ -145,8 +152,8 @@ impl TurnThread {
 
     fn open(&mut self, generation: Generation, share: Vec<Opened>) {
         self.generation = generation;
-        for Opened { owned, wakes, inbox } in share {
-            self.shard.own(owned, wakes);
+        for Opened { owned, wakes, busy, inbox } in share {
+            self.shard.own(owned, wakes, busy);
             for envelope in inbox {
                 self.deliver(envelope);
             }
@@ -176,7 +183,7 @@ impl TurnThread {
 
     fn work(&mut self) {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
-            if let Some(routed) = self.shard.handle(partition, inputs, clock::now()) {
+            if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
                 self.pass_on(routed);
             }
         }
@@ -229,7 +236,11 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Activities, Code, Running, hub::mail};
+    use crate::{
+        Activities, Code, Patience, Running,
+        hub::{mail, workers::Workers},
+        store::system_clock,
+    };
 
     const OWNED: Ownership = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
 
@@ -247,15 +258,20 @@ mod tests {
         }
     }
 
+    fn workers(post: &Post) -> Workers {
+        Workers::new(post.clone(), Patience::default(), &tokio::runtime::Handle::current())
+    }
+
     fn thread() -> TurnThread {
         let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1));
         let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
         let links = Links {
             inbox: boxes.remove(0),
-            dispatch: Dispatch::new(&code, &limits, post.clone()),
+            dispatch: Dispatch::new(&code, &limits, post.clone(), workers(&post), 0),
             post,
             lane: mpsc::sync_channel(1).0,
             readers: mpsc::channel().0,
+            clock: system_clock(),
         };
         TurnThread::new(Shard::new(code.functions, &limits, 1), links)
     }
@@ -268,7 +284,8 @@ mod tests {
     }
 
     fn open(generation: Generation) -> Mail {
-        Mail::Open(generation, vec![Opened { owned: OWNED, wakes: vec![], inbox: vec![] }])
+        let (wakes, busy, inbox) = (vec![], vec![], vec![]);
+        Mail::Open(generation, vec![Opened { owned: OWNED, wakes, busy, inbox }])
     }
 
     fn delivered(thread: &TurnThread) -> usize {

@@ -177,6 +177,15 @@ impl Store for Embedded {
         self.readers.read(|db| reader::wakes(db, partition, after, limit))
     }
 
+    fn busy(
+        &self,
+        partition: PartitionId,
+        after: Option<&InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<InstanceId>, StoreError> {
+        self.readers.read(|db| reader::busy(db, partition, after, limit))
+    }
+
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
         self.readers.read(|db| reader::load(db, instance))
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    ops::Range,
+    ops::{Bound, Range},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -154,14 +154,25 @@ impl Store for MemoryStore {
             .instances
             .iter()
             .filter(|(_, kept)| kept.partition == partition)
-            .filter_map(|(id, kept)| {
-                kept.record.attention.map(|at| Wake { at, instance: id.clone() })
-            })
+            .filter_map(|(id, kept)| kept.record.due.map(|at| Wake { at, instance: id.clone() }))
             .filter(|wake| after.is_none_or(|after| wake > after))
             .collect();
         wakes.sort();
         wakes.truncate(limit);
         Ok(wakes)
+    }
+
+    fn busy(
+        &self,
+        partition: PartitionId,
+        after: Option<&InstanceId>,
+        limit: usize,
+    ) -> Result<Vec<InstanceId>, StoreError> {
+        let state = self.state();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = state.instances.range((start, Bound::Unbounded));
+        let busy = behind.filter(|(_, kept)| kept.partition == partition && kept.record.busy);
+        Ok(busy.take(limit).map(|(id, _)| id.clone()).collect())
     }
 
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
@@ -195,10 +206,7 @@ impl Store for MemoryStore {
             .instances
             .iter()
             .filter(|(id, kept)| filter.matches(id, &kept.record))
-            .map(|(id, kept)| {
-                let created_at = kept.record.created_at;
-                (Cursor { created_at, instance: id.clone() }, &kept.record)
-            })
+            .filter_map(|(id, kept)| Some((filter.place(id, &kept.record)?, &kept.record)))
             .filter(|(place, _)| filter.after.as_ref().is_none_or(|after| place > after))
             .collect();
         found.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -141,7 +141,8 @@ pub fn running(events: u64) -> Record {
         created_at: Timestamp(1_000),
         updated_at: Timestamp(2_000),
         completed_at: None,
-        attention: None,
+        due: None,
+        busy: false,
         custom_status: None,
         tags: Tags::default(),
         parent: None,
@@ -203,7 +204,7 @@ pub fn purge(id: &str) -> TurnRecord {
 /// Encoded events that carry these numbers.
 #[must_use]
 pub fn events(numbers: &Range<u32>) -> Bytes {
-    let event = |takes| Event { at: Timestamp(0), kind: Kind::TurnStarted { takes } };
+    let event = |takes| Event { at: Timestamp(0), kind: Kind::TurnStarted { takes, clock: None } };
     codec::encode_events(&numbers.clone().map(event).collect::<Vec<_>>())
 }
 
@@ -212,7 +213,7 @@ pub fn events(numbers: &Range<u32>) -> Bytes {
 pub fn numbers(pieces: &[Bytes]) -> Vec<u32> {
     let events = codec::decode_history(pieces).expect("histories come back as they were");
     let number = |event: Event| match event.kind {
-        Kind::TurnStarted { takes } => takes,
+        Kind::TurnStarted { takes, .. } => takes,
         other => panic!("nobody wrote {other:?}"),
     };
     events.into_iter().map(number).collect()

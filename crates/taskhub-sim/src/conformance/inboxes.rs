@@ -131,8 +131,7 @@ pub fn every_kind_of_message_comes_back(fixture: &mut impl Fixture) {
         finished(Ok(Some("".into()))),
         finished(Err(Failure::new("Lost", "no \u{1F4E6}"))),
         Message::Terminate {
-            execution: ExecutionId(9),
-            call: CallId(4),
+            child_of: Some((ExecutionId(9), CallId(4))),
             reason: Some("enough".into()),
             recursive: true,
         },

@@ -1,19 +1,19 @@
-//! Wakes and lists: sorted, in pages, and whole though others write.
+//! Wakes, busy instances and lists: sorted, in pages, and whole though others write.
 
 use std::collections::BTreeSet;
 
 use taskhub_core::{
     InstanceId, PartitionId, Record, RuntimeStatus, Timestamp,
-    store::{Cursor, Filter, Wake},
+    store::{Cursor, Filter, Order, Wake, Which},
 };
 
 use super::{
     Fixture,
-    hub::{Hub, append, instance, keep, partition, purge, running},
+    hub::{Hub, append, ended, instance, keep, partition, purge, running},
 };
 
 fn waking(at: i64) -> Record {
-    Record { attention: Some(Timestamp(at)), ..running(0) }
+    Record { due: Some(Timestamp(at)), ..running(0) }
 }
 
 fn wakes(hub: &Hub, partition: PartitionId, page: usize) -> Vec<Wake> {
@@ -53,17 +53,67 @@ pub fn wakes_come_by_time_and_id_in_pages(fixture: &mut impl Fixture) {
 }
 
 /// A changed time moves a wake, none removes it, and so does a purge.
-pub fn a_wake_goes_when_attention_does(fixture: &mut impl Fixture) {
+pub fn a_wake_goes_when_nothing_is_due(fixture: &mut impl Fixture) {
     let hub = Hub::open(fixture);
     let own = partition("a");
     let at = |at| vec![Wake { at: Timestamp(at), instance: instance("a") }];
     for record in [waking(7), waking(i64::MIN), running(0), waking(-1)] {
-        let expected = record.attention.map(|time| at(time.0)).unwrap_or_default();
+        let expected = record.due.map(|time| at(time.0)).unwrap_or_default();
         hub.commit([keep("a", record)]);
         assert_eq!(wakes(&hub, own, 10), expected);
     }
     hub.commit([purge("a")]);
     assert_eq!(wakes(&hub, own, 10), []);
+}
+
+fn busy(hub: &Hub, partition: PartitionId, page: usize) -> Vec<InstanceId> {
+    let mut found: Vec<InstanceId> = Vec::new();
+    loop {
+        let next = hub.store.busy(partition, found.last(), page).expect("reading works");
+        assert!(next.len() <= page);
+        if next.is_empty() {
+            return found;
+        }
+        found.extend(next);
+    }
+}
+
+/// Whatever is due, and whenever.
+pub fn busy_instances_come_by_id_in_pages(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    let mut expected = Vec::new();
+    for n in 0..64 {
+        let name = ["order", "Order", "@counter@", "ördér", "", "'%"][n % 6];
+        let id = format!("{name}{n}");
+        let due = (n % 2 == 0).then_some(Timestamp(-1));
+        hub.commit([keep(&id, Record { due, busy: true, ..running(0) })]);
+        hub.commit([keep(&format!("quiet{n}"), Record { due, ..running(0) })]);
+        expected.push(instance(&id));
+    }
+    expected.sort();
+    for number in 0..super::PARTITIONS {
+        let own = PartitionId(number);
+        let here = |id: &&InstanceId| partition(id.as_str()) == own;
+        let mine: Vec<_> = expected.iter().filter(here).cloned().collect();
+        for page in [1, 3, 100] {
+            assert_eq!(busy(&hub, own, page), mine);
+        }
+        assert_eq!(hub.store.busy(own, None, 0), Ok(vec![]));
+    }
+}
+
+/// An instance is listed as long as it is busy, and there.
+pub fn an_instance_is_busy_until_it_is_not(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    let own = partition("a");
+    let working = Record { busy: true, ..running(0) };
+    for record in [working.clone(), running(0), waking(7), working] {
+        let expected = if record.busy { vec![instance("a")] } else { vec![] };
+        hub.commit([keep("a", record)]);
+        assert_eq!(busy(&hub, own, 10), expected);
+    }
+    hub.commit([purge("a")]);
+    assert_eq!(busy(&hub, own, 10), []);
 }
 
 /// Instances of every kind, in a mixed order of creation.
@@ -81,12 +131,15 @@ fn population() -> Vec<(String, Record)> {
             let record = Record {
                 status,
                 created_at: Timestamp(created),
+                updated_at: Timestamp(created.saturating_add(2 * n)),
                 completed_at: status.is_terminal().then_some(Timestamp(created.saturating_add(n))),
+                name: ["weather", "Weather", "weather2"][index % 3].into(),
                 tags: tags(n).into(),
                 stuck: (n % 11 == 0).then(|| "changed code".into()),
                 ..running(0)
             };
-            let name = ["order", "order_%", "ord", "Order", "ördér", "zoo"][index % 6];
+            let names = ["order", "order_%", "ord", "@c@1", "Order", "ördér", "zoo"];
+            let name = names[index % names.len()];
             (format!("{name}-{n}"), record)
         })
         .collect()
@@ -114,10 +167,26 @@ fn filters() -> Vec<Filter> {
         Filter { tags: vec![("team".into(), "t1".into()), bonn], ..any() },
         Filter { tags: vec![("city".into(), "bonn".into())], ..any() },
         Filter { prefix: Some("order".into()), statuses: vec![Running], ..any() },
+        Filter { updated_from: time(20), ..any() },
+        Filter { updated_to: time(i64::MIN), ..any() },
+        Filter { updated_from: time(-3), updated_to: time(60), ..any() },
+        Filter { name: Some("weather".into()), ..any() },
+        Filter { name: Some("Weather".into()), statuses: vec![Failed], ..any() },
+        Filter { name: Some("weather".into()), prefix: Some("order".into()), ..any() },
+        Filter { name: Some("weath".into()), ..any() },
+        Filter { kind: Which::Entities, ..any() },
+        Filter { kind: Which::Entities, created_from: time(3), ..any() },
+        Filter { kind: Which::Entities, prefix: Some("@c".into()), ..any() },
+        Filter { kind: Which::Entities, prefix: Some("o".into()), ..any() },
+        Filter { kind: Which::All, ..any() },
+        Filter { kind: Which::All, prefix: Some("@".into()), ..any() },
     ];
     for status in RuntimeStatus::ALL {
         filters.push(Filter { statuses: vec![status], ..any() });
     }
+    // The same again, by the end.
+    let by_end = |filter: &Filter| Filter { order: Order::Completed, ..filter.clone() };
+    filters.extend(filters.iter().map(by_end).collect::<Vec<_>>());
     for prefix in ["", "o", "order", "order_", "order_%", "Order-9", "ö", "zz", "%", "\u{10FFFF}"]
     {
         filters.push(Filter { prefix: Some(prefix.into()), ..any() });
@@ -128,13 +197,14 @@ fn filters() -> Vec<Filter> {
 /// Every filter gives what [`Filter::matches`] says, in pages of every size.
 pub fn filters_select_what_they_say(fixture: &mut impl Fixture) {
     let hub = Hub::open(fixture);
-    let mut all: Vec<(Cursor, Record)> = Vec::new();
-    for (id, record) in population() {
-        hub.commit([keep(&id, record.clone())]);
-        all.push((Cursor { created_at: record.created_at, instance: instance(&id) }, record));
-    }
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let population = population();
+    hub.commit(population.iter().map(|(id, record)| keep(id, record.clone())));
     for filter in filters() {
+        let placed = |(id, record): &(String, Record)| {
+            filter.place(&instance(id), record).map(|place| (place, record.clone()))
+        };
+        let mut all: Vec<(Cursor, Record)> = population.iter().filter_map(placed).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
         let matching =
             |(place, record): &&(Cursor, Record)| filter.matches(&place.instance, record);
         let expected: Vec<String> =
@@ -157,6 +227,22 @@ pub fn filters_select_what_they_say(fixture: &mut impl Fixture) {
     }
     let none = hub.store.query(&Filter::default()).expect("listing works");
     assert!(none.instances.is_empty() && none.next.is_none(), "a limit of 0 is one");
+}
+
+/// Only what has ended is listed by its end; equal times by id, whatever was created first.
+pub fn a_list_can_be_sorted_by_the_end(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    let at = |created, end| Record {
+        created_at: Timestamp(created),
+        completed_at: Some(Timestamp(end)),
+        ..ended(0)
+    };
+    hub.commit([keep("c", at(1, 5)), keep("a", at(2, 9)), keep("b", at(3, 5))]);
+    hub.commit([keep("d", at(4, -1)), keep("e", running(0))]);
+    let list = Filter { order: Order::Completed, limit: 2, ..Filter::default() };
+    assert_eq!(hub.listed(&list), ["d", "b", "c", "a"]);
+    hub.commit([keep("c", running(0)), keep("e", at(9, 0))]);
+    assert_eq!(hub.listed(&list), ["d", "e", "b", "a"]);
 }
 
 /// A changed time of creation moves an instance in the list.

@@ -61,9 +61,7 @@ impl Model {
                 .instances
                 .iter()
                 .filter(|(id, (record, _))| filter.matches(id, record))
-                .map(|(id, (record, _))| {
-                    (Cursor { created_at: record.created_at, instance: id.clone() }, record)
-                })
+                .filter_map(|(id, (record, _))| Some((filter.place(id, record)?, record)))
                 .collect();
             expected.sort_by(|(a, _), (b, _)| a.cmp(b));
             let expected: Vec<String> =
@@ -102,11 +100,13 @@ impl Model {
             .instances
             .iter()
             .filter(|(id, _)| partition(id.as_str()) == own)
-            .filter_map(|(id, (record, _))| {
-                record.attention.map(|at| Wake { at, instance: id.clone() })
-            })
+            .filter_map(|(id, (record, _))| record.due.map(|at| Wake { at, instance: id.clone() }))
             .collect();
         wakes.sort();
         assert_eq!(hub.store.wakes(own, None, usize::MAX).expect("reading works"), wakes);
+        let here = self.instances.iter().filter(|(id, _)| partition(id.as_str()) == own);
+        let busy: Vec<_> =
+            here.filter(|(_, (record, _))| record.busy).map(|(id, _)| id.clone()).collect();
+        assert_eq!(hub.store.busy(own, None, usize::MAX).expect("reading works"), busy);
     }
 }

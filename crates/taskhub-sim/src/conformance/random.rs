@@ -9,7 +9,8 @@ use proptest::{
 };
 use taskhub_core::{
     Batch, ExecutionId, HistoryChange, InstanceId, PartitionId, Record, RuntimeStatus, Timestamp,
-    TurnRecord, store::Filter,
+    TurnRecord,
+    store::{Filter, Order, Which},
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     model::Model,
 };
 
-const IDS: [&str; 7] = ["a", "b", "order-1", "order-2", "Ünïcödé", "'; --", "0"];
+const IDS: [&str; 8] = ["a", "b", "order-1", "order-2", "Ünïcödé", "'; --", "0", "@counter@a"];
 
 /// One turn, as far as it can be said without knowing the state that it meets.
 #[derive(Debug, Clone)]
@@ -160,8 +161,7 @@ fn turns(model: &Model, ops: &[Op], sent: &mut u64) -> Vec<TurnRecord> {
 /// A record whose fields follow from `look`.
 fn record(look: [usize; 10], count: u32) -> Record {
     const TIMES: [i64; 7] = [i64::MIN, -1, 0, 1, 5, 1_700_000_000_000_000, i64::MAX];
-    let [status, created, updated, completed, attention, stuck, outcome, tags, parent, custom] =
-        look;
+    let [status, created, updated, completed, due, stuck, outcome, tags, parent, custom] = look;
     let time = |pick: usize| Timestamp(TIMES[pick % TIMES.len()]);
     let full = full_record();
     Record {
@@ -169,7 +169,8 @@ fn record(look: [usize; 10], count: u32) -> Record {
         created_at: time(created),
         updated_at: time(updated),
         completed_at: (completed < 128).then(|| time(completed)),
-        attention: (attention < 128).then(|| time(attention)),
+        due: (due < 128).then(|| time(due)),
+        busy: due % 3 == 0,
         stuck: full.stuck.filter(|_| stuck < 64),
         outcome: full.outcome.filter(|_| outcome < 64),
         tags: if tags < 64 { full.tags } else { running(0).tags },
@@ -180,13 +181,17 @@ fn record(look: [usize; 10], count: u32) -> Record {
     }
 }
 
-fn filters() -> [Filter; 5] {
+fn filters() -> [Filter; 8] {
     let any = || Filter { limit: 3, ..Filter::default() };
+    let ended = || Filter { order: Order::Completed, kind: Which::All, ..any() };
     [
         any(),
         Filter { statuses: vec![RuntimeStatus::Failed], ..any() },
         Filter { stuck: true, ..any() },
         Filter { prefix: Some("order".into()), completed_from: Some(Timestamp(0)), ..any() },
         Filter { created_from: Some(Timestamp(0)), created_to: Some(Timestamp(6)), ..any() },
+        Filter { kind: Which::Entities, ..any() },
+        ended(),
+        Filter { completed_from: Some(Timestamp(0)), updated_to: Some(Timestamp(9)), ..ended() },
     ]
 }

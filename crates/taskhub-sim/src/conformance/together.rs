@@ -32,7 +32,7 @@ pub fn a_reader_never_sees_part_of_a_batch(fixture: &mut impl Fixture) {
     let hub = Hub::open(fixture);
     let write = |round: u64| {
         let at = Timestamp(i64::try_from(round).unwrap_or_default());
-        let record = Record { updated_at: at, attention: Some(at), ..running(0) };
+        let record = Record { updated_at: at, due: Some(at), busy: true, ..running(0) };
         hub.commit((0..40).map(|n| keep(&format!("i{n}"), record.clone())));
     };
     write(0);

@@ -1,7 +1,7 @@
 //! Promise 4: "Nothing leaves before it is durable: no acknowledgement, reply, activity start or
 //! message to elsewhere precedes the commit that caused it."
 
-use taskhub_core::{Answer, InstanceId, Record, Refusal, RuntimeStatus, Task};
+use taskhub_core::{Answer, InstanceId, Job, Piece, Record, Refusal, RuntimeStatus, Task};
 
 use super::{Violation, ensure};
 use crate::{
@@ -56,9 +56,12 @@ pub(crate) fn on_answer(
 /// An activity starts: its call is durable.
 pub(crate) fn on_dispatch(chronicle: &Chronicle, task: &Task) -> Result<(), Violation> {
     let ticket = &task.ticket;
-    let key = (ticket.instance.clone(), ticket.execution, ticket.call);
+    let (Piece::Activity(call), Job::Activity(work)) = (ticket.piece, &task.job) else {
+        return Ok(());
+    };
+    let key = (ticket.instance.clone(), ticket.execution, call);
     let scheduled = chronicle.scheduled.get(&key);
-    ensure(scheduled == Some(&task.work), || {
+    ensure(scheduled == Some(work), || {
         let happened = format!("{ticket:?} starts, durable is {scheduled:?}");
         Violation::new(4, "an activity starts after its call is durable", happened)
     })

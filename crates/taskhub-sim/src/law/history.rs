@@ -57,7 +57,7 @@ fn makes_sense(log: &[Event]) -> Result<(), String> {
             waiting += 1;
         }
         match kind {
-            Kind::TurnStarted { takes } => {
+            Kind::TurnStarted { takes, .. } => {
                 if *takes == 0 || *takes > waiting {
                     return Err(format!("#{position} takes {takes} of {waiting}"));
                 }

@@ -24,6 +24,16 @@ pub(crate) fn on_dispatch(out: usize, limits: &Limits) -> Result<(), Violation> 
     })
 }
 
+/// A partition has worked: it keeps only so much of what the store lists for it.
+pub(crate) fn on_work(partition: &Partition, limits: &Limits) -> Result<(), Violation> {
+    let (wakes, busy) = partition.listed();
+    let busy_max = limits.wakes_count_max + limits.tasks_count_max;
+    ensure(wakes <= 2 * limits.wakes_count_max && busy <= busy_max, || {
+        let happened = format!("it keeps {wakes} wakes and {busy} busy instances");
+        Violation::new(10, "the store's lists are kept in memory within bounds", happened)
+    })
+}
+
 /// Everything is durable and nothing happens.
 pub(crate) fn at_rest(partition: &Partition, limits: &Limits, count: u16) -> Result<(), Violation> {
     let (instances, bytes) = partition.cached();

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use taskhub_core::{CallId, Change, ExecutionId, InstanceId, Kind, Outcome, TaskResult, Ticket};
+use taskhub_core::{
+    CallId, Change, Done, ExecutionId, InstanceId, Kind, Outcome, Piece, TaskResult, Ticket,
+};
 
 use super::{Violation, ensure};
 use crate::chronicle::Applied;
@@ -17,8 +19,9 @@ pub(crate) struct Results {
 impl Results {
     /// A worker gives a result.
     pub(crate) fn note(&mut self, result: &TaskResult) {
-        let TaskResult { ticket, outcome } = result.clone();
-        let key = (ticket.instance.clone(), ticket.execution, ticket.call);
+        let TaskResult { ticket, done } = result.clone();
+        let (Piece::Activity(call), Done::Activity(outcome)) = (ticket.piece, done) else { return };
+        let key = (ticket.instance.clone(), ticket.execution, call);
         self.given.entry(key).or_default().push((ticket, outcome));
     }
 

@@ -46,9 +46,9 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
             let payload = input.as_deref().unwrap_or_default();
             (nothing && ended) || applied.arrivals.iter().any(|it| it == payload)
         }
-        Message::Terminate { execution, call, .. } => {
+        Message::Terminate { child_of, .. } => {
             let parent = applied.before.as_ref().and_then(|before| before.parent.as_ref());
-            let ours = parent.is_some_and(|it| it.execution == *execution && it.call == *call);
+            let ours = parent.is_some_and(|it| *child_of == Some((it.execution, it.call)));
             let ends = record(applied).is_some_and(|record| record.status.is_terminal());
             let terminated = |kind: &Kind| matches!(kind, Kind::Terminated { .. });
             if ours {

@@ -69,7 +69,7 @@ fn turns(number: u64) -> Vec<TurnRecord> {
             if number.is_multiple_of(10) { 500_000 } else { number * 7_919 % 20_000 / (which + 1) };
         let size = usize::try_from(size).expect("it is small");
         let custom_status = Some("x".repeat(size).into());
-        let record = Record { custom_status, attention: Some(Timestamp(1)), ..running(0) };
+        let record = Record { custom_status, due: Some(Timestamp(1)), ..running(0) };
         turns.push(keep(&added(number, which), record));
         if let Some(old) = number.checked_sub(KEPT_BATCHES) {
             turns.push(purge(&added(old, which)));

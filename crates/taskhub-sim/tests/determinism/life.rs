@@ -96,7 +96,7 @@ impl<'a> Life<'a> {
     pub(crate) fn turn(&mut self, takes: u32) {
         let step = self.execution.step();
         let at = self.now();
-        self.history.push(Event { at, kind: Kind::TurnStarted { takes } });
+        self.history.push(Event { at, kind: Kind::TurnStarted { takes, clock: None } });
         for kind in step.actions {
             match &kind {
                 Kind::ActivityScheduled { call, work } => {

@@ -240,7 +240,5 @@ fn both((a, b): (Said, Said)) -> Said {
 }
 
 fn call(path: &str) -> Command {
-    let input = Some(path.into());
-    let tags = Vec::new().into();
-    Command::Activity(Work { name: "work".into(), version: None, input, tags })
+    Command::Activity(Work::new("work", Some(path.into())))
 }

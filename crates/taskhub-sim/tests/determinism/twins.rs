@@ -27,9 +27,7 @@ where
 
 #[track_caller]
 fn ask(scope: &Scope, input: &str) -> Pending {
-    let input = Some(input.into());
-    let tags = Vec::new().into();
-    scope.call(Command::Activity(Work { name: "work".into(), version: None, input, tags }))
+    scope.call(Command::Activity(Work::new("work", Some(input.into()))))
 }
 
 async fn work(scope: &Scope, input: &str) -> String {

@@ -97,7 +97,7 @@ impl Life {
     #[track_caller]
     fn turn(&mut self, takes: u32) -> Option<u32> {
         let step = self.execution.step();
-        self.history.push(Event { at: self.now, kind: Kind::TurnStarted { takes } });
+        self.history.push(Event { at: self.now, kind: Kind::TurnStarted { takes, clock: None } });
         for kind in step.actions {
             self.act(&kind);
             self.history.push(Event { at: self.now, kind });
@@ -111,6 +111,9 @@ impl Life {
             Progress::Finished(outcome) => {
                 self.open.clear();
                 self.outcome = Some(outcome);
+            }
+            Progress::Terminated(_) | Progress::Rewound(_) => {
+                unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(how, kept) => {
                 let mut started = self.started();

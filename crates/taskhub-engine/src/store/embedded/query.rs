@@ -1,9 +1,9 @@
-//! Lists of instances: pages in the order of creation, each found with bounded work.
+//! Lists of instances: pages in the order of creation or of the end, each with bounded work.
 
 use rusqlite::{Connection, params};
 use taskhub_core::{
     InstanceId, Record, RuntimeStatus, Timestamp,
-    store::{Cursor, Filter, Page, StoreError},
+    store::{Cursor, Filter, Order, Page, StoreError, Which},
 };
 
 use super::{error::failed, row};
@@ -14,15 +14,30 @@ const SCANNED_COUNT_MAX: usize = 20_000;
 /// Instances with one prefix that are sorted in memory; more are found by scanning.
 const SORTED_COUNT_MAX: usize = 1_000;
 
-/// A question for places in one of the indexes that are sorted by creation. Only small columns:
-/// rows created at the same time are sorted before the first of them comes out.
+/// A question for [`Place`]s; the first parameter is the name that is asked for. Only small
+/// columns: rows of the same time are sorted before the first of them comes out.
 macro_rules! places {
-    ($index:literal) => {
+    ($rest:literal) => {
         concat!(
-            "SELECT key, id, created_at, status, completed_at FROM instance INDEXED BY ",
+            "SELECT key, id, created_at, status, completed_at, updated_at, ",
+            "?1 IS NULL OR name = ?1 FROM instance ",
+            $rest
+        )
+    };
+    // Those within a span of an index.
+    ($index:literal, $time:literal) => {
+        concat!(
+            places!("INDEXED BY "),
             $index,
-            " AND created_at >= ?1 AND created_at <= ?2 AND (created_at > ?1 OR id > ?3) ",
-            "ORDER BY created_at, id"
+            " AND ",
+            $time,
+            " >= ?2 AND ",
+            $time,
+            " <= ?3 AND (",
+            $time,
+            " > ?2 OR id > ?4) ORDER BY ",
+            $time,
+            ", id"
         )
     };
 }
@@ -32,15 +47,15 @@ pub(super) fn query(db: &Connection, filter: &Filter) -> Result<Page, StoreError
     let Some(span) = Span::of(filter).filter(|_| filter.limit > 0) else {
         return Ok(Page::default());
     };
-    if let Some(prefix) = &filter.prefix
-        && let Some(few) = with_prefix(db, prefix)?
+    if let Some(prefix) = filter.prefix.as_deref()
+        && let Some(few) = with_prefix(db, filter, prefix)?
     {
         return page_of_few(db, filter, few);
     }
     scan(db, filter, &span)
 }
 
-/// Between which places of the creation order the answer lies.
+/// Between which places of its order the answer lies.
 struct Span<'a> {
     from: Timestamp,
     to: Timestamp,
@@ -51,14 +66,18 @@ struct Span<'a> {
 impl<'a> Span<'a> {
     /// `None` when nothing can lie there.
     fn of(filter: &'a Filter) -> Option<Self> {
-        let from = filter.created_from.unwrap_or(Timestamp::START);
-        let to = match filter.created_to {
+        let (from, to) = match filter.order {
+            Order::Created => (filter.created_from, filter.created_to),
+            Order::Completed => (filter.completed_from, filter.completed_to),
+        };
+        let from = from.unwrap_or(Timestamp::START);
+        let to = match to {
             Some(to) => Timestamp(to.0.checked_sub(1)?),
             None => Timestamp(i64::MAX),
         };
         Some(match &filter.after {
-            Some(after) if after.created_at >= from => {
-                Self { from: after.created_at, to, behind: after.instance.as_str() }
+            Some(after) if after.at >= from => {
+                Self { from: after.at, to, behind: after.instance.as_str() }
             }
             _ => Self { from, to, behind: "" },
         })
@@ -66,15 +85,20 @@ impl<'a> Span<'a> {
 }
 
 fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, StoreError> {
-    let sql = if filter.stuck {
-        places!("instance_stuck WHERE stuck IS NOT NULL")
+    let sql = if filter.order == Order::Completed {
+        places!("instance_completed WHERE completed_at IS NOT NULL", "completed_at")
+    } else if filter.stuck {
+        places!("instance_stuck WHERE stuck IS NOT NULL", "created_at")
     } else if filter.statuses == [RuntimeStatus::Failed] {
-        places!("instance_failed WHERE status = 3")
+        places!("instance_failed WHERE status = 3", "created_at")
+    } else if filter.kind == Which::Entities {
+        places!("instance_entity WHERE id >= '@' AND id < 'A'", "created_at")
     } else {
-        places!("instance_created WHERE TRUE")
+        places!("instance_created WHERE TRUE", "created_at")
     };
     let mut read = db.prepare_cached(sql).map_err(failed)?;
-    let mut rows = read.query(params![span.from.0, span.to.0, span.behind]).map_err(failed)?;
+    let params = params![filter.name.as_deref(), span.from.0, span.to.0, span.behind];
+    let mut rows = read.query(params).map_err(failed)?;
     let mut page = Page::default();
     let mut last = None;
     for _ in 0..SCANNED_COUNT_MAX {
@@ -83,7 +107,7 @@ fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, Store
         if page.instances.len() == filter.limit {
             break;
         }
-        let found = Place::read(row)?;
+        let found = Place::read(row, filter.order)?;
         if found.may_match(filter) {
             page.instances.extend(matching(db, filter, &found)?);
         }
@@ -99,23 +123,38 @@ struct Place {
     cursor: Cursor,
     status: RuntimeStatus,
     completed_at: Option<Timestamp>,
+    updated_at: Timestamp,
+    is_named_so: bool,
 }
 
 impl Place {
-    fn read(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+    fn read(row: &rusqlite::Row<'_>, order: Order) -> Result<Self, StoreError> {
         let created_at = Timestamp(row.get(2).map_err(failed)?);
+        let completed_at = row.get::<_, Option<i64>>(4).map_err(failed)?.map(Timestamp);
+        let at = match order {
+            Order::Created => created_at,
+            Order::Completed => completed_at.unwrap_or_default(), // If not, it does not match.
+        };
         Ok(Self {
             key: row.get(0).map_err(failed)?,
-            cursor: Cursor { created_at, instance: row::id(row, 1)? },
+            cursor: Cursor { at, instance: row::id(row, 1)? },
             status: row::status(row, 3)?,
-            completed_at: row.get::<_, Option<i64>>(4).map_err(failed)?.map(Timestamp),
+            completed_at,
+            updated_at: Timestamp(row.get(5).map_err(failed)?),
+            is_named_so: row.get(6).map_err(failed)?,
         })
     }
 
     /// Cheaply leaves out what cannot match.
     fn may_match(&self, filter: &Filter) -> bool {
-        let asked = filter.completed_from.is_some() || filter.completed_to.is_some();
-        (filter.statuses.is_empty() || filter.statuses.contains(&self.status))
+        let asked = filter.completed_from.is_some()
+            || filter.completed_to.is_some()
+            || filter.order == Order::Completed;
+        self.is_named_so
+            && filter.kind.includes(&self.cursor.instance)
+            && filter.updated_from.is_none_or(|from| self.updated_at >= from)
+            && filter.updated_to.is_none_or(|to| self.updated_at < to)
+            && (filter.statuses.is_empty() || filter.statuses.contains(&self.status))
             && (!asked || self.completed_at.is_some())
             && filter
                 .prefix
@@ -139,17 +178,16 @@ fn matching(
 }
 
 /// The places of all instances with a prefix, or `None` when there are too many to sort.
-fn with_prefix(db: &Connection, prefix: &str) -> Result<Option<Vec<Place>>, StoreError> {
-    let mut read = db
-        .prepare_cached(
-            "SELECT key, id, created_at, status, completed_at FROM instance \
-             WHERE id >= ?1 ORDER BY id",
-        )
-        .map_err(failed)?;
-    let mut rows = read.query([prefix]).map_err(failed)?;
+fn with_prefix(
+    db: &Connection,
+    filter: &Filter,
+    prefix: &str,
+) -> Result<Option<Vec<Place>>, StoreError> {
+    let mut read = db.prepare_cached(places!("WHERE id >= ?2 ORDER BY id")).map_err(failed)?;
+    let mut rows = read.query(params![filter.name.as_deref(), prefix]).map_err(failed)?;
     let mut few = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
-        let place = Place::read(row)?;
+        let place = Place::read(row, filter.order)?;
         if !place.cursor.instance.as_str().starts_with(prefix) {
             break;
         }
@@ -163,7 +201,8 @@ fn with_prefix(db: &Connection, prefix: &str) -> Result<Option<Vec<Place>>, Stor
 
 fn page_of_few(db: &Connection, filter: &Filter, few: Vec<Place>) -> Result<Page, StoreError> {
     let behind = |place: &Place| filter.after.as_ref().is_none_or(|after| place.cursor > *after);
-    let mut few: Vec<Place> = few.into_iter().filter(behind).collect();
+    let mut few: Vec<Place> =
+        few.into_iter().filter(|place| behind(place) && place.may_match(filter)).collect();
     few.sort_by(|a, b| a.cursor.cmp(&b.cursor));
     let mut page = Page::default();
     let mut last = None;
@@ -172,9 +211,7 @@ fn page_of_few(db: &Connection, filter: &Filter, few: Vec<Place>) -> Result<Page
             page.next = last;
             break;
         }
-        if place.may_match(filter) {
-            page.instances.extend(matching(db, filter, &place)?);
-        }
+        page.instances.extend(matching(db, filter, &place)?);
         last = Some(place.cursor);
     }
     Ok(page)

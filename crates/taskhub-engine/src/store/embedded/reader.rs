@@ -22,6 +22,13 @@ use super::{
 /// Reads that go on at the same time; one more waits for one of them.
 const READERS_COUNT_MAX: usize = 8;
 
+const WAKES: &str = "SELECT due, id FROM instance \
+     WHERE partition = ?1 AND due IS NOT NULL AND (due, id) > (?2, ?3) \
+     ORDER BY due, id LIMIT ?4";
+
+const BUSY: &str = "SELECT id FROM instance \
+     WHERE partition = ?1 AND busy = 1 AND id > ?2 ORDER BY id LIMIT ?3";
+
 /// The connections. Each is opened when it is first needed.
 pub(super) struct Readers {
     file: PathBuf,
@@ -152,18 +159,28 @@ pub(super) fn wakes(
         // Before every other place: no instance has an empty id.
         None => (i64::MIN, ""),
     };
-    let mut read = db
-        .prepare_cached(
-            "SELECT attention, id FROM instance \
-             WHERE partition = ?1 AND attention IS NOT NULL AND (attention, id) > (?2, ?3) \
-             ORDER BY attention, id LIMIT ?4",
-        )
-        .map_err(failed)?;
+    let mut read = db.prepare_cached(WAKES).map_err(failed)?;
     let wakes = read.query_map(params![partition.0, at, id, limit], |row| {
         let id = Text::from(row.get_ref(1)?.as_str()?);
         Ok(Wake { at: Timestamp(row.get(0)?), instance: InstanceId::trusted(id) })
     });
     wakes.map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// See [`taskhub_core::store::Store::busy`].
+pub(super) fn busy(
+    db: &Connection,
+    partition: PartitionId,
+    after: Option<&InstanceId>,
+    limit: usize,
+) -> Result<Vec<InstanceId>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let after = after.map_or("", InstanceId::as_str);
+    let mut read = db.prepare_cached(BUSY).map_err(failed)?;
+    let ids = read.query_map(params![partition.0, after, limit], |row| {
+        Ok(InstanceId::trusted(row.get_ref(0)?.as_str()?))
+    });
+    ids.map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
 }
 
 /// See [`taskhub_core::store::Store::inbox`].
@@ -204,4 +221,25 @@ fn message_id(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageId> {
         epoch: Epoch(row.get::<_, i64>(1)?.unsigned_abs()),
         number: row.get::<_, i64>(2)?.unsigned_abs(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each list is read off its index alone, in the index's order.
+    #[test]
+    fn the_lists_of_a_partition_are_read_from_their_indexes() {
+        let db = Connection::open_in_memory().expect("memory is there");
+        db.execute_batch(include_str!("migrations/0001_hub.sql")).expect("the schema is valid");
+        for (sql, plan) in [
+            (WAKES, "COVERING INDEX instance_due (partition=? AND (due,id)>(?,?))"),
+            (BUSY, "COVERING INDEX instance_busy (partition=? AND id>?)"),
+        ] {
+            let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
+            let steps = explain.raw_query().mapped(|row| row.get::<_, String>(3));
+            let steps: Vec<_> = steps.map(|step| step.expect("it is text")).collect();
+            assert_eq!(steps, [format!("SEARCH instance USING {plan}")]);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::error::{failed, undecodable};
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT key, status, events, attention, created_at, updated_at, completed_at, ",
+            "SELECT key, status, events, due, busy, created_at, updated_at, completed_at, ",
             "execution, name, version, stuck, parent, tags, custom_status, outcome ",
             "FROM instance ",
             $rest
@@ -26,15 +26,16 @@ pub(super) use select;
 
 /// Adds an instance unless its id is there.
 pub(super) const INSERT: &str = "INSERT INTO instance (key, id, partition, status, events, \
-     attention, created_at, updated_at, completed_at, execution, name, version, stuck, parent, \
+     due, busy, created_at, updated_at, completed_at, execution, name, version, stuck, parent, \
      tags, custom_status, outcome) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
      ON CONFLICT (id) DO NOTHING";
 
 /// Rewrites all that can change of the instance with a key.
-pub(super) const UPDATE: &str = "UPDATE instance SET status = ?4, events = ?5, attention = ?6, \
-     created_at = ?7, updated_at = ?8, completed_at = ?9, execution = ?10, name = ?11, \
-     version = ?12, stuck = ?13, parent = ?14, tags = ?15, custom_status = ?16, outcome = ?17 \
+pub(super) const UPDATE: &str = "UPDATE instance SET status = ?4, events = ?5, due = ?6, \
+     busy = ?7, created_at = ?8, updated_at = ?9, completed_at = ?10, execution = ?11, \
+     name = ?12, version = ?13, stuck = ?14, parent = ?15, tags = ?16, custom_status = ?17, \
+     outcome = ?18 \
      WHERE key = ?1";
 
 /// Binds a record to the parameters of [`INSERT`] or [`UPDATE`] and runs it; returns how many
@@ -56,7 +57,8 @@ pub(super) fn write(
             partition.0,
             record.status.number(),
             number(record.events)?,
-            at(record.attention),
+            at(record.due),
+            record.busy,
             record.created_at.0,
             record.updated_at.0,
             at(record.completed_at),
@@ -100,24 +102,25 @@ pub(super) fn record(row: &Row<'_>) -> Result<Record, StoreError> {
     Ok(Record {
         status: status(row, 1)?,
         events: integer(row, 2)?.try_into().map_err(|_| odd("a negative number of events"))?,
-        attention: time(3)?,
-        created_at: Timestamp(integer(row, 4)?),
-        updated_at: Timestamp(integer(row, 5)?),
-        completed_at: time(6)?,
-        execution: ExecutionId(u128::from_be_bytes(row.get(7).map_err(failed)?)),
-        name: text_of(row.get_ref(8).map_err(failed)?)?,
-        version: text(row, 9)?,
-        stuck: text(row, 10)?,
-        parent: match row.get_ref(11).map_err(failed)? {
+        due: time(3)?,
+        busy: row.get(4).map_err(failed)?,
+        created_at: Timestamp(integer(row, 5)?),
+        updated_at: Timestamp(integer(row, 6)?),
+        completed_at: time(7)?,
+        execution: ExecutionId(u128::from_be_bytes(row.get(8).map_err(failed)?)),
+        name: text_of(row.get_ref(9).map_err(failed)?)?,
+        version: text(row, 10)?,
+        stuck: text(row, 11)?,
+        parent: match row.get_ref(12).map_err(failed)? {
             ValueRef::Blob(bytes) => Some(codec::decode_parent(bytes).map_err(undecodable)?),
             _ => None,
         },
-        tags: match row.get_ref(12).map_err(failed)? {
+        tags: match row.get_ref(13).map_err(failed)? {
             ValueRef::Blob(bytes) => codec::decode_tags(bytes).map_err(undecodable)?,
             _ => Tags::default(),
         },
-        custom_status: text(row, 13)?,
-        outcome: match row.get_ref(14).map_err(failed)? {
+        custom_status: text(row, 14)?,
+        outcome: match row.get_ref(15).map_err(failed)? {
             ValueRef::Null => None,
             ValueRef::Blob(bytes) => Some(codec::decode_outcome(bytes).map_err(undecodable)?),
             output => Some(Ok(Some(text_of(output)?))),

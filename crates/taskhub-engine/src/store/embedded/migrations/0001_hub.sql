@@ -16,7 +16,8 @@ CREATE TABLE instance (
     partition     INTEGER NOT NULL,
     status        INTEGER NOT NULL,
     events        INTEGER NOT NULL,
-    attention     INTEGER,
+    due           INTEGER,
+    busy          INTEGER NOT NULL,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL,
     completed_at  INTEGER,
@@ -30,18 +31,20 @@ CREATE TABLE instance (
     outcome       ANY  -- TEXT: the output; BLOB: an encoded failure, or no output when empty
 ) STRICT;
 
--- What wants attention, by time. Covers the question, so nothing else is read for it; ended and
--- waiting instances are not in it.
-CREATE INDEX instance_attention ON instance (partition, attention, id)
-    WHERE attention IS NOT NULL;
+-- What is due, by time, and what has work. Both cover their question, so nothing else is read for
+-- it; instances that ended or wait for somebody are in neither.
+CREATE INDEX instance_due ON instance (partition, due, id) WHERE due IS NOT NULL;
+CREATE INDEX instance_busy ON instance (partition, id) WHERE busy = 1;
 
--- Lists are sorted by creation. New rows go to its end, so it costs little; equal times are
--- sorted by id when read.
+-- Lists are sorted by creation, or by the end. New rows go to the end of each index, so they cost
+-- little; equal times are sorted by id when read.
 CREATE INDEX instance_created ON instance (created_at);
+CREATE INDEX instance_completed ON instance (completed_at) WHERE completed_at IS NOT NULL;
 
--- The few that failed or are parked, in a hub of many that did not: free for all others.
+-- The few that failed or are parked, in a hub of many that did not, and entities: free for others.
 CREATE INDEX instance_failed ON instance (created_at) WHERE status = 3;
 CREATE INDEX instance_stuck ON instance (created_at) WHERE stuck IS NOT NULL;
+CREATE INDEX instance_entity ON instance (created_at) WHERE id >= '@' AND id < 'A';
 
 -- Histories in pieces, one per turn, each under the number of its first event.
 CREATE TABLE history (
@@ -84,7 +87,8 @@ CREATE VIEW instances AS SELECT
     strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1e6, 'unixepoch') AS created_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1e6, 'unixepoch') AS updated_at,
     strftime('%Y-%m-%dT%H:%M:%fZ', completed_at / 1e6, 'unixepoch') AS completed_at,
-    strftime('%Y-%m-%dT%H:%M:%fZ', attention / 1e6, 'unixepoch') AS attention,
+    strftime('%Y-%m-%dT%H:%M:%fZ', due / 1e6, 'unixepoch') AS due,
+    busy,
     stuck,
     custom_status,
     iif(typeof(outcome) = 'text', outcome, NULL) AS output,

@@ -1,0 +1,136 @@
+//! The work that was outstanding when a partition was opened: a walk over the store's list of busy
+//! instances, page by page, as long as there is room for their activities.
+//!
+//! Whatever becomes busy later is in memory anyway. Only when more instances wait for room than
+//! memory holds is the list walked again, from its beginning.
+
+use std::collections::VecDeque;
+
+use foldhash::{HashSet, HashSetExt as _};
+
+use super::{Decisions, Partition, Read, slots::Slot};
+use crate::mutation::{Mutation, mutated};
+use crate::{CommitSeq, InstanceId, store::StoreError};
+
+/// How far the walk has come. It goes on by id, so that it meets nobody twice, and ends.
+#[derive(Debug)]
+pub(super) struct Busy {
+    /// Read, and not yet looked at.
+    page: VecDeque<InstanceId>,
+    /// The last one that was read.
+    after: Option<InstanceId>,
+    rest: Rest,
+    /// Instances that are being read because the walk came to them.
+    loading: HashSet<InstanceId>,
+    count_max: usize,
+}
+
+/// What the store may list behind the page.
+#[derive(Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    More,
+    /// A walk that begins anew: its first page is read once this commit is durable, since only
+    /// then the store lists all that were passed over.
+    Due(CommitSeq),
+    Asked,
+}
+
+impl Busy {
+    pub(super) fn new(page: Vec<InstanceId>, count_max: usize) -> Self {
+        let mut busy = Self {
+            page: VecDeque::new(),
+            after: None,
+            rest: Rest::Nothing,
+            loading: HashSet::new(),
+            count_max,
+        };
+        if !mutated(Mutation::ForgetBusy) {
+            busy.take(Ok(page));
+        }
+        busy
+    }
+
+    /// A page was read; if that failed it is asked for again.
+    pub(super) fn take(&mut self, page: Result<Vec<InstanceId>, StoreError>) {
+        self.rest = Rest::More;
+        let Ok(page) = page else { return };
+        if page.len() < self.count_max {
+            self.rest = Rest::Nothing;
+        }
+        self.after = page.last().cloned();
+        self.page = page.into();
+    }
+
+    /// An instance was read, or could not be.
+    pub(super) fn loaded(&mut self, id: &InstanceId) {
+        self.loading.remove(id);
+    }
+
+    /// How many instances it keeps in memory.
+    pub(super) fn len(&self) -> usize {
+        self.page.len() + self.loading.len()
+    }
+
+    fn is_done(&self) -> bool {
+        self.page.is_empty() && self.rest == Rest::Nothing
+    }
+
+    /// Asks for a further page, unless it has to wait.
+    fn next_page(&mut self, durable: CommitSeq) -> Option<Read> {
+        let ready = match self.rest {
+            Rest::More => true,
+            Rest::Due(seq) => seq <= durable,
+            Rest::Nothing | Rest::Asked => false,
+        };
+        if !ready || !self.page.is_empty() {
+            return None;
+        }
+        self.rest = Rest::Asked;
+        Some(Read::Busy { after: self.after.clone(), limit: self.count_max })
+    }
+}
+
+impl Partition {
+    /// How many instances it may look at now: each may have activities, which need room.
+    fn room_to_walk(&self) -> usize {
+        self.tasks.spare().saturating_sub(self.busy.loading.len())
+    }
+
+    /// Whether the walk could go on at once.
+    pub(super) fn can_walk(&self) -> bool {
+        let begins = self.busy.is_done() && self.tasks.passed_over;
+        (begins || !self.busy.page.is_empty() || self.busy.rest == Rest::More)
+            && self.room_to_walk() > 0
+    }
+
+    /// Reads busy instances that are not in memory; that makes them go on.
+    pub(super) fn walk(&mut self, out: &mut Decisions) {
+        let mut room = self.room_to_walk();
+        while room > 0
+            && let Some(id) = self.busy.page.pop_front()
+        {
+            match self.slots.get_mut(&id) {
+                Some(Slot::Known(instance)) => {
+                    room = room.saturating_sub(instance.ledger.unsent.len());
+                    self.touch(&id);
+                }
+                // One that is being read goes on by itself.
+                Some(Slot::Absent(_) | Slot::Loading(_)) => {}
+                None => {
+                    room -= 1;
+                    self.busy.loading.insert(id.clone());
+                    self.fetch(id, out);
+                }
+            }
+        }
+        if room == 0 {
+            return;
+        }
+        if self.busy.is_done() && std::mem::take(&mut self.tasks.passed_over) {
+            self.busy.after = None;
+            self.busy.rest = Rest::Due(self.outbox.last());
+        }
+        out.reads.extend(self.busy.next_page(self.outbox.durable()));
+    }
+}

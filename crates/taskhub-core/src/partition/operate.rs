@@ -1,0 +1,166 @@
+//! What entities do: they are asked, locked and unlocked, and their operations are performed.
+
+use super::{Partition, deliver::too_large, instance::Instance, runner::Runner, slots::Slot};
+use crate::{
+    Act, Caller, Change, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
+    MessageId, Outcome, Performed, Piece, Requested, Started, Timestamp, partition::turn::begun,
+};
+
+impl Partition {
+    /// Makes sure that an entity is there; one that was not there has no state.
+    pub(super) fn summon(&mut self, id: &InstanceId, now: Timestamp) {
+        if self.slots.known_mut(id).is_some() {
+            return;
+        }
+        // Two lives of an entity never share an execution: no commit has the number of another.
+        let origin = u128::from(self.epoch.0) << 64 | u128::from(self.outbox.last().0);
+        let salt = u64::from(self.id.0) << 32 | self.turns.len() as u64;
+        let mut instance = Instance::entity(id.clone(), ExecutionId(origin).derive(salt), now);
+        if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
+            instance.seq = *seq;
+        }
+        self.slots.put(id.clone(), Slot::Known(Box::new(instance)));
+    }
+
+    /// A message to an entity.
+    pub(super) fn deliver_to_entity(&mut self, envelope: Envelope, now: Timestamp) {
+        let Envelope { id: message, to, message: asked, .. } = envelope;
+        let kind = match asked {
+            Message::Operation(requested) => Kind::OperationRequested(requested),
+            Message::Lock(request) => Kind::LockRequested(request),
+            Message::Unlock { section } if self.slots.known_mut(&to).is_some() => {
+                Kind::LockReleased { section }
+            }
+            other => return self.drop_message(&to, message, other),
+        };
+        self.summon(&to, now);
+        if let Some(instance) = self.slots.known_mut(&to) {
+            instance.arrive(now, kind);
+            instance.taken.push(message);
+        }
+        self.touch(&to);
+    }
+
+    /// A message that nobody can take. Those who wait for something are told.
+    pub(super) fn drop_message(&mut self, to: &InstanceId, message: MessageId, dropped: Message) {
+        let answers = match dropped {
+            Message::LocksGranted { section, entities, .. } => {
+                let unlock = Message::Unlock { section };
+                entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
+            }
+            Message::Operation(requested) => {
+                let failure = Failure::new("NotAnEntity", format!("{to} is not an entity"));
+                let answer = |caller| answer(caller, Err(failure.non_retriable()));
+                requested.caller.map(answer).into_iter().collect()
+            }
+            Message::Start(started) => {
+                let failure = Failure::new("NotAnOrchestration", format!("{to} is an entity"));
+                let parent = started.parent.map(|parent| {
+                    let (execution, call) = (parent.execution, parent.call);
+                    let outcome = Err(failure.non_retriable());
+                    (parent.instance, Message::ChildFinished { execution, call, outcome })
+                });
+                parent.into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        self.record(to, Change::Nothing, answers, vec![message]);
+    }
+}
+
+impl Instance {
+    /// Locks an entity for who waits for that, as far as it is free.
+    pub(super) fn settle_locks(&mut self, now: Timestamp) {
+        let Runner::Entity(entity) = &mut self.runner else { return };
+        if let Some(mut request) = entity.grant() {
+            request.position += 1;
+            self.outgoing.push(request.next());
+            self.begin_anew(now);
+        }
+    }
+
+    /// Whether it is an entity without a state, of which nobody wants anything.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(&self.runner, Runner::Entity(entity) if entity.is_gone())
+    }
+
+    /// Lets the history of an entity begin with what it is now.
+    fn begin_anew(&mut self, now: Timestamp) {
+        let Runner::Entity(entity) = &mut self.runner else { return };
+        let at = now.max(self.record.updated_at);
+        let summary = entity.summary().into_iter().map(|kind| crate::Event { at, kind });
+        self.fresh = summary.collect();
+        self.record.execution = self.record.execution.derive(u64::MAX);
+        self.record.events = 0;
+        self.replaces = true;
+    }
+
+    /// A worker performed operations of an entity. Whether that was still wanted.
+    pub(super) fn operations_done(
+        &mut self,
+        piece: Piece,
+        performed: Performed,
+        now: Timestamp,
+        limits: &Limits,
+    ) -> bool {
+        let performed = checked(performed, limits);
+        let execution = self.record.execution;
+        let Runner::Entity(entity) = &mut self.runner else { return false };
+        let done = if performed.failed.is_some() { usize::MAX } else { performed.outcomes.len() };
+        let Some(requested) = entity.take_back(piece, done) else { return false };
+        let mut outcomes = performed.outcomes.into_iter();
+        let failed = performed.failed;
+        for Requested { caller, .. } in requested {
+            let outcome = match &failed {
+                Some(failure) => Err(failure.clone()),
+                None => outcomes.next().unwrap_or(Ok(None)),
+            };
+            self.outgoing.extend(caller.map(|caller| answer(caller, outcome)));
+        }
+        if failed.is_none() {
+            entity.now.state = performed.state;
+            let acts = performed.acts.into_iter().zip(1 << 34..);
+            let acts = acts.map(|(act, number)| carry_out(act, execution.derive(number)));
+            self.outgoing.extend(acts);
+        }
+        self.begin_anew(now);
+        true
+    }
+}
+
+/// What a worker may not give back becomes the failure of the operations.
+fn checked(mut performed: Performed, limits: &Limits) -> Performed {
+    let most = limits.payload_bytes_max;
+    for outcome in &mut performed.outcomes {
+        if let Ok(Some(output)) = outcome
+            && output.len() > most
+        {
+            *outcome = Err(too_large(output.len(), limits));
+        }
+    }
+    let state = performed.state.as_ref().map_or(0, |state| state.len());
+    let nothing = performed.outcomes.is_empty() && performed.failed.is_none();
+    if state > most {
+        performed.failed = Some(too_large(state, limits));
+    } else if nothing {
+        let message = "the worker gave no result for any of the operations";
+        performed.failed = Some(Failure::new("NoResult", message));
+    }
+    performed
+}
+
+/// Tells who waits how the operation ended.
+fn answer(caller: Caller, outcome: Outcome) -> (InstanceId, Message) {
+    let Caller { instance, execution, call } = caller;
+    (instance, Message::OperationFinished { execution, call, outcome })
+}
+
+fn carry_out(act: Act, execution: ExecutionId) -> (InstanceId, Message) {
+    match act {
+        Act::Signal(entity, requested) => (entity, Message::Operation(Box::new(requested))),
+        Act::Start { instance, work, at } => {
+            let started = Started { start_at: at, ..begun(execution, crate::CallId(0), &work) };
+            (instance, Message::Start(Box::new(started)))
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a client's request does to its instance.
+
+use super::{
+    Input, Partition,
+    instance::{Instance, Reply, Todo},
+    slots::Slot,
+};
+use crate::{
+    Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId,
+    Requested, Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
+};
+
+impl Partition {
+    pub(super) fn request(&mut self, request: Request, now: Timestamp) {
+        if matches!(request.verb, Verb::Wait | Verb::WaitStart)
+            && !self.waiting.contains_key(&request.id)
+        {
+            return; // Forgotten while the instance was being read.
+        }
+        if let Some(why) = too_large(&request, self.limits.payload_bytes_max) {
+            return self.answer(request.id, Answer::Refused(why));
+        }
+        if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
+            let id = request.instance.clone();
+            return self.queue(&id, Input::Request(request));
+        }
+        let Request { id: request, instance: id, verb } = request;
+        let verb = match verb {
+            Verb::Finish(result) => return self.finish(request, &id, *result, now),
+            verb => verb,
+        };
+        let Some(status) = self.status_of(&id) else {
+            return match verb {
+                Verb::Start { started, .. } => self.start(request, &id, started, now),
+                Verb::Signal(requested) => self.signal(request, &id, requested, now),
+                _ => self.answer(request, Answer::Refused(Refusal::NotFound(id))),
+            };
+        };
+        match verb {
+            Verb::Start { started, reuse } => {
+                self.reuse(request, &id, started, &reuse, status, now);
+            }
+            Verb::Status => self.reply(request, &id, Reply::Status),
+            Verb::Wait if status.is_terminal() => self.reply(request, &id, Reply::Status),
+            Verb::WaitStart if status != RuntimeStatus::Pending => {
+                self.reply(request, &id, Reply::Status);
+            }
+            Verb::Wait | Verb::WaitStart => {
+                self.waiters.entry(id).or_default().push(request);
+            }
+            Verb::Purge => self.purge(request, &id, status),
+            Verb::Signal(requested) => self.signal(request, &id, requested, now),
+            Verb::Rewind { .. } | Verb::Finish(_) => {
+                let why = Refusal::NotFailed(id.clone(), status);
+                self.reply(request, &id, refused(why));
+            }
+            _ if status.is_terminal() => {
+                let why = Refusal::Ended(id.clone(), status);
+                self.reply(request, &id, refused(why));
+            }
+            Verb::Raise { name, input } => {
+                self.arrive(request, &id, now, Kind::EventRaised { name, input });
+            }
+            Verb::Suspend { .. } if status == RuntimeStatus::Suspended => {
+                self.reply(request, &id, Reply::Answer(Answer::Done));
+            }
+            Verb::Suspend { reason } => self.arrive(request, &id, now, Kind::Suspended { reason }),
+            Verb::Resume { reason } => self.resume(request, &id, reason, status, now),
+            Verb::Terminate { reason, recursive } => {
+                self.terminate(&id, now, reason, recursive);
+                self.reply(request, &id, Reply::Answer(Answer::Done));
+            }
+        }
+    }
+
+    fn finish(&mut self, request: RequestId, id: &InstanceId, result: TaskResult, now: Timestamp) {
+        self.task_done(result, now);
+        // A result that nobody waits for any more changes nothing, and that is well.
+        match self.status_of(id) {
+            Some(_) => self.reply(request, id, Reply::Answer(Answer::Done)),
+            None => self.answer(request, Answer::Done),
+        }
+    }
+
+    fn start(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        started: Box<Started>,
+        now: Timestamp,
+    ) {
+        let execution = started.execution;
+        self.create(id, started, now);
+        self.reply(request, id, Reply::Answer(Answer::Started(execution)));
+    }
+
+    /// Creates an instance, or replaces the one that is there.
+    pub(super) fn create(&mut self, id: &InstanceId, started: Box<Started>, now: Timestamp) {
+        let mut instance = Instance::start(id.clone(), started, now, &*self.functions);
+        if let Some(old) = self.slots.known_mut(id) {
+            instance.replaces = true;
+            instance.cancelled = std::mem::take(&mut old.cancelled);
+        }
+        // A purge that is not durable yet has left its commit here: the new history replaces.
+        if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
+            instance.seq = *seq;
+        }
+        self.slots.put(id.clone(), Slot::Known(Box::new(instance)));
+        self.touch(id);
+    }
+
+    fn reuse(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        started: Box<Started>,
+        reuse: &Reuse,
+        status: RuntimeStatus,
+        now: Timestamp,
+    ) {
+        match reuse {
+            Reuse::Replace(statuses) if statuses.contains(&status) => {
+                // Whoever waits for the one that is there hears of its end.
+                self.terminate(id, now, Some("replaced by a new start".into()), false);
+                self.step(id, now);
+                self.start(request, id, started, now);
+            }
+            Reuse::Join => {
+                if let Some(instance) = self.slots.known_mut(id) {
+                    let answer = Answer::Started(instance.record.execution);
+                    self.reply(request, id, Reply::Answer(answer));
+                }
+            }
+            Reuse::Fresh | Reuse::Replace(_) => {
+                let why = Refusal::Exists(id.clone(), status);
+                self.reply(request, id, refused(why));
+            }
+        }
+    }
+
+    fn signal(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        requested: Box<Requested>,
+        now: Timestamp,
+    ) {
+        self.summon(id, now);
+        self.arrive(request, id, now, Kind::OperationRequested(requested));
+    }
+
+    fn purge(&mut self, request: RequestId, id: &InstanceId, status: RuntimeStatus) {
+        let known = self.slots.known_mut(id);
+        let parked = known.as_ref().is_some_and(|known| known.record.stuck.is_some());
+        if let Some(entity) = known.and_then(|known| known.runner.entity()) {
+            if !entity.is_resting() {
+                return self.reply(request, id, refused(Refusal::InUse(id.clone())));
+            }
+        } else if !status.is_terminal() && !parked {
+            let why = Refusal::NotEnded(id.clone(), status);
+            return self.reply(request, id, refused(why));
+        }
+        let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
+        let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
+        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
+        self.slots.put(id.clone(), Slot::Absent(seq));
+        self.wakes.set(id, None);
+        for waiter in self.waiters.remove(id).unwrap_or_default() {
+            self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
+        }
+        self.answer(request, Answer::Done);
+    }
+
+    fn resume(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        reason: Option<crate::Text>,
+        status: RuntimeStatus,
+        now: Timestamp,
+    ) {
+        // Either way the reply lists it.
+        if status == RuntimeStatus::Suspended {
+            self.arrive(request, id, now, Kind::Resumed { reason });
+        } else {
+            self.reply(request, id, Reply::Answer(Answer::Done));
+        }
+        if let Some(instance) = self.slots.known_mut(id)
+            && instance.record.stuck.is_some()
+        {
+            instance.todo = Todo::Revive;
+        }
+    }
+
+    fn arrive(&mut self, request: RequestId, id: &InstanceId, now: Timestamp, kind: Kind) {
+        let backlog_max = self.limits.backlog_count_max;
+        let Some(instance) = self.slots.known_mut(id) else { return };
+        let backlog = instance.runner.entity().map_or(0, |entity| entity.backlog());
+        if instance.ledger.waiting as usize + backlog >= backlog_max {
+            let why = Refusal::Busy("too many events wait for this instance");
+            return self.reply(request, id, refused(why));
+        }
+        instance.arrive(now, kind);
+        self.reply(request, id, Reply::Answer(Answer::Done));
+    }
+
+    fn reply(&mut self, request: RequestId, id: &InstanceId, reply: Reply) {
+        if let Some(instance) = self.slots.known_mut(id) {
+            instance.replies.push((request, reply));
+            self.touch(id);
+        }
+    }
+}
+
+/// What a parent is told whose child was parked, and purged.
+fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
+    let failure = Failure::new("Purged", format!("instance {id} was parked, and purged"));
+    let (execution, call) = (parent.execution, parent.call);
+    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
+    (parent.instance.clone(), message)
+}
+
+/// Whether it makes no difference if the turn before it runs first: all others see its result.
+fn commutes(verb: &Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Raise { .. }
+            | Verb::Signal(_)
+            | Verb::Finish(_)
+            | Verb::Status
+            | Verb::Wait
+            | Verb::WaitStart
+    )
+}
+
+fn too_large(request: &Request, bytes_max: usize) -> Option<Refusal> {
+    let bytes = input_bytes(&request.verb);
+    (bytes > bytes_max).then(|| Refusal::TooLarge(request.instance.clone(), bytes, bytes_max))
+}
+
+fn input_bytes(verb: &Verb) -> usize {
+    let input = match verb {
+        Verb::Start { started, .. } => &started.input,
+        Verb::Raise { input, .. } => input,
+        Verb::Signal(requested) => &requested.operation.input,
+        _ => return 0,
+    };
+    input.as_ref().map_or(0, |input| input.len())
+}
+
+fn refused(why: Refusal) -> Reply {
+    Reply::Answer(Answer::Refused(why))
+}

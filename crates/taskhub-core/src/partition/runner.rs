@@ -1,0 +1,98 @@
+//! Who runs an instance: code in this process, a worker elsewhere, or nobody.
+
+use std::sync::Arc;
+
+use super::entity::Entity;
+use crate::{Event, Kind, Piece, Timestamp, turn::Execution};
+
+/// Where the code of an instance is.
+#[derive(Debug)]
+pub(super) enum Runner {
+    /// It has ended, or is parked.
+    Nobody,
+    /// In this process: its suspended code.
+    Here(Execution),
+    /// Not in this process: some worker will have it.
+    Elsewhere(Remote),
+    /// It is an entity; its operations are performed by a worker, here or elsewhere.
+    Entity(Box<Entity>),
+}
+
+/// An orchestration whose code is elsewhere: what a worker needs to run its next turn.
+#[derive(Debug, Default)]
+pub(super) struct Remote {
+    /// Its history, a piece per commit, what is not written yet included.
+    pub history: Vec<Arc<[Event]>>,
+    /// The turn that a worker has.
+    pub out: Option<TurnOut>,
+    bytes: usize,
+}
+
+/// A turn that a worker has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnOut {
+    pub piece: Piece,
+    pub takes: u32,
+    pub clock: Timestamp,
+}
+
+impl Remote {
+    /// Adds what happened to the history.
+    pub(super) fn add(&mut self, events: impl Into<Arc<[Event]>>) {
+        let events = events.into();
+        let payload = |event: &Event| 160 + event.kind.payload_bytes();
+        self.bytes += events.iter().map(payload).sum::<usize>();
+        self.history.push(events);
+    }
+
+    /// The arrivals that no turn took, without the oldest `takes` of them.
+    pub(super) fn untaken(&self, takes: u32) -> Vec<Kind> {
+        let mut arrivals = std::collections::VecDeque::new();
+        for event in self.history.iter().flat_map(|piece| piece.iter()) {
+            match &event.kind {
+                Kind::TurnStarted { takes, .. } => {
+                    arrivals.drain(..(*takes as usize).min(arrivals.len()));
+                }
+                kind if kind.is_arrival() => arrivals.push_back(kind),
+                _ => {}
+            }
+        }
+        arrivals.into_iter().skip(takes as usize).cloned().collect()
+    }
+}
+
+impl Runner {
+    /// The code in this process, if it is there.
+    pub(super) fn here(&mut self) -> Option<&mut Execution> {
+        match self {
+            Self::Here(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// What a worker needs, if the code is elsewhere.
+    pub(super) fn elsewhere(&mut self) -> Option<&mut Remote> {
+        match self {
+            Self::Elsewhere(remote) => Some(remote),
+            _ => None,
+        }
+    }
+
+    /// The entity, if it is one.
+    pub(super) fn entity(&mut self) -> Option<&mut Entity> {
+        match self {
+            Self::Entity(entity) => Some(entity),
+            _ => None,
+        }
+    }
+
+    /// About how many bytes it keeps in memory.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Nobody => 0,
+            Self::Here(code) => code.bytes(),
+            Self::Elsewhere(remote) => remote.bytes + 48 * remote.history.len(),
+            Self::Entity(entity) => entity.bytes(),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a turn of an orchestration does to its instance, wherever its code ran.
+
+use super::{deliver::too_large, instance::Instance};
+use crate::{
+    CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
+    Parent, Piece, Requested, RuntimeStatus, Started, Taken, Timestamp, Work,
+    turn::{ContinueAsNew, Functions, Progress, Step},
+};
+
+impl Instance {
+    /// One turn of code in this process: it takes all that waits.
+    pub(super) fn turn(&mut self, now: Timestamp, functions: &dyn Functions, limits: &Limits) {
+        let Some(code) = self.runner.here() else { return };
+        let step = code.step();
+        self.conclude(step, self.ledger.waiting, None, now, functions, limits);
+    }
+
+    /// A worker elsewhere ran the turn `piece`. Whether that was still wanted.
+    pub(super) fn turn_done(
+        &mut self,
+        piece: Piece,
+        taken: Taken,
+        now: Timestamp,
+        functions: &dyn Functions,
+        limits: &Limits,
+    ) -> bool {
+        let Some(remote) = self.runner.elsewhere() else { return false };
+        let Some(out) = remote.out.take_if(|out| out.piece == piece) else { return false };
+        let count = taken.takes.unwrap_or(out.takes).min(out.takes);
+        self.conclude(taken.step, count, Some(out.clock), now, functions, limits);
+        true
+    }
+
+    /// Writes what a turn did that took the oldest `takes` arrivals.
+    fn conclude(
+        &mut self,
+        step: Step,
+        takes: u32,
+        clock: Option<Timestamp>,
+        now: Timestamp,
+        functions: &dyn Functions,
+        limits: &Limits,
+    ) {
+        if let Progress::Stuck(why) = &step.progress {
+            return self.park(why);
+        }
+        self.record.stuck = None;
+        let at = now.max(self.record.updated_at);
+        let later = match &step.progress {
+            Progress::ContinuedAsNew(..) | Progress::Rewound(_) => {
+                self.runner.elsewhere().map(|remote| remote.untaken(takes)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        self.write(Event { at, kind: Kind::TurnStarted { takes, clock } });
+        if let Some(status) = step.custom_status
+            && self.record.custom_status.as_ref() != Some(&status)
+        {
+            self.record.custom_status = Some(status);
+            self.changed = true;
+        }
+        if let Some(why) = self.exceeds(&step.actions, &step.progress, limits) {
+            return self.end(now, RuntimeStatus::Failed, Err(why));
+        }
+        for kind in step.actions {
+            self.act(at, kind);
+        }
+        match step.progress {
+            Progress::Waiting | Progress::Stuck(_) | Progress::Rewound(_) => {}
+            Progress::Finished(Ok(output)) => self.end(now, RuntimeStatus::Completed, Ok(output)),
+            Progress::Finished(Err(why)) => self.end(now, RuntimeStatus::Failed, Err(why)),
+            Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
+            Progress::ContinuedAsNew(how, kept) => {
+                let kept = kept.into_iter().chain(later.into_iter().filter(goes_over));
+                self.continue_as_new(how, kept.collect(), now, functions);
+            }
+        }
+    }
+
+    /// Why what a turn did is too much.
+    fn exceeds(&self, actions: &[Kind], progress: &Progress, limits: &Limits) -> Option<Failure> {
+        let events = self.record.events + (self.fresh.len() + actions.len()) as u64;
+        if events > limits.history_events_max || actions.len() > limits.calls_per_turn_max {
+            return Some(too_long(limits));
+        }
+        let output = match progress {
+            Progress::Finished(Ok(Some(output))) => output.len(),
+            _ => 0,
+        };
+        let largest = actions.iter().map(Kind::payload_bytes).max().unwrap_or(0).max(output);
+        (largest > limits.payload_bytes_max).then(|| too_large(largest, limits))
+    }
+
+    /// Writes a call that the code made, and sends what it sends.
+    fn act(&mut self, at: Timestamp, kind: Kind) {
+        let execution = self.record.execution;
+        match &kind {
+            Kind::ChildScheduled { call, instance, work } => {
+                let parent = Parent {
+                    instance: self.id.clone(),
+                    execution,
+                    name: self.record.name.clone(),
+                    call: *call,
+                };
+                let started = Started { parent: Some(parent), ..begun(execution, *call, work) };
+                self.send(instance, Message::Start(Box::new(started)));
+            }
+            Kind::InstanceStarted { call, instance, work, at } => {
+                let started = Started { start_at: *at, ..begun(execution, *call, work) };
+                self.send(instance, Message::Start(Box::new(started)));
+            }
+            Kind::EventSent { to, name, input, .. } => {
+                self.send(to, Message::Raise { name: name.clone(), input: input.clone() });
+            }
+            Kind::TerminateSent { to, reason, recursive, .. } => {
+                let (reason, recursive) = (reason.clone(), *recursive);
+                self.send(to, Message::Terminate { child_of: None, reason, recursive });
+            }
+            Kind::CallCancelled { call } => self.cancel(*call),
+            kind => self.use_entity(kind),
+        }
+        self.write(Event { at, kind });
+    }
+
+    fn send(&mut self, to: &InstanceId, message: Message) {
+        self.outgoing.push((to.clone(), message));
+    }
+
+    /// Nobody waits for a call any more.
+    fn cancel(&mut self, call: CallId) {
+        if self.ledger.activities.contains(&call) {
+            self.cancelled.push((self.record.execution, Piece::Activity(call)));
+        }
+        if let Some(section) = self.ledger.sections.get(&call).filter(|it| it.granted) {
+            self.outgoing.extend(section.unlocks());
+        }
+    }
+
+    fn use_entity(&mut self, kind: &Kind) {
+        let caller =
+            |call| Caller { instance: self.id.clone(), execution: self.record.execution, call };
+        match kind {
+            Kind::OperationCalled { call, entity, operation } => {
+                let (operation, caller) = (operation.clone(), Some(caller(*call)));
+                let requested = Requested { operation, caller, due: None };
+                self.send(entity, Message::Operation(Box::new(requested)));
+            }
+            Kind::OperationSignaled { entity, operation, at, .. } => {
+                let requested = Requested { operation: operation.clone(), caller: None, due: *at };
+                self.send(entity, Message::Operation(Box::new(requested)));
+            }
+            Kind::LocksRequested { call, section, entities } => {
+                let (section, entities) = (section.clone(), entities.clone());
+                let request = LockRequest { section, entities, position: 0, caller: caller(*call) };
+                self.outgoing.push(request.next());
+            }
+            Kind::Unlocked { section, entity, .. } => {
+                self.send(entity, Message::Unlock { section: section.clone() });
+            }
+            _ => {}
+        }
+    }
+
+    fn continue_as_new(
+        &mut self,
+        how: ContinueAsNew,
+        kept: Vec<Kind>,
+        now: Timestamp,
+        functions: &dyn Functions,
+    ) {
+        let execution = self.record.execution.derive(u64::MAX);
+        let started = Started {
+            version: how.version.or_else(|| self.record.version.clone()),
+            parent: self.record.parent.clone(),
+            deadline: self.ledger.deadline,
+            tags: how.tags.unwrap_or_else(|| self.record.tags.clone()),
+            ..Started::new(self.record.name.clone(), how.input, execution)
+        };
+        self.record.tags = started.tags.clone();
+        self.restart(Box::new(started), now, functions);
+        for event in kept {
+            self.arrive(now, event);
+        }
+    }
+}
+
+/// How an instance begins that code started.
+pub(super) fn begun(execution: ExecutionId, call: CallId, work: &Work) -> Started {
+    let own = execution.derive(u64::from(call.0) | 1 << 32);
+    Started {
+        version: work.version.clone(),
+        tags: work.tags.clone(),
+        trace: work.trace.clone(),
+        ..Started::new(work.name.clone(), work.input.clone(), own)
+    }
+}
+
+impl LockRequest {
+    /// Where it goes now: to the entity whose turn it is, or to the caller when all are locked.
+    pub(super) fn next(self) -> (InstanceId, Message) {
+        if let Some(entity) = self.entities.get(self.position as usize) {
+            return (entity.clone(), Message::Lock(Box::new(self)));
+        }
+        let Caller { instance, execution, call } = self.caller;
+        let (section, entities) = (self.section, self.entities);
+        (instance, Message::LocksGranted { execution, call, section, entities })
+    }
+}
+
+/// Whether an arrival that no turn took concerns the next execution too.
+fn goes_over(kind: &Kind) -> bool {
+    matches!(kind, Kind::EventRaised { .. } | Kind::Suspended { .. } | Kind::Resumed { .. })
+}
+
+fn too_long(limits: &Limits) -> Failure {
+    let message = format!(
+        "a history has at most {} events and a turn makes at most {} calls; use continue_as_new",
+        limits.history_events_max, limits.calls_per_turn_max
+    );
+    Failure::new("HistoryTooLong", message).non_retriable()
+}

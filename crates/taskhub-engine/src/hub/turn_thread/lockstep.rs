@@ -1,0 +1,296 @@
+//! A hub for tests, whose one thread moves only when its callers do, on the clock of tokio.
+//!
+//! Whoever sends it something waits until that has been dealt with, committed and answered. So
+//! tokio never finds time passing while the hub works: with its clock paused, all that waits for
+//! time waits for nothing else. The turns run on a plain thread all the same, as everywhere.
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    time::Duration,
+};
+
+use taskhub_core::{
+    Batch, Limits, PartitionId, Request, RequestId, Timestamp, TurnRecord,
+    partition::Input,
+    store::{Node, Ownership, Store, StoreError},
+};
+use tokio::{runtime::Handle, sync::watch, time::Instant};
+
+use super::{Links, TurnThread};
+use crate::{
+    Code, Hub, OpenError, Patience, Shard, clock,
+    hub::{
+        Held, Inner, LEASE,
+        dispatch::Dispatch,
+        lane_thread, lock,
+        mail::{self, Generation, Mail, Opened},
+        readers::{self, Reads},
+        requests::Requests,
+        spawn,
+        workers::Workers,
+    },
+};
+
+/// How often one step looks at partitions that want to be called again at once.
+const CALLS_MAX: u32 = 1_000;
+
+/// Between two steps that nobody but the hub itself asked for, time passes.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How a hub in lockstep goes.
+pub struct Lockstep {
+    /// What time it is when the hub opens; from then on tokio's clock counts.
+    pub begins_at: Timestamp,
+    /// Asked before each commit. When it says so, the process dies instead of making the commit:
+    /// what is in memory is lost, and the hub opens again from the store.
+    pub dies: Box<dyn FnMut() -> bool + Send>,
+}
+
+impl fmt::Debug for Lockstep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lockstep(from {})", self.begins_at)
+    }
+}
+
+impl Hub {
+    /// Like [`Hub::open`], but in lockstep. Callers do not notice when its process "dies": what
+    /// they asked, and were not told, is asked again.
+    pub fn open_in_lockstep(
+        store: Arc<dyn Store>,
+        code: &Code,
+        limits: Limits,
+        how: Lockstep,
+    ) -> Result<Self, OpenError> {
+        let node = Node { id: clock::process_id().into(), address: "".into() };
+        let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
+        let held: Held = Arc::new(Mutex::new(held));
+        let (steps, when_stepped) = mpsc::channel();
+        let pacer = Pacer::new(steps, how.begins_at);
+        let (post, mut boxes) = mail::post(1);
+        let post = post.paced(pacer.clone());
+        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
+        let (to_lane, lane) = lane_thread::channel(&limits);
+        let (to_readers, reads) = readers::channel();
+        let now = Arc::new(AtomicI64::new(how.begins_at.0));
+        let shown = now.clone();
+        let links = Links {
+            inbox: boxes.remove(0),
+            dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
+            post: post.clone(),
+            lane: to_lane,
+            readers: to_readers,
+            clock: Arc::new(move || Timestamp(shown.load(Ordering::Relaxed))),
+        };
+        let (functions, partitions) = (code.functions.clone(), store.partitions());
+        let world =
+            World { node, store: store.clone(), held: held.clone(), limits: limits.clone() };
+        let thread = spawn("taskhub-lockstep".to_owned(), move || {
+            let thread = TurnThread::new(Shard::new(functions, &world.limits, partitions), links);
+            let (queue, asked) = (VecDeque::new(), BTreeMap::new());
+            let (generation, dies) = (lane_thread::FIRST, how.dies);
+            Paced { thread, world, lane, reads, now, dies, queue, asked, generation }
+                .run(&when_stepped);
+        })?;
+        post.open(lane_thread::FIRST, &*store, &lock(&held), &limits)?;
+        Handle::current().spawn(tick(pacer.clone(), pacer.wake.subscribe()));
+        let requests = Requests::new(post.clone(), partitions, &limits);
+        let threads = Mutex::new(vec![thread]);
+        let inner = Inner { store, requests, post, workers, held, threads, limits };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// One step: the hub goes as far as it can at this time, then says when it wants to go on.
+struct Step {
+    now: Option<Timestamp>,
+    done: SyncSender<Option<Timestamp>>,
+}
+
+/// Makes a hub in lockstep move.
+#[derive(Clone)]
+pub(in crate::hub) struct Pacer {
+    steps: mpsc::Sender<Step>,
+    opened: (Timestamp, Instant),
+    wake: watch::Sender<Option<Timestamp>>,
+}
+
+thread_local! {
+    /// Whether this thread is one that moves in lockstep: it cannot wait for itself.
+    static IS_PACED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Pacer {
+    fn new(steps: mpsc::Sender<Step>, begins_at: Timestamp) -> Self {
+        Self { steps, opened: (begins_at, Instant::now()), wake: watch::Sender::new(None) }
+    }
+
+    /// Moves the hub, and waits until it rests. False when it has ended.
+    pub(in crate::hub) fn step(&self) -> bool {
+        if IS_PACED.get() {
+            return true;
+        }
+        // Outside of the runtime, tokio's clock is not the one that may be paused.
+        let now = Handle::try_current().ok().map(|_| self.opened.0.plus(self.opened.1.elapsed()));
+        let (done, rests) = mpsc::sync_channel(1);
+        if self.steps.send(Step { now, done }).is_err() {
+            return false;
+        }
+        let Ok(wake) = rests.recv() else { return false };
+        self.wake.send_replace(wake);
+        true
+    }
+}
+
+/// Moves the hub whenever a timer of it is due.
+async fn tick(pacer: Pacer, mut wake: watch::Receiver<Option<Timestamp>>) {
+    let (begins_at, opened) = pacer.opened;
+    loop {
+        let due = *wake.borrow_and_update();
+        let sleeps = async {
+            let Some(due) = due else { return std::future::pending().await };
+            let soon = Instant::now() + TICK;
+            let at = opened.checked_add(due.since(begins_at)).unwrap_or(soon).max(soon);
+            tokio::time::sleep_until(at).await;
+        };
+        let lives = tokio::select! {
+            () = sleeps => pacer.step(),
+            changed = wake.changed() => changed.is_ok(),
+        };
+        if !lives {
+            return;
+        }
+    }
+}
+
+/// What outlives the process of a hub in lockstep.
+struct World {
+    node: Node,
+    store: Arc<dyn Store>,
+    held: Held,
+    limits: Limits,
+}
+
+/// A turn thread together with all that is a thread of its own elsewhere.
+struct Paced {
+    thread: TurnThread,
+    world: World,
+    lane: Receiver<(Ownership, Vec<TurnRecord>)>,
+    reads: Reads,
+    now: Arc<AtomicI64>,
+    dies: Box<dyn FnMut() -> bool + Send>,
+    queue: VecDeque<(Ownership, TurnRecord)>,
+    /// Requests without an answer, which are asked again when the process dies.
+    asked: BTreeMap<RequestId, (PartitionId, Request)>,
+    generation: Generation,
+}
+
+impl Paced {
+    fn run(mut self, steps: &Receiver<Step>) {
+        IS_PACED.set(true);
+        while let Ok(Step { now, done }) = steps.recv() {
+            self.now.fetch_max(now.map_or(i64::MIN, |now| now.0), Ordering::Relaxed);
+            if let Err(error) = self.settle() {
+                panic!("the store of a hub in lockstep failed: {error}");
+            }
+            let ends = self.thread.stop_by.is_some();
+            let _ = done.send(self.thread.shard.next_wake());
+            if ends {
+                return;
+            }
+        }
+    }
+
+    /// Goes on until nothing is left to do at this time.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let mut calls = 0;
+        loop {
+            while let Ok(mail) = self.thread.links.inbox.try_recv() {
+                if let Mail::Ask(partition, request, _) = &mail {
+                    self.asked.insert(request.id, (*partition, request.clone()));
+                }
+                self.thread.sort(mail);
+            }
+            let due = self.thread.shard.due((self.thread.links.clock)());
+            if !due.is_empty() && calls < CALLS_MAX {
+                calls += 1;
+                for id in due {
+                    self.thread.inputs.entry(id).or_default();
+                }
+            }
+            self.thread.work();
+            let has_read = self.read();
+            let has_written = self.commit()?;
+            if !has_read && !has_written && self.thread.inputs.is_empty() {
+                break;
+            }
+        }
+        let answers = &self.thread.answers;
+        self.asked.retain(|request, _| answers.contains_key(request));
+        Ok(())
+    }
+
+    fn read(&mut self) -> bool {
+        let wanted: Vec<_> = lock(&self.reads).try_iter().collect();
+        let any = !wanted.is_empty();
+        for (owner, read) in wanted {
+            let mail = readers::answer(&*self.world.store, owner, read);
+            self.thread.sort(mail);
+        }
+        any
+    }
+
+    /// Commits the next turn, alone, so that the process can die between any two.
+    fn commit(&mut self) -> Result<bool, StoreError> {
+        for (owner, turns) in self.lane.try_iter() {
+            self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
+        }
+        let Some((owner, turn)) = self.queue.pop_front() else { return Ok(false) };
+        if (self.dies)() {
+            self.die()?;
+            return Ok(true);
+        }
+        let seq = turn.seq;
+        let batch = Batch { owners: vec![(owner.partition, owner.epoch)], turns: vec![turn] };
+        let written = self.world.store.commit(&batch);
+        written.map_err(|error| StoreError::Damaged(error.to_string()))?;
+        self.thread.sort(Mail::Owned(owner, Input::Durable(seq)));
+        Ok(true)
+    }
+
+    /// Forgets what a process forgets when it dies, and opens the hub again from the store.
+    fn die(&mut self) -> Result<(), StoreError> {
+        self.thread.links.dispatch.abandon();
+        self.thread.shard.clear();
+        self.thread.inputs.clear();
+        self.queue.clear();
+        self.lane.try_iter().for_each(drop);
+        lock(&self.reads).try_iter().for_each(drop);
+        let World { node, store, held, limits } = &self.world;
+        let mut held = lock(held);
+        store.release(&held)?;
+        *held = store.claim(node, usize::from(store.partitions()), LEASE)?;
+        let mut share = Vec::new();
+        for owned in held.iter() {
+            let wakes = store.wakes(owned.partition, None, limits.wakes_count_max)?;
+            let busy = store.busy(owned.partition, None, limits.wakes_count_max)?;
+            let inbox = store.inbox(owned.partition, &[], limits.backlog_count_max)?;
+            share.push(Opened { owned: *owned, wakes, busy, inbox });
+        }
+        self.generation += 2;
+        self.thread.sort(Mail::Open(self.generation, share));
+        for (id, (partition, request)) in &self.asked {
+            if self.thread.answers.contains_key(id) {
+                let inputs = self.thread.inputs.entry(*partition).or_default();
+                inputs.push(Input::Request(request.clone()));
+            }
+        }
+        Ok(())
+    }
+}

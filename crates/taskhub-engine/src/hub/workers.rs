@@ -1,0 +1,190 @@
+//! Workers elsewhere, as this hub's other parts and its servers see them.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, Once},
+    time::Duration,
+};
+
+use foldhash::{HashMap, HashMapExt as _};
+use taskhub_core::{Task, TaskResult, Ticket, Timestamp, partition::Input};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+};
+
+use super::mail::{Mail, Post};
+use crate::{
+    clock,
+    pool::{Delivery, DeliveryId, Order, Patience, Pool, WorkerId, WorkerOptions},
+};
+
+/// The pool of a hub, and the way to its workers.
+#[derive(Clone)]
+pub(super) struct Workers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    post: Post,
+    changed: Notify,
+    known: Mutex<Known>,
+    runtime: Handle,
+    clock: Once,
+}
+
+struct Known {
+    pool: Pool,
+    /// When the clock looks next; it is woken only for what is due earlier.
+    looks_at: Timestamp,
+    ways: HashMap<WorkerId, mpsc::UnboundedSender<Delivery>>,
+}
+
+/// A connected worker. It gets no more than it has room for; when this is dropped, what it has and
+/// did not finish is given to others at once.
+pub struct Worker {
+    workers: Workers,
+    id: WorkerId,
+    given: mpsc::UnboundedReceiver<Delivery>,
+}
+
+impl Workers {
+    /// A pool without workers, whose clock runs on this runtime.
+    pub(super) fn new(post: Post, patience: Patience, runtime: &Handle) -> Self {
+        let known = Known {
+            pool: Pool::new(patience),
+            looks_at: Timestamp(i64::MAX),
+            ways: HashMap::new(),
+        };
+        let (changed, known) = (Notify::new(), Mutex::new(known));
+        let (runtime, clock) = (runtime.clone(), Once::new());
+        Self { inner: Arc::new(Inner { post, changed, known, runtime, clock }) }
+    }
+
+    /// Lets time pass in the pool, from when there is anything in it.
+    fn start_clock(&self) {
+        self.inner.clock.call_once(|| {
+            let watched = Arc::downgrade(&self.inner);
+            self.inner.runtime.spawn(async move {
+                while let Some(inner) = watched.upgrade() {
+                    let pause = inner.look();
+                    // A hub that is gone is noticed a minute later at most.
+                    let _ = tokio::time::timeout(pause, inner.changed.notified()).await;
+                }
+            });
+        });
+    }
+
+    pub(super) fn connect(&self, options: WorkerOptions) -> Worker {
+        self.start_clock();
+        let (way, given) = mpsc::unbounded_channel();
+        let mut known = super::lock(&self.inner.known);
+        let id = known.pool.connect(options, clock::now());
+        known.ways.insert(id, way);
+        self.inner.carry_out(known);
+        Worker { workers: self.clone(), id, given }
+    }
+
+    pub(super) fn offer(&self, task: Task) {
+        self.start_clock();
+        self.inner.act(|pool| pool.offer(task, clock::now()));
+    }
+
+    pub(super) fn cancel(&self, ticket: &Ticket) -> bool {
+        self.inner.act(|pool| pool.cancel(ticket))
+    }
+
+    pub(super) fn forget(&self, of: impl Fn(&Ticket) -> bool) {
+        self.inner.act(|pool| pool.forget(of));
+    }
+
+    /// Takes a result: the task it is of, if it still counts.
+    pub(super) fn finish(&self, delivery: DeliveryId) -> Option<Task> {
+        self.inner.act(|pool| pool.finish(delivery, clock::now()))
+    }
+
+    pub(super) fn task(&self, delivery: DeliveryId) -> Option<Task> {
+        super::lock(&self.inner.known).pool.task(delivery).cloned()
+    }
+
+    pub(super) fn give_back(&self, delivery: DeliveryId) {
+        self.inner.act(|pool| pool.give_back(delivery, clock::now()));
+    }
+
+    pub(super) fn count(&self) -> usize {
+        super::lock(&self.inner.known).pool.workers()
+    }
+
+    pub(super) fn load(&self) -> (usize, usize) {
+        super::lock(&self.inner.known).pool.load()
+    }
+}
+
+impl Inner {
+    fn act<T>(&self, act: impl FnOnce(&mut Pool) -> T) -> T {
+        let mut known = super::lock(&self.known);
+        let done = act(&mut known.pool);
+        self.carry_out(known);
+        done
+    }
+
+    fn carry_out(&self, mut known: MutexGuard<'_, Known>) {
+        for order in known.pool.take_orders() {
+            match order {
+                Order::Give(worker, delivery) => {
+                    // One whose way is closed is about to be disconnected.
+                    if let Some(way) = known.ways.get(&worker) {
+                        let _ = way.send(delivery);
+                    }
+                }
+                Order::Fail(ticket, done) => {
+                    let partition = ticket.partition;
+                    let done = Input::TaskDone(TaskResult { ticket, done });
+                    self.post.send(partition, Mail::Input(partition, done));
+                }
+            }
+        }
+        let next = known.pool.next_tick();
+        if next.is_some_and(|at| at < known.looks_at) {
+            drop(known);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Lets the pool see the time; says after how long to look again.
+    fn look(&self) -> Duration {
+        let now = clock::now();
+        self.act(|pool| pool.tick(now));
+        let mut known = super::lock(&self.known);
+        let latest = now.plus(Duration::from_mins(1));
+        known.looks_at = known.pool.next_tick().map_or(latest, |at| at.min(latest));
+        known.looks_at.since(now)
+    }
+}
+
+impl Worker {
+    /// What it is to do next.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.given.recv().await
+    }
+
+    /// It takes no more, but may finish what it has until it is dropped.
+    pub fn leave(&self) {
+        self.workers.inner.act(|pool| pool.leave(self.id));
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut known = super::lock(&self.workers.inner.known);
+        known.ways.remove(&self.id);
+        known.pool.disconnect(self.id, clock::now());
+        self.workers.inner.carry_out(known);
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Worker({:?})", self.id)
+    }
+}

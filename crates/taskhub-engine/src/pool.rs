@@ -1,0 +1,409 @@
+//! Work for workers elsewhere: what waits for one, who has what, and what comes back.
+//!
+//! Plain state, no I/O: `hub/workers.rs` puts a lock and a clock around it, and hands out what it
+//! decides. Whatever is in here is outstanding in its partition, stored, and bounded by it; so
+//! nothing is lost with this memory, it would only be given out again.
+//!
+//! A *delivery* is one piece of work in one worker's hands. It ends by a result, by being given
+//! back, or with its worker. One that takes too long is given to a second worker as well, and the
+//! first result counts.
+
+mod filter;
+mod queue;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use foldhash::{HashMap, HashMapExt as _};
+use taskhub_core::{
+    Done, Failure, Job, Performed, Piece, Taken, Task, Ticket, Timestamp,
+    turn::{Progress, Step},
+};
+
+pub use filter::{Names, Serves};
+use queue::Queue;
+
+/// The three kinds of work, each with room of its own: activities, turns, operations.
+const KINDS: usize = 3;
+
+/// What a worker can do, and how much of it at once.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// What it calls itself, for people.
+    pub name: String,
+    /// How many activities it takes at once.
+    pub activities: usize,
+    /// How many turns of orchestrations.
+    pub turns: usize,
+    /// How many entities.
+    pub entities: usize,
+    /// Which work it takes.
+    pub serves: Serves,
+}
+
+/// When work is given to another worker.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// After how long a turn, or operations of an entity.
+    pub turn: Duration,
+    /// After how long an activity.
+    pub activity: Duration,
+    /// How many workers may be lost with the same work before nobody gets it any more.
+    pub losses_max: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));
+        Self { turn, activity, losses_max: 20 }
+    }
+}
+
+/// Names one worker while it is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(u64);
+
+/// Names one delivery, in this process.
+pub type DeliveryId = u64;
+
+/// Work that is put into a worker's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What the worker says when it is done.
+    pub id: DeliveryId,
+    /// What to do.
+    pub task: Task,
+}
+
+/// What the pool wants done now.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Give this to that worker.
+    Give(WorkerId, Delivery),
+    /// Nobody can do this: that is its result.
+    Fail(Ticket, Done),
+}
+
+/// All work for workers elsewhere, of one hub.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    patience: Patience,
+    workers: BTreeMap<WorkerId, Worker>,
+    items: HashMap<u64, Item>,
+    by_ticket: HashMap<Ticket, u64>,
+    queue: Queue,
+    deliveries: HashMap<DeliveryId, Given>,
+    /// When deliveries have taken too long.
+    ends: BTreeSet<(Timestamp, DeliveryId)>,
+    next: u64,
+    orders: Vec<Order>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    options: WorkerOptions,
+    used: [usize; KINDS],
+    /// It takes no more, though it may finish what it has.
+    leaves: bool,
+}
+
+/// Work that has no result yet.
+#[derive(Debug)]
+struct Item {
+    task: Task,
+    kind: usize,
+    /// The deliveries of it whose result would count.
+    given: Vec<DeliveryId>,
+    losses: u32,
+    returns: u32,
+}
+
+#[derive(Debug)]
+struct Given {
+    item: u64,
+    kind: usize,
+    worker: WorkerId,
+}
+
+impl Pool {
+    pub(crate) fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            workers: BTreeMap::new(),
+            items: HashMap::new(),
+            by_ticket: HashMap::new(),
+            queue: Queue::default(),
+            deliveries: HashMap::new(),
+            ends: BTreeSet::new(),
+            next: 1,
+            orders: Vec::new(),
+        }
+    }
+
+    /// What is to be done, in this order.
+    pub(crate) fn take_orders(&mut self) -> Vec<Order> {
+        std::mem::take(&mut self.orders)
+    }
+
+    /// How many workers are connected.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// How much waits for a worker, and how much workers have.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.queue.len(), self.deliveries.len())
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// A worker comes.
+    pub(crate) fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
+        let id = WorkerId(self.number());
+        self.workers.insert(id, Worker { options, used: [0; KINDS], leaves: false });
+        self.feed(id, now);
+        id
+    }
+
+    /// A worker wants nothing more, but may finish what it has.
+    pub(crate) fn leave(&mut self, id: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.leaves = true;
+        }
+    }
+
+    /// A worker is gone: what it had is given to others, first of all.
+    pub(crate) fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
+        self.workers.remove(&id);
+        let lost: Vec<_> = self.deliveries.iter().filter(|(_, it)| it.worker == id).collect();
+        let mut lost: Vec<_> =
+            lost.into_iter().map(|(delivery, it)| (*delivery, it.item)).collect();
+        lost.sort_unstable();
+        for (delivery, item) in lost.into_iter().rev() {
+            self.deliveries.remove(&delivery);
+            self.lose(item, delivery, now);
+        }
+    }
+
+    /// Work comes.
+    pub(crate) fn offer(&mut self, task: Task, now: Timestamp) {
+        let kind = kind_of(task.ticket.piece);
+        let number = self.number();
+        self.by_ticket.insert(task.ticket.clone(), number);
+        let item = Item { task, kind, given: Vec::new(), losses: 0, returns: 0 };
+        self.items.insert(number, item);
+        self.place(number, now, false);
+    }
+
+    /// Gives an item to a worker, or lets it wait for one.
+    fn place(&mut self, number: u64, now: Timestamp, first: bool) {
+        let Some(item) = self.items.get(&number) else { return };
+        let free =
+            |worker: &Worker| worker.free(item.kind) && worker.options.serves.takes(&item.task);
+        let share =
+            |worker: &Worker| worker.used[item.kind] * 1_000 / worker.room(item.kind).max(1);
+        let candidates = self.workers.iter().filter(|(_, worker)| free(worker));
+        match candidates.min_by_key(|(_, worker)| share(worker)).map(|(id, _)| *id) {
+            Some(worker) => self.give(number, worker, now),
+            None => self.queue.push(&item.task, number, first),
+        }
+    }
+
+    fn give(&mut self, number: u64, worker: WorkerId, now: Timestamp) {
+        let delivery = self.number();
+        let Some(item) = self.items.get_mut(&number) else { return };
+        let Some(taker) = self.workers.get_mut(&worker) else { return };
+        let kind = item.kind;
+        taker.used[kind] += 1;
+        item.given.push(delivery);
+        self.deliveries.insert(delivery, Given { item: number, kind, worker });
+        let patience = if kind == 0 { self.patience.activity } else { self.patience.turn };
+        self.ends.insert((now.plus(patience), delivery));
+        let task = item.task.clone();
+        self.orders.push(Order::Give(worker, Delivery { id: delivery, task }));
+    }
+
+    /// Gives a worker as much as it takes.
+    fn feed(&mut self, id: WorkerId, now: Timestamp) {
+        for kind in 0..KINDS {
+            while let Some(worker) = self.workers.get(&id)
+                && worker.free(kind)
+                && let Some(number) = self.queue.pop(kind, &worker.options.serves)
+            {
+                self.give(number, id, now);
+            }
+        }
+    }
+
+    /// A worker has a result. Its ticket, if the result still counts.
+    pub(crate) fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Task> {
+        let number = self.deliveries.get(&delivery)?.item;
+        let counts = self.items.get(&number).is_some_and(|item| item.given.contains(&delivery));
+        let item = if counts { self.items.remove(&number) } else { None };
+        if let Some(item) = &item {
+            self.queue.remove(&item.task, number);
+            self.by_ticket.remove(&item.task.ticket);
+        }
+        self.end(delivery, now);
+        item.map(|item| item.task)
+    }
+
+    /// The task of a delivery that counts still.
+    pub(crate) fn task(&self, delivery: DeliveryId) -> Option<&Task> {
+        let item = self.items.get(&self.deliveries.get(&delivery)?.item)?;
+        item.given.contains(&delivery).then_some(&item.task)
+    }
+
+    /// A worker gives work back: others first, then perhaps the same again, after a pause.
+    pub(crate) fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
+        let Some(given) = self.end(delivery, now) else { return };
+        let Some(item) = self.items.get_mut(&given.item) else { return };
+        if !item.given.contains(&delivery) {
+            return;
+        }
+        item.given.retain(|it| *it != delivery);
+        item.returns += 1;
+        let pause = pause(item.returns);
+        if item.given.is_empty() {
+            self.queue.push_later(now.plus(pause), given.item);
+        }
+    }
+
+    /// A delivery is over: its worker has room again.
+    fn end(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Given> {
+        let given = self.deliveries.remove(&delivery)?;
+        if let Some(worker) = self.workers.get_mut(&given.worker) {
+            worker.used[given.kind] = worker.used[given.kind].saturating_sub(1);
+        }
+        self.feed(given.worker, now);
+        Some(given)
+    }
+
+    /// The worker that had an item is gone.
+    fn lose(&mut self, number: u64, delivery: DeliveryId, now: Timestamp) {
+        let Some(item) = self.items.get_mut(&number) else { return };
+        item.given.retain(|it| *it != delivery);
+        if !item.given.is_empty() {
+            return;
+        }
+        item.losses += 1;
+        if item.losses > self.patience.losses_max {
+            let losses = item.losses;
+            let Some(item) = self.items.remove(&number) else { return };
+            self.by_ticket.remove(&item.task.ticket);
+            let done = poison(&item.task, losses);
+            self.orders.push(Order::Fail(item.task.ticket, done));
+        } else if item.losses <= 2 {
+            self.place(number, now, true);
+        } else {
+            let pause = pause(item.losses - 2);
+            self.queue.push_later(now.plus(pause), number);
+        }
+    }
+
+    /// Nobody waits for a result any more.
+    pub(crate) fn cancel(&mut self, ticket: &Ticket) -> bool {
+        let Some(number) = self.by_ticket.remove(ticket) else { return false };
+        if let Some(item) = self.items.remove(&number) {
+            self.queue.remove(&item.task, number);
+        }
+        true
+    }
+
+    /// Forgets the work of some partitions: they are gone, and offer it again.
+    pub(crate) fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
+        let tickets: Vec<_> = self.by_ticket.keys().filter(|ticket| of(ticket)).cloned().collect();
+        for ticket in tickets {
+            self.cancel(&ticket);
+        }
+    }
+
+    /// Time passes: what was put off is given out, what takes too long goes to a second worker.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        for number in self.queue.due(now) {
+            self.place(number, now, true);
+        }
+        while let Some((at, delivery)) = self.ends.pop_first() {
+            if at > now {
+                self.ends.insert((at, delivery));
+                break;
+            }
+            let Some(given) = self.deliveries.get(&delivery) else { continue };
+            let number = given.item;
+            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery)) {
+                self.place(number, now, true);
+            }
+        }
+    }
+
+    /// When time has to be told next.
+    pub(crate) fn next_tick(&mut self) -> Option<Timestamp> {
+        // What has ended long ago would wake nobody for a reason.
+        while let Some((_, delivery)) = self.ends.first()
+            && !self.deliveries.contains_key(delivery)
+        {
+            self.ends.pop_first();
+        }
+        let ends = self.ends.first().map(|(at, _)| *at);
+        self.queue.next_due().into_iter().chain(ends).min()
+    }
+}
+
+impl Worker {
+    fn room(&self, kind: usize) -> usize {
+        let WorkerOptions { activities, turns, entities, .. } = &self.options;
+        [*activities, *turns, *entities][kind]
+    }
+
+    fn free(&self, kind: usize) -> bool {
+        !self.leaves && self.used[kind] < self.room(kind)
+    }
+}
+
+fn kind_of(piece: Piece) -> usize {
+    match piece {
+        Piece::Activity(_) => 0,
+        Piece::Turn(_) => 1,
+        Piece::Operations(_) => 2,
+    }
+}
+
+/// 100 ms, 200 ms, and so on, up to 30 s.
+fn pause(times: u32) -> Duration {
+    let doubled =
+        Duration::from_millis(100) * 2_u32.saturating_pow(times.saturating_sub(1).min(20));
+    doubled.min(Duration::from_secs(30))
+}
+
+/// The result of work that takes every worker down with it.
+fn poison(task: &Task, losses: u32) -> Done {
+    let what = match &task.job {
+        Job::Activity(work) => format!("activity `{}`", work.name),
+        Job::Turn(turn) => format!("the next turn of orchestration `{}`", turn.name),
+        Job::Operations(_) => format!("the operations of {}", task.ticket.instance),
+    };
+    let message = format!(
+        "{what} was given to {losses} workers one after another, and each was lost with it; look \
+         at their logs"
+    );
+    let failure = Failure::new("PoisonWorkItem", message.clone()).non_retriable();
+    match &task.job {
+        Job::Activity(_) => Done::Activity(Err(failure)),
+        Job::Turn(_) => {
+            let progress = Progress::Stuck(format!("{message}, then resume the instance").into());
+            let step = Step { progress, actions: Vec::new(), custom_status: None };
+            Done::Turn(Box::new(Taken { takes: None, step }))
+        }
+        Job::Operations(_) => {
+            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! What waits for a worker: first in first out among what one worker may take.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use taskhub_core::{Task, Timestamp};
+
+use super::{KINDS, Serves, filter::label, kind_of};
+
+/// Waiting items, by kind, name and version, so that what nobody takes stands in nobody's way.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    by_name: [BTreeMap<Label, BTreeMap<i64, u64>>; KINDS],
+    places: foldhash::HashMap<u64, i64>,
+    last: i64,
+    first: i64,
+    later: BTreeSet<(Timestamp, u64)>,
+}
+
+/// A name, in lower case, and a version.
+type Label = (String, Option<String>);
+
+fn key(task: &Task) -> Label {
+    let (name, version) = label(task);
+    (name.to_lowercase(), version.map(str::to_owned))
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.places.len() + self.later.len()
+    }
+
+    /// Puts an item at the end, or at the front.
+    pub(super) fn push(&mut self, task: &Task, number: u64, first: bool) {
+        let place = if first {
+            self.first -= 1;
+            self.first
+        } else {
+            self.last += 1;
+            self.last
+        };
+        if self.places.contains_key(&number) {
+            return;
+        }
+        self.places.insert(number, place);
+        let of_kind = &mut self.by_name[kind_of(task.ticket.piece)];
+        of_kind.entry(key(task)).or_default().insert(place, number);
+    }
+
+    /// Puts an item aside until then.
+    pub(super) fn push_later(&mut self, at: Timestamp, number: u64) {
+        self.later.insert((at, number));
+    }
+
+    /// Takes the oldest item out that such a worker takes.
+    pub(super) fn pop(&mut self, kind: usize, serves: &Serves) -> Option<u64> {
+        let names = serves.names(kind);
+        let of_kind = &mut self.by_name[kind];
+        let taken =
+            of_kind.iter().filter(|((name, version), _)| names.contain(name, version.as_deref()));
+        let heads = taken.filter_map(|(key, items)| Some((*items.first_key_value()?.0, key)));
+        let key = heads.min_by_key(|(place, _)| *place)?.1.clone();
+        let items = of_kind.get_mut(&key)?;
+        let (_, number) = items.pop_first()?;
+        if items.is_empty() {
+            of_kind.remove(&key);
+        }
+        self.places.remove(&number);
+        Some(number)
+    }
+
+    /// Takes an item out.
+    pub(super) fn remove(&mut self, task: &Task, number: u64) {
+        if let Some(place) = self.places.remove(&number) {
+            let (of_kind, key) = (&mut self.by_name[kind_of(task.ticket.piece)], key(task));
+            if let Some(items) = of_kind.get_mut(&key) {
+                items.remove(&place);
+                if items.is_empty() {
+                    of_kind.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Takes out what was put aside until now.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<u64> {
+        let mut due = Vec::new();
+        while let Some((at, number)) = self.later.pop_first() {
+            if at > now {
+                self.later.insert((at, number));
+                break;
+            }
+            due.push(number);
+        }
+        due
+    }
+
+    /// Until when the first item is put aside.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        self.later.first().map(|(at, _)| *at)
+    }
+}

@@ -1,0 +1,208 @@
+//! What a pool promises to workers, and to those who wait for their results.
+
+use std::sync::Arc;
+
+use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, PartitionId, Text, Turn, Work};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+fn after(time: Duration) -> Timestamp {
+    NOW.plus(time)
+}
+
+fn ticket(number: u32, piece: Piece) -> Ticket {
+    Ticket {
+        partition: PartitionId(0),
+        epoch: Epoch(1),
+        instance: InstanceId::trusted(format!("i{number}")),
+        execution: ExecutionId(number.into()),
+        piece,
+    }
+}
+
+fn activity(number: u32, name: &str) -> Task {
+    let ticket = ticket(number, Piece::Activity(CallId(0)));
+    Task { ticket, job: Job::Activity(Work::new(name, None)) }
+}
+
+fn turn(number: u32, name: &str, version: Option<&str>) -> Task {
+    let turn = Turn {
+        name: name.into(),
+        version: version.map(Text::from),
+        history: vec![Arc::new([])],
+        takes: 1,
+        clock: NOW,
+    };
+    Task { ticket: ticket(number, Piece::Turn(1)), job: Job::Turn(Box::new(turn)) }
+}
+
+fn options(room: usize) -> WorkerOptions {
+    WorkerOptions {
+        name: "test".to_owned(),
+        activities: room,
+        turns: room,
+        entities: room,
+        serves: Serves::default(),
+    }
+}
+
+fn only(names: &[(&str, &[&str])]) -> Names {
+    let versions = |all: &[&str]| all.iter().map(|it| Text::from(*it)).collect();
+    Names::Only(names.iter().map(|(name, all)| (Text::from(*name), versions(all))).collect())
+}
+
+/// The deliveries that were ordered: to whom, which, of which instance.
+fn given(pool: &mut Pool) -> Vec<(WorkerId, DeliveryId, String)> {
+    let orders = pool.take_orders().into_iter();
+    let given = orders.filter_map(|order| match order {
+        Order::Give(worker, delivery) => {
+            Some((worker, delivery.id, delivery.task.ticket.instance.to_string()))
+        }
+        Order::Fail(..) => None,
+    });
+    given.collect()
+}
+
+#[test]
+fn work_waits_for_a_worker_and_goes_out_in_order() {
+    let mut pool = Pool::new(Patience::default());
+    (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
+    assert_eq!(given(&mut pool), []);
+    pool.connect(options(2), NOW);
+    let out: Vec<_> = given(&mut pool).into_iter().map(|it| it.2).collect();
+    assert_eq!(out, ["i1", "i2"]);
+}
+
+#[test]
+fn a_worker_gets_no_more_than_it_has_room_for() {
+    let mut pool = Pool::new(Patience::default());
+    pool.connect(options(1), NOW);
+    (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
+    pool.offer(turn(3, "o", None), NOW);
+    let out = given(&mut pool);
+    assert_eq!(out.iter().map(|it| &*it.2).collect::<Vec<_>>(), ["i1", "i3"]);
+    assert!(pool.finish(out[0].1, NOW).is_some());
+    assert_eq!(given(&mut pool)[0].2, "i2");
+}
+
+#[test]
+fn work_is_shared_among_workers_by_how_busy_they_are() {
+    let mut pool = Pool::new(Patience::default());
+    let (one, other) = (pool.connect(options(10), NOW), pool.connect(options(10), NOW));
+    (1..=6).for_each(|number| pool.offer(activity(number, "a"), NOW));
+    let out = given(&mut pool);
+    let of = |worker| out.iter().filter(|it| it.0 == worker).count();
+    assert_eq!((of(one), of(other)), (3, 3));
+}
+
+#[test]
+fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
+    let mut pool = Pool::new(Patience::default());
+    pool.offer(turn(1, "Other", None), NOW);
+    pool.offer(turn(2, "ORDER", Some("2.0")), NOW);
+    pool.offer(turn(3, "order", Some("1.0")), NOW);
+    pool.offer(activity(4, "a"), NOW);
+    let serves = Serves {
+        activities: only(&[]),
+        orchestrations: only(&[("order", &["1.0"])]),
+        entities: Names::All,
+    };
+    pool.connect(WorkerOptions { serves, ..options(9) }, NOW);
+    assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i3"]);
+    pool.connect(options(9), NOW);
+    assert_eq!(given(&mut pool).len(), 3);
+}
+
+#[test]
+fn what_a_lost_worker_had_goes_to_another_first_of_all() {
+    let mut pool = Pool::new(Patience::default());
+    let lost = pool.connect(options(1), NOW);
+    (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
+    let old = given(&mut pool)[0].1;
+    pool.disconnect(lost, NOW);
+    pool.connect(options(1), NOW);
+    let again = given(&mut pool);
+    assert_eq!(again[0].2, "i1");
+    assert!(pool.finish(old, NOW).is_none(), "the lost worker's result changes nothing");
+    assert!(pool.finish(again[0].1, NOW).is_some());
+    assert!(pool.finish(again[0].1, NOW).is_none(), "a result counts once");
+}
+
+#[test]
+fn a_worker_that_leaves_may_finish_what_it_has() {
+    let mut pool = Pool::new(Patience::default());
+    let worker = pool.connect(options(5), NOW);
+    pool.offer(activity(1, "a"), NOW);
+    let first = given(&mut pool)[0].1;
+    pool.leave(worker);
+    pool.offer(activity(2, "a"), NOW);
+    assert_eq!(given(&mut pool), []);
+    assert!(pool.finish(first, NOW).is_some());
+}
+
+#[test]
+fn what_takes_too_long_goes_to_a_second_worker_and_the_first_result_counts() {
+    let mut pool = Pool::new(Patience::default());
+    pool.connect(options(1), NOW);
+    pool.offer(turn(1, "o", None), NOW);
+    let slow = given(&mut pool)[0].1;
+    pool.connect(options(1), NOW);
+    assert_eq!(pool.next_tick(), Some(after(Duration::from_mins(5))));
+    pool.tick(after(Duration::from_mins(4)));
+    assert_eq!(given(&mut pool), []);
+    pool.tick(after(Duration::from_mins(5)));
+    let second = given(&mut pool)[0].1;
+    assert!(pool.finish(slow, NOW).is_some());
+    assert!(pool.finish(second, NOW).is_none());
+}
+
+#[test]
+fn work_that_is_given_back_comes_again_after_a_pause() {
+    let mut pool = Pool::new(Patience::default());
+    pool.connect(options(1), NOW);
+    pool.offer(turn(1, "o", None), NOW);
+    let first = given(&mut pool)[0].1;
+    pool.give_back(first, NOW);
+    assert_eq!(given(&mut pool), []);
+    assert!(pool.finish(first, NOW).is_none());
+    let soon = pool.next_tick().expect("it comes again");
+    assert!(soon > NOW);
+    pool.tick(soon);
+    assert_eq!(given(&mut pool).len(), 1);
+}
+
+#[test]
+fn work_that_takes_every_worker_down_is_not_given_out_for_ever() {
+    let mut pool = Pool::new(Patience { losses_max: 5, ..Patience::default() });
+    pool.offer(activity(1, "a"), NOW);
+    let mut now = NOW;
+    for _ in 0..6 {
+        let worker = pool.connect(options(1), now);
+        pool.tick(now);
+        assert_eq!(given(&mut pool).len(), 1);
+        pool.disconnect(worker, now);
+        now = now.plus(Duration::from_mins(1));
+    }
+    let orders = pool.take_orders();
+    let [Order::Fail(ticket, Done::Activity(Err(failure)))] = &orders[..] else {
+        panic!("{orders:?}");
+    };
+    assert_eq!((&*failure.kind, ticket.instance.as_str()), ("PoisonWorkItem", "i1"));
+}
+
+#[test]
+fn what_nobody_waits_for_is_neither_given_out_nor_counted() {
+    let mut pool = Pool::new(Patience::default());
+    let (queued, out) = (activity(1, "a"), activity(2, "a"));
+    pool.offer(queued.clone(), NOW);
+    assert!(pool.cancel(&queued.ticket));
+    pool.connect(options(1), NOW);
+    assert_eq!(given(&mut pool), []);
+    pool.offer(out.clone(), NOW);
+    let delivery = given(&mut pool)[0].1;
+    pool.forget(|ticket| ticket.partition == PartitionId(0));
+    assert!(pool.finish(delivery, NOW).is_none());
+    assert_eq!(pool.load(), (0, 0));
+}
