@@ -46,7 +46,9 @@ class Hub:
         self._workers: list[TaskHubGrpcWorker] = []
         self._stopping: list[threading.Thread] = []
 
-    def new_worker(self, *orchestrators, activities=(), entities=(), **options) -> TaskHubGrpcWorker:
+    def new_worker(
+        self, *orchestrators, activities=(), entities=(), **options
+    ) -> TaskHubGrpcWorker:
         """A worker of the SDK that knows these functions and waits to be started."""
         options.setdefault(
             "resiliency_options",

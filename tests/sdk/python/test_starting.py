@@ -122,7 +122,10 @@ def test_a_running_instance_may_be_replaced_where_the_policy_says_so(hub: Hub):
     assert hub.output("x") == "second"
 
 
-@pytest.mark.parametrize("odd", ["with space", "ünï", "(a+b)=c&d;e", "x" * 100, "UPPER", "%41", "a:b"])
+ODD = ["with space", "ünï", "(a+b)=c&d;e", "x" * 100, "UPPER", "%41", "a:b"]
+
+
+@pytest.mark.parametrize("odd", ODD)
 def test_an_id_may_be_almost_anything(hub: Hub, odd):
     hub.serve(echo)
     assert hub.start(echo, 1, instance_id=odd) == odd
