@@ -84,6 +84,8 @@ pub(crate) enum Order {
     Give(WorkerId, Delivery),
     /// Nobody can do this: that is its result.
     Fail(Ticket, Done),
+    /// This worker left, and has nothing in hand any more.
+    Release(WorkerId),
 }
 
 /// All work for workers elsewhere, of one hub.
@@ -128,7 +130,8 @@ struct Given {
 }
 
 impl Pool {
-    pub(crate) fn new(patience: Patience) -> Self {
+    /// A pool that counts its deliveries from `first`.
+    pub(crate) fn new(patience: Patience, first: u64) -> Self {
         Self {
             patience,
             workers: BTreeMap::new(),
@@ -137,7 +140,7 @@ impl Pool {
             queue: Queue::default(),
             deliveries: HashMap::new(),
             ends: BTreeSet::new(),
-            next: 1,
+            next: first,
             orders: Vec::new(),
         }
     }
@@ -175,6 +178,22 @@ impl Pool {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.leaves = true;
         }
+        self.release(id);
+    }
+
+    fn release(&mut self, id: WorkerId) {
+        let is_through = |worker: &Worker| worker.leaves && worker.used == [0; KINDS];
+        if self.workers.get(&id).is_some_and(is_through) {
+            self.orders.push(Order::Release(id));
+        }
+    }
+
+    /// A delivery never reached its worker: it goes to another, as if nothing had been.
+    pub(crate) fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
+        let Some(given) = self.end(delivery, now) else { return };
+        let Some(item) = self.items.get_mut(&given.item) else { return };
+        item.given.retain(|it| *it != delivery);
+        self.place(given.item, now, true);
     }
 
     /// A worker is gone: what it had is given to others, first of all.
@@ -281,6 +300,7 @@ impl Pool {
             worker.used[given.kind] = worker.used[given.kind].saturating_sub(1);
         }
         self.feed(given.worker, now);
+        self.release(given.worker);
         Some(given)
     }
 
