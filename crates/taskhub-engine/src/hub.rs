@@ -1,6 +1,7 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
 mod dispatch;
+mod entities;
 mod lane_thread;
 mod mail;
 mod readers;
@@ -24,6 +25,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use crate::{Code, DeliveryId, Patience, Shard, WorkerOptions, clock, store::system_clock};
 use dispatch::Dispatch;
+pub use entities::EntityPage;
 use mail::{Mail, Post};
 use requests::Requests;
 pub use turn_thread::Lockstep;
