@@ -2,7 +2,7 @@
 
 use taskhub_core::{
     InstanceId, RuntimeStatus, Text, Timestamp,
-    store::{Cursor, Filter, Page},
+    store::{Cursor, Filter, Order, Page},
 };
 use taskhub_wire::{
     proto::{
@@ -49,7 +49,7 @@ pub(super) async fn query(
             .sum::<usize>();
         response.orchestration_state.push(state);
         if bytes > PAGE_BYTES_MAX {
-            next = Some(Cursor { created_at: record.created_at, instance: id });
+            next = Some(Cursor { at: record.created_at, instance: id });
             break;
         }
     }
@@ -71,6 +71,7 @@ pub(super) async fn list_ids(
         completed_from: time("completedTimeFrom", request.completed_time_from.as_ref())?,
         completed_to: time("completedTimeTo", request.completed_time_to.as_ref())?,
         after: token_in("lastInstanceKey", request.last_instance_key.as_deref())?,
+        order: Order::Completed,
         limit: page_count(request.page_size),
         ..Filter::default()
     };
@@ -84,9 +85,7 @@ pub(super) async fn list_ids(
 /// A page of orchestrations; entities are listed elsewhere.
 pub(super) async fn page(call: &Call<'_>, filter: Filter) -> Result<Page, Status> {
     let _turn = call.read().await?;
-    let mut page = call.hub.query(filter).await.map_err(unreadable)?;
-    page.instances.retain(|(id, _)| !id.as_str().starts_with('@'));
-    Ok(page)
+    call.hub.query(filter).await.map_err(unreadable)
 }
 
 fn filter(query: &InstanceQuery) -> Result<Filter, Status> {
@@ -116,7 +115,7 @@ pub(super) fn time(
     at.map(|at| timestamp_in(field, at)).transpose().map_err(bad_message)
 }
 
-fn page_count(asked: i32) -> usize {
+pub(super) fn page_count(asked: i32) -> usize {
     match usize::try_from(asked) {
         Ok(0) | Err(_) => PAGE_COUNT,
         Ok(count) => count.min(PAGE_COUNT_MAX),
@@ -124,14 +123,14 @@ fn page_count(asked: i32) -> usize {
 }
 
 /// A token is a time and an id, so that it stays good whatever happens to the list meanwhile.
-fn token_out(cursor: &Cursor) -> String {
-    format!("{}|{}", cursor.created_at.0, cursor.instance)
+pub(super) fn token_out(cursor: &Cursor) -> String {
+    format!("{}|{}", cursor.at.0, cursor.instance)
 }
 
-fn token_in(field: &str, token: Option<&str>) -> Result<Option<Cursor>, Status> {
+pub(super) fn token_in(field: &str, token: Option<&str>) -> Result<Option<Cursor>, Status> {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
     let wrong = || Status::invalid_argument(format!("{field}: {token:?} is no token of ours"));
     let (at, id) = token.split_once('|').ok_or_else(wrong)?;
-    let created_at = Timestamp(at.parse().map_err(|_| wrong())?);
-    Ok(Some(Cursor { created_at, instance: InstanceId::trusted(id) }))
+    let at = Timestamp(at.parse().map_err(|_| wrong())?);
+    Ok(Some(Cursor { at, instance: InstanceId::trusted(id) }))
 }

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 
 use super::{
-    clients, instances, purge, queries,
+    clients, entities, instances, purge, queries,
     refusal::{bad_id, no_hub},
     task_hubs, waits, work_items, workers,
 };
@@ -147,6 +147,11 @@ service! {
         query_instances(QueryInstancesRequest) -> QueryInstancesResponse = queries::query;
         list_instance_ids(ListInstanceIdsRequest) -> ListInstanceIdsResponse = queries::list_ids;
         purge_instances(PurgeInstancesRequest) -> PurgeInstancesResponse = purge::purge;
+        signal_entity(SignalEntityRequest) -> SignalEntityResponse = entities::signal;
+        get_entity(GetEntityRequest) -> GetEntityResponse = entities::get;
+        query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
+        clean_entity_storage(CleanEntityStorageRequest)
+            -> CleanEntityStorageResponse = entities::clean;
         complete_activity_task(ActivityResponse) -> CompleteTaskResponse = workers::activity;
         complete_orchestrator_task(OrchestratorResponse) -> CompleteTaskResponse = workers::turn;
         complete_entity_task(EntityBatchResult) -> CompleteTaskResponse = workers::operations;
@@ -161,10 +166,6 @@ service! {
         rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
         restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
         stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
-        signal_entity(SignalEntityRequest) -> proto::SignalEntityResponse;
-        get_entity(GetEntityRequest) -> proto::GetEntityResponse;
-        query_entities(QueryEntitiesRequest) -> proto::QueryEntitiesResponse;
-        clean_entity_storage(CleanEntityStorageRequest) -> proto::CleanEntityStorageResponse;
         skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
             -> proto::SkipGracefulOrchestrationTerminationsResponse;
     }
