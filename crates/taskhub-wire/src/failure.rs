@@ -2,13 +2,16 @@
 
 use taskhub_core::Failure;
 
-use crate::proto::TaskFailureDetails;
+use crate::{
+    details::{details_in, details_out},
+    proto::TaskFailureDetails,
+};
 
 /// How many causes of a failure are sent: readers of protobuf refuse what is nested deeper than
 /// 100 levels, and a failure stands some levels deep itself.
-const CAUSES_COUNT_MAX: usize = 50;
+const CAUSES_COUNT_MAX: usize = 30;
 
-/// A failure from outside. Its properties are not kept.
+/// A failure from outside.
 #[must_use]
 pub fn failure_in(wire: TaskFailureDetails) -> Failure {
     let mut chain = vec![wire];
@@ -27,10 +30,11 @@ fn alone_in(wire: TaskFailureDetails) -> Failure {
         stack: wire.stack_trace.map(Into::into),
         cause: None,
         non_retriable: wire.is_non_retriable,
+        details: details_in(wire.properties),
     }
 }
 
-/// A failure for the outside, with its first 50 causes.
+/// A failure for the outside, with its first 30 causes.
 #[must_use]
 pub fn failure_out(failure: &Failure) -> TaskFailureDetails {
     let causes = std::iter::successors(Some(failure), |failure| failure.cause.as_deref());
@@ -49,7 +53,7 @@ fn alone_out(failure: &Failure) -> TaskFailureDetails {
         stack_trace: failure.stack.as_ref().map(ToString::to_string),
         inner_failure: None,
         is_non_retriable: failure.non_retriable,
-        properties: std::collections::BTreeMap::new(),
+        properties: details_out(failure.details.as_deref()),
     }
 }
 
@@ -71,6 +75,7 @@ mod tests {
                     stack: stack.map(Into::into),
                     cause: failure,
                     non_retriable,
+                    details: Some(r#"{"code":7.0}"#.into()),
                 }));
             }
             failure.map_or_else(|| Failure::new("", ""), |failure| *failure)

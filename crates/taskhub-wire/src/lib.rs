@@ -4,6 +4,7 @@
 //! rest of this crate are functions between those messages and the words of `taskhub-core`. What
 //! comes from outside is checked: an [`InvalidMessage`] says which field is wrong, and why.
 
+mod details;
 mod failure;
 mod invalid;
 mod record;

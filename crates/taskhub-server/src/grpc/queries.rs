@@ -57,7 +57,7 @@ pub(super) async fn query(
     Ok(response)
 }
 
-/// One page of the ids of instances that have ended.
+/// One page of the ids of instances that have ended, in the order of their end.
 pub(super) async fn list_ids(
     call: &Call<'_>,
     request: ListInstanceIdsRequest,
@@ -82,7 +82,7 @@ pub(super) async fn list_ids(
     })
 }
 
-/// A page of orchestrations; entities are listed elsewhere.
+/// A page of what the hub has.
 pub(super) async fn page(call: &Call<'_>, filter: Filter) -> Result<Page, Status> {
     let _turn = call.read().await?;
     call.hub.query(filter).await.map_err(unreadable)

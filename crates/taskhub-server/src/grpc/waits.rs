@@ -16,7 +16,7 @@ use super::{
 const ABSENT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long to wait before looking again for an instance that is not there, or has not started:
-/// nobody tells of these yet. First, and at most; each time twice as long.
+/// the hub tells only of ends. First, and at most; each time twice as long.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
@@ -28,7 +28,7 @@ pub(super) async fn for_start(
     wait(call, request, || Verb::Status, |status| status != RuntimeStatus::Pending).await
 }
 
-/// Answers when an instance has ended, as soon as the hub says so.
+/// Answers when an instance has ended.
 pub(super) async fn for_end(
     call: &Call<'_>,
     request: GetInstanceRequest,
@@ -40,14 +40,14 @@ async fn wait(
     call: &Call<'_>,
     request: GetInstanceRequest,
     ask: impl Fn() -> Verb,
-    is_there: impl Fn(RuntimeStatus) -> bool,
+    is_over: impl Fn(RuntimeStatus) -> bool,
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let mut pause = LOOK_AGAIN;
     let mut give_up = Instant::now() + ABSENT_TIME_MAX;
     loop {
         match call.hub.ask(id.clone(), ask()).await {
-            Answer::Status(record) if is_there(record.status) => {
+            Answer::Status(record) if is_over(record.status) => {
                 return there(call, &id, &record, request.get_inputs_and_outputs).await;
             }
             // It is there, so it will start; should it be purged, the search begins anew.
