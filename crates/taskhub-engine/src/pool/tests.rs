@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, PartitionId, Text, Turn, Work};
+use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Text, Turn, Work};
 
 use super::*;
 
