@@ -2,6 +2,7 @@
 
 mod answer;
 mod clients;
+mod entities;
 mod instances;
 mod purge;
 mod queries;
@@ -9,6 +10,8 @@ mod refusal;
 mod service;
 mod task_hubs;
 mod waits;
+mod work_items;
+mod workers;
 
 use axum::Router;
 use taskhub_wire::proto::{
