@@ -10,8 +10,6 @@ mod refusal;
 mod service;
 mod task_hubs;
 mod waits;
-mod work_items;
-mod workers;
 
 use axum::Router;
 use taskhub_wire::proto::{

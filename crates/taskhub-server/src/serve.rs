@@ -4,8 +4,6 @@ mod connection;
 mod first_bytes;
 mod front;
 
-pub(crate) use connection::Connection;
-
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{

@@ -12,9 +12,9 @@ use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 use super::{
     clients, entities, instances, purge, queries,
     refusal::{bad_id, no_hub},
-    task_hubs, waits, work_items, workers,
+    task_hubs, waits,
 };
-use crate::{HubName, Hubs, serve::Connection};
+use crate::{HubName, Hubs};
 
 /// Where the name of the hub stands in the metadata of a call.
 const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
@@ -106,16 +106,6 @@ macro_rules! service {
                 task_hubs::delete(&self.hubs, &name).await.map(Response::new)
             }
 
-            async fn get_work_items(
-                &self,
-                request: Request<proto::GetWorkItemsRequest>,
-            ) -> Result<Response<Self::GetWorkItemsStream>, Status> {
-                let call = self.call(request.metadata()).await?;
-                let connection = request.extensions().get::<Connection>().cloned();
-                let stream = work_items::stream(&call, request.into_inner(), connection);
-                Ok(Response::new(Box::pin(stream)))
-            }
-
             $(async fn $rpc(
                 &self,
                 request: Request<proto::$asks>,
@@ -152,17 +142,18 @@ service! {
         query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
         clean_entity_storage(CleanEntityStorageRequest)
             -> CleanEntityStorageResponse = entities::clean;
-        complete_activity_task(ActivityResponse) -> CompleteTaskResponse = workers::activity;
-        complete_orchestrator_task(OrchestratorResponse) -> CompleteTaskResponse = workers::turn;
-        complete_entity_task(EntityBatchResult) -> CompleteTaskResponse = workers::operations;
-        abandon_task_activity_work_item(AbandonActivityTaskRequest)
-            -> AbandonActivityTaskResponse = workers::abandon_activity;
-        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
-            -> AbandonOrchestrationTaskResponse = workers::abandon_turn;
-        abandon_task_entity_work_item(AbandonEntityTaskRequest)
-            -> AbandonEntityTaskResponse = workers::abandon_operations;
     }
     unimplemented {
+        get_work_items(GetWorkItemsRequest) -> Self::GetWorkItemsStream;
+        complete_activity_task(ActivityResponse) -> proto::CompleteTaskResponse;
+        complete_orchestrator_task(OrchestratorResponse) -> proto::CompleteTaskResponse;
+        complete_entity_task(EntityBatchResult) -> proto::CompleteTaskResponse;
+        abandon_task_activity_work_item(AbandonActivityTaskRequest)
+            -> proto::AbandonActivityTaskResponse;
+        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
+            -> proto::AbandonOrchestrationTaskResponse;
+        abandon_task_entity_work_item(AbandonEntityTaskRequest)
+            -> proto::AbandonEntityTaskResponse;
         rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
         restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
         stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
