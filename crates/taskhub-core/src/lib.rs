@@ -34,6 +34,7 @@ pub use id::*;
 pub use limits::*;
 pub use message::*;
 pub use operation::*;
+pub use partition::EntityMetadata;
 pub use record::*;
 pub use request::*;
 pub use task::*;

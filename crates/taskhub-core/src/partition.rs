@@ -20,6 +20,7 @@ mod deliver;
 mod entity;
 mod instance;
 mod ledger;
+mod metadata;
 mod operate;
 mod outbox;
 mod requests;
@@ -43,6 +44,7 @@ use crate::{
 use busy::Busy;
 use deliver::Delivered;
 use instance::Todo;
+pub use metadata::EntityMetadata;
 use outbox::Outbox;
 use slots::Slots;
 use tasks::Tasks;

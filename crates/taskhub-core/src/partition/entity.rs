@@ -29,6 +29,15 @@ enum Item {
 }
 
 impl Entity {
+    /// What a history comes to.
+    pub(super) fn of(history: &[Event]) -> Self {
+        let mut entity = Self::default();
+        for event in history {
+            entity.note(event);
+        }
+        entity
+    }
+
     /// Takes note of the next event of its history.
     pub(super) fn note(&mut self, event: &Event) {
         match &event.kind {

@@ -155,11 +155,7 @@ impl Instance {
     fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
         let events = codec::decode_history(history)?;
         if self.id.as_entity().is_some() {
-            let mut entity = Entity::default();
-            for event in &events {
-                entity.note(event);
-            }
-            self.runner = Runner::Entity(Box::new(entity));
+            self.runner = Runner::Entity(Box::new(Entity::of(&events)));
             return Ok(());
         }
         for event in &events {

@@ -1,0 +1,43 @@
+//! Entities as the store has them: one, or a page of them.
+
+use taskhub_core::{
+    EntityMetadata, InstanceId,
+    store::{Cursor, Filter, Store, StoreError, Which},
+};
+
+use super::Hub;
+
+/// One page of a list of entities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntityPage {
+    /// The entities on it. One that has no state is there as long as something is to be done.
+    pub entities: Vec<EntityMetadata>,
+    /// Where the next page begins; `None` at the end. A page may be short and not the last.
+    pub next: Option<Cursor>,
+}
+
+impl Hub {
+    /// An entity, as last committed; `None` when there is no such entity.
+    pub async fn entity(&self, id: InstanceId) -> Result<Option<EntityMetadata>, StoreError> {
+        if id.as_entity().is_none() {
+            return Ok(None);
+        }
+        self.read(move |store| load(store, id)).await
+    }
+
+    /// Lists entities, as last committed. Whatever kind `filter` asks for, it is entities.
+    pub async fn entities(&self, filter: Filter) -> Result<EntityPage, StoreError> {
+        self.read(move |store| {
+            let page = store.query(&Filter { kind: Which::Entities, ..filter })?;
+            let ids = page.instances.into_iter().map(|(id, _)| id);
+            // Those that vanish in between are left out.
+            let entities = ids.filter_map(|id| load(store, id).transpose());
+            Ok(EntityPage { entities: entities.collect::<Result<_, _>>()?, next: page.next })
+        })
+        .await
+    }
+}
+
+fn load(store: &dyn Store, id: InstanceId) -> Result<Option<EntityMetadata>, StoreError> {
+    Ok(store.load(&id)?.map(|stored| EntityMetadata::of(id, &stored)))
+}

@@ -1,0 +1,119 @@
+//! Entities on a real node: operations are performed like activities, and others can look.
+
+use std::sync::Arc;
+
+use taskhub_core::{
+    Answer, Done, EntityMetadata, ExecutionId, InstanceId, Job, Limits, Operation, Performed,
+    Requested, Reuse, Started, Task, Text, Timestamp, Verb,
+    store::Filter,
+    turn::{Command, Functions, Orchestration, Run, Scope},
+};
+use taskhub_engine::{Activities, Code, Hub, Lockstep, Running, store::MemoryStore};
+
+/// Adds to the entity that its input names, then locks it and waits for ever.
+struct Adds;
+
+impl Orchestration for Adds {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        let entity = InstanceId::trusted(input.unwrap_or_default());
+        Box::pin(async move {
+            let operation = add("");
+            scope.call(Command::Operation { entity: entity.clone(), operation }).await?;
+            scope.call(Command::Lock { entities: [entity].into() }).await?;
+            scope.call(Command::Event { name: "locked".into() }).await
+        })
+    }
+}
+
+struct Here;
+
+impl Functions for Here {
+    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        Some(&Adds)
+    }
+}
+
+impl Activities for Here {
+    fn run(&self, task: &Task) -> Option<Running> {
+        let Job::Operations(asked) = &task.job else { return None };
+        let before: usize = asked.state.as_deref().map_or(0, |it| it.parse().expect("a number"));
+        let state = Some((before + asked.requested.len()).to_string().into());
+        let outcomes = asked.requested.iter().map(|_| Ok(state.clone())).collect();
+        let performed = Performed { outcomes, state, ..Performed::default() };
+        Some(Box::pin(std::future::ready(Done::Operations(Box::new(performed)))))
+    }
+}
+
+fn add(request: &str) -> Operation {
+    Operation { request: request.into(), name: "add".into(), input: None }
+}
+
+fn open() -> Hub {
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let store = Arc::new(MemoryStore::new(3));
+    let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|_| false) };
+    Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("the store is new")
+}
+
+fn entity(key: &str) -> InstanceId {
+    InstanceId::entity("counter", key).expect("a good key")
+}
+
+async fn start(hub: &Hub, id: &str, entity: &InstanceId) {
+    let started = Started::new("adds", Some(entity.as_str().into()), ExecutionId(1));
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+    let answer = hub.ask(InstanceId::trusted(id), verb).await;
+    assert_eq!(answer, Answer::Started(ExecutionId(1)));
+}
+
+/// The entity, once somebody holds it.
+async fn locked(hub: &Hub, id: InstanceId) -> EntityMetadata {
+    loop {
+        match hub.entity(id.clone()).await.expect("the store works") {
+            Some(entity) if entity.locked_by.is_some() => return entity,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entity_can_be_looked_at_with_its_state_and_its_lock() {
+    let hub = open();
+    start(&hub, "holder", &entity("a")).await;
+    let seen = locked(&hub, entity("a")).await;
+    assert_eq!(seen.state.as_deref(), Some("1"));
+    assert_eq!(seen.locked_by, Some(InstanceId::trusted("holder")));
+    assert_eq!((seen.backlog, seen.stuck), (0, None));
+    let signal = Verb::Signal(Box::new(Requested { operation: add("1"), caller: None, due: None }));
+    assert_eq!(hub.ask(entity("a"), signal).await, Answer::Done);
+    assert_eq!(locked(&hub, entity("a")).await.backlog, 1);
+    hub.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_entity_is_not_found_as_one() {
+    let hub = open();
+    start(&hub, "holder", &entity("a")).await;
+    assert_eq!(hub.entity(entity("b")).await, Ok(None));
+    assert_eq!(hub.entity(InstanceId::trusted("holder")).await, Ok(None));
+    hub.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn entities_are_listed_apart_from_orchestrations_page_by_page() {
+    let hub = open();
+    for key in ["a", "b", "c"] {
+        start(&hub, key, &entity(key)).await;
+        locked(&hub, entity(key)).await;
+    }
+    let mut filter = Filter { limit: 2, ..Filter::default() };
+    let mut found = Vec::new();
+    loop {
+        let page = hub.entities(filter.clone()).await.expect("the store works");
+        found.extend(page.entities.into_iter().map(|it| it.id));
+        let Some(next) = page.next else { break };
+        filter.after = Some(next);
+    }
+    assert_eq!(found, [entity("a"), entity("b"), entity("c")]);
+    hub.stop().await;
+}
