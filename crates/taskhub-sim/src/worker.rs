@@ -122,7 +122,7 @@ fn replay(code: &crate::code::Deployed, instance: &InstanceId, turn: &Turn, take
         return stuck("there is no such program");
     };
     let ran = |event: &&Event| matches!(event.kind, Kind::TurnStarted { .. });
-    let taken: u32 = events
+    let before: u32 = events
         .iter()
         .map(|event| if let Kind::TurnStarted { takes, .. } = event.kind { takes } else { 0 })
         .sum();
@@ -131,7 +131,7 @@ fn replay(code: &crate::code::Deployed, instance: &InstanceId, turn: &Turn, take
     let mut arrivals = 0;
     for (position, event) in events.into_iter().enumerate() {
         arrivals += u32::from(event.kind.is_arrival());
-        if !event.kind.is_arrival() || arrivals <= taken + takes {
+        if !event.kind.is_arrival() || arrivals <= before + takes {
             execution.absorb(position as u64, event);
         }
     }

@@ -26,7 +26,7 @@ struct Given {
     takes: u32,
     actions: Vec<Kind>,
     /// What it goes on with as a new execution, if it does.
-    goes_on: Option<Option<Text>>,
+    goes_on: Option<Text>,
 }
 
 impl Elsewhere {
@@ -35,7 +35,7 @@ impl Elsewhere {
         let (Job::Turn(turn), Done::Turn(taken)) = (&task.job, done) else { return };
         let Piece::Turn(events) = task.ticket.piece else { return };
         let goes_on = match &taken.step.progress {
-            Progress::ContinuedAsNew(how, _) => Some(how.input.clone()),
+            Progress::ContinuedAsNew(how, _) => Some(how.input.clone().unwrap_or_default()),
             _ => None,
         };
         let given = Given {
@@ -111,7 +111,7 @@ impl Elsewhere {
         let fits = given.iter().any(|it| {
             it.epoch == applied.epoch
                 && it.events > last
-                && it.goes_on.as_ref() == Some(&started.input)
+                && it.goes_on.is_some() && it.goes_on == started.input
         });
         ensure(fits, || {
             let happened = format!("{id} goes on with {:?}, after {last}", started.input);
