@@ -66,6 +66,8 @@ pub(crate) struct Node {
     pub stopping: bool,
     pub paused_until: i64,
     pub skew: i64,
+    /// The latest time that its clock ever showed to a turn thread.
+    pub latest: Timestamp,
     pub broken: bool,
     pub sound: bool,
     pub limits: Limits,
@@ -112,6 +114,7 @@ impl Node {
             stopping: false,
             paused_until: 0,
             skew: 0,
+            latest: Timestamp::START,
             broken: false,
             sound: false,
             limits: limits.clone(),

@@ -8,6 +8,7 @@ use taskhub_core::{
 use taskhub_engine::Routed;
 
 use crate::{
+    client::signal_of,
     law::{self, Violation},
     node::{Asked, Life, Mail},
     scenario::Act,
@@ -112,6 +113,7 @@ impl World {
     /// A shard runs one of its partitions.
     pub(crate) fn work(&mut self, life: Life, shard: usize) -> Result<(), Violation> {
         let clock = self.nodes[life.node].clock(self.now);
+        self.nodes[life.node].latest = self.nodes[life.node].latest.max(clock);
         let bench = &mut self.nodes[life.node].shards[shard];
         bench.busy = false;
         let Some((partition, inputs)) = bench.inputs.pop_first() else { return Ok(()) };
@@ -259,6 +261,7 @@ impl World {
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
                 out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
+                law::entities::on_dispatch(&task, node.latest)?;
                 law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
                 self.soon(3_000, Happening::Run(life, Box::new(task)));
@@ -276,10 +279,13 @@ impl World {
         let chronicle = &self.chronicle;
         law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
         self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
-        if let (Act::Raise(_, payload), Answer::Done) = (&asked.act, answer) {
-            self.raised.acknowledge(&self.chronicle, &asked.instance, payload)?;
+        match (&asked.act, answer) {
+            (Act::Raise(_, payload), Answer::Done) => {
+                self.raised.acknowledge(&self.chronicle, &asked.instance, payload)
+            }
+            (Act::Signal(_), Answer::Done) => self.entities.acknowledge(&signal_of(asked.request)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A reader reads; what it read takes some time to arrive.

@@ -16,7 +16,8 @@ use crate::{
     code::{Deployed, Serves},
     coverage::Coverage,
     law::{
-        Violation, elsewhere::Elsewhere, exactly_once::Raised, results::Results, timers::Timers,
+        Violation, elsewhere::Elsewhere, entities::Entities, exactly_once::Raised,
+        results::Results, timers::Timers,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub results: Results,
     pub timers: Timers,
     pub elsewhere: Elsewhere,
+    pub entities: Entities,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -142,6 +144,7 @@ impl World {
             results: Results::default(),
             timers: Timers::default(),
             elsewhere: Elsewhere::default(),
+            entities: Entities::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

@@ -47,8 +47,14 @@ impl Scope {
     /// Sends an event to another instance.
     #[track_caller]
     pub fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
+        self.tell(Command::Send { to, name, input });
+    }
+
+    /// Does something at once that nothing is waited for, such as a signal or an unlocking.
+    #[track_caller]
+    pub fn tell(&self, command: Command) {
+        debug_assert!(command.is_sent(), "{command:?} takes time: call it");
         let place = self.place();
-        let command = Command::Send { to, name, input };
         self.state.borrow_mut().ask(place, command, usize::MAX, None);
     }
 
