@@ -3,6 +3,7 @@
 use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
+    runner::Runner,
     slots::Slot,
 };
 use crate::{
@@ -12,9 +13,7 @@ use crate::{
 
 impl Partition {
     pub(super) fn request(&mut self, request: Request, now: Timestamp) {
-        if matches!(request.verb, Verb::Wait | Verb::WaitStart)
-            && !self.waiting.contains_key(&request.id)
-        {
+        if waits(&request.verb) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
         if let Some(why) = too_large(&request, self.limits.payload_bytes_max) {
@@ -185,8 +184,10 @@ impl Partition {
         } else {
             self.reply(request, id, Reply::Answer(Answer::Done));
         }
+        // One that was read again after it was parked tries already, with the code of today.
         if let Some(instance) = self.slots.known_mut(id)
             && instance.record.stuck.is_some()
+            && matches!(instance.runner, Runner::Nobody)
         {
             instance.todo = Todo::Revive;
         }
@@ -218,6 +219,10 @@ fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
     let (execution, call) = (parent.execution, parent.call);
     let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
     (parent.instance.clone(), message)
+}
+
+fn waits(verb: &Verb) -> bool {
+    matches!(verb, Verb::Wait | Verb::WaitStart)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
