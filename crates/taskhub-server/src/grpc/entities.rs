@@ -30,6 +30,9 @@ pub(super) async fn signal(
     request: SignalEntityRequest,
 ) -> Result<SignalEntityResponse, Status> {
     let id = entity_id(&request.instance_id)?;
+    if request.name.is_empty() {
+        return Err(Status::invalid_argument("name: an operation needs a name"));
+    }
     // Some SDKs can only read requests that are named by a GUID.
     let named = Some(request.request_id).filter(|name| !name.is_empty());
     let operation = Operation {
