@@ -98,6 +98,7 @@ pub(super) async fn query(
 
 /// Cleans up: there is nothing left to do. An entity without a state vanishes by itself, and who
 /// has ended holds no lock: both are part of the commit that causes them.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
 pub(super) async fn clean(
     _: &Call<'_>,
     _: CleanEntityStorageRequest,

@@ -14,7 +14,8 @@ use super::{
     partial::Partial,
     purge, queries,
     refusal::{bad_id, no_hub},
-    restarts, spans::Spans,
+    restarts,
+    spans::Spans,
     task_hubs, waits, work_items, workers,
 };
 use crate::{HubName, Hubs};

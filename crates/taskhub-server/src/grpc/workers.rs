@@ -93,6 +93,7 @@ async fn finish(
 }
 
 /// Lets others have an activity.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
 pub(super) async fn abandon_activity(
     call: &Call<'_>,
     request: AbandonActivityTaskRequest,
@@ -102,6 +103,7 @@ pub(super) async fn abandon_activity(
 }
 
 /// Lets others have a turn.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
 pub(super) async fn abandon_turn(
     call: &Call<'_>,
     request: AbandonOrchestrationTaskRequest,
@@ -111,6 +113,7 @@ pub(super) async fn abandon_turn(
 }
 
 /// Lets others have the operations of an entity.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
 pub(super) async fn abandon_operations(
     call: &Call<'_>,
     request: AbandonEntityTaskRequest,

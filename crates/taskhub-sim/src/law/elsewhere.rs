@@ -111,7 +111,8 @@ impl Elsewhere {
         let fits = given.iter().any(|it| {
             it.epoch == applied.epoch
                 && it.events > last
-                && it.goes_on.is_some() && it.goes_on == started.input
+                && it.goes_on.is_some()
+                && it.goes_on == started.input
         });
         ensure(fits, || {
             let happened = format!("{id} goes on with {:?}, after {last}", started.input);
