@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod entities;
+mod histories;
 mod lane_thread;
 mod mail;
 mod readers;
@@ -29,6 +30,7 @@ use crate::{
 };
 use dispatch::Dispatch;
 pub use entities::EntityPage;
+pub use histories::HistoryPart;
 use mail::{Mail, Post};
 use requests::Requests;
 pub use turn_thread::{Dies, Lockstep};
@@ -192,6 +194,12 @@ impl Hub {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.inner.clock)()
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     /// How many requests wait for an answer.
