@@ -217,7 +217,7 @@ impl World {
             } else {
                 // In the order of sending: one thread's mail to another does not overtake itself.
                 let mail = Mail::Owned(receiver, vec![Input::Deliver(envelope)]);
-                self.at(self.now + 20, Happening::Send(life, mail));
+                self.in_order(self.now + 20, Happening::Send(life, mail));
             }
         }
         for read in reads {

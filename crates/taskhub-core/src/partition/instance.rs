@@ -242,7 +242,7 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        for section in ledger.sections.into_values().filter(|section| section.granted) {
+        for section in ledger.sections.into_values() {
             self.outgoing.extend(section.unlocks());
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
+    ledger::Section,
     runner::Runner,
     slots::Slot,
 };
@@ -161,7 +162,11 @@ impl Partition {
         }
         let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
         let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
-        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
+        let sections =
+            self.slots.known_mut(id).map(|known| std::mem::take(&mut known.ledger.sections));
+        let unlocks = sections.iter().flat_map(|it| it.values()).flat_map(Section::unlocks);
+        let sent = orphaned.into_iter().chain(unlocks).collect();
+        let seq = self.record(id, Change::Purge, sent, Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
         for waiter in self.waiters.remove(id).unwrap_or_default() {

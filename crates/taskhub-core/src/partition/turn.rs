@@ -132,7 +132,7 @@ impl Instance {
         if self.ledger.activities.contains(&call) {
             self.cancelled.push((self.record.execution, Piece::Activity(call)));
         }
-        if let Some(section) = self.ledger.sections.get(&call).filter(|it| it.granted) {
+        if let Some(section) = self.ledger.sections.get(&call) {
             self.outgoing.extend(section.unlocks());
         }
     }

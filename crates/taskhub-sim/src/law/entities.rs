@@ -20,8 +20,9 @@ pub(crate) struct Entities {
     given: BTreeMap<(InstanceId, ExecutionId), Vec<Given>>,
     /// Every operation that was ever accepted, and whether it was performed.
     accepted: BTreeMap<Text, bool>,
-    /// The last operation of each sender that each entity performed.
-    last: BTreeMap<(InstanceId, String), u64>,
+    /// The last operation of each sender that each entity performed, outside of a critical
+    /// section and within one.
+    last: BTreeMap<(InstanceId, String, bool), u64>,
 }
 
 /// An answer of a worker.
@@ -82,15 +83,8 @@ impl Entities {
                 Violation::new(5, "an operation is accepted once", format!("{id}: {request} again"))
             })?;
         }
-        let mut gone: BTreeSet<_> = old.keys().filter(|it| !new.contains_key(*it)).collect();
+        let gone: BTreeSet<_> = old.keys().filter(|it| !new.contains_key(*it)).collect();
         let purged = applied.turn.change == Change::Purge;
-        let later = |request: &&Text| old[*request].due.is_some();
-        if purged && gone.iter().all(later) && state(&applied.old).is_some() {
-            // A client purged it: what was to be done later is forgotten with it.
-            for request in std::mem::take(&mut gone) {
-                self.accepted.insert(request.clone(), true);
-            }
-        }
         if gone.is_empty() {
             ensure(purged || !applied.replaced || state(&applied.old) == state(log), || {
                 broken(id, "who does nothing keeps its state", &format!("{log:?}"))
@@ -125,7 +119,16 @@ impl Entities {
                 && told(&applied.turn.sent, &outcomes)
                 && did(&applied.turn.sent, &given.performed)
         };
+        let purged = applied.turn.change == Change::Purge;
+        let old = open(&applied.old);
         let Some(given) = given.iter().find(fits) else {
+            if purged && gone.iter().all(|request| old[*request].due.is_some()) {
+                // A client purged it: what was to be done later is forgotten with it.
+                for request in gone {
+                    self.accepted.insert((*request).clone(), true);
+                }
+                return Ok(());
+            }
             let expected = format!("as one of these workers said: {given:?}");
             let happened = format!(
                 "{gone:?} of {:?} are done, from {state_then:?} to {state_now:?}, sent are {:?}",
@@ -145,9 +148,13 @@ impl Entities {
                 && let Some((sender, number)) = input.split_once(':')
             {
                 let number: u64 = number.parse().unwrap_or(0);
-                let before = self.last.insert((id.clone(), sender.to_owned()), number);
+                // What is called within a critical section does not wait for what was signaled
+                // before it: that waits for its end.
+                let key = (id.clone(), sender.to_owned(), lock.is_some());
+                let before = self.last.insert(key, number);
                 ensure(before.is_none_or(|before| before < number), || {
-                    broken(id, "in order per sender", &format!("{input} comes after {before:?}"))
+                    let happened = format!("{input} comes after {before:?}: {:?}", applied.old);
+                    broken(id, "in order per sender", &happened)
                 })?;
             }
         }
