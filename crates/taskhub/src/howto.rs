@@ -14,6 +14,9 @@ pub mod activities {}
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 
+#[doc = include_str!("../../../docs/patterns.md")]
+pub mod patterns {}
+
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}
 
