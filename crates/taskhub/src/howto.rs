@@ -11,6 +11,9 @@ pub mod orchestrations {}
 #[doc = include_str!("../../../docs/activities.md")]
 pub mod activities {}
 
+#[doc = include_str!("../../../docs/clients.md")]
+pub mod clients {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 

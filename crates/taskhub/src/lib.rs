@@ -61,6 +61,7 @@
 //! - [hold a request open](howto::sync_over_async) until an answer arrives on another channel
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
 //! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
+//! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes

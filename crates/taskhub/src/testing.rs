@@ -59,6 +59,7 @@ mod check;
 mod expected;
 mod life;
 pub mod replay;
+mod stray;
 mod test_hub;
 
 use std::{fmt, marker::PhantomData, time::Duration};

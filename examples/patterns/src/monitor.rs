@@ -58,7 +58,7 @@ mod tests {
         let mut run = run();
         for minutes in [1, 2, 4, 8, 10, 10] {
             run.expect(has_ended).returns(false);
-            run.advance(Duration::from_mins(minutes) - Duration::from_secs(1));
+            run.advance(Duration::from_secs(60 * minutes - 1));
             assert!(run.open_calls()[0].contains("a timer"));
             run.advance(Duration::from_secs(1));
         }

@@ -5,6 +5,8 @@ use taskhub_core::{
     turn::{Execution, Orchestration, Progress},
 };
 
+use super::stray;
+
 /// Histories up to this length are checked at every step, longer ones as they grow.
 const ALWAYS: usize = 200;
 
@@ -98,6 +100,7 @@ impl Seen {
         let Some(Event { at, kind: Kind::Started(started) }) = history.first() else {
             return Err("it does not begin with a start".to_owned());
         };
+        let _guard = stray::guard();
         let mut again = Execution::begin(code, instance.clone(), started, *at);
         again.replay_until(history.len() as u64);
         again.seal();

@@ -8,7 +8,7 @@ use taskhub_core::{
     turn::{Execution, Orchestration, Progress},
 };
 
-use super::check::Check;
+use super::{check::Check, stray};
 use crate::History;
 
 /// Turns that one step of a test may take, before it counts as a loop without an end.
@@ -98,6 +98,7 @@ impl Life {
     /// One turn. How many arrivals the next execution begins with, if the code continues as new.
     #[track_caller]
     fn turn(&mut self, takes: u32) -> Option<u32> {
+        let _guard = stray::guard();
         let step = self.execution.step();
         self.history.push(Event { at: self.now, kind: Kind::TurnStarted { takes, clock: None } });
         for kind in step.actions {
