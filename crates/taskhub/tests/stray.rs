@@ -19,7 +19,7 @@ async fn naps(ctx: Context) -> Result<()> {
 #[orchestration]
 async fn dials(ctx: Context) -> Result<()> {
     tokio::select! {
-        line = Line::connect("127.0.0.1:9") => Ok(drop(line?)),
+        line = Line::connect("127.0.0.1:9") => line.map(drop).map_err(Failure::from),
         went = ctx.event(GO) => went,
     }
 }
