@@ -92,7 +92,10 @@ impl Slot {
         match self {
             Self::Loading(_) => false,
             Self::Absent(seq) => *seq <= durable,
-            Self::Known(instance) => instance.seq <= durable && instance.todo == Todo::Nothing,
+            // Which operations a worker has is known in memory only.
+            Self::Known(instance) => {
+                instance.seq <= durable && instance.todo == Todo::Nothing && !instance.is_out()
+            }
         }
     }
 
