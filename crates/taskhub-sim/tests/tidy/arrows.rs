@@ -5,15 +5,23 @@ use toml::Table;
 use crate::repository::{Offences, Source};
 
 /// Each published crate and the crates of this workspace it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 6] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("taskhub-core", &[]),
     ("taskhub-macros", &[]),
     ("taskhub-engine", &["taskhub-core"]),
     ("taskhub-postgres", &["taskhub-core"]),
-    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub"]),
+    ("taskhub-wire", &["taskhub-core"]),
+    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-wire"]),
     (
         "taskhub",
-        &["taskhub-core", "taskhub-engine", "taskhub-macros", "taskhub-server", "taskhub-postgres"],
+        &[
+            "taskhub-core",
+            "taskhub-engine",
+            "taskhub-macros",
+            "taskhub-postgres",
+            "taskhub-server",
+            "taskhub-wire",
+        ],
     ),
 ];
 

@@ -1,0 +1,55 @@
+//! The command line of `taskhub`.
+
+mod serve;
+mod variables;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// How a command that could not do its work ends; clap ends wrong usage with 2.
+const FAILURE: u8 = 1;
+
+/// A durable task hub: orchestrations that survive, for the Durable Task SDKs.
+#[derive(Debug, Parser)]
+#[command(name = "taskhub", version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve hubs until SIGTERM or Ctrl-C
+    ///
+    /// Settings come from `taskhub.toml`, from environment variables, and from flags: a flag wins
+    /// over its variable, a variable over the file. On SIGTERM held calls are handed back, turns
+    /// in hand are finished, and the program ends with 0.
+    Serve(Box<serve::Flags>),
+    /// Print the completions of this program for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(flags) => serve::run(*flags),
+        Command::Completions { shell } => {
+            let (mut program, mut out) = (Arguments::command(), std::io::stdout());
+            clap_complete::generate(shell, &mut program, "taskhub", &mut out);
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("taskhub: {error}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}

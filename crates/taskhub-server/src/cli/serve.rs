@@ -1,0 +1,170 @@
+//! `taskhub serve`: settings, log and signals around the server.
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
+
+use clap::{Args, CommandFactory as _};
+use tracing_subscriber::EnvFilter;
+
+use super::{Arguments, variables};
+use crate::{Config, LogFormat, Server, TlsConfig, config::LogConfig};
+
+/// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// The file with settings; `taskhub.toml` in the working directory if that is there
+    #[arg(long, value_name = "FILE", env = "TASKHUB_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to listen; repeat it for more addresses. Of all but the first a warning tells when
+    /// they are taken [default: 127.0.0.1:7071 and 127.0.0.1:4001]
+    #[arg(long, value_name = "HOST:PORT", env = "TASKHUB_LISTEN", value_delimiter = ',')]
+    listen: Vec<String>,
+    /// The folder of the hubs [default: taskhub-data]
+    #[arg(long, value_name = "DIR", env = "TASKHUB_DATA")]
+    data: Option<PathBuf>,
+    /// Serve only this hub; repeat it for more. Without it a hub is made when it is first named
+    #[arg(long = "hub", value_name = "NAME", env = "TASKHUB_HUBS", value_delimiter = ',')]
+    hubs: Vec<String>,
+    /// How many hubs there may be [default: 64]
+    #[arg(long, value_name = "COUNT", env = "TASKHUB_HUBS_MAX")]
+    hubs_max: Option<usize>,
+    /// Let in only who sends this bearer token; repeat it for more. Other users of this machine
+    /// may see flags: the variable and the file are safer
+    #[arg(
+        long = "token",
+        value_name = "TOKEN",
+        env = "TASKHUB_TOKENS",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    tokens: Vec<String>,
+    /// Speak TLS with this certificate, a PEM file
+    #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The largest gRPC message, in bytes [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
+    message_bytes: Option<usize>,
+    /// The largest input, output, event or status, in bytes [default: 4194304]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_PAYLOAD_BYTES")]
+    payload_bytes: Option<usize>,
+    /// How many calls may be under way, waiting ones included [default: 100000]
+    #[arg(long, value_name = "COUNT", env = "TASKHUB_CALLS")]
+    calls: Option<usize>,
+    /// How many connections may be open [default: 50000]
+    #[arg(long, value_name = "COUNT", env = "TASKHUB_CONNECTIONS")]
+    connections: Option<usize>,
+    /// What to log, such as `debug` or `info,taskhub_engine=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "TASKHUB_LOG")]
+    log: Option<String>,
+    /// In which form to log [default: text]
+    #[arg(long, value_name = "FORMAT", env = "TASKHUB_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Print the settings that would be used, as a file, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Flags {
+    fn config(self) -> Result<Config, Box<dyn Error>> {
+        let mut config = Config::read(self.config.as_deref())?;
+        over_list(&mut config.listen, self.listen);
+        over(&mut config.data, self.data);
+        over_list(&mut config.hubs.names, self.hubs);
+        over(&mut config.hubs.count_max, self.hubs_max);
+        over_list(&mut config.tokens, self.tokens);
+        if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
+            config.tls = Some(TlsConfig { cert, key });
+        }
+        over(&mut config.limits.message_bytes, self.message_bytes);
+        over(&mut config.limits.payload_bytes, self.payload_bytes);
+        over(&mut config.limits.calls, self.calls);
+        over(&mut config.limits.connections, self.connections);
+        over(&mut config.log.filter, self.log);
+        over(&mut config.log.format, self.log_format);
+        Ok(config)
+    }
+}
+
+fn over<T>(setting: &mut T, flag: Option<T>) {
+    if let Some(flag) = flag {
+        *setting = flag;
+    }
+}
+
+fn over_list(setting: &mut Vec<String>, flags: Vec<String>) {
+    if !flags.is_empty() {
+        *setting = flags;
+    }
+}
+
+/// Serves until the process is asked to end.
+pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
+    let print = flags.print_config;
+    let config = flags.config()?;
+    if print {
+        print!("{}", config.print());
+        return Ok(());
+    }
+    log(&config.log)?;
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (variable, meant) in variables::unknown(&Arguments::command(), set) {
+        let meant = meant.unwrap_or_default();
+        tracing::warn!(variable, meant, "this variable is not known and changes nothing");
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        // Each connection is an open file.
+        let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
+        let server = Server::start(&config).await?;
+        let version = env!("CARGO_PKG_VERSION");
+        for address in server.addresses() {
+            tracing::info!(%address, data = %config.data.display(), files, version, "serving");
+        }
+        server.run(signal()).await;
+        Ok(())
+    })
+}
+
+fn log(config: &LogConfig) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&config.filter)
+        .map_err(|error| format!("{:?} is no filter for a log: {error}", config.filter))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
+    match config.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// Completes when the process is asked to end.
+async fn signal() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!(%error, "Ctrl-C is not heard");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM is not heard");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

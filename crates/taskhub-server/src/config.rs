@@ -1,0 +1,249 @@
+//! Settings: from `taskhub.toml`, with the environment and flags over it.
+
+mod suggestion;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use suggestion::closest;
+pub(crate) use suggestion::most_alike;
+
+/// The file that is read when nobody names one, if it is there.
+const FILE: &str = "taskhub.toml";
+
+/// Everything that can be set. Absent keys have these defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where to listen, as `HOST:PORT`. The first address must be free; of the others a warning
+    /// tells when they are taken.
+    #[serde(deserialize_with = "one_or_many")]
+    pub listen: Vec<String>,
+    /// The folder of the hubs; each has a folder of its own in it.
+    pub data: PathBuf,
+    /// Bearer tokens, any of which lets a client in. None: everybody is let in.
+    #[serde(deserialize_with = "one_or_many")]
+    pub tokens: Vec<String>,
+    /// Which hubs there may be.
+    pub hubs: HubsConfig,
+    /// With which certificate to speak TLS; without it connections are plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// How much is too much.
+    pub limits: LimitsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// Which hubs there may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct HubsConfig {
+    /// Only these, opened when the server starts. Empty: any, made when it is first named.
+    pub names: Vec<String>,
+    /// At most so many at a time.
+    pub count_max: usize,
+}
+
+/// A certificate with its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The file of the certificate, with those it hangs on, as PEM.
+    pub cert: PathBuf,
+    /// The file of its private key, as PEM.
+    pub key: PathBuf,
+}
+
+/// How much is too much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// A gRPC message to the server, in bytes. A worker sends all that a turn asks for in one.
+    pub message_bytes: usize,
+    /// One input, output, event or status, in bytes.
+    pub payload_bytes: usize,
+    /// Calls under way, waiting ones included.
+    pub calls: usize,
+    /// Open connections.
+    pub connections: usize,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// What of it: `info`, or by module such as `info,taskhub_engine=debug`.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// The form of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {error}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The file holds something that is no setting.
+    #[error("{}: {reason}", file.display())]
+    Content {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, where, and what was perhaps meant.
+        reason: String,
+    },
+    /// A token that anybody could guess.
+    #[error("a token is empty; remove it, or let everybody in by setting no token at all")]
+    EmptyToken,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            // The second one is where the SDKs look by themselves.
+            listen: vec!["127.0.0.1:7071".to_owned(), "127.0.0.1:4001".to_owned()],
+            data: "taskhub-data".into(),
+            tokens: Vec::new(),
+            hubs: HubsConfig::default(),
+            tls: None,
+            limits: LimitsConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for HubsConfig {
+    fn default() -> Self {
+        Self { names: Vec::new(), count_max: 64 }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 << 20,
+            payload_bytes: 4 << 20,
+            calls: 100_000,
+            connections: 50_000,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// Reads `file`, or `taskhub.toml` in the working directory if that is there.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = file.unwrap_or(Path::new(FILE));
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text)
+                .map_err(|reason| ConfigError::Content { file: path.into(), reason }),
+            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(error) => Err(ConfigError::File { file: path.into(), error }),
+        }
+    }
+
+    /// Refuses what can be written down, but not meant.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.tokens.iter().any(String::is_empty) {
+            return Err(ConfigError::EmptyToken);
+        }
+        Ok(())
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| match closest(error.message()) {
+            Some(meant) => format!("{error}did you mean `{meant}`?"),
+            None => error.to_string(),
+        })
+    }
+
+    /// These settings as a file, secrets left out.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let mut shown = self.clone();
+        for token in &mut shown.tokens {
+            "(secret)".clone_into(token);
+        }
+        toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text or a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_can_be_read() {
+        let config = Config {
+            tls: Some(TlsConfig { cert: "a.pem".into(), key: "b.pem".into() }),
+            ..Config::default()
+        };
+        assert_eq!(Config::parse(&config.print()), Ok(config));
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let config = Config { tokens: vec!["open sesame".to_owned()], ..Config::default() };
+        assert!(!config.print().contains("sesame"));
+    }
+
+    #[test]
+    fn a_wrong_key_is_an_error_that_says_where_and_what_was_meant() {
+        let reason = Config::parse("data = \"x\"\n[limits]\nmesage_bytes = 1\n").unwrap_err();
+        assert!(reason.contains("line 3"), "{reason}");
+        assert!(reason.contains("did you mean `message_bytes`?"), "{reason}");
+    }
+
+    #[test]
+    fn one_address_needs_no_list() {
+        let config = Config::parse("listen = \"0.0.0.0:80\"").unwrap();
+        assert_eq!(config.listen, ["0.0.0.0:80"]);
+    }
+}

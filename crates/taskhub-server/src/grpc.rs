@@ -1,0 +1,58 @@
+//! The gRPC side: the service of the Durable Task protocol, health, and reflection.
+
+mod answer;
+mod clients;
+mod instances;
+mod purge;
+mod queries;
+mod refusal;
+mod service;
+mod task_hubs;
+mod waits;
+
+use axum::Router;
+use taskhub_wire::proto::{
+    DESCRIPTORS, task_hub_sidecar_service_server::TaskHubSidecarServiceServer,
+};
+use tonic::service::Routes;
+
+use crate::Hubs;
+use service::Service;
+
+pub(crate) use answer::answer;
+pub(crate) use refusal::busy;
+
+/// Whether a path needs no token: who watches the process should not have one.
+pub(crate) fn is_open(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.Health/")
+}
+
+/// All services; a message to them may have so many bytes.
+pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize) -> Router {
+    let service = TaskHubSidecarServiceServer::new(Service::new(hubs.clone()))
+        .max_decoding_message_size(message_bytes_max);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    report(reporter, hubs.clone());
+    let mut routes = Routes::new(service).add_service(health);
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    match (described().build_v1(), described().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => routes = routes.add_service(v1).add_service(v1alpha),
+        (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "no reflection"),
+    }
+    routes.prepare().into_axum_router()
+}
+
+/// Keeps the health service up to date.
+fn report(reporter: tonic_health::server::HealthReporter, hubs: Hubs) {
+    type Served = TaskHubSidecarServiceServer<Service>;
+    tokio::spawn(async move {
+        reporter.set_serving::<Served>().await;
+        hubs.stopping().cancelled().await;
+        reporter.set_not_serving::<Served>().await;
+        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    });
+}

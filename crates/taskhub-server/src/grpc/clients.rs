@@ -1,0 +1,181 @@
+//! What clients do to one instance: start it, tell it something, pause it, end it.
+
+use taskhub_core::{
+    Answer, ExecutionId, InstanceId, Refusal, Reuse, RuntimeStatus, Started, Text, Verb,
+};
+use taskhub_wire::{
+    proto::{
+        CreateInstanceRequest, CreateInstanceResponse, CreateOrchestrationAction,
+        OrchestrationIdReusePolicy, RaiseEventRequest, RaiseEventResponse, ResumeRequest,
+        ResumeResponse, SuspendRequest, SuspendResponse, TerminateRequest, TerminateResponse,
+    },
+    statuses_in, tags_in, timestamp_in, trace_in,
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{
+    instances::unexpected,
+    refusal::bad_message,
+    service::{Call, instance_id},
+};
+
+/// The longest name of a function or an event, the longest version and trace, in bytes.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// All labels of an instance together, in bytes.
+const TAGS_BYTES_MAX: usize = 64 << 10;
+
+/// Starts an instance; one without an id gets a fresh one, which sorts by time.
+pub(super) async fn start(
+    call: &Call<'_>,
+    request: CreateInstanceRequest,
+) -> Result<CreateInstanceResponse, Status> {
+    let policy = request.orchestration_id_reuse_policy.clone().unwrap_or_default();
+    let (id, reuse) = if request.instance_id.is_empty() {
+        (InstanceId::trusted(Uuid::now_v7().simple().to_string()), Reuse::Fresh)
+    } else {
+        (instance_id(&request.instance_id)?, reuse(&policy)?)
+    };
+    let started = Box::new(started(request)?);
+    match call.hub.ask(id.clone(), Verb::Start { started, reuse }).await {
+        Answer::Started(_) => {}
+        // Older Go clients want it ignored only for certain statuses.
+        Answer::Refused(Refusal::Exists(_, status)) if ignores(&policy, status) => {}
+        other => return Err(unexpected(other)),
+    }
+    Ok(CreateInstanceResponse { instance_id: id.to_string() })
+}
+
+/// What to do with an instance that has the id: without a policy, refuse.
+fn reuse(policy: &OrchestrationIdReusePolicy) -> Result<Reuse, Status> {
+    let statuses = statuses_in("replaceableStatus", &policy.replaceable_status);
+    let statuses = statuses.map_err(bad_message)?;
+    let Some(action) = policy.action else { return Ok(Reuse::Replace(statuses)) };
+    match CreateOrchestrationAction::try_from(action) {
+        Ok(CreateOrchestrationAction::Terminate) => Ok(Reuse::Replace(statuses)),
+        Ok(_) => Ok(Reuse::Replace(Vec::new())),
+        Err(_) => Err(Status::invalid_argument(format!(
+            "orchestrationIdReusePolicy.action: {action} is no action; the actions are 0 to 2"
+        ))),
+    }
+}
+
+/// Whether an older Go client wants to hear of success though the id is in use.
+fn ignores(policy: &OrchestrationIdReusePolicy, status: RuntimeStatus) -> bool {
+    policy.action == Some(CreateOrchestrationAction::Ignore.into())
+        && policy.replaceable_status.contains(&i32::from(status.number()))
+}
+
+/// The id of the execution is made here: ids of children follow from it, so no client may choose.
+fn started(request: CreateInstanceRequest) -> Result<Started, Status> {
+    let execution = ExecutionId(Uuid::now_v7().as_u128());
+    let start_at = request.scheduled_start_timestamp.as_ref();
+    let start_at = start_at.map(|at| timestamp_in("scheduledStartTimestamp", at)).transpose();
+    let tags_bytes: usize = request.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if tags_bytes > TAGS_BYTES_MAX {
+        return Err(too_long("tags", tags_bytes, TAGS_BYTES_MAX));
+    }
+    let version = request.version.filter(|version| !version.is_empty());
+    let trace = request.parent_trace_context.and_then(trace_in);
+    if let Some(trace) = &trace {
+        short("parentTraceContext.traceParent", &trace.parent)?;
+        short("parentTraceContext.traceState", trace.state.as_deref().unwrap_or_default())?;
+    }
+    short("version", version.as_deref().unwrap_or_default())?;
+    Ok(Started {
+        version: version.map(Text::from),
+        start_at: start_at.map_err(bad_message)?,
+        tags: tags_in(request.tags),
+        trace,
+        ..Started::new(name("name", request.name)?, request.input.map(Text::from), execution)
+    })
+}
+
+/// Raises an event; one for an instance that has ended comes to nothing.
+pub(super) async fn raise(
+    call: &Call<'_>,
+    request: RaiseEventRequest,
+) -> Result<RaiseEventResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
+    tell(call, id, Verb::Raise { name, input }).await?;
+    Ok(RaiseEventResponse {})
+}
+
+/// Ends an instance; one that is not there needs no ending.
+pub(super) async fn terminate(
+    call: &Call<'_>,
+    request: TerminateRequest,
+) -> Result<TerminateResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let reason = reason(call, "output", request.output)?;
+    match tell(call, id, Verb::Terminate { reason, recursive: request.recursive }).await {
+        Err(status) if status.code() != tonic::Code::NotFound => Err(status),
+        _ => Ok(TerminateResponse {}),
+    }
+}
+
+/// Pauses an instance.
+pub(super) async fn suspend(
+    call: &Call<'_>,
+    request: SuspendRequest,
+) -> Result<SuspendResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let reason = reason(call, "reason", request.reason)?;
+    tell(call, id, Verb::Suspend { reason }).await?;
+    Ok(SuspendResponse {})
+}
+
+/// Lets a paused instance go on.
+pub(super) async fn resume(
+    call: &Call<'_>,
+    request: ResumeRequest,
+) -> Result<ResumeResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let reason = reason(call, "reason", request.reason)?;
+    tell(call, id, Verb::Resume { reason }).await?;
+    Ok(ResumeResponse {})
+}
+
+/// Tells an instance something; it is all the same to one that has ended.
+async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<(), Status> {
+    match call.hub.ask(id, verb).await {
+        Answer::Done | Answer::Refused(Refusal::Ended(..)) => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// A name, which nothing goes without.
+fn name(field: &str, text: String) -> Result<Text, Status> {
+    if text.is_empty() {
+        return Err(Status::invalid_argument(format!("{field}: it must not be empty")));
+    }
+    short(field, &text)?;
+    Ok(text.into())
+}
+
+fn short(field: &str, text: &str) -> Result<(), Status> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(too_long(field, text.len(), NAME_BYTES_MAX));
+    }
+    Ok(())
+}
+
+fn reason(call: &Call<'_>, field: &str, text: Option<String>) -> Result<Option<Text>, Status> {
+    let bytes_max = call.hubs.payload_bytes_max();
+    match text {
+        Some(text) if text.len() > bytes_max => Err(Status::resource_exhausted(format!(
+            "{field}: {} bytes are too many, {bytes_max} are allowed; raise \
+             `limits.payload_bytes` of the server",
+            text.len()
+        ))),
+        text => Ok(text.map(Text::from)),
+    }
+}
+
+fn too_long(field: &str, bytes: usize, bytes_max: usize) -> Status {
+    Status::invalid_argument(format!(
+        "{field}: {bytes} bytes are too many, {bytes_max} are allowed"
+    ))
+}

@@ -1,0 +1,75 @@
+//! One instance, as clients see it.
+
+use taskhub_core::{Answer, InstanceId, Kind, Record, Refusal, Started, Verb};
+use taskhub_wire::{
+    Detail,
+    proto::{GetInstanceRequest, GetInstanceResponse, OrchestrationState},
+    state_out,
+};
+use tonic::Status;
+
+use super::{
+    refusal::{refused, unreadable},
+    service::{Call, instance_id},
+};
+
+/// Where an instance stands; one that is not there does not exist, which is no error.
+pub(super) async fn get(
+    call: &Call<'_>,
+    request: GetInstanceRequest,
+) -> Result<GetInstanceResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    match call.hub.ask(id.clone(), Verb::Status).await {
+        Answer::Status(record) => there(call, &id, &record, request.get_inputs_and_outputs).await,
+        Answer::Refused(Refusal::NotFound(_)) => Ok(absent()),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The answer for an instance that is there.
+pub(super) async fn there(
+    call: &Call<'_>,
+    id: &InstanceId,
+    record: &Record,
+    payloads: bool,
+) -> Result<GetInstanceResponse, Status> {
+    let state = state(call, id, record, payloads).await?;
+    Ok(GetInstanceResponse { exists: true, orchestration_state: Some(state) })
+}
+
+/// The answer for an instance that is not there.
+pub(super) fn absent() -> GetInstanceResponse {
+    GetInstanceResponse { exists: false, orchestration_state: None }
+}
+
+/// What a client sees of an instance; the input stands in its history.
+pub(super) async fn state(
+    call: &Call<'_>,
+    id: &InstanceId,
+    record: &Record,
+    payloads: bool,
+) -> Result<OrchestrationState, Status> {
+    if !payloads {
+        return Ok(state_out(id, record, Detail::Brief));
+    }
+    let started = started(call, id).await?;
+    Ok(state_out(id, record, Detail::Full(started.as_deref())))
+}
+
+/// How the current execution of an instance began.
+async fn started(call: &Call<'_>, id: &InstanceId) -> Result<Option<Box<Started>>, Status> {
+    let _turn = call.read().await?;
+    let history = call.hub.history(id.clone()).await.map_err(unreadable)?.unwrap_or_default();
+    Ok(history.into_iter().find_map(|event| match event.kind {
+        Kind::Started(started) => Some(started),
+        _ => None,
+    }))
+}
+
+/// A refusal as a status. Anything else would be an answer to another question.
+pub(super) fn unexpected(answer: Answer) -> Status {
+    match answer {
+        Answer::Refused(refusal) => refused(refusal),
+        other => Status::unknown(format!("the hub answered something else: {other:?}")),
+    }
+}

@@ -1,0 +1,138 @@
+//! Instances, forgotten: one, some, or all that match.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use taskhub_core::{Answer, InstanceId, Kind, Refusal, Verb, store::Filter};
+use taskhub_wire::{
+    duration_in,
+    proto::{
+        PurgeInstanceFilter, PurgeInstancesRequest, PurgeInstancesResponse,
+        purge_instances_request::Request,
+    },
+};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::{
+    instances::unexpected,
+    queries::{ended, page, time},
+    refusal::{bad_message, unreadable},
+    service::{Call, instance_id},
+};
+
+/// How many instances are purged at the same time.
+const AT_ONCE: usize = 64;
+
+/// How many instances one list may name.
+const BATCH_COUNT_MAX: usize = 10_000;
+
+/// Purges what is asked for and has ended, and says how many that were.
+pub(super) async fn purge(
+    call: &Call<'_>,
+    request: PurgeInstancesRequest,
+) -> Result<PurgeInstancesResponse, Status> {
+    let recursive = request.recursive;
+    let (count, is_complete) = match request.request {
+        Some(Request::InstanceId(id)) => {
+            (all(call, vec![instance_id(&id)?], recursive).await?, true)
+        }
+        Some(Request::InstanceBatch(batch)) if batch.instance_ids.len() > BATCH_COUNT_MAX => {
+            return Err(Status::invalid_argument(format!(
+                "instanceBatch: {} ids are too many, {BATCH_COUNT_MAX} are allowed",
+                batch.instance_ids.len()
+            )));
+        }
+        Some(Request::InstanceBatch(batch)) => {
+            let ids: Result<_, _> = batch.instance_ids.iter().map(|id| instance_id(id)).collect();
+            (all(call, ids?, recursive).await?, true)
+        }
+        Some(Request::PurgeInstanceFilter(filter)) => matching(call, filter, recursive).await?,
+        None => {
+            return Err(Status::invalid_argument(
+                "say what to purge: instanceId, purgeInstanceFilter or instanceBatch",
+            ));
+        }
+    };
+    Ok(PurgeInstancesResponse {
+        deleted_instance_count: i32::try_from(count).unwrap_or(i32::MAX),
+        is_complete: Some(is_complete),
+    })
+}
+
+/// Purges what matches until the time is up: how many, and whether that were all.
+async fn matching(
+    call: &Call<'_>,
+    asked: PurgeInstanceFilter,
+    recursive: bool,
+) -> Result<(usize, bool), Status> {
+    let timeout = asked.timeout.as_ref().map(|timeout| duration_in("timeout", timeout));
+    let timeout = timeout.transpose().map_err(bad_message)?;
+    let begun = Instant::now();
+    let is_over = |time: Duration| begun.elapsed() >= time;
+    let mut filter = Filter {
+        statuses: ended("runtimeStatus", &asked.runtime_status)?,
+        created_from: time("createdTimeFrom", asked.created_time_from.as_ref())?,
+        created_to: time("createdTimeTo", asked.created_time_to.as_ref())?,
+        limit: 1_000,
+        ..Filter::default()
+    };
+    if filter.statuses.is_empty() {
+        return Ok((0, true));
+    }
+    let mut count = 0;
+    loop {
+        let page = page(call, filter.clone()).await?;
+        let ids = page.instances.into_iter().map(|(id, _)| id).collect();
+        count += all(call, ids, recursive).await?;
+        match page.next {
+            None => return Ok((count, true)),
+            Some(_) if timeout.is_some_and(is_over) => return Ok((count, false)),
+            next => filter.after = next,
+        }
+    }
+}
+
+/// Purges those of `ids` that are there and have ended, and what they called.
+async fn all(call: &Call<'_>, ids: Vec<InstanceId>, recursive: bool) -> Result<usize, Status> {
+    let (mut ids, mut count) = (ids, 0);
+    while !ids.is_empty() {
+        let purges = ids.into_iter().map(|id| one(call, id, recursive));
+        let done: Vec<_> = stream::iter(purges).buffer_unordered(AT_ONCE).collect().await;
+        ids = Vec::new();
+        for done in done {
+            if let Some(children) = done? {
+                count += 1;
+                ids.extend(children);
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Purges an instance, if it is there and has ended, and tells what else is to be purged.
+async fn one(
+    call: &Call<'_>,
+    id: InstanceId,
+    recursive: bool,
+) -> Result<Option<Vec<InstanceId>>, Status> {
+    let children = if recursive { children(call, &id).await? } else { Vec::new() };
+    match call.hub.ask(id, Verb::Purge).await {
+        Answer::Done => Ok(Some(children)),
+        Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)) => Ok(None),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// The instances that an instance called, as its history tells.
+async fn children(call: &Call<'_>, id: &InstanceId) -> Result<Vec<InstanceId>, Status> {
+    let _turn = call.read().await?;
+    let history = call.hub.history(id.clone()).await.map_err(unreadable)?.unwrap_or_default();
+    Ok(history
+        .into_iter()
+        .filter_map(|event| match event.kind {
+            Kind::ChildScheduled { instance, .. } => Some(instance),
+            _ => None,
+        })
+        .collect())
+}

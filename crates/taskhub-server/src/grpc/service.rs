@@ -1,0 +1,162 @@
+//! The service: each call finds its hub, and the function that answers it.
+
+use std::pin::Pin;
+
+use futures::Stream;
+use taskhub_core::InstanceId;
+use taskhub_engine::Hub;
+use taskhub_wire::proto::{self, task_hub_sidecar_service_server::TaskHubSidecarService};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
+
+use super::{
+    clients, instances, purge, queries,
+    refusal::{bad_id, no_hub},
+    task_hubs, waits,
+};
+use crate::{HubName, Hubs};
+
+/// Where the name of the hub stands in the metadata of a call.
+const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
+
+/// Calls that read lists or histories at the same time; the others wait for their turn.
+const READS_COUNT_MAX: usize = 64;
+
+/// A stream of answers.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service for all hubs of the server.
+pub(super) struct Service {
+    hubs: Hubs,
+    reads: Semaphore,
+}
+
+/// One call: what it is about, beside what it asks.
+pub(super) struct Call<'a> {
+    /// The hub that it names.
+    pub hub: Hub,
+    /// The name of that hub.
+    pub name: HubName,
+    /// The hubs of the server.
+    pub hubs: &'a Hubs,
+    reads: &'a Semaphore,
+}
+
+impl Service {
+    pub(super) fn new(hubs: Hubs) -> Self {
+        Self { hubs, reads: Semaphore::new(READS_COUNT_MAX) }
+    }
+
+    async fn call(&self, metadata: &MetadataMap) -> Result<Call<'_>, Status> {
+        let name = hub_name(metadata)?;
+        let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
+        Ok(Call { hub, name, hubs: &self.hubs, reads: &self.reads })
+    }
+}
+
+impl Call<'_> {
+    /// Waits for the turn to read something long; hold what this returns meanwhile.
+    pub(super) async fn read(&self) -> Result<SemaphorePermit<'_>, Status> {
+        let permit = self.reads.acquire().await;
+        permit.map_err(|_| Status::unavailable("this server is shutting down"))
+    }
+}
+
+/// The id of an orchestration from outside.
+pub(super) fn instance_id(text: &str) -> Result<InstanceId, Status> {
+    InstanceId::parse(text).map_err(bad_id)
+}
+
+/// The name of the hub that a call is for.
+fn hub_name(metadata: &MetadataMap) -> Result<HubName, Status> {
+    let named = HUB_KEYS.iter().find_map(|key| metadata.get(*key));
+    let name = named.map(|name| String::from_utf8_lossy(name.as_bytes()));
+    let name = HubName::parse(name.as_deref().unwrap_or(HubName::DEFAULT));
+    name.map_err(|error| no_hub(error.into()))
+}
+
+/// Fills the service in: which function answers which call, and which calls nothing answers yet.
+macro_rules! service {
+    (
+        answered { $($rpc:ident($asks:ident) -> $answers:ident = $family:ident::$answer:ident;)* }
+        unimplemented { $($missing:ident($asked:ident) -> $answered:ty;)* }
+    ) => {
+        #[async_trait]
+        impl TaskHubSidecarService for Service {
+            type GetWorkItemsStream = Answers<proto::WorkItem>;
+            type StreamInstanceHistoryStream = Answers<proto::HistoryChunk>;
+
+            async fn hello(&self, _: Request<()>) -> Result<Response<()>, Status> {
+                Ok(Response::new(()))
+            }
+
+            async fn create_task_hub(
+                &self,
+                request: Request<proto::CreateTaskHubRequest>,
+            ) -> Result<Response<proto::CreateTaskHubResponse>, Status> {
+                let name = hub_name(request.metadata())?;
+                task_hubs::create(&self.hubs, &name, request.get_ref()).await.map(Response::new)
+            }
+
+            async fn delete_task_hub(
+                &self,
+                request: Request<proto::DeleteTaskHubRequest>,
+            ) -> Result<Response<proto::DeleteTaskHubResponse>, Status> {
+                let name = hub_name(request.metadata())?;
+                task_hubs::delete(&self.hubs, &name).await.map(Response::new)
+            }
+
+            $(async fn $rpc(
+                &self,
+                request: Request<proto::$asks>,
+            ) -> Result<Response<proto::$answers>, Status> {
+                let call = self.call(request.metadata()).await?;
+                $family::$answer(&call, request.into_inner()).await.map(Response::new)
+            })*
+
+            $(async fn $missing(
+                &self,
+                _: Request<proto::$asked>,
+            ) -> Result<Response<$answered>, Status> {
+                Err(Status::unimplemented(concat!(stringify!($missing), " is not there yet")))
+            })*
+        }
+    };
+}
+
+service! {
+    answered {
+        start_instance(CreateInstanceRequest) -> CreateInstanceResponse = clients::start;
+        get_instance(GetInstanceRequest) -> GetInstanceResponse = instances::get;
+        wait_for_instance_start(GetInstanceRequest) -> GetInstanceResponse = waits::for_start;
+        wait_for_instance_completion(GetInstanceRequest) -> GetInstanceResponse = waits::for_end;
+        raise_event(RaiseEventRequest) -> RaiseEventResponse = clients::raise;
+        terminate_instance(TerminateRequest) -> TerminateResponse = clients::terminate;
+        suspend_instance(SuspendRequest) -> SuspendResponse = clients::suspend;
+        resume_instance(ResumeRequest) -> ResumeResponse = clients::resume;
+        query_instances(QueryInstancesRequest) -> QueryInstancesResponse = queries::query;
+        list_instance_ids(ListInstanceIdsRequest) -> ListInstanceIdsResponse = queries::list_ids;
+        purge_instances(PurgeInstancesRequest) -> PurgeInstancesResponse = purge::purge;
+    }
+    unimplemented {
+        rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
+        restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
+        get_work_items(GetWorkItemsRequest) -> Self::GetWorkItemsStream;
+        complete_activity_task(ActivityResponse) -> proto::CompleteTaskResponse;
+        complete_orchestrator_task(OrchestratorResponse) -> proto::CompleteTaskResponse;
+        complete_entity_task(EntityBatchResult) -> proto::CompleteTaskResponse;
+        stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
+        signal_entity(SignalEntityRequest) -> proto::SignalEntityResponse;
+        get_entity(GetEntityRequest) -> proto::GetEntityResponse;
+        query_entities(QueryEntitiesRequest) -> proto::QueryEntitiesResponse;
+        clean_entity_storage(CleanEntityStorageRequest) -> proto::CleanEntityStorageResponse;
+        abandon_task_activity_work_item(AbandonActivityTaskRequest)
+            -> proto::AbandonActivityTaskResponse;
+        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
+            -> proto::AbandonOrchestrationTaskResponse;
+        abandon_task_entity_work_item(AbandonEntityTaskRequest)
+            -> proto::AbandonEntityTaskResponse;
+        skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
+            -> proto::SkipGracefulOrchestrationTerminationsResponse;
+    }
+}

@@ -1,0 +1,33 @@
+//! What those ask who watch the process: is it there, does it serve, which version is it.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use crate::Hubs;
+
+/// `/healthz`, `/readyz` and `/version`.
+pub fn probes(hubs: Hubs) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/version", get(version))
+        .with_state(hubs)
+}
+
+/// 200 as long as calls are served, 503 once the server stops.
+async fn ready(State(hubs): State<Hubs>) -> Response {
+    if hubs.stopping().is_cancelled() {
+        return super::refusal(StatusCode::SERVICE_UNAVAILABLE, "this server is shutting down");
+    }
+    "ok".into_response()
+}
+
+async fn version() -> Json<serde_json::Value> {
+    Json(json!({ "name": "taskhub", "version": env!("CARGO_PKG_VERSION") }))
+}

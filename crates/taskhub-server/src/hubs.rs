@@ -1,0 +1,237 @@
+//! The hubs of a server: found by name, opened when they are first needed, stopped together.
+
+mod name;
+mod slot;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::future::join_all;
+use taskhub_core::Limits;
+use taskhub_engine::Hub;
+use tokio_util::sync::CancellationToken;
+
+use crate::Config;
+use slot::Slot;
+
+pub use name::{HubName, InvalidHubName};
+
+/// The file by which the folder of a hub is known.
+const FILE: &str = "hub.db";
+
+/// The hubs of a server. Clones are the same hubs.
+#[derive(Clone)]
+pub struct Hubs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    data: PathBuf,
+    /// Only these; `None`: any.
+    listed: Option<Vec<HubName>>,
+    count_max: usize,
+    limits: Limits,
+    slots: Mutex<BTreeMap<HubName, Arc<Slot>>>,
+    stopping: CancellationToken,
+}
+
+/// Why there is no hub.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The name cannot be one.
+    #[error(transparent)]
+    Name(#[from] InvalidHubName),
+    /// The server has only certain hubs.
+    #[error("there is no hub {0}; this server has only those that its settings list")]
+    Unlisted(HubName),
+    /// There are too many already.
+    #[error(
+        "hub {0} would be one too many, {1} are allowed; raise `hubs.count_max`, or delete one"
+    )]
+    TooMany(HubName, usize),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] taskhub_engine::store::OpenError),
+    /// The engine did not start.
+    #[error(transparent)]
+    Engine(#[from] taskhub_engine::OpenError),
+    /// The folder of the hubs cannot be used.
+    #[error("the folder {} cannot be used: {error}", folder.display())]
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// Its folder cannot be removed.
+    #[error("{} cannot be removed: {error}; remove it by hand", folder.display())]
+    Delete {
+        /// The hub's folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The server ends.
+    #[error("this server is shutting down; try again in a moment")]
+    Stopping,
+    /// Opening or closing it was interrupted.
+    #[error("the hub could not be opened or closed: {0}; try again")]
+    Interrupted(String),
+}
+
+impl HubError {
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+    fn interrupted(error: tokio::task::JoinError) -> Self {
+        Self::Interrupted(error.to_string())
+    }
+}
+
+impl Hubs {
+    /// The hubs in the folder of `config`: those that are listed or were there before are opened at
+    /// once, since what they were doing must go on, and so is the default one.
+    pub async fn open(config: &Config) -> Result<Self, HubError> {
+        let listed: Result<Vec<_>, _> =
+            config.hubs.names.iter().map(|name| HubName::parse(name)).collect();
+        let listed = Some(listed?).filter(|names| !names.is_empty());
+        let limits = Limits { payload_bytes_max: config.limits.payload_bytes, ..Limits::default() };
+        let hubs = Self {
+            inner: Arc::new(Inner {
+                data: config.data.clone(),
+                count_max: config.hubs.count_max.max(listed.as_ref().map_or(1, Vec::len)),
+                listed,
+                limits,
+                slots: Mutex::default(),
+                stopping: CancellationToken::new(),
+            }),
+        };
+        if let Err(error) = hubs.open_first().await {
+            hubs.stop().await;
+            return Err(error);
+        }
+        Ok(hubs)
+    }
+
+    async fn open_first(&self) -> Result<(), HubError> {
+        let names = if let Some(listed) = &self.inner.listed {
+            listed.clone()
+        } else {
+            let mut names = found(&self.inner.data)?;
+            names.retain(|name| name.as_str() != HubName::DEFAULT);
+            names.insert(0, HubName::parse(HubName::DEFAULT)?);
+            names
+        };
+        for name in names {
+            match self.hub(&name).await {
+                Err(error @ HubError::TooMany(..)) => {
+                    tracing::warn!(%error, "a hub of this folder stays closed");
+                }
+                opened => drop(opened?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The hub of that name, opened or made if need be.
+    pub async fn hub(&self, name: &HubName) -> Result<Hub, HubError> {
+        let slot = self.slot(name)?;
+        match slot.hub() {
+            Some(hub) => Ok(hub),
+            None => slot.open().await,
+        }
+    }
+
+    fn slot(&self, name: &HubName) -> Result<Arc<Slot>, HubError> {
+        let inner = &*self.inner;
+        let mut slots = inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.stopping.is_cancelled() {
+            return Err(HubError::Stopping);
+        }
+        if let Some(slot) = slots.get(name) {
+            return Ok(slot.clone());
+        }
+        if inner.listed.as_ref().is_some_and(|listed| !listed.contains(name)) {
+            return Err(HubError::Unlisted(name.clone()));
+        }
+        if slots.len() >= inner.count_max {
+            return Err(HubError::TooMany(name.clone(), inner.count_max));
+        }
+        let folder = inner.data.join(name.as_str());
+        let slot = Arc::new(Slot::new(folder, inner.limits.clone(), inner.stopping.clone()));
+        slots.insert(name.clone(), slot.clone());
+        Ok(slot)
+    }
+
+    /// Removes a hub with all that is in it; one that is not there is fine. The next call that
+    /// names it makes an empty one.
+    pub async fn delete(&self, name: &HubName) -> Result<(), HubError> {
+        tracing::warn!(hub = %name, "the hub is deleted");
+        let slot = self.slot(name)?;
+        slot.delete().await?;
+        // Whoever waits for the slot just now makes an empty hub in it, and keeps it counted.
+        let mut slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) == 1 && slot.hub().is_none())
+        {
+            slots.remove(name);
+        }
+        Ok(())
+    }
+
+    /// The names of the hubs that are open.
+    #[must_use]
+    pub fn names(&self) -> Vec<HubName> {
+        let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = slots.iter().filter(|(_, slot)| slot.hub().is_some());
+        open.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The largest payload, in bytes.
+    #[must_use]
+    pub fn payload_bytes_max(&self) -> usize {
+        self.inner.limits.payload_bytes_max
+    }
+
+    /// Cancelled when the server begins to stop: whoever streams ends the stream then.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.inner.stopping
+    }
+
+    /// Stops all hubs gracefully; from now on there is none.
+    pub async fn stop(&self) {
+        let slots: Vec<_> = {
+            let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            self.inner.stopping.cancel();
+            slots.values().cloned().collect()
+        };
+        join_all(slots.iter().map(|slot| slot.close())).await;
+    }
+}
+
+/// The hubs that were there before, by name.
+fn found(data: &Path) -> Result<Vec<HubName>, HubError> {
+    let failed = |error| HubError::Data { folder: data.into(), error };
+    std::fs::create_dir_all(data).map_err(failed)?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_str().map(HubName::parse);
+        if let Some(Ok(name)) = name
+            && entry.path().join(FILE).is_file()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl fmt::Debug for Hubs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hubs").field("data", &self.inner.data).finish_non_exhaustive()
+    }
+}

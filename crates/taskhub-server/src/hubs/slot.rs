@@ -1,0 +1,113 @@
+//! One hub of the server: closed, open, or on the way from one to the other.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use taskhub_core::{
+    Limits, Task,
+    turn::{Functions, Orchestration},
+};
+use taskhub_engine::{Activities, Code, Hub, Running, store::Embedded};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::HubError;
+
+/// The place of one hub.
+pub(super) struct Slot {
+    folder: PathBuf,
+    limits: Limits,
+    /// Cancelled when nothing may be opened any more.
+    stopping: CancellationToken,
+    /// Whoever opens or closes it has the turn, and makes the others wait.
+    turn: Mutex<()>,
+    hub: RwLock<Option<Hub>>,
+}
+
+impl Slot {
+    pub(super) fn new(folder: PathBuf, limits: Limits, stopping: CancellationToken) -> Self {
+        Self { folder, limits, stopping, turn: Mutex::default(), hub: RwLock::default() }
+    }
+
+    /// The hub, if it is open.
+    pub(super) fn hub(&self) -> Option<Hub> {
+        self.hub.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the hub, or waits for whoever is at it. What was begun is finished even if the caller
+    /// goes away: a hub that is half open could not be closed.
+    pub(super) async fn open(self: Arc<Self>) -> Result<Hub, HubError> {
+        let opening = tokio::spawn(async move {
+            let _turn = self.turn.lock().await;
+            if let Some(hub) = self.hub() {
+                return Ok(hub);
+            }
+            if self.stopping.is_cancelled() {
+                return Err(HubError::Stopping);
+            }
+            let (folder, limits) = (self.folder.clone(), self.limits.clone());
+            let opened = tokio::task::spawn_blocking(move || open(&folder, limits)).await;
+            let hub = opened.map_err(HubError::interrupted)??;
+            self.put(Some(hub.clone()));
+            Ok(hub)
+        });
+        opening.await.map_err(HubError::interrupted)?
+    }
+
+    /// Closes the hub, if it is open.
+    pub(super) async fn close(&self) {
+        let _turn = self.turn.lock().await;
+        self.stop().await;
+    }
+
+    /// Closes the hub and removes all that is in it.
+    pub(super) async fn delete(self: Arc<Self>) -> Result<(), HubError> {
+        let deleting = tokio::spawn(async move {
+            let _turn = self.turn.lock().await;
+            self.stop().await;
+            match tokio::fs::remove_dir_all(&self.folder).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(HubError::Delete { folder: self.folder.clone(), error })
+                }
+                _ => Ok(()),
+            }
+        });
+        deleting.await.map_err(HubError::interrupted)?
+    }
+
+    async fn stop(&self) {
+        let hub = self.put(None);
+        if let Some(hub) = hub {
+            hub.stop().await;
+        }
+    }
+
+    fn put(&self, hub: Option<Hub>) -> Option<Hub> {
+        std::mem::replace(&mut *self.hub.write().unwrap_or_else(PoisonError::into_inner), hub)
+    }
+}
+
+fn open(folder: &Path, limits: Limits) -> Result<Hub, HubError> {
+    let store = Arc::new(Embedded::open(folder)?);
+    let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
+    let hub = Hub::open(store, &code, limits)?;
+    tracing::info!(folder = %folder.display(), "hub opened");
+    Ok(hub)
+}
+
+/// The code of a server: it has none, its workers do.
+struct Nothing;
+
+impl Functions for Nothing {
+    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        None
+    }
+}
+
+impl Activities for Nothing {
+    fn run(&self, _: &Task) -> Option<Running> {
+        None
+    }
+}

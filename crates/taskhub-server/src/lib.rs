@@ -1,0 +1,25 @@
+//! The server: hubs on this machine's disk, for the Durable Task SDKs and for HTTP clients.
+//!
+//! ```text
+//!   listeners ──connections──> front ──application/grpc──> grpc ──┐
+//!                                │                                ├──> hubs ──> one engine per hub
+//!                                └──everything else──────> http ──┘
+//! ```
+//!
+//! [`Server`] is all of it, made from a [`Config`]; the program `taskhub` is a command line around
+//! it. [`Hubs`] finds the hub that a call names, and [`http`] has the routes, so that an
+//! application can mount them beside its own.
+
+mod auth;
+pub mod cli;
+mod config;
+mod grpc;
+pub mod http;
+mod hubs;
+mod serve;
+mod tls;
+
+pub use config::{Config, ConfigError, HubsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig};
+pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
+pub use serve::{ServeError, Server};
+pub use tls::TlsError;

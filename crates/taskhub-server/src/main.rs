@@ -1,0 +1,5 @@
+//! The program `taskhub`.
+
+fn main() -> std::process::ExitCode {
+    taskhub_server::cli::main()
+}

@@ -1,0 +1,185 @@
+//! The server as a whole: listens, takes connections, and ends gracefully.
+
+mod connection;
+mod first_bytes;
+mod front;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{Config, ConfigError, HubError, Hubs, TlsError, tls};
+use connection::Connections;
+use front::Front;
+
+/// How long open connections may take to end once the hubs have stopped.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long to wait for open files to become free.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A server that listens; [`run`](Self::run) it.
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+    front: Front,
+    hubs: Hubs,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no address to listen on.
+    #[error("there is no address to listen on; name at least one with `--listen`")]
+    Nowhere,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
+    Listen(String, io::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The hubs cannot be opened.
+    #[error(transparent)]
+    Hubs(#[from] HubError),
+}
+
+impl Server {
+    /// Listens, and opens the hubs. Nobody is served before [`run`](Self::run).
+    pub async fn start(config: &Config) -> Result<Self, ServeError> {
+        config.check()?;
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let listeners = listen(&config.listen).await?;
+        let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let addresses: Vec<_> = addresses.collect();
+        if config.tokens.is_empty()
+            && let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
+        {
+            tracing::warn!(%address, "everybody who reaches this address is let in: set `tokens`");
+        }
+        let hubs = Hubs::open(config).await?;
+        let front = Front::new(&hubs, config);
+        let connections_max = config.limits.connections.max(1);
+        Ok(Self { listeners, addresses, tls, connections_max, front, hubs })
+    }
+
+    /// Where it listens: the address asked for, with the port that was found for port 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The hubs that it serves.
+    #[must_use]
+    pub fn hubs(&self) -> &Hubs {
+        &self.hubs
+    }
+
+    /// Serves until `stop` completes. Then held calls are handed back, turns in hand are finished,
+    /// the hubs are closed, and connections end.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (ending, cut) = (CancellationToken::new(), CancellationToken::new());
+        let tracker = TaskTracker::new();
+        let connections = Arc::new(Connections {
+            front: self.front,
+            tls: self.tls,
+            permits: Arc::new(Semaphore::new(self.connections_max)),
+            tracker: tracker.clone(),
+            ending: ending.clone(),
+            cut: cut.clone(),
+        });
+        for listener in self.listeners {
+            let connections = connections.clone();
+            tracker.spawn(async move { accept_all(&listener, &connections).await });
+        }
+        stop.await;
+        tracing::info!("stopping: held calls are handed back");
+        ending.cancel();
+        self.hubs.stop().await;
+        tracker.close();
+        if tokio::time::timeout(GOODBYE, tracker.wait()).await.is_err() {
+            tracing::warn!("connections that did not end are cut");
+            cut.cancel();
+            tracker.wait().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// The first address must be free; of the others a warning tells when they are taken.
+async fn listen(addresses: &[String]) -> Result<Vec<TcpListener>, ServeError> {
+    let mut listeners = Vec::new();
+    for (place, address) in addresses.iter().enumerate() {
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if place == 0 => return Err(ServeError::Listen(address.clone(), error)),
+            Err(error) => tracing::warn!(%address, %error, "not listened on as well"),
+        }
+    }
+    if listeners.is_empty() { Err(ServeError::Nowhere) } else { Ok(listeners) }
+}
+
+async fn accept_all(listener: &TcpListener, connections: &Arc<Connections>) {
+    loop {
+        // As many as there may be: further ones wait in the queue of the operating system.
+        let Ok(permit) = connections.permits.clone().acquire_owned().await else { return };
+        let stream = tokio::select! {
+            stream = accept(listener) => stream,
+            () = connections.ending.cancelled() => return,
+        };
+        let connections = connections.clone();
+        let tracker = connections.tracker.clone();
+        tracker.spawn(async move {
+            let _counted = permit;
+            tokio::select! {
+                () = connections.serve(stream) => {}
+                () = connections.cut.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// The next connection, however long it takes.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut is_told = false;
+    loop {
+        match listener.accept().await {
+            Ok((connection, _)) => {
+                if let Err(error) = connection.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection may be slow");
+                }
+                return connection;
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                if !is_told {
+                    tracing::warn!(%error, "no connection is accepted until this is over");
+                }
+                is_told = true;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether a connection failed before it was accepted; the next one may be well.
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! One connection: plain or TLS, HTTP/1 or HTTP/2, ended when it keeps silent.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::Semaphore,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{first_bytes::FirstBytes, front::Front};
+
+/// How long a client may take for its first bytes, and over HTTP/1 from one request to the end of
+/// the next one's head; a connection is an open file, and these are few.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a client may take to agree on keys.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say
+/// so. SDKs give up after 120 s of silence.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PONG_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Calls on one HTTP/2 connection: SDKs use a single one for all that wait.
+const STREAMS_COUNT_MAX: u32 = 20_000;
+
+/// What a client may send ahead: per call, and per connection.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// What all connections share.
+pub(super) struct Connections {
+    pub front: Front,
+    pub tls: Option<TlsAcceptor>,
+    pub permits: Arc<Semaphore>,
+    pub tracker: TaskTracker,
+    /// Connections end as soon as their calls have.
+    pub ending: CancellationToken,
+    /// Connections end now.
+    pub cut: CancellationToken,
+}
+
+impl Connections {
+    /// Serves a connection until it ends.
+    pub(super) async fn serve(&self, stream: TcpStream) {
+        let Some(tls) = &self.tls else { return self.speak(stream).await };
+        match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.speak(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a client and this server found no keys"),
+            Err(_) => tracing::debug!("a client took too long to agree on keys"),
+        }
+    }
+
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let stream = TokioIo::new(FirstBytes::new(stream, HEAD_TIME_MAX));
+        let service = service_fn(|request| {
+            let front = self.front.clone();
+            async move { Ok::<_, Infallible>(front.answer(request).await) }
+        });
+        let http = http();
+        let mut serving = pin!(http.serve_connection_with_upgrades(stream, service));
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.ending.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection was cut");
+        }
+    }
+}
+
+fn http() -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_TIME_MAX)
+        .max_concurrent_streams(STREAMS_COUNT_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    http
+}

@@ -1,0 +1,9 @@
+//! The server from outside: real sockets, the generated client, and raw HTTP.
+
+mod clients;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod doors;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod lists;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod running;
