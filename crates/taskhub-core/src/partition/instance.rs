@@ -350,11 +350,6 @@ impl Instance {
         }
     }
 
-    /// Whether a worker has operations of it.
-    pub(super) fn is_out(&self) -> bool {
-        matches!(&self.runner, Runner::Entity(entity) if entity.is_out())
-    }
-
     /// About how many bytes it keeps in memory.
     pub(super) fn bytes(&self) -> usize {
         let output = match &self.record.outcome {

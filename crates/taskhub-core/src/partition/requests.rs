@@ -13,9 +13,8 @@ use crate::{
 
 impl Partition {
     pub(super) fn request(&mut self, request: Request, now: Timestamp) {
-        if matches!(request.verb, Verb::Wait | Verb::WaitStart)
-            && !self.waiting.contains_key(&request.id)
-        {
+        let waits = matches!(request.verb, Verb::Wait | Verb::WaitStart);
+        if waits && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
         if let Some(why) = improper(&request, self.limits.payload_bytes_max) {

@@ -86,6 +86,15 @@ impl Runner {
         }
     }
 
+    /// Whether a worker elsewhere has its turn, or operations of it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Elsewhere(remote) => remote.out.is_some(),
+            Self::Entity(entity) => entity.is_out(),
+            Self::Here(_) | Self::Nobody => false,
+        }
+    }
+
     /// About how many bytes it keeps in memory.
     pub(super) fn bytes(&self) -> usize {
         match self {
