@@ -4,6 +4,7 @@ use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
     ledger::Section,
+    runner::Runner,
     slots::Slot,
 };
 use crate::{
@@ -13,8 +14,7 @@ use crate::{
 
 impl Partition {
     pub(super) fn request(&mut self, request: Request, now: Timestamp) {
-        let waits = matches!(request.verb, Verb::Wait | Verb::WaitStart);
-        if waits && !self.waiting.contains_key(&request.id) {
+        if waits(&request.verb) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
         if let Some(why) = improper(&request, self.limits.payload_bytes_max) {
@@ -184,8 +184,10 @@ impl Partition {
         } else {
             self.reply(request, id, Reply::Answer(Answer::Done));
         }
+        // One that was read again after it was parked tries already, with the code of today.
         if let Some(instance) = self.slots.known_mut(id)
             && instance.record.stuck.is_some()
+            && matches!(instance.runner, Runner::Nobody)
         {
             instance.todo = Todo::Revive;
         }
@@ -226,6 +228,10 @@ impl Instance {
         });
         self.ledger.sections.values().flat_map(Section::unlocks).chain(told).collect()
     }
+}
+
+fn waits(verb: &Verb) -> bool {
+    matches!(verb, Verb::Wait | Verb::WaitStart)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
