@@ -4,6 +4,7 @@ mod bench;
 mod deny;
 mod fix;
 mod fuzz;
+mod sdk;
 mod setup;
 mod sim;
 mod steps;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Chore {
     /// Run every check: set-up, format, clippy, tests with doc tests, documentation
     Test,
+    /// Drive a real server with the Python and JavaScript SDKs of Durable Task
+    Sdk,
     /// Format the code and let clippy apply what it can
     Fix,
     /// Check licences, advisories and sources of the dependencies with cargo-deny
@@ -54,6 +57,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test => test::run(),
+        Chore::Sdk => sdk::run(),
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
         Chore::Sim { arguments } => sim::run(&arguments),

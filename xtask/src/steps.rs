@@ -1,7 +1,9 @@
 //! A chore is a list of commands, run in order until one fails.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What a chore has to say at its end: its summary, or what went wrong and what to do.
@@ -10,7 +12,7 @@ pub(crate) type Outcome = Result<String, String>;
 /// One command line, with what to do when it fails.
 pub(crate) struct Step {
     line: Vec<String>,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, String)>,
     advice: &'static str,
 }
 
@@ -22,8 +24,8 @@ impl Step {
     }
 
     /// The same step with an environment variable set.
-    pub(crate) fn with_env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.to_owned()));
         self
     }
 
@@ -35,11 +37,35 @@ impl Step {
 
     /// Runs the step under a heading and says how long it took, in seconds.
     pub(crate) fn run(&self) -> Result<(), String> {
-        let heading = self.line.join(" ");
-        println!("\n==> {heading}");
-        let advice = self.advice;
+        println!("\n==> {}", self.heading());
         let start = Instant::now();
-        let status = command(&self.line).envs(self.env.iter().copied()).status();
+        let status = self.command().status();
+        self.conclude(status, start)
+    }
+
+    /// Runs the step, and shows what it printed in one piece when it has ended.
+    fn run_apart(&self) -> Result<(), String> {
+        let start = Instant::now();
+        let output = self.command().output();
+        let mut out = std::io::stdout().lock();
+        let printed = output.as_ref().map(|it| [&it.stdout[..], &it.stderr[..]].concat());
+        let _ = writeln!(out, "\n==> {}", self.heading());
+        let _ = out.write_all(&printed.unwrap_or_default());
+        self.conclude(output.map(|it| it.status), start)
+    }
+
+    fn heading(&self) -> String {
+        self.line.join(" ")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = command(&self.line);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn conclude(&self, status: std::io::Result<ExitStatus>, start: Instant) -> Result<(), String> {
+        let (heading, advice) = (self.heading(), self.advice);
         let took = seconds(start.elapsed());
         match status {
             Ok(status) if status.success() => {
@@ -61,6 +87,19 @@ pub(crate) fn run(chore: &str, steps: &[Step]) -> Outcome {
     Ok(format!("{chore}: {} steps passed in {}", steps.len(), seconds(start.elapsed())))
 }
 
+/// Runs all steps at the same time; a failure does not end the others.
+pub(crate) fn run_together(chore: &str, steps: &[Step]) -> Outcome {
+    let start = Instant::now();
+    println!("\n{chore}: {} steps side by side; what they print comes at their ends", steps.len());
+    let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
+        let running: Vec<_> = steps.iter().map(|it| scope.spawn(|| it.run_apart())).collect();
+        let panicked = || Err(format!("{chore}: a step panicked"));
+        running.into_iter().map(|it| it.join().unwrap_or_else(|_| panicked())).collect()
+    });
+    outcomes.into_iter().collect::<Result<Vec<()>, String>>()?;
+    Ok(format!("{chore}: {} steps passed in {}", steps.len(), seconds(start.elapsed())))
+}
+
 /// Whether a command can be started and succeeds; what it prints is thrown away.
 pub(crate) fn succeeds(line: &str) -> bool {
     let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
@@ -77,10 +116,15 @@ pub(crate) fn output(line: &str) -> String {
 
 /// A command in the root of the repository that asks nothing: its standard input is closed.
 fn command(words: &[String]) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).current_dir(root).stdin(Stdio::null());
+    command.args(&words[1..]).current_dir(root()).stdin(Stdio::null());
     command
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
 }
 
 fn seconds(duration: Duration) -> String {

@@ -1,10 +1,12 @@
 //! The command line of `taskhub`.
 
 mod serve;
+mod variables;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// How a command that could not do its work ends; clap ends wrong usage with 2.
 const FAILURE: u8 = 1;
@@ -20,7 +22,16 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve hubs until SIGTERM or Ctrl-C
+    ///
+    /// Settings come from `taskhub.toml`, from environment variables, and from flags: a flag wins
+    /// over its variable, a variable over the file. On SIGTERM held calls are handed back, turns
+    /// in hand are finished, and the program ends with 0.
     Serve(Box<serve::Flags>),
+    /// Print the completions of this program for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 /// Runs the program.
@@ -28,6 +39,11 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(flags) => serve::run(*flags),
+        Command::Completions { shell } => {
+            let (mut program, mut out) = (Arguments::command(), std::io::stdout());
+            clap_complete::generate(shell, &mut program, "taskhub", &mut out);
+            Ok(())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

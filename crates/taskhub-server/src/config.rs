@@ -10,6 +10,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use suggestion::closest;
+pub(crate) use suggestion::most_alike;
 
 /// The file that is read when nobody names one, if it is there.
 const FILE: &str = "taskhub.toml";
@@ -118,6 +119,9 @@ pub enum ConfigError {
         /// What is wrong, where, and what was perhaps meant.
         reason: String,
     },
+    /// A token that anybody could guess.
+    #[error("a token is empty; remove it, or let everybody in by setting no token at all")]
+    EmptyToken,
 }
 
 impl Default for Config {
@@ -170,6 +174,14 @@ impl Config {
             }
             Err(error) => Err(ConfigError::File { file: path.into(), error }),
         }
+    }
+
+    /// Refuses what can be written down, but not meant.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.tokens.iter().any(String::is_empty) {
+            return Err(ConfigError::EmptyToken);
+        }
+        Ok(())
     }
 
     fn parse(text: &str) -> Result<Self, String> {

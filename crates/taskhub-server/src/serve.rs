@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, HubError, Hubs, TlsError, tls};
+use crate::{Config, ConfigError, HubError, Hubs, TlsError, tls};
 use connection::Connections;
 use front::Front;
 
@@ -37,6 +37,9 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
+    /// The settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// There is no address to listen on.
     #[error("there is no address to listen on; name at least one with `--listen`")]
     Nowhere,
@@ -54,10 +57,16 @@ pub enum ServeError {
 impl Server {
     /// Listens, and opens the hubs. Nobody is served before [`run`](Self::run).
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
+        config.check()?;
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listeners = listen(&config.listen).await?;
         let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-        let addresses = addresses.collect();
+        let addresses: Vec<_> = addresses.collect();
+        if config.tokens.is_empty()
+            && let Some(address) = addresses.iter().find(|address| !address.ip().is_loopback())
+        {
+            tracing::warn!(%address, "everybody who reaches this address is let in: set `tokens`");
+        }
         let hubs = Hubs::open(config).await?;
         let front = Front::new(&hubs, config);
         let connections_max = config.limits.connections.max(1);

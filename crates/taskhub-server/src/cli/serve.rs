@@ -6,13 +6,13 @@ use std::{
     path::PathBuf,
 };
 
-use clap::Args;
+use clap::{Args, CommandFactory as _};
 use tracing_subscriber::EnvFilter;
 
+use super::{Arguments, variables};
 use crate::{Config, LogFormat, Server, TlsConfig, config::LogConfig};
 
-/// Each flag is a key of `taskhub.toml` too, and an environment variable; a flag wins over the
-/// variable, and the variable over the file.
+/// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// The file with settings; `taskhub.toml` in the working directory if that is there
@@ -112,6 +112,11 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     log(&config.log)?;
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (variable, meant) in variables::unknown(&Arguments::command(), set) {
+        let meant = meant.unwrap_or_default();
+        tracing::warn!(variable, meant, "this variable is not known and changes nothing");
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // Each connection is an open file.
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();

@@ -6,13 +6,14 @@ const ALIKE: f64 = 0.75;
 /// The expected name that is most like the unknown one, out of serde's own words for it: ``unknown
 /// field `a`, expected one of `b`, `c` ``.
 pub(super) fn closest(message: &str) -> Option<String> {
-    let mut names = message.split('`').skip(1).step_by(2);
+    let mut names = message.split('`').skip(1).step_by(2).map(str::to_owned);
     let unknown = names.next()?;
-    most_alike(unknown, names).map(str::to_owned)
+    most_alike(&unknown, names)
 }
 
-fn most_alike<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let rated = known.map(|name| (strsim::jaro_winkler(unknown, name), name));
+/// The known name that is most like the unknown one, if it is like it at all.
+pub(crate) fn most_alike(unknown: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let rated = known.map(|name| (strsim::jaro_winkler(unknown, &name), name));
     let best = rated.max_by(|(a, _), (b, _)| a.total_cmp(b));
     best.filter(|(rate, _)| *rate >= ALIKE).map(|(_, name)| name)
 }

@@ -199,6 +199,14 @@ async fn there_are_only_so_many_hubs() {
 }
 
 #[tokio::test]
+async fn an_empty_token_is_refused() {
+    let mut config = Config::default();
+    config.tokens = vec![String::new()];
+    let error = Server::start(&config).await.unwrap_err().to_string();
+    assert!(error.contains("a token is empty"), "{error}");
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_start_says_why() {
     let server = Running::plain().await;
     let mut config = Config::default();

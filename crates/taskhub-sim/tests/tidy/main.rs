@@ -27,6 +27,10 @@ fn rust(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|it| it == "rs")
 }
 
+fn code(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|it| it == "rs" || it == "py" || it == "js")
+}
+
 fn rust_of_the_core(path: &str) -> bool {
     rust(path) && path.starts_with("crates/taskhub-core/")
 }
@@ -53,12 +57,12 @@ fn the_repository_is_found() {
 
 #[test]
 fn a_file_has_at_most_400_lines() {
-    enforce(rust, text::at_most_400_lines);
+    enforce(code, text::at_most_400_lines);
 }
 
 #[test]
 fn a_line_has_at_most_100_columns() {
-    enforce(rust, text::at_most_100_columns);
+    enforce(code, text::at_most_100_columns);
 }
 
 #[test]

@@ -1,0 +1,42 @@
+"""A worker in a process of its own, which tests may kill: `worker_process.py ADDRESS HUB NAME`."""
+
+import logging
+import os
+import sys
+import time
+
+from hub import Hub
+
+
+def chain(ctx, n):
+    """Calls one activity after the other; answers with who did each."""
+    done = []
+    for step in range(n):
+        done.append((yield ctx.call_activity(work, input=step)))
+    return done
+
+
+def stuck(ctx, _):
+    """Calls an activity that only a worker of another name gets done."""
+    return (yield ctx.call_activity(hang))
+
+
+def work(ctx, step):
+    """Answers with the name of its worker."""
+    return NAME
+
+
+def hang(ctx, _):
+    """Never ends in the worker called `hangs`."""
+    print("hanging", flush=True)
+    while NAME == "hangs":
+        time.sleep(0.1)
+    return NAME
+
+
+if __name__ == "__main__":
+    ADDRESS, HUB, NAME = sys.argv[1:]
+    logging.disable()
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    Hub(ADDRESS, HUB).serve(chain, stuck, activities=[work, hang])
+    print("started", flush=True)

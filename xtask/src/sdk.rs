@@ -1,0 +1,104 @@
+//! `cargo xtask sdk`: a real server, driven by the SDKs that its users have.
+
+use std::fs;
+
+use crate::setup;
+use crate::steps::{Outcome, Step, root, run as run_steps, run_together};
+
+/// The tests of the Python SDKs, and where their environment is made.
+const PYTHON: &str = "tests/sdk/python";
+const PYTHON_ENVIRONMENT: &str = "target/sdk/python";
+
+/// The tests of the JavaScript SDK, and where its packages are put.
+const JAVASCRIPT: &str = "tests/sdk/javascript";
+const JAVASCRIPT_PACKAGES: &str = "target/sdk/javascript";
+
+const NETWORK: &str = "the packages come from the network, and it needs a look";
+
+/// Builds the server, installs the SDKs where they are missing, and runs their tests.
+pub(crate) fn run() -> Outcome {
+    setup::languages()?;
+    Step::new("cargo build -p taskhub-server", "the compiler says why above").run()?;
+    install_python()?;
+    install_javascript()?;
+    run_together("cargo xtask sdk", &[python_tests()?, javascript_tests()?])
+}
+
+/// Makes a virtual environment of exactly what `requirements.txt` lists.
+fn install_python() -> Result<(), String> {
+    let wanted = format!("{PYTHON}/requirements.txt");
+    let installed = format!("{PYTHON_ENVIRONMENT}/requirements.txt");
+    if same(&wanted, &installed) {
+        return Ok(());
+    }
+    let pip = format!("{PYTHON_ENVIRONMENT}/bin/python -m pip");
+    let quiet = "--quiet --disable-pip-version-check --no-deps --only-binary :all:";
+    let steps = [
+        Step::new(&format!("python3 -m venv --clear {PYTHON_ENVIRONMENT}"), "python3 says why"),
+        Step::new(&format!("{pip} install {quiet} -r {wanted}"), NETWORK),
+    ];
+    run_steps("the Python SDK", &steps)?;
+    copy(&wanted, &installed)
+}
+
+/// Installs exactly what `package-lock.json` lists.
+fn install_javascript() -> Result<(), String> {
+    let file = |folder: &str, name: &str| format!("{folder}/{name}");
+    let lock = "package-lock.json";
+    // npm writes its own list once it has put everything in place.
+    let done = file(JAVASCRIPT_PACKAGES, "node_modules/.package-lock.json");
+    let there = root().join(done).exists();
+    if there && same(&file(JAVASCRIPT, lock), &file(JAVASCRIPT_PACKAGES, lock)) {
+        return Ok(());
+    }
+    for name in ["package.json", lock] {
+        copy(&file(JAVASCRIPT, name), &file(JAVASCRIPT_PACKAGES, name))?;
+    }
+    let quiet = "--ignore-scripts --no-audit --no-fund --loglevel error";
+    Step::new(&format!("npm ci --prefix {JAVASCRIPT_PACKAGES} {quiet}"), NETWORK).run()
+}
+
+fn python_tests() -> Result<Step, String> {
+    let program = format!("{PYTHON_ENVIRONMENT}/bin/python");
+    let step = Step::new(
+        &format!("{program} -m pytest -n 4 --dist worksteal -c {PYTHON}/pytest.ini {PYTHON}"),
+        "the failing test is named above; add its file to the command to run it alone",
+    );
+    Ok(step.with_env("TASKHUB_BIN", &server()?).with_env("PYTHONDONTWRITEBYTECODE", "1"))
+}
+
+fn javascript_tests() -> Result<Step, String> {
+    let folder = root().join(JAVASCRIPT);
+    let listed = fs::read_dir(&folder).map_err(|error| format!("{JAVASCRIPT}: {error}"))?;
+    let names = listed.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut tests: Vec<_> = names.filter(|name| name.ends_with(".test.js")).collect();
+    tests.sort();
+    let paths: Vec<_> = tests.iter().map(|name| format!("{JAVASCRIPT}/{name}")).collect();
+    let packages = root().join(JAVASCRIPT_PACKAGES).join("node_modules");
+    let step = Step::new(
+        "node --test",
+        "the failing test is named above; `node --test` with its file alone runs it again",
+    );
+    let step = step.with_words(&paths).with_env("TASKHUB_BIN", &server()?);
+    Ok(step.with_env("NODE_PATH", &packages.to_string_lossy()))
+}
+
+/// The server that was built with this program, beside it.
+fn server() -> Result<String, String> {
+    let own = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
+    Ok(own.with_file_name("taskhub").to_string_lossy().into_owned())
+}
+
+/// Whether two files of the repository hold the same text.
+fn same(left: &str, right: &str) -> bool {
+    let read = |path: &str| fs::read(root().join(path)).ok();
+    let (left, right) = (read(left), read(right));
+    left.is_some() && left == right
+}
+
+fn copy(from: &str, to: &str) -> Result<(), String> {
+    let (from, to) = (root().join(from), root().join(to));
+    let folder = to.parent().map_or(Ok(()), fs::create_dir_all);
+    let copied = folder.and_then(|()| fs::copy(&from, &to));
+    copied.map(drop).map_err(|error| format!("{}: {error}", to.display()))
+}
