@@ -63,10 +63,18 @@ pub enum Verb {
     Purge,
     /// Tell where it stands.
     Status,
-    /// Tell when its first turn has run.
+    /// Tell when its first turn has run, or when it has ended without one.
     WaitStart,
     /// Tell when it has ended.
     Wait,
+}
+
+impl Verb {
+    /// Whether its answer may be long in coming, as it tells of something that has yet to happen.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Wait | Self::WaitStart)
+    }
 }
 
 /// What a start does when its id is in use.

@@ -14,7 +14,7 @@ use crate::{
 
 impl Partition {
     pub(super) fn request(&mut self, request: Request, now: Timestamp) {
-        if waits(&request.verb) && !self.waiting.contains_key(&request.id) {
+        if request.verb.waits() && !self.waiters.expects(request.id) {
             return; // Forgotten while the instance was being read.
         }
         if let Some(why) = improper(&request, self.limits.payload_bytes_max) {
@@ -45,9 +45,8 @@ impl Partition {
             Verb::WaitStart if status != RuntimeStatus::Pending => {
                 self.reply(request, &id, Reply::Status);
             }
-            Verb::Wait | Verb::WaitStart => {
-                self.waiters.entry(id).or_default().push(request);
-            }
+            Verb::Wait => self.waiters.until_end(request, id),
+            Verb::WaitStart => self.waiters.until_start(request, id),
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
             Verb::Rewind { .. } | Verb::Finish(_) => {
@@ -164,7 +163,7 @@ impl Partition {
         let seq = self.record(id, Change::Purge, last, Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
-        for waiter in self.waiters.remove(id).unwrap_or_default() {
+        for waiter in self.waiters.abandoned(id) {
             self.answer(waiter, Answer::Refused(Refusal::NotFound(id.clone())));
         }
         self.answer(request, Answer::Done);
@@ -228,10 +227,6 @@ impl Instance {
         });
         self.ledger.sections.values().flat_map(Section::unlocks).chain(told).collect()
     }
-}
-
-fn waits(verb: &Verb) -> bool {
-    matches!(verb, Verb::Wait | Verb::WaitStart)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
