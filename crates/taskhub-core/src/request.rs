@@ -129,6 +129,12 @@ pub enum Refusal {
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
     NotFailed(InstanceId, RuntimeStatus),
+    /// Orchestrations and entities are asked different things.
+    #[error(
+        "this cannot be asked of {0}: entities are signaled and read, orchestrations are started, \
+         told events and waited for"
+    )]
+    OtherKind(InstanceId),
     /// The entity is in use.
     #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
     InUse(InstanceId),
