@@ -1,10 +1,12 @@
 //! One instance in memory: its record, its open ends, its code, and what is not yet written.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::{
     entity::Entity,
-    ledger::Ledger,
+    ledger::{Ledger, Section},
     runner::{Remote, Runner},
 };
 use crate::mutation::{Mutation, mutated};
@@ -156,6 +158,7 @@ impl Instance {
         let events = codec::decode_history(history)?;
         if self.id.as_entity().is_some() {
             self.runner = Runner::Entity(Box::new(Entity::of(&events)));
+            self.changed |= self.record.stuck.take().is_some();
             return Ok(());
         }
         for event in &events {
@@ -240,9 +243,7 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        for section in ledger.sections.into_values().filter(|section| section.granted) {
-            self.outgoing.extend(section.unlocks());
-        }
+        self.outgoing.extend(ledger.sections.values().flat_map(Section::unlocks));
     }
 
     /// It cannot be run until a person helps.
@@ -258,7 +259,14 @@ impl Instance {
     pub(super) fn end(&mut self, now: Timestamp, status: RuntimeStatus, outcome: Outcome) {
         let at = now.max(self.record.updated_at);
         self.write(Event { at, kind: Kind::Completed { status } });
+        // What a worker called without waiting for it is done all the same, once.
+        let elsewhere = matches!(self.runner, Runner::Elsewhere(_)) && !status_ends_all(status);
+        let unsent =
+            if elsewhere { std::mem::take(&mut self.ledger.unsent) } else { VecDeque::new() };
+        self.ledger.activities.retain(|call| !unsent.iter().any(|(it, _)| it == call));
         self.forget_calls();
+        self.ledger.activities.extend(unsent.iter().map(|(call, _)| *call));
+        self.ledger.unsent = unsent;
         self.runner = Runner::Nobody;
         if let Some(parent) = &self.record.parent {
             let outcome = match (&outcome, status) {
@@ -330,17 +338,25 @@ impl Instance {
             return;
         }
         if let Runner::Entity(entity) = &self.runner {
-            self.record.due = entity.next_due();
+            self.record.due = self.next_due();
             self.record.busy = entity.is_busy() || self.record.stuck.is_some();
             return;
         }
         self.record.status = self.status();
-        self.record.due = self.ledger.next_due();
+        self.record.due = self.next_due();
         self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
             || (self.ledger.waiting > 0
                 && !self.ledger.suspended
                 && self.ledger.start_at.is_none());
+    }
+
+    /// When it wants to be looked at though nothing arrived.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        match &self.runner {
+            Runner::Entity(entity) => entity.next_due(),
+            _ => self.ledger.next_due(),
+        }
     }
 
     /// About how many bytes it keeps in memory.
@@ -352,6 +368,11 @@ impl Instance {
         // Its texts, its place in the cache, and what the allocator adds to each piece.
         size_of::<Self>() + 640 + output + self.runner.bytes() + self.ledger.bytes()
     }
+}
+
+/// Whether nothing that was called is to be done any more.
+fn status_ends_all(status: RuntimeStatus) -> bool {
+    status == RuntimeStatus::Terminated
 }
 
 fn terminated(reason: Option<&str>) -> Failure {
