@@ -171,7 +171,10 @@ impl Code {
             Step::Unlock => {
                 if let Some(Held { section, entities }) = notes.held.take() {
                     for entity in entities {
-                        scope.tell(Command::Unlock { section: section.clone(), entity });
+                        scope.tell_at(
+                            scope.place(),
+                            Command::Unlock { section: section.clone(), entity },
+                        );
                     }
                 }
             }
@@ -179,7 +182,7 @@ impl Code {
                 let (entity, operation) = (entity(*index), asked(scope, notes));
                 let at = later.map(|pause| after(scope, pause));
                 notes.note("told");
-                scope.tell(Command::Signal { entity, operation, at });
+                scope.tell_at(scope.place(), Command::Signal { entity, operation, at });
             }
             Step::Ask(index) => {
                 let (entity, operation) = (entity(*index), asked(scope, notes));
@@ -220,11 +223,11 @@ impl Code {
                 let work = work(&self.names[*program], None);
                 let at = later.map(|pause| after(scope, pause));
                 notes.note("began");
-                scope.tell(Command::Start { instance: None, work, at });
+                scope.tell_at(scope.place(), Command::Start { instance: None, work, at });
             }
             Step::End(to, recursive) => {
                 let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
-                scope.tell(Command::Terminate { to, reason, recursive });
+                scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
             }
             Step::Status => scope.set_custom_status(notes.output()),
             Step::Clock => notes.note(format!("{}", scope.now().0)),

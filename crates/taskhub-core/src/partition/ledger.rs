@@ -45,8 +45,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// What gives back all of its entities; also when it has only some of them by now, or none,
-    /// since it may take long until it would have them all.
+    /// What gives back all of its entities; those that are not locked yet are no longer asked.
     pub(super) fn unlocks(&self) -> Vec<(InstanceId, Message)> {
         let unlock = Message::Unlock { section: self.name.clone() };
         self.entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()

@@ -47,14 +47,13 @@ impl Scope {
     /// Sends an event to another instance.
     #[track_caller]
     pub fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
-        self.tell(Command::Send { to, name, input });
+        self.tell_at(self.place(), Command::Send { to, name, input });
     }
 
-    /// Does something at once that nothing is waited for, such as a signal or an unlocking.
-    #[track_caller]
-    pub fn tell(&self, command: Command) {
-        debug_assert!(command.is_sent(), "{command:?} takes time: call it");
-        let place = self.place();
+    /// Asks for something that nobody waits for, such as a signal, at a place that was taken
+    /// before; each place serves one. What takes time is a [`call`](Self::call).
+    pub fn tell_at(&self, place: Place, command: Command) {
+        debug_assert!(command.is_sent(), "somebody has to wait for {command:?}");
         self.state.borrow_mut().ask(place, command, usize::MAX, None);
     }
 
