@@ -39,6 +39,14 @@ impl World {
                     self.put(life, owner.partition, inputs);
                 }
             }
+            Mail::Found(owner, inputs, all) => {
+                if node.owns(owner) {
+                    node.looked.extend(all.map(|at| (owner.partition, at)));
+                    if !inputs.is_empty() {
+                        self.put(life, owner.partition, inputs);
+                    }
+                }
+            }
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
             Mail::Look(partition) => {
                 if let Some(owned) = node.owned(partition) {
