@@ -136,6 +136,12 @@ impl Hub {
         self.inner.workers.task(delivery)
     }
 
+    /// The turn of an instance that a worker elsewhere has just now.
+    #[must_use]
+    pub fn delivered_turn(&self, instance: &InstanceId) -> Option<Task> {
+        self.inner.workers.turn_of(instance)
+    }
+
     /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
