@@ -1,6 +1,13 @@
 //! A process that serves: functions, routes and a store, from start to graceful stop.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, routing::MethodRouter};
 use futures::FutureExt as _;
@@ -33,6 +40,8 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
+    #[cfg(feature = "management")]
+    management: Option<taskhub_server::Keys>,
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -41,6 +50,8 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
+    /// Whether only clients on this machine reach the routes.
+    is_local: Arc<AtomicBool>,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -63,6 +74,10 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
+    /// The keys of the management API cannot be read.
+    #[cfg(feature = "management")]
+    #[error(transparent)]
+    Keys(#[from] taskhub_server::KeysError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
     Listen(String, std::io::Error),
@@ -107,6 +122,7 @@ impl Host {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
+        self.is_local.store(address.ip().is_loopback(), Ordering::Relaxed);
         let (asked, when_asked) = tokio::sync::oneshot::channel();
         let (hub, triggering) = (self.client.hub(), self.triggering);
         let stopping = async move {
@@ -216,6 +232,15 @@ impl HostBuilder {
         self
     }
 
+    /// Serves the management API of Durable Functions too, at `/runtime/webhooks/durabletask`; see
+    /// [`management`](crate::management). Who has one of the keys is let in, and while there are
+    /// none, everybody who reaches [`Host::serve`] at a loopback address.
+    #[cfg(feature = "management")]
+    pub fn management_api(mut self, keys: taskhub_server::Keys) -> Self {
+        self.management = Some(keys);
+        self
+    }
+
     /// Other limits than the default ones.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -243,9 +268,15 @@ impl HostBuilder {
         let registered = registry.build()?;
         let hub = open(registered.code(), self.limits)?;
         let client = registered.connect(hub);
+        let is_local = Arc::new(AtomicBool::new(false));
         let routes = self.routes.with_state(client.clone());
+        #[cfg(feature = "management")]
+        let routes = match self.management {
+            Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
+            None => routes,
+        };
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering })
+        Ok(Host { client, routes, triggering, is_local })
     }
 }
 

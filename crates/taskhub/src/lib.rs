@@ -81,6 +81,8 @@ pub mod handle;
 mod host;
 pub mod howto;
 mod labels;
+#[cfg(feature = "management")]
+pub mod management;
 pub mod prelude;
 mod registry;
 mod retry;

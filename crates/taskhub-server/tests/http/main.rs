@@ -10,7 +10,6 @@ mod lists;
 mod purges;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod script;
 mod starts;
 mod waits;
