@@ -77,6 +77,21 @@ pub enum Piece {
     Operations(u64),
 }
 
+impl Piece {
+    /// How many kinds of work there are; each has bounds of its own, so that none waits for another.
+    pub const KINDS: usize = 3;
+
+    /// Which kind of work it is, below [`Self::KINDS`].
+    #[must_use]
+    pub fn kind(self) -> usize {
+        match self {
+            Self::Activity(_) => 0,
+            Self::Turn(_) => 1,
+            Self::Operations(_) => 2,
+        }
+    }
+}
+
 /// What a worker gives back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskResult {

@@ -18,17 +18,20 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Verb, codec,
+    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
 use tokio::{runtime::Handle, time::Instant};
 
-use crate::{Code, DeliveryId, Patience, Shard, WorkerOptions, clock, store::system_clock};
+use crate::{
+    Code, DeliveryId, Patience, Shard, WorkerOptions, clock,
+    store::{Clock, system_clock},
+};
 use dispatch::Dispatch;
 pub use entities::EntityPage;
 use mail::{Mail, Post};
 use requests::Requests;
-pub use turn_thread::Lockstep;
+pub use turn_thread::{Dies, Lockstep};
 pub use workers::Worker;
 use workers::Workers;
 
@@ -52,6 +55,7 @@ struct Inner {
     held: Held,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
+    clock: Clock,
 }
 
 /// Why a node could not start.
@@ -107,8 +111,8 @@ impl Hub {
             return Err(error.into());
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
-        let threads = Mutex::new(threads);
-        let inner = Inner { store, requests, post, workers, held, threads, limits };
+        let (threads, clock) = (Mutex::new(threads), system_clock());
+        let inner = Inner { store, requests, post, workers, held, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -176,6 +180,12 @@ impl Hub {
         tokio::task::spawn_blocking(move || read(&*store))
             .await
             .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    /// What time it is for this hub.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.inner.clock)()
     }
 
     /// How many requests wait for an answer.

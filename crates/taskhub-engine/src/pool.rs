@@ -9,6 +9,7 @@
 //! first result counts.
 
 mod filter;
+mod poison;
 mod queue;
 
 use std::{
@@ -17,16 +18,11 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{
-    Done, Failure, Job, Performed, Piece, Taken, Task, Ticket, Timestamp,
-    turn::{Progress, Step},
-};
+use taskhub_core::{Done, Piece, Task, Ticket, Timestamp};
 
 pub use filter::{Names, Serves};
+use poison::poison;
 use queue::Queue;
-
-/// The three kinds of work, each with room of its own: activities, turns, operations.
-const KINDS: usize = 3;
 
 /// What a worker can do, and how much of it at once.
 #[derive(Debug, Clone)]
@@ -84,6 +80,8 @@ pub(crate) enum Order {
     Give(WorkerId, Delivery),
     /// Nobody can do this: that is its result.
     Fail(Ticket, Done),
+    /// This worker left, and has nothing in hand any more.
+    Release(WorkerId),
 }
 
 /// All work for workers elsewhere, of one hub.
@@ -104,7 +102,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Worker {
     options: WorkerOptions,
-    used: [usize; KINDS],
+    used: [usize; Piece::KINDS],
     /// It takes no more, though it may finish what it has.
     leaves: bool,
 }
@@ -128,7 +126,8 @@ struct Given {
 }
 
 impl Pool {
-    pub(crate) fn new(patience: Patience) -> Self {
+    /// A pool that counts its deliveries from `first`.
+    pub(crate) fn new(patience: Patience, first: u64) -> Self {
         Self {
             patience,
             workers: BTreeMap::new(),
@@ -137,7 +136,7 @@ impl Pool {
             queue: Queue::default(),
             deliveries: HashMap::new(),
             ends: BTreeSet::new(),
-            next: 1,
+            next: first,
             orders: Vec::new(),
         }
     }
@@ -165,7 +164,7 @@ impl Pool {
     /// A worker comes.
     pub(crate) fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
         let id = WorkerId(self.number());
-        self.workers.insert(id, Worker { options, used: [0; KINDS], leaves: false });
+        self.workers.insert(id, Worker { options, used: [0; Piece::KINDS], leaves: false });
         self.feed(id, now);
         id
     }
@@ -175,6 +174,22 @@ impl Pool {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.leaves = true;
         }
+        self.release(id);
+    }
+
+    fn release(&mut self, id: WorkerId) {
+        let is_through = |worker: &Worker| worker.leaves && worker.used == [0; Piece::KINDS];
+        if self.workers.get(&id).is_some_and(is_through) {
+            self.orders.push(Order::Release(id));
+        }
+    }
+
+    /// A delivery never reached its worker: it goes to another, as if nothing had been.
+    pub(crate) fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
+        let Some(given) = self.end(delivery, now) else { return };
+        let Some(item) = self.items.get_mut(&given.item) else { return };
+        item.given.retain(|it| *it != delivery);
+        self.place(given.item, now, true);
     }
 
     /// A worker is gone: what it had is given to others, first of all.
@@ -192,7 +207,7 @@ impl Pool {
 
     /// Work comes.
     pub(crate) fn offer(&mut self, task: Task, now: Timestamp) {
-        let kind = kind_of(task.ticket.piece);
+        let kind = task.ticket.piece.kind();
         let number = self.number();
         self.by_ticket.insert(task.ticket.clone(), number);
         let item = Item { task, kind, given: Vec::new(), losses: 0, returns: 0 };
@@ -230,7 +245,7 @@ impl Pool {
 
     /// Gives a worker as much as it takes.
     fn feed(&mut self, id: WorkerId, now: Timestamp) {
-        for kind in 0..KINDS {
+        for kind in 0..Piece::KINDS {
             while let Some(worker) = self.workers.get(&id)
                 && worker.free(kind)
                 && let Some(number) = self.queue.pop(kind, &worker.options.serves)
@@ -281,6 +296,7 @@ impl Pool {
             worker.used[given.kind] = worker.used[given.kind].saturating_sub(1);
         }
         self.feed(given.worker, now);
+        self.release(given.worker);
         Some(given)
     }
 
@@ -365,44 +381,11 @@ impl Worker {
     }
 }
 
-fn kind_of(piece: Piece) -> usize {
-    match piece {
-        Piece::Activity(_) => 0,
-        Piece::Turn(_) => 1,
-        Piece::Operations(_) => 2,
-    }
-}
-
 /// 100 ms, 200 ms, and so on, up to 30 s.
 fn pause(times: u32) -> Duration {
     let doubled =
         Duration::from_millis(100) * 2_u32.saturating_pow(times.saturating_sub(1).min(20));
     doubled.min(Duration::from_secs(30))
-}
-
-/// The result of work that takes every worker down with it.
-fn poison(task: &Task, losses: u32) -> Done {
-    let what = match &task.job {
-        Job::Activity(work) => format!("activity `{}`", work.name),
-        Job::Turn(turn) => format!("the next turn of orchestration `{}`", turn.name),
-        Job::Operations(_) => format!("the operations of {}", task.ticket.instance),
-    };
-    let message = format!(
-        "{what} was given to {losses} workers one after another, and each was lost with it; look \
-         at their logs"
-    );
-    let failure = Failure::new("PoisonWorkItem", message.clone()).non_retriable();
-    match &task.job {
-        Job::Activity(_) => Done::Activity(Err(failure)),
-        Job::Turn(_) => {
-            let progress = Progress::Stuck(format!("{message}, then resume the instance").into());
-            let step = Step { progress, actions: Vec::new(), custom_status: None };
-            Done::Turn(Box::new(Taken { takes: None, step }))
-        }
-        Job::Operations(_) => {
-            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn add(request: &str) -> Operation {
 fn open() -> Hub {
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
     let store = Arc::new(MemoryStore::new(3));
-    let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|| false) };
+    let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|_| false) };
     Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("the store is new")
 }
 

@@ -58,7 +58,7 @@ async fn live(dies_before: Option<u32>) -> (Outcome, u32, u32) {
     let code = Code { functions: here.clone(), activities: here.clone() };
     let commits = Arc::new(AtomicU32::new(0));
     let counted = commits.clone();
-    let dies = move || Some(counted.fetch_add(1, Ordering::Relaxed)) == dies_before;
+    let dies = move |_: &_| Some(counted.fetch_add(1, Ordering::Relaxed)) == dies_before;
     let how = Lockstep { begins_at: BEGIN, dies: Box::new(dies) };
     let store = Arc::new(MemoryStore::new(3));
     let hub = Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("it opens");

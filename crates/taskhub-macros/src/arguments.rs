@@ -14,6 +14,10 @@ pub(crate) struct Arguments {
     pub name: Option<LitStr>,
     pub version: Option<LitStr>,
     pub retry: Option<Expr>,
+    pub attempt_timeout: Option<Expr>,
+    pub heartbeat: Option<Expr>,
+    pub limit: Option<Expr>,
+    pub limit_per_key: Option<Expr>,
     pub unchecked: Option<LitStr>,
 }
 
@@ -42,6 +46,12 @@ fn set(kind: Kind, all: &mut Arguments, key: &Ident, input: ParseStream<'_>) -> 
         ("name", _) => all.name.replace(text(input)?).is_some(),
         ("version", _) => all.version.replace(text(input)?).is_some(),
         ("retry", Kind::Activity) => all.retry.replace(input.parse()?).is_some(),
+        ("attempt_timeout", Kind::Activity) => {
+            all.attempt_timeout.replace(input.parse()?).is_some()
+        }
+        ("heartbeat", Kind::Activity) => all.heartbeat.replace(input.parse()?).is_some(),
+        ("limit", Kind::Activity) => all.limit.replace(input.parse()?).is_some(),
+        ("limit_per_key", Kind::Activity) => all.limit_per_key.replace(input.parse()?).is_some(),
         ("unchecked", Kind::Orchestration) => all.unchecked.replace(text(input)?).is_some(),
         _ => return Err(Error::new(key.span(), unknown(kind, &known))),
     };
@@ -63,11 +73,17 @@ fn unknown(kind: Kind, key: &str) -> String {
         (Kind::Orchestration, "retry") => "an orchestration has no `retry` of its own; say how \
              often to try where it is called: `ctx.call(..).retry(..)`"
             .to_owned(),
+        (Kind::Orchestration, "attempt_timeout" | "heartbeat" | "limit" | "limit_per_key") => {
+            format!("`{key}` is for activities")
+        }
         (Kind::Orchestration, _) => {
             format!("`{key}` is not known here; there are `name`, `version` and `unchecked`")
         }
         (Kind::Activity, _) => {
-            format!("`{key}` is not known here; there are `name`, `version` and `retry`")
+            format!(
+                "`{key}` is not known here; there are `name`, `version`, `retry`, \
+                 `attempt_timeout`, `heartbeat`, `limit` and `limit_per_key`"
+            )
         }
     }
 }

@@ -86,13 +86,7 @@ fn signature(kind: Kind, arguments: &Arguments, function: &Function) -> TokenStr
         .map_or_else(|| quote!(()), |(_, ty)| quote_spanned!(ty.span()=> #ty));
     let output = &function.output;
     let output = quote_spanned!(output.span()=> <#output as ::taskhub::handle::Returns>::Output);
-    let retry = arguments.retry.as_ref().map(|retry| {
-        quote! {
-            fn retry() -> ::core::option::Option<::taskhub::Retry> {
-                ::core::option::Option::Some(#retry)
-            }
-        }
-    });
+    let options = options(arguments);
     quote! {
         impl ::taskhub::handle::Signature for #handle {
             const NAME: &'static str = #name;
@@ -100,9 +94,32 @@ fn signature(kind: Kind, arguments: &Arguments, function: &Function) -> TokenStr
             type Kind = #kind;
             type Input = #input;
             type Output = #output;
-            #retry
+            #options
         }
     }
+}
+
+/// What the function says of itself, one method of its signature each.
+fn options(arguments: &Arguments) -> TokenStream {
+    let retry = quote!(::taskhub::Retry);
+    let duration = quote!(::core::time::Duration);
+    let count = quote!(::core::primitive::usize);
+    let given = [
+        ("retry", &arguments.retry, &retry),
+        ("attempt_timeout", &arguments.attempt_timeout, &duration),
+        ("heartbeat", &arguments.heartbeat, &duration),
+        ("limit", &arguments.limit, &count),
+        ("limit_per_key", &arguments.limit_per_key, &count),
+    ];
+    let methods = given.into_iter().filter_map(|(name, value, ty)| {
+        let (name, value) = (format_ident!("{name}"), value.as_ref()?);
+        Some(quote! {
+            fn #name() -> ::core::option::Option<#ty> {
+                ::core::option::Option::Some(#value)
+            }
+        })
+    });
+    methods.collect()
 }
 
 fn orchestration_code(function: &Function) -> TokenStream {

@@ -58,7 +58,13 @@ pub fn orchestration(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `taskhub::Result<T>`, its future is `Send`. Input and output implement serde's `Serialize` and
 /// `Deserialize`.
 ///
-/// `retry` is what callers use unless they say otherwise with `.retry(..)`.
+/// | option | what it says |
+/// |---|---|
+/// | `retry = Retry::exponential(3)` | how often to try; at a call: `.retry(..)` |
+/// | `attempt_timeout = MINUTE` | how long one attempt may take; `.attempt_timeout(..)` |
+/// | `heartbeat = MINUTE` | how long it may be silent; `.heartbeat_timeout(..)` |
+/// | `limit = 10` | how many of it run at the same time in one process |
+/// | `limit_per_key = 1` | the same, for each key that calls name by `.key(..)` |
 #[proc_macro_attribute]
 pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::durable(Kind::Activity, arguments.into(), item.into()).into()

@@ -99,6 +99,11 @@ fn an_unknown_or_empty_argument_is_refused() {
     assert_eq!(message, "`name` is given twice");
     let (message, _) = refusal(Kind::Orchestration, "retry = Retry::exponential(3)", function);
     assert!(message.contains("ctx.call(..).retry(..)"), "{message}");
+    let (message, _) = refusal(Kind::Orchestration, "limit = 3", function);
+    assert_eq!(message, "`limit` is for activities");
+    let (message, at) = refusal(Kind::Activity, "timeout = T", "async fn f() -> Result<()> {}");
+    assert!(message.contains("`attempt_timeout`, `heartbeat`, `limit`"), "{message}");
+    assert_eq!(at, "timeout");
     let (message, _) = refusal(Kind::Orchestration, "unchecked", function);
     assert_eq!(message, "`unchecked` needs a value: `unchecked = ..`");
 }

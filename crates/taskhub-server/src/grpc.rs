@@ -2,6 +2,7 @@
 
 mod answer;
 mod clients;
+mod entities;
 mod instances;
 mod purge;
 mod queries;

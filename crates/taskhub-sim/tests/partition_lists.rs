@@ -7,7 +7,7 @@ use taskhub_core::{
     Batch, Done, ExecutionId, InstanceId, Limits, PartitionId, Record, Request, RequestId, Reuse,
     RuntimeStatus, Started, Task, TaskResult, Text, Timestamp, Verb, Work,
     partition::{Decisions, Effect, Input, Partition, Read},
-    store::{Node, Store},
+    store::{Node, Store, Wake},
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
 use taskhub_engine::store::MemoryStore;
@@ -153,12 +153,16 @@ impl Bench {
 }
 
 fn open(store: &MemoryStore, limits: &Limits, code: Code) -> Partition {
+    let wakes = store.wakes(PartitionId(0), None, limits.wakes_count_max);
+    open_with(store, wakes.expect("it can be read"), limits, code)
+}
+
+fn open_with(store: &MemoryStore, wakes: Vec<Wake>, limits: &Limits, code: Code) -> Partition {
     let node = Node { id: "test".into(), address: "".into() };
     let mut owned = store.claim(&node, 1, Duration::ZERO).expect("it can be claimed");
     let owned = owned.pop().expect("its lease has run out");
-    let page = limits.wakes_count_max;
-    let wakes = store.wakes(owned.partition, None, page).expect("it can be read");
-    let busy = store.busy(owned.partition, None, page).expect("it can be read");
+    let busy = store.busy(owned.partition, None, limits.wakes_count_max);
+    let busy = busy.expect("it can be read");
     Partition::open(owned, 1, wakes, busy, Arc::new(code), limits)
 }
 
@@ -200,6 +204,21 @@ fn a_deadline_is_kept_though_the_code_that_was_to_start_before_it_is_missing() {
     assert_eq!(bench.partition.next_wake(), deadline);
     bench.advance(later(60));
     assert_eq!(bench.record(&id).status, RuntimeStatus::Terminated);
+}
+
+#[test]
+fn a_deadline_is_kept_though_a_page_was_read_before_it_changed() {
+    for limits in [narrow(2), Limits::default()] {
+        let mut bench = Bench::new(&limits, Code::Sound);
+        let deadline = Some(later(60));
+        let id = bench.start(Started { deadline, ..started() });
+        let stale = vec![Wake { at: later(1), instance: id.clone() }];
+        bench.partition = open_with(&bench.store, stale, &limits, Code::Sound);
+        bench.advance(later(1));
+        assert_eq!(bench.partition.next_wake(), deadline);
+        bench.advance(later(60));
+        assert_eq!(bench.record(&id).status, RuntimeStatus::Terminated);
+    }
 }
 
 #[test]

@@ -8,9 +8,15 @@ use std::{
     sync::Arc,
 };
 
+use serde::Serialize;
 use taskhub_core::{CallId, InstanceId, Ticket, Work};
 
-use crate::{Client, Failure, Result};
+use crate::{
+    Client, Data, Failure, Result,
+    attempt::Pulse,
+    data::{decode, encode},
+    labels,
+};
 
 /// Something that the process has and activities use: a connection pool, an HTTP client.
 ///
@@ -48,6 +54,7 @@ pub struct ActivityContext {
     call: Arc<(Ticket, CallId, Work)>,
     states: Arc<States>,
     client: Option<Client>,
+    pulse: Arc<Pulse>,
 }
 
 impl ActivityContext {
@@ -55,8 +62,9 @@ impl ActivityContext {
         call: (Ticket, CallId, Work),
         states: Arc<States>,
         client: Option<Client>,
+        pulse: Arc<Pulse>,
     ) -> Self {
-        Self { call: Arc::new(call), states, client }
+        Self { call: Arc::new(call), states, client, pulse }
     }
 
     /// The instance that called.
@@ -84,6 +92,48 @@ impl ActivityContext {
     #[must_use]
     pub fn call_key(&self) -> String {
         format!("{}-{}", self.call.0.execution, self.call.1.0)
+    }
+
+    /// Gives a sign of life, with how far the work has come. An activity that has a heartbeat
+    /// (`#[activity(heartbeat = ..)]`, or [`heartbeat_timeout`](crate::Call::heartbeat_timeout)
+    /// at the call) and is silent for longer fails with the kind [`Failure::TIMEOUT`].
+    ///
+    /// If this attempt fails, however it does, the next one finds the progress as
+    /// [`last_progress`](Self::last_progress).
+    ///
+    /// It fails once nobody waits any more, so code on a blocking thread that calls it with `?`
+    /// ends by itself.
+    pub fn heartbeat<T: Serialize + ?Sized>(&self, progress: &T) -> Result<()> {
+        if self.is_cancelled() {
+            let message = format!("nobody waits for this run of `{}` any more", self.name());
+            return Err(Failure::new("Cancelled", message).no_retry());
+        }
+        self.pulse.beat(encode(progress)?.unwrap_or_else(|| "null".into()));
+        Ok(())
+    }
+
+    /// What an earlier attempt of this call last reported by [`heartbeat`](Self::heartbeat), if
+    /// one failed after it did. An attempt that was cut off from outside (the process died, its
+    /// attempt timeout was over) leaves nothing.
+    pub fn last_progress<T: Data>(&self) -> Result<Option<T>> {
+        let text = labels::find(&self.call.2.tags, labels::PROGRESS);
+        text.map(|text| decode(Some(text), "the last progress")).transpose()
+    }
+
+    /// Whether nobody waits for this run any more: its call was given up, its orchestration has
+    /// ended, or the run itself has.
+    ///
+    /// The activity's future is dropped then, at its next await. Work that it handed to a
+    /// blocking thread or to a task of its own is not: let that look here, or await
+    /// [`cancelled`](Self::cancelled).
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.pulse.is_over()
+    }
+
+    /// Completes when nobody waits for this run any more; see [`is_cancelled`](Self::is_cancelled).
+    pub async fn cancelled(&self) {
+        self.pulse.over().await;
     }
 }
 

@@ -17,8 +17,10 @@ use taskhub_core::{
 
 use crate::{
     Data, Failure, Result, Retry,
+    attempt::take_progress,
     data::{decode, encode},
     handle::Target,
+    labels,
 };
 
 /// A call, made by [`Context::call`](crate::Context::call). Nothing happens before it is polled;
@@ -31,6 +33,7 @@ pub struct Call<O> {
     callee: Callee,
     retry: Option<Box<Retry>>,
     limit: Option<Box<Limit>>,
+    attempt_limit: Option<Box<Limit>>,
     failed: u32,
     began: Timestamp,
     stage: Stage,
@@ -43,11 +46,17 @@ enum Callee {
     Child(Option<InstanceId>),
 }
 
-/// How long a call may take.
+/// How long a call, or each attempt of it, may take.
 struct Limit {
     time: Duration,
     place: Place,
     timer: Option<Pending>,
+}
+
+impl Limit {
+    fn boxed(time: Duration, place: Place) -> Box<Self> {
+        Box::new(Self { time, place, timer: None })
+    }
 }
 
 enum Stage {
@@ -81,6 +90,7 @@ impl<O: Data> Call<O> {
             callee: if is_activity { Callee::Activity } else { Callee::Child(None) },
             retry: target.retry.map(Box::new),
             limit: None,
+            attempt_limit: target.attempt_timeout.map(|time| Limit::boxed(time, place)),
             failed: 0,
             stage,
             output: PhantomData,
@@ -96,8 +106,35 @@ impl<O: Data> Call<O> {
     /// How long the whole call may take from when it is first awaited, retries and pauses
     /// included. Then it fails with the kind [`Failure::TIMEOUT`].
     pub fn timeout(mut self, time: Duration) -> Self {
-        let place = self.scope.place_like(self.place);
-        self.limit = Some(Box::new(Limit { time, place, timer: None }));
+        self.limit = Some(Limit::boxed(time, self.scope.place_like(self.place)));
+        self
+    }
+
+    /// How long each attempt may take from when it is called, the wait for a free slot included.
+    /// Then it is told to stop, and counts as failed with the kind [`Failure::TIMEOUT`]: there may
+    /// be another attempt. Instead of what the activity says of itself.
+    pub fn attempt_timeout(mut self, time: Duration) -> Self {
+        self.attempt_limit = Some(Limit::boxed(time, self.place));
+        self
+    }
+
+    /// How long an activity may go without a [`heartbeat`](crate::ActivityContext::heartbeat)
+    /// before its attempt fails with the kind [`Failure::TIMEOUT`]; instead of what the activity
+    /// says of itself. Orchestrations have none, and ignore it.
+    pub fn heartbeat_timeout(mut self, silence: Duration) -> Self {
+        if let Callee::Activity = self.callee {
+            let micros = silence.as_micros().to_string();
+            labels::put(&mut self.work.tags, labels::HEARTBEAT, micros);
+        }
+        self
+    }
+
+    /// What the call is about, for an activity that has a limit per key. Orchestrations have none,
+    /// and ignore it.
+    pub fn key(mut self, key: impl AsRef<str>) -> Self {
+        if let Callee::Activity = self.callee {
+            labels::put(&mut self.work.tags, labels::KEY, key.as_ref());
+        }
         self
     }
 
@@ -121,22 +158,38 @@ impl<O: Data> Call<O> {
         self
     }
 
-    fn attempt(&self, place: Place) -> Pending {
+    fn attempt(&mut self, place: Place) {
+        if let Some(limit) = &mut self.attempt_limit {
+            let fire_at = self.scope.now().plus(limit.time);
+            let place = self.scope.place_like(limit.place);
+            limit.timer = Some(self.scope.call_at(place, Command::Timer { fire_at }));
+        }
         let work = self.work.clone();
         let command = match &self.callee {
             Callee::Child(instance) => Command::Child { instance: instance.clone(), work },
             Callee::Activity => Command::Activity(work),
         };
-        self.scope.call_at(place, command)
+        self.stage = Stage::Trying(self.scope.call_at(place, command));
     }
 
     fn begin(&mut self) {
         self.began = self.scope.now();
-        self.stage = Stage::Trying(self.attempt(self.place));
+        self.attempt(self.place);
         if let Some(limit) = &mut self.limit {
             let fire_at = self.began.plus(limit.time);
             limit.timer = Some(self.scope.call_at(limit.place, Command::Timer { fire_at }));
         }
+    }
+
+    /// What becomes of an attempt that takes too long.
+    fn attempt_expires(&mut self, task: &mut Task<'_>) -> Option<taskhub_core::Failure> {
+        let limit = self.attempt_limit.as_mut()?;
+        if Pin::new(limit.timer.as_mut()?).poll(task).is_pending() {
+            return None;
+        }
+        let message =
+            format!("an attempt of `{}` took longer than {:?}", self.work.name, limit.time);
+        Some(taskhub_core::Failure::new(Failure::TIMEOUT, message))
     }
 
     /// What an attempt that ended comes to; nothing yet when there will be another.
@@ -146,9 +199,18 @@ impl<O: Data> Call<O> {
                 let what = format!("the output of `{}`", self.work.name);
                 return Some(decode(output.as_deref(), &what));
             }
-            Err(failure) => Failure::of(failure),
+            Err(failure) => {
+                let (failure, progress) = take_progress(failure);
+                if let Some(progress) = progress {
+                    labels::put(&mut self.work.tags, labels::PROGRESS, progress);
+                }
+                Failure::of(failure)
+            }
         };
         self.failed += 1;
+        if let Some(limit) = &mut self.attempt_limit {
+            limit.timer = None;
+        }
         let now = self.scope.now();
         let elapsed = now.since(self.began);
         let pause = self.retry.as_ref().and_then(|it| it.pause(self.failed, elapsed, &failure));
@@ -164,18 +226,22 @@ impl<O: Data> Call<O> {
             match &mut self.stage {
                 Stage::Broken(failure) => return Poll::Ready(Err(failure.clone())),
                 Stage::Made => self.begin(),
-                Stage::Trying(attempt) => match Pin::new(attempt).poll(task) {
-                    Poll::Ready(outcome) => {
-                        if let Some(result) = self.ended(outcome) {
-                            return Poll::Ready(result);
-                        }
+                Stage::Trying(attempt) => {
+                    let outcome = match Pin::new(attempt).poll(task) {
+                        Poll::Ready(outcome) => outcome,
+                        Poll::Pending => match self.attempt_expires(task) {
+                            Some(failure) => Err(failure),
+                            None => break,
+                        },
+                    };
+                    if let Some(result) = self.ended(outcome) {
+                        return Poll::Ready(result);
                     }
-                    Poll::Pending => break,
-                },
+                }
                 Stage::Pausing(timer) => match Pin::new(timer).poll(task) {
                     Poll::Ready(_) => {
                         let place = self.scope.place_like(self.place);
-                        self.stage = Stage::Trying(self.attempt(place));
+                        self.attempt(place);
                     }
                     Poll::Pending => break,
                 },
@@ -199,6 +265,7 @@ impl<O: Data> Future for Call<O> {
         if polled.is_ready() {
             self.stage = Stage::Over;
             self.limit = None;
+            self.attempt_limit = None;
         }
         polled
     }

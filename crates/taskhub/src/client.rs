@@ -22,7 +22,7 @@ pub use list::{Filter, Page};
 pub use start::Start;
 pub use status::Status;
 
-use crate::{data::encode, handle::Startable};
+use crate::{Timestamp, data::encode, handle::Startable};
 
 /// Requests that a bulk operation makes at the same time.
 const AT_ONCE: usize = 64;
@@ -62,6 +62,13 @@ impl Client {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// What time it is for the hub: by the clock of this machine, or of a
+    /// [test](crate::testing::TestHub).
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::of(self.hub.now())
     }
 
     /// Starts an orchestration; `.await` it. See [`Start`] for its options.

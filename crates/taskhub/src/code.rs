@@ -5,19 +5,20 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as Task, Poll},
+    time::Duration,
 };
 
 use taskhub_core::{
-    Done, Outcome, Text,
+    Outcome, Text,
     turn::{Orchestration, Run, Scope},
 };
-use taskhub_engine::Running;
 use tracing::{Dispatch, dispatcher};
 
 use crate::{
     ActivityContext, Context, Data, Result,
     activity::Needed,
     data::{decode, encode},
+    gate::Gate,
     handle::{ActivityCode, Body, OrchestrationCode},
 };
 
@@ -65,32 +66,52 @@ impl<S: OrchestrationCode> Future for Muted<S> {
     }
 }
 
+/// An activity that runs.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
 /// An activity without its types.
 pub(crate) trait Activity: Send + Sync {
     /// Runs it. Reading the input and finding the arguments belong to the run.
-    fn run(&self, context: ActivityContext, input: Option<Text>) -> Running;
+    fn run(&self, context: ActivityContext, input: Option<Text>) -> Attempt;
+
+    /// How long it may be silent, unless the call says so.
+    fn heartbeat(&self) -> Option<Duration>;
+
+    /// What limits how many run at the same time.
+    fn gate(&self) -> &Gate;
 
     /// The states that it asks for.
     fn needs(&self) -> Vec<Needed>;
 }
 
-pub(crate) struct Performed<S>(PhantomData<fn() -> S>);
+pub(crate) struct Performed<S> {
+    gate: Gate,
+    signature: PhantomData<fn() -> S>,
+}
 
 impl<S: ActivityCode> Performed<S> {
     pub(crate) fn boxed() -> Arc<dyn Activity> {
-        Arc::new(Self(PhantomData))
+        let gate = Gate::new(S::limit(), S::limit_per_key());
+        Arc::new(Self { gate, signature: PhantomData })
     }
 }
 
 impl<S: ActivityCode> Activity for Performed<S> {
-    fn run(&self, context: ActivityContext, input: Option<Text>) -> Running {
+    fn run(&self, context: ActivityContext, input: Option<Text>) -> Attempt {
         Box::pin(async move {
             let what = format!("the input of `{}`", S::NAME);
             let begun = decode::<S::Input>(input.as_deref(), &what)
                 .and_then(|input| S::begin(&context, input));
-            let done = async { outcome(begun?.await) };
-            Done::Activity(done.await)
+            outcome(begun?.await)
         })
+    }
+
+    fn heartbeat(&self) -> Option<Duration> {
+        S::heartbeat()
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     fn needs(&self) -> Vec<Needed> {

@@ -40,7 +40,9 @@ impl Context {
     /// Calls an activity, another orchestration, or a function in another program.
     ///
     /// The call has options: [`retry`](Call::retry), [`timeout`](Call::timeout),
-    /// [`id`](Call::id), [`version`](Call::version).
+    /// [`attempt_timeout`](Call::attempt_timeout), [`version`](Call::version); for an activity also
+    /// [`heartbeat_timeout`](Call::heartbeat_timeout) and [`key`](Call::key), for an orchestration
+    /// [`id`](Call::id).
     ///
     /// ```
     /// # use std::time::Duration;

@@ -4,12 +4,7 @@
 //! output. How long it may take is part of the start: the owner of the instance decides in one
 //! step whether the result or the deadline came first, whether or not this process still lives.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -19,13 +14,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text, Verb,
+    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
+    Timestamp, Verb,
 };
 use taskhub_engine::Hub;
 use uuid::Uuid;
 
 use crate::{
-    Client, Timestamp,
+    Client,
     data::decode,
     handle::{Startable, Target},
 };
@@ -147,7 +143,7 @@ impl Gateway {
         input: Option<Text>,
     ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
-        let started = self.started(input);
+        let started = self.started(hub.now(), input);
         let start = Verb::Start { started: Box::new(started), reuse };
         if let Answer::Refused(why) = hub.ask(instance.clone(), start).await {
             return refused(&why);
@@ -170,9 +166,8 @@ impl Gateway {
         }
     }
 
-    fn started(&self, input: Option<Text>) -> Started {
+    fn started(&self, now: Timestamp, input: Option<Text>) -> Started {
         let execution = ExecutionId(Uuid::now_v7().as_u128());
-        let now = Timestamp::from(SystemTime::now()).core();
         let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now.plus(self.within));
         Started {
             version: self.version.map(Text::from),

@@ -23,12 +23,17 @@
 //!
 //! What lives elsewhere is a constant: an [`Event`], or an [`External`] function.
 
+mod event;
+
 use std::{
     fmt,
     marker::PhantomData,
     pin::Pin,
     task::{Context as Task, Poll},
+    time::Duration,
 };
+
+pub use event::Event;
 
 use crate::{ActivityContext, Context, Data, Failure, Result, Retry, activity::Needed};
 
@@ -80,6 +85,30 @@ pub trait Signature: 'static {
     /// How often callers try it, unless they say so themselves.
     #[must_use]
     fn retry() -> Option<Retry> {
+        None
+    }
+
+    /// How long one attempt may take, unless callers say so themselves.
+    #[must_use]
+    fn attempt_timeout() -> Option<Duration> {
+        None
+    }
+
+    /// How long an activity may be silent, unless callers say so themselves.
+    #[must_use]
+    fn heartbeat() -> Option<Duration> {
+        None
+    }
+
+    /// How many of it run at the same time in one process.
+    #[must_use]
+    fn limit() -> Option<usize> {
+        None
+    }
+
+    /// How many of it run at the same time in one process for each key.
+    #[must_use]
+    fn limit_per_key() -> Option<usize> {
         None
     }
 }
@@ -212,6 +241,7 @@ pub struct Target {
     pub(crate) name: &'static str,
     pub(crate) version: Option<&'static str>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) attempt_timeout: Option<Duration>,
 }
 
 /// A function that is a handle: it returns a [`Body`]. `M` is never written.
@@ -246,7 +276,12 @@ macro_rules! functions {
             type Kind = S::Kind;
 
             fn target(self) -> Target {
-                Target { name: S::NAME, version: S::VERSION, retry: S::retry() }
+                Target {
+                    name: S::NAME,
+                    version: S::VERSION,
+                    retry: S::retry(),
+                    attempt_timeout: S::attempt_timeout(),
+                }
             }
         }
     )* };
@@ -323,7 +358,7 @@ impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
     type Kind = K;
 
     fn target(self) -> Target {
-        Target { name: self.name, version: self.version, retry: None }
+        Target { name: self.name, version: self.version, retry: None, attempt_timeout: None }
     }
 }
 
@@ -338,48 +373,5 @@ impl<I, O, K> Copy for External<I, O, K> {}
 impl<I, O, K> fmt::Debug for External<I, O, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "External({})", self.name)
-    }
-}
-
-/// An event that instances wait for and others raise: its name and the type of its payload.
-///
-/// Names are compared without regard to case.
-///
-/// ```
-/// use taskhub::Event;
-///
-/// /// Whether the manager agrees.
-/// const APPROVED: Event<bool> = Event::new("approved");
-/// ```
-pub struct Event<T> {
-    name: &'static str,
-    payload: PhantomData<fn() -> T>,
-}
-
-impl<T> Event<T> {
-    /// The event of this name.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, payload: PhantomData }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-impl<T> Clone for Event<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for Event<T> {}
-
-impl<T> fmt::Debug for Event<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Event({})", self.name)
     }
 }

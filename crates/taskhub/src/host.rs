@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use axum::{Router, routing::MethodRouter};
 use futures::FutureExt as _;
 use taskhub_core::{Limits, store::Store};
-use taskhub_engine::store::Embedded;
+use taskhub_engine::{Code, Hub, store::Embedded};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
@@ -223,14 +223,25 @@ impl HostBuilder {
     }
 
     /// Opens the hub and begins to work: whatever was under way goes on. Call it within tokio.
-    pub fn build(self) -> Result<Host, HostError> {
+    pub fn build(mut self) -> Result<Host, HostError> {
+        let store = self.store.take();
+        self.build_on(|code, limits| {
+            let store = match store {
+                Some(store) => store,
+                None => Arc::new(Embedded::open(FOLDER)?),
+            };
+            Ok(Hub::open(store, code, limits)?)
+        })
+    }
+
+    /// The same, on a hub that is opened in another way.
+    pub(crate) fn build_on(
+        self,
+        open: impl FnOnce(&Code, Limits) -> Result<Hub, HostError>,
+    ) -> Result<Host, HostError> {
         let (registry, armed) = self.triggers.build(self.registry)?;
         let registered = registry.build()?;
-        let store = match self.store {
-            Some(store) => store,
-            None => Arc::new(Embedded::open(FOLDER)?),
-        };
-        let hub = taskhub_engine::Hub::open(store, registered.code(), self.limits)?;
+        let hub = open(registered.code(), self.limits)?;
         let client = registered.connect(hub);
         let routes = self.routes.with_state(client.clone());
         let triggering = armed.start(&client);

@@ -68,16 +68,19 @@
 extern crate self as taskhub;
 
 pub mod activity;
+mod attempt;
 mod call;
 mod client;
 mod code;
 mod context;
 mod data;
 mod failure;
+mod gate;
 mod gateway;
 pub mod handle;
 mod host;
 pub mod howto;
+mod labels;
 pub mod prelude;
 mod registry;
 mod retry;

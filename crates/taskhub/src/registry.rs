@@ -4,20 +4,23 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use taskhub_core::{
-    Job, Piece, Task,
+    Done, Job, Piece, Task, Work,
     turn::{Functions, Orchestration},
 };
-use taskhub_engine::{Activities, Code, Hub, Running};
+use taskhub_engine::{Activities, Admission, Code, Hub, Running};
 use tokio::sync::SetOnce;
 
 use crate::{
     ActivityContext, Client,
     activity::{Needed, States},
+    attempt::{self, Pulse},
     code::{Activity, Performed, Replayed},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
+    labels,
 };
 
 /// What a process can run. A host collects it; build one by hand to embed an engine.
@@ -219,18 +222,33 @@ struct Performers {
     client: Arc<SetOnce<Client>>,
 }
 
+impl Performers {
+    fn find(&self, work: &Work) -> Option<&Arc<dyn Activity>> {
+        self.activities.find(&work.name, work.version.as_deref())
+    }
+}
+
 impl Activities for Performers {
     fn run(&self, task: &Task) -> Option<Running> {
         let (Piece::Activity(call), Job::Activity(work)) = (task.ticket.piece, &task.job) else {
             return None;
         };
-        let code = self.activities.find(&work.name, work.version.as_deref())?.clone();
+        let code = self.find(work)?.clone();
         let call = (task.ticket.clone(), call, work.clone());
         let (states, client) = (self.states.clone(), self.client.clone());
         Some(Box::pin(async move {
             let client = client.wait().await.clone();
-            let input = call.2.input.clone();
-            code.run(ActivityContext::new(call, states, Some(client)), input).await
+            let Work { name, input, tags, .. } = call.2.clone();
+            let asked = labels::find(&tags, labels::HEARTBEAT).and_then(|it| it.parse().ok());
+            let silence = asked.map(Duration::from_micros).or_else(|| code.heartbeat());
+            let pulse = Arc::<Pulse>::default();
+            let context = ActivityContext::new(call, states, Some(client), pulse.clone());
+            Done::Activity(attempt::run(name, pulse, silence, code.run(context, input)).await)
         }))
+    }
+
+    fn admit(&self, task: &Task) -> Option<Admission> {
+        let Job::Activity(work) = &task.job else { return None };
+        self.find(work)?.gate().admit(labels::find(&work.tags, labels::KEY))
     }
 }

@@ -1,4 +1,10 @@
-//! Tests of orchestrations without a server, a clock or a runtime.
+//! Tests without a server or a clock.
+//!
+//! | to test | use |
+//! |---|---|
+//! | one orchestration, the test plays the world | [`Run`] |
+//! | a whole program in memory, in virtual time | [`TestHub`] |
+//! | that it survives a crash anywhere | [`chaos`](chaos()) |
 //!
 //! A [`Run`] drives an orchestration with the engine's own executor. The test plays the world: it
 //! answers calls, raises events and moves time.
@@ -47,16 +53,20 @@
 //! After each step the whole history is replayed several times and compared, cut into turns in
 //! different ways. Code that is not deterministic fails the test there, and says where it differs.
 
+mod chaos;
 mod check;
 mod expected;
 mod life;
+mod test_hub;
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use taskhub_core::{InstanceId, Kind};
 
+pub use chaos::chaos;
 pub use expected::Expected;
 use life::Life;
+pub use test_hub::TestHub;
 
 use crate::{
     Data, Event, Failure, Result, Timestamp,

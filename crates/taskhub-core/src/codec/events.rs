@@ -50,15 +50,7 @@ impl From<&Kind> for wire::Kind {
             Kind::Resumed { reason: why } => Self::Resumed(reason(why.as_ref())),
             Kind::Terminated { reason: why } => Self::Terminated(reason(why.as_ref())),
             Kind::Completed { status } => Self::Completed(status.number().into()),
-            Kind::InstanceStarted { call, instance, work, at } => {
-                let called = called(*call, work, Some(instance));
-                Self::InstanceStarted(wire::Called { at: at.map(|at| at.0), ..called })
-            }
-            Kind::TerminateSent { call, to, reason: why, recursive } => {
-                let reason = wire::Reason { recursive: *recursive, ..reason(why.as_ref()) };
-                let (call, instance) = (call.0, to.to_string());
-                Self::TerminateSent(wire::Ended { call, instance, reason: Some(reason) })
-            }
+            Kind::InstanceStarted { .. } | Kind::TerminateSent { .. } => to_instance(kind),
             Kind::Noted { call, name, value } => Self::Noted(wire::Note {
                 call: call.0,
                 name: name.to_string(),
@@ -76,6 +68,23 @@ impl From<&Kind> for wire::Kind {
             | Kind::LockRequested(_)
             | Kind::LockReleased { .. } => of_entity(kind),
         }
+    }
+}
+
+/// What the code does to other instances.
+fn to_instance(kind: &Kind) -> wire::Kind {
+    use wire::Kind as Wire;
+    match kind {
+        Kind::InstanceStarted { call, instance, work, at } => {
+            let called = called(*call, work, Some(instance));
+            Wire::InstanceStarted(wire::Called { at: at.map(|at| at.0), ..called })
+        }
+        Kind::TerminateSent { call, to, reason: why, recursive } => {
+            let reason = wire::Reason { recursive: *recursive, ..reason(why.as_ref()) };
+            let (call, instance) = (call.0, to.to_string());
+            Wire::TerminateSent(wire::Ended { call, instance, reason: Some(reason) })
+        }
+        _ => unreachable!("{kind:?} is about no other instance"),
     }
 }
 

@@ -76,6 +76,12 @@ impl Busy {
         self.page.is_empty() && self.rest == Rest::Nothing
     }
 
+    /// Walks from the beginning again, to meet those that are busy as of the commit `last`.
+    fn begin(&mut self, last: CommitSeq) {
+        self.after = None;
+        self.rest = Rest::Due(last);
+    }
+
     /// Asks for a further page, unless it has to wait.
     fn next_page(&mut self, durable: CommitSeq) -> Option<Read> {
         let ready = match self.rest {
@@ -128,9 +134,36 @@ impl Partition {
             return;
         }
         if self.busy.is_done() && std::mem::take(&mut self.tasks.passed_over) {
-            self.busy.after = None;
-            self.busy.rest = Rest::Due(self.outbox.last());
+            self.busy.begin(self.outbox.last());
         }
         out.reads.extend(self.busy.next_page(self.outbox.durable()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_begins_anew_when_the_store_knows_who_was_passed_over() {
+        let mut busy = Busy::new(Vec::new(), 2);
+        busy.begin(CommitSeq(5));
+        assert_eq!(busy.next_page(CommitSeq(4)), None);
+        let first = Read::Busy { after: None, limit: 2 };
+        assert_eq!(busy.next_page(CommitSeq(5)), Some(first));
+        assert_eq!(busy.next_page(CommitSeq(5)), None, "it is on its way");
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_read_is_asked_for_again() {
+        let id = InstanceId::trusted("a");
+        let mut busy = Busy::new(vec![id.clone()], 1);
+        busy.page.clear();
+        let next = Some(Read::Busy { after: Some(id), limit: 1 });
+        assert_eq!(busy.next_page(CommitSeq(0)), next);
+        busy.take(Err(StoreError::Unavailable("this is a test".into())));
+        assert_eq!(busy.next_page(CommitSeq(0)), next);
+        busy.take(Ok(Vec::new()));
+        assert!(busy.is_done());
     }
 }

@@ -12,9 +12,7 @@ use crate::{
 
 impl Partition {
     pub(super) fn request(&mut self, request: Request, now: Timestamp) {
-        if matches!(request.verb, Verb::Wait | Verb::WaitStart)
-            && !self.waiting.contains_key(&request.id)
-        {
+        if waits(&request.verb) && !self.waiting.contains_key(&request.id) {
             return; // Forgotten while the instance was being read.
         }
         if let Some(why) = too_large(&request, self.limits.payload_bytes_max) {
@@ -218,6 +216,10 @@ fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
     let (execution, call) = (parent.execution, parent.call);
     let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
     (parent.instance.clone(), message)
+}
+
+fn waits(verb: &Verb) -> bool {
+    matches!(verb, Verb::Wait | Verb::WaitStart)
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.

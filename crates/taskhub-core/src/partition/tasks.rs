@@ -18,20 +18,9 @@ use crate::{
 /// What is out, and whose turn it is next; for each kind of work, so that none waits for another.
 #[derive(Debug)]
 pub(super) struct Tasks {
-    kinds: [OfKind; KINDS],
+    kinds: [OfKind; Piece::KINDS],
     /// Whether more instances found no room than the queues hold; then the store knows which.
     pub passed_over: bool,
-}
-
-/// Activities, turns, operations of entities.
-const KINDS: usize = 3;
-
-fn kind_of(piece: Piece) -> usize {
-    match piece {
-        Piece::Activity(_) => 0,
-        Piece::Turn(_) => 1,
-        Piece::Operations(_) => 2,
-    }
 }
 
 #[derive(Debug)]
@@ -62,11 +51,11 @@ impl Tasks {
     /// A result came: the work is no longer out.
     pub(super) fn returned(&mut self, ticket: &Ticket) {
         let key = (ticket.instance.clone(), ticket.execution, ticket.piece);
-        self.kinds[kind_of(ticket.piece)].out.remove(&key);
+        self.kinds[ticket.piece.kind()].out.remove(&key);
     }
 
     fn is_out(&self, id: &InstanceId, execution: ExecutionId, piece: Piece) -> bool {
-        self.kinds[kind_of(piece)].out.contains(&(id.clone(), execution, piece))
+        self.kinds[piece.kind()].out.contains(&(id.clone(), execution, piece))
     }
 }
 
@@ -124,7 +113,7 @@ impl Partition {
 
     /// Turns to the instances that found no room, when half of the room is free again.
     pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
-        for kind in 0..KINDS {
+        for kind in 0..Piece::KINDS {
             self.feed(kind, out);
         }
     }

@@ -206,3 +206,92 @@ impl Partition {
         self.touch(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4;
+
+    fn id(at: i64) -> InstanceId {
+        InstanceId::trusted(format!("due at {at}"))
+    }
+
+    fn page(times: &[i64]) -> Vec<Wake> {
+        times.iter().map(|at| Wake { at: Timestamp(*at), instance: id(*at) }).collect()
+    }
+
+    fn set(wakes: &mut Wakes, at: i64) {
+        wakes.set(&id(at), Some(Timestamp(at)));
+        assert!(wakes.len() <= 2 * PAGE);
+    }
+
+    fn pop_all(wakes: &mut Wakes) -> Vec<InstanceId> {
+        std::iter::from_fn(|| wakes.pop(Timestamp(i64::MAX))).collect()
+    }
+
+    /// A full page was read, and all but two of it has come.
+    fn running_low() -> Wakes {
+        let mut wakes = Wakes::new(page(&[1, 2, 3, 4]), PAGE);
+        assert!(wakes.pop(Timestamp(2)).is_some() && wakes.pop(Timestamp(2)).is_some());
+        wakes
+    }
+
+    fn behind(at: i64) -> Read {
+        Read::Wakes { after: page(&[at]).pop(), limit: PAGE }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_when_what_was_written_before_is_durable() {
+        let mut wakes = running_low();
+        assert_eq!(wakes.refill(CommitSeq(7), CommitSeq(6)), None);
+        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(7)), Some(behind(4)));
+        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(8)), None, "it is on its way");
+    }
+
+    #[test]
+    fn a_wake_is_kept_that_the_page_on_its_way_does_not_have() {
+        let mut wakes = running_low();
+        wakes.refill(CommitSeq(7), CommitSeq(6));
+        set(&mut wakes, 13);
+        wakes.refill(CommitSeq(8), CommitSeq(7));
+        set(&mut wakes, 11);
+        wakes.take(Ok(page(&[10, 12, 14, 16])));
+        assert_eq!(pop_all(&mut wakes), [3, 4, 10, 11, 12, 13, 14, 16].map(id));
+    }
+
+    #[test]
+    fn what_lies_behind_a_gap_waits_for_the_page_that_fills_it() {
+        let mut wakes = running_low();
+        wakes.refill(CommitSeq(1), CommitSeq(1));
+        for at in 50..54 {
+            set(&mut wakes, at);
+        }
+        wakes.take(Err(StoreError::Unavailable("this is a test".into())));
+        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5)), Some(behind(4)));
+        wakes.take(Ok(page(&[10, 20, 30, 40])));
+        assert_eq!(pop_all(&mut wakes), [3, 4, 10, 20, 30, 40].map(id));
+    }
+
+    #[test]
+    fn wakes_that_found_no_room_while_a_page_was_read_come_with_the_next() {
+        let mut wakes = running_low();
+        wakes.refill(CommitSeq(1), CommitSeq(1));
+        for at in (10..40).rev() {
+            set(&mut wakes, at);
+        }
+        wakes.take(Ok(page(&[60, 70])));
+        assert_eq!(pop_all(&mut wakes), [3, 4, 10, 11, 12, 13, 14, 15].map(id));
+        assert_eq!(wakes.refill(CommitSeq(31), CommitSeq(31)), Some(behind(15)));
+    }
+
+    #[test]
+    fn more_than_two_pages_are_left_to_the_store() {
+        let mut wakes = Wakes::new(Vec::new(), PAGE);
+        for at in 0..100 {
+            set(&mut wakes, at);
+        }
+        assert_eq!(pop_all(&mut wakes), [0, 1, 2, 3, 4, 5, 6, 7].map(id));
+        assert_eq!(wakes.refill(CommitSeq(100), CommitSeq(100)), Some(behind(7)));
+    }
+}

@@ -20,8 +20,8 @@ use taskhub_core::{
 };
 use tokio::sync::oneshot;
 
-pub use lockstep::Lockstep;
 pub(super) use lockstep::Pacer;
+pub use lockstep::{Dies, Lockstep};
 
 use super::{
     dispatch::Dispatch,

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, Once},
     time::Duration,
 };
@@ -52,7 +53,9 @@ impl Workers {
     /// A pool without workers, whose clock runs on this runtime.
     pub(super) fn new(post: Post, patience: Patience, runtime: &Handle) -> Self {
         let known = Known {
-            pool: Pool::new(patience),
+            // From anywhere, so that a delivery of another hub, or of an earlier process, is none
+            // of this one.
+            pool: Pool::new(patience, RandomState::new().build_hasher().finish() >> 1),
             looks_at: Timestamp(i64::MAX),
             ways: HashMap::new(),
         };
@@ -137,6 +140,7 @@ impl Inner {
                         let _ = way.send(delivery);
                     }
                 }
+                Order::Release(worker) => drop(known.ways.remove(&worker)),
                 Order::Fail(ticket, done) => {
                     let partition = ticket.partition;
                     let done = Input::TaskDone(TaskResult { ticket, done });
@@ -163,14 +167,19 @@ impl Inner {
 }
 
 impl Worker {
-    /// What it is to do next.
+    /// What it is to do next. Once it [leaves](Self::leave), `None` when it has finished all that
+    /// it had.
     pub async fn next(&mut self) -> Option<Delivery> {
         self.given.recv().await
     }
 
-    /// It takes no more, but may finish what it has until it is dropped.
-    pub fn leave(&self) {
+    /// It takes no more, but may finish what it has until it is dropped. What was not taken yet
+    /// goes to others.
+    pub fn leave(&mut self) {
         self.workers.inner.act(|pool| pool.leave(self.id));
+        while let Ok(delivery) = self.given.try_recv() {
+            self.workers.inner.act(|pool| pool.unsend(delivery.id, clock::now()));
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub enum Names {
 impl Serves {
     pub(super) fn takes(&self, task: &Task) -> bool {
         let (name, version) = label(task);
-        self.names(super::kind_of(task.ticket.piece)).contain(name, version)
+        self.names(task.ticket.piece.kind()).contain(name, version)
     }
 
     pub(super) fn names(&self, kind: usize) -> &Names {

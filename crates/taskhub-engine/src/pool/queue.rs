@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use taskhub_core::{Task, Timestamp};
+use taskhub_core::{Piece, Task, Timestamp};
 
-use super::{KINDS, Serves, filter::label, kind_of};
+use super::{Serves, filter::label};
 
 /// Waiting items, by kind, name and version, so that what nobody takes stands in nobody's way.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    by_name: [BTreeMap<Label, BTreeMap<i64, u64>>; KINDS],
+    by_name: [BTreeMap<Label, BTreeMap<i64, u64>>; Piece::KINDS],
     places: foldhash::HashMap<u64, i64>,
     last: i64,
     first: i64,
@@ -42,7 +42,7 @@ impl Queue {
             return;
         }
         self.places.insert(number, place);
-        let of_kind = &mut self.by_name[kind_of(task.ticket.piece)];
+        let of_kind = &mut self.by_name[task.ticket.piece.kind()];
         of_kind.entry(key(task)).or_default().insert(place, number);
     }
 
@@ -71,7 +71,7 @@ impl Queue {
     /// Takes an item out.
     pub(super) fn remove(&mut self, task: &Task, number: u64) {
         if let Some(place) = self.places.remove(&number) {
-            let (of_kind, key) = (&mut self.by_name[kind_of(task.ticket.piece)], key(task));
+            let (of_kind, key) = (&mut self.by_name[task.ticket.piece.kind()], key(task));
             if let Some(items) = of_kind.get_mut(&key) {
                 items.remove(&place);
                 if items.is_empty() {

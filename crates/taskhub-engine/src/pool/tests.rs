@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, PartitionId, Text, Turn, Work};
+use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Text, Turn, Work};
 
 use super::*;
 
@@ -60,14 +60,14 @@ fn given(pool: &mut Pool) -> Vec<(WorkerId, DeliveryId, String)> {
         Order::Give(worker, delivery) => {
             Some((worker, delivery.id, delivery.task.ticket.instance.to_string()))
         }
-        Order::Fail(..) => None,
+        Order::Fail(..) | Order::Release(_) => None,
     });
     given.collect()
 }
 
 #[test]
 fn work_waits_for_a_worker_and_goes_out_in_order() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
     assert_eq!(given(&mut pool), []);
     pool.connect(options(2), NOW);
@@ -77,7 +77,7 @@ fn work_waits_for_a_worker_and_goes_out_in_order() {
 
 #[test]
 fn a_worker_gets_no_more_than_it_has_room_for() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     pool.connect(options(1), NOW);
     (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
     pool.offer(turn(3, "o", None), NOW);
@@ -89,7 +89,7 @@ fn a_worker_gets_no_more_than_it_has_room_for() {
 
 #[test]
 fn work_is_shared_among_workers_by_how_busy_they_are() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     let (one, other) = (pool.connect(options(10), NOW), pool.connect(options(10), NOW));
     (1..=6).for_each(|number| pool.offer(activity(number, "a"), NOW));
     let out = given(&mut pool);
@@ -99,7 +99,7 @@ fn work_is_shared_among_workers_by_how_busy_they_are() {
 
 #[test]
 fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     pool.offer(turn(1, "Other", None), NOW);
     pool.offer(turn(2, "ORDER", Some("2.0")), NOW);
     pool.offer(turn(3, "order", Some("1.0")), NOW);
@@ -117,7 +117,7 @@ fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
 
 #[test]
 fn what_a_lost_worker_had_goes_to_another_first_of_all() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     let lost = pool.connect(options(1), NOW);
     (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
     let old = given(&mut pool)[0].1;
@@ -132,7 +132,7 @@ fn what_a_lost_worker_had_goes_to_another_first_of_all() {
 
 #[test]
 fn a_worker_that_leaves_may_finish_what_it_has() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     let worker = pool.connect(options(5), NOW);
     pool.offer(activity(1, "a"), NOW);
     let first = given(&mut pool)[0].1;
@@ -140,11 +140,12 @@ fn a_worker_that_leaves_may_finish_what_it_has() {
     pool.offer(activity(2, "a"), NOW);
     assert_eq!(given(&mut pool), []);
     assert!(pool.finish(first, NOW).is_some());
+    assert_eq!(pool.take_orders(), [Order::Release(worker)]);
 }
 
 #[test]
 fn what_takes_too_long_goes_to_a_second_worker_and_the_first_result_counts() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let slow = given(&mut pool)[0].1;
@@ -160,7 +161,7 @@ fn what_takes_too_long_goes_to_a_second_worker_and_the_first_result_counts() {
 
 #[test]
 fn work_that_is_given_back_comes_again_after_a_pause() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let first = given(&mut pool)[0].1;
@@ -175,7 +176,7 @@ fn work_that_is_given_back_comes_again_after_a_pause() {
 
 #[test]
 fn work_that_takes_every_worker_down_is_not_given_out_for_ever() {
-    let mut pool = Pool::new(Patience { losses_max: 5, ..Patience::default() });
+    let mut pool = Pool::new(Patience { losses_max: 5, ..Patience::default() }, 1);
     pool.offer(activity(1, "a"), NOW);
     let mut now = NOW;
     for _ in 0..6 {
@@ -194,7 +195,7 @@ fn work_that_takes_every_worker_down_is_not_given_out_for_ever() {
 
 #[test]
 fn what_nobody_waits_for_is_neither_given_out_nor_counted() {
-    let mut pool = Pool::new(Patience::default());
+    let mut pool = Pool::new(Patience::default(), 1);
     let (queued, out) = (activity(1, "a"), activity(2, "a"));
     pool.offer(queued.clone(), NOW);
     assert!(pool.cancel(&queued.ticket));

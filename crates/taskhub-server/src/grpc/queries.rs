@@ -115,7 +115,7 @@ pub(super) fn time(
     at.map(|at| timestamp_in(field, at)).transpose().map_err(bad_message)
 }
 
-fn page_count(asked: i32) -> usize {
+pub(super) fn page_count(asked: i32) -> usize {
     match usize::try_from(asked) {
         Ok(0) | Err(_) => PAGE_COUNT,
         Ok(count) => count.min(PAGE_COUNT_MAX),
@@ -123,11 +123,11 @@ fn page_count(asked: i32) -> usize {
 }
 
 /// A token is a time and an id, so that it stays good whatever happens to the list meanwhile.
-fn token_out(cursor: &Cursor) -> String {
+pub(super) fn token_out(cursor: &Cursor) -> String {
     format!("{}|{}", cursor.at.0, cursor.instance)
 }
 
-fn token_in(field: &str, token: Option<&str>) -> Result<Option<Cursor>, Status> {
+pub(super) fn token_in(field: &str, token: Option<&str>) -> Result<Option<Cursor>, Status> {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
     let wrong = || Status::invalid_argument(format!("{field}: {token:?} is no token of ours"));
     let (at, id) = token.split_once('|').ok_or_else(wrong)?;

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 
 use super::{
-    clients, instances, purge, queries,
+    clients, entities, instances, purge, queries,
     refusal::{bad_id, no_hub},
     task_hubs, waits,
 };
@@ -137,25 +137,26 @@ service! {
         query_instances(QueryInstancesRequest) -> QueryInstancesResponse = queries::query;
         list_instance_ids(ListInstanceIdsRequest) -> ListInstanceIdsResponse = queries::list_ids;
         purge_instances(PurgeInstancesRequest) -> PurgeInstancesResponse = purge::purge;
+        signal_entity(SignalEntityRequest) -> SignalEntityResponse = entities::signal;
+        get_entity(GetEntityRequest) -> GetEntityResponse = entities::get;
+        query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
+        clean_entity_storage(CleanEntityStorageRequest)
+            -> CleanEntityStorageResponse = entities::clean;
     }
     unimplemented {
-        rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
-        restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
         get_work_items(GetWorkItemsRequest) -> Self::GetWorkItemsStream;
         complete_activity_task(ActivityResponse) -> proto::CompleteTaskResponse;
         complete_orchestrator_task(OrchestratorResponse) -> proto::CompleteTaskResponse;
         complete_entity_task(EntityBatchResult) -> proto::CompleteTaskResponse;
-        stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
-        signal_entity(SignalEntityRequest) -> proto::SignalEntityResponse;
-        get_entity(GetEntityRequest) -> proto::GetEntityResponse;
-        query_entities(QueryEntitiesRequest) -> proto::QueryEntitiesResponse;
-        clean_entity_storage(CleanEntityStorageRequest) -> proto::CleanEntityStorageResponse;
         abandon_task_activity_work_item(AbandonActivityTaskRequest)
             -> proto::AbandonActivityTaskResponse;
         abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
             -> proto::AbandonOrchestrationTaskResponse;
         abandon_task_entity_work_item(AbandonEntityTaskRequest)
             -> proto::AbandonEntityTaskResponse;
+        rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
+        restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
+        stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
         skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
             -> proto::SkipGracefulOrchestrationTerminationsResponse;
     }

@@ -110,4 +110,8 @@ impl Activities for Nothing {
     fn run(&self, _: &Task) -> Option<Running> {
         None
     }
+
+    fn is_elsewhere(&self, _: &Task) -> bool {
+        true
+    }
 }

@@ -36,6 +36,13 @@ const STREAMS_COUNT_MAX: u32 = 20_000;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
+/// The connection that a request came by.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Cancelled when it has ended.
+    pub gone: CancellationToken,
+}
+
 /// What all connections share.
 pub(super) struct Connections {
     pub front: Front,
@@ -61,8 +68,11 @@ impl Connections {
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let stream = TokioIo::new(FirstBytes::new(stream, HEAD_TIME_MAX));
-        let service = service_fn(|request| {
+        let gone = CancellationToken::new();
+        let _gone = gone.clone().drop_guard();
+        let service = service_fn(|mut request| {
             let front = self.front.clone();
+            request.extensions_mut().insert(Connection { gone: gone.clone() });
             async move { Ok::<_, Infallible>(front.answer(request).await) }
         });
         let http = http();

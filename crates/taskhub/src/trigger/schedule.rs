@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{handler::Handle, ncrontab::Ncrontab};
 use crate::{
-    ActivityContext, Context, Event, Failure, Result, State, Timestamp, activity, orchestration,
+    ActivityContext, Client, Context, Event, Failure, Result, State, Timestamp, activity,
+    orchestration,
 };
 
 /// When to call a handler: an NCRONTAB text with six fields, and a time zone.
@@ -145,13 +146,14 @@ pub(crate) async fn keep_schedule(ctx: Context, waiting: Waiting) -> Result<Stri
 #[activity(name = "taskhub.schedule.run")]
 pub(crate) async fn run_scheduled(
     schedules: State<Schedules>,
+    hub: Client,
     context: ActivityContext,
     tick: Tick,
 ) -> Result<()> {
     let Some(scheduled) = schedules.0.0.get(&tick.name) else {
         return Err(Failure::terminal(format!("no schedule is called `{}`", tick.name)));
     };
-    let next = scheduled.ncrontab.next_after(now());
+    let next = scheduled.ncrontab.next_after(hub.now());
     let occurrence = Occurrence { due: tick.due, past_due: tick.past_due, next };
     scheduled.handle.call(occurrence, &context).await
 }
@@ -159,13 +161,10 @@ pub(crate) async fn run_scheduled(
 #[activity(name = "taskhub.schedule.next")]
 pub(crate) async fn next_due(
     schedules: State<Schedules>,
+    hub: Client,
     name: String,
 ) -> Result<Option<Timestamp>> {
-    Ok(schedules.0.0.get(&name).and_then(|scheduled| scheduled.ncrontab.next_after(now())))
-}
-
-pub(crate) fn now() -> Timestamp {
-    std::time::SystemTime::now().into()
+    Ok(schedules.0.0.get(&name).and_then(|scheduled| scheduled.ncrontab.next_after(hub.now())))
 }
 
 #[cfg(test)]

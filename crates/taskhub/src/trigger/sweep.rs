@@ -20,7 +20,7 @@ pub(crate) async fn sweep_receipts(
     hub: Client,
     State(watches): State<Watches>,
 ) -> Result<()> {
-    sweep(&hub, &watches, SystemTime::now() - KEPT).await
+    sweep(&hub, &watches, SystemTime::from(hub.now()) - KEPT).await
 }
 
 /// Forgets the receipts that are older than `before` and whose blobs are gone.

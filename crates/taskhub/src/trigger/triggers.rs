@@ -14,7 +14,7 @@ use super::{
     pattern::{Pattern, PatternError},
     receipt::{Receipt, Watched, Watches, handle_blob, run_handler},
     schedule::{
-        CHANGED, Occurrence, Schedule, Scheduled, Schedules, Waiting, keep_schedule, next_due, now,
+        CHANGED, Occurrence, Schedule, Scheduled, Schedules, Waiting, keep_schedule, next_due,
         run_scheduled,
     },
     sightings::Sighting,
@@ -225,7 +225,7 @@ async fn feed(hub: Client, trigger: String, mut sightings: mpsc::Receiver<Sighti
 /// Starts the instance of a schedule, or tells the one that runs what has changed.
 async fn begin(hub: &Client, schedules: &Schedules, name: String, schedule: String, zone: String) {
     let id = format!("schedule:{name}");
-    let next = schedules.0.get(&name).and_then(|it| it.ncrontab.next_after(now()));
+    let next = schedules.0.get(&name).and_then(|it| it.ncrontab.next_after(hub.now()));
     let Some(next) = next else { return };
     tracing::info!(schedule = name, %next, "a schedule is kept");
     let waiting = Waiting { name, schedule, zone, next };

@@ -44,13 +44,16 @@ const CALLS_MAX: u32 = 1_000;
 /// Between two steps that nobody but the hub itself asked for, time passes.
 const TICK: Duration = Duration::from_millis(1);
 
+/// Whether the process dies before this turn is committed.
+pub type Dies = Box<dyn FnMut(&TurnRecord) -> bool + Send>;
+
 /// How a hub in lockstep goes.
 pub struct Lockstep {
     /// What time it is when the hub opens; from then on tokio's clock counts.
     pub begins_at: Timestamp,
-    /// Asked before each commit. When it says so, the process dies instead of making the commit:
-    /// what is in memory is lost, and the hub opens again from the store.
-    pub dies: Box<dyn FnMut() -> bool + Send>,
+    /// Shown each turn before it is committed. When it says so, the process dies instead: what is
+    /// in memory is lost, and the hub opens again from the store.
+    pub dies: Dies,
 }
 
 impl fmt::Debug for Lockstep {
@@ -78,15 +81,14 @@ impl Hub {
         let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
-        let now = Arc::new(AtomicI64::new(how.begins_at.0));
-        let shown = now.clone();
+        let (shown, clock) = (pacer.shown.clone(), pacer.shown.clone());
         let links = Links {
             inbox: boxes.remove(0),
             dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
             lane: to_lane,
             readers: to_readers,
-            clock: Arc::new(move || Timestamp(shown.load(Ordering::Relaxed))),
+            clock: Arc::new(move || Timestamp(clock.load(Ordering::Relaxed))),
         };
         let (functions, partitions) = (code.functions.clone(), store.partitions());
         let world =
@@ -95,21 +97,22 @@ impl Hub {
             let thread = TurnThread::new(Shard::new(functions, &world.limits, partitions), links);
             let (queue, asked) = (VecDeque::new(), BTreeMap::new());
             let (generation, dies) = (lane_thread::FIRST, how.dies);
-            Paced { thread, world, lane, reads, now, dies, queue, asked, generation }
+            Paced { thread, world, lane, reads, shown, dies, queue, asked, generation }
                 .run(&when_stepped);
         })?;
         post.open(lane_thread::FIRST, &*store, &lock(&held), &limits)?;
         Handle::current().spawn(tick(pacer.clone(), pacer.wake.subscribe()));
         let requests = Requests::new(post.clone(), partitions, &limits);
         let threads = Mutex::new(vec![thread]);
-        let inner = Inner { store, requests, post, workers, held, threads, limits };
+        let clock = Arc::new(move || pacer.now());
+        let inner = Inner { store, requests, post, workers, held, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
 
 /// One step: the hub goes as far as it can at this time, then says when it wants to go on.
 struct Step {
-    now: Option<Timestamp>,
+    now: Timestamp,
     done: SyncSender<Option<Timestamp>>,
 }
 
@@ -118,6 +121,8 @@ struct Step {
 pub(in crate::hub) struct Pacer {
     steps: mpsc::Sender<Step>,
     opened: (Timestamp, Instant),
+    /// What time it was at the latest step.
+    shown: Arc<AtomicI64>,
     wake: watch::Sender<Option<Timestamp>>,
 }
 
@@ -128,7 +133,17 @@ thread_local! {
 
 impl Pacer {
     fn new(steps: mpsc::Sender<Step>, begins_at: Timestamp) -> Self {
-        Self { steps, opened: (begins_at, Instant::now()), wake: watch::Sender::new(None) }
+        let (opened, shown) = ((begins_at, Instant::now()), AtomicI64::new(begins_at.0));
+        Self { steps, opened, shown: Arc::new(shown), wake: watch::Sender::new(None) }
+    }
+
+    /// Outside of the runtime, tokio's clock is not the one that may be paused.
+    fn now(&self) -> Timestamp {
+        let shown = Timestamp(self.shown.load(Ordering::Relaxed));
+        match Handle::try_current() {
+            Ok(_) => shown.max(self.opened.0.plus(self.opened.1.elapsed())),
+            Err(_) => shown,
+        }
     }
 
     /// Moves the hub, and waits until it rests. False when it has ended.
@@ -136,10 +151,8 @@ impl Pacer {
         if IS_PACED.get() {
             return true;
         }
-        // Outside of the runtime, tokio's clock is not the one that may be paused.
-        let now = Handle::try_current().ok().map(|_| self.opened.0.plus(self.opened.1.elapsed()));
         let (done, rests) = mpsc::sync_channel(1);
-        if self.steps.send(Step { now, done }).is_err() {
+        if self.steps.send(Step { now: self.now(), done }).is_err() {
             return false;
         }
         let Ok(wake) = rests.recv() else { return false };
@@ -183,8 +196,8 @@ struct Paced {
     world: World,
     lane: Receiver<(Ownership, Vec<TurnRecord>)>,
     reads: Reads,
-    now: Arc<AtomicI64>,
-    dies: Box<dyn FnMut() -> bool + Send>,
+    shown: Arc<AtomicI64>,
+    dies: Dies,
     queue: VecDeque<(Ownership, TurnRecord)>,
     /// Requests without an answer, which are asked again when the process dies.
     asked: BTreeMap<RequestId, (PartitionId, Request)>,
@@ -195,7 +208,7 @@ impl Paced {
     fn run(mut self, steps: &Receiver<Step>) {
         IS_PACED.set(true);
         while let Ok(Step { now, done }) = steps.recv() {
-            self.now.fetch_max(now.map_or(i64::MIN, |now| now.0), Ordering::Relaxed);
+            self.shown.fetch_max(now.0, Ordering::Relaxed);
             if let Err(error) = self.settle() {
                 panic!("the store of a hub in lockstep failed: {error}");
             }
@@ -252,7 +265,7 @@ impl Paced {
             self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
         }
         let Some((owner, turn)) = self.queue.pop_front() else { return Ok(false) };
-        if (self.dies)() {
+        if (self.dies)(&turn) {
             self.die()?;
             return Ok(true);
         }

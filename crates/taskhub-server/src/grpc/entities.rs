@@ -1,0 +1,126 @@
+//! Entities: asked from outside, looked at, listed.
+
+use taskhub_core::{
+    Answer, EntityMetadata, InstanceId, Operation, Requested, Text, Verb, store::Filter,
+};
+use taskhub_wire::{
+    proto::{
+        self, CleanEntityStorageRequest, CleanEntityStorageResponse, GetEntityRequest,
+        GetEntityResponse, QueryEntitiesRequest, QueryEntitiesResponse, SignalEntityRequest,
+        SignalEntityResponse,
+    },
+    timestamp_out,
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{
+    instances::unexpected,
+    queries::{page_count, time, token_in, token_out},
+    refusal::{bad_id, refused, unreadable},
+    service::Call,
+};
+
+/// How many bytes of state a page has; clients receive 4 MB by default.
+const PAGE_BYTES_MAX: usize = 2 << 20;
+
+/// Asks an entity for an operation.
+pub(super) async fn signal(
+    call: &Call<'_>,
+    request: SignalEntityRequest,
+) -> Result<SignalEntityResponse, Status> {
+    let id = entity_id(&request.instance_id)?;
+    // Some SDKs can only read requests that are named by a GUID.
+    let named = Some(request.request_id).filter(|name| !name.is_empty());
+    let operation = Operation {
+        request: named.unwrap_or_else(|| Uuid::now_v7().to_string()).into(),
+        name: request.name.into(),
+        input: request.input.map(Text::from),
+    };
+    let due = time("scheduledTime", request.scheduled_time.as_ref())?;
+    let requested = Requested { operation, caller: None, due };
+    match call.hub.ask(id, Verb::Signal(Box::new(requested))).await {
+        Answer::Done => Ok(SignalEntityResponse {}),
+        Answer::Refused(refusal) => Err(refused(refusal)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Looks at one entity.
+pub(super) async fn get(
+    call: &Call<'_>,
+    request: GetEntityRequest,
+) -> Result<GetEntityResponse, Status> {
+    let id = entity_id(&request.instance_id)?;
+    let entity = call.hub.entity(id).await.map_err(unreadable)?;
+    // One that only waits for operations has no state, and is not there for its readers.
+    let entity = entity.filter(|entity| entity.state.is_some());
+    Ok(GetEntityResponse {
+        exists: entity.is_some(),
+        entity: entity.map(|entity| metadata(entity, request.include_state)),
+    })
+}
+
+/// One page of entities, in the order of their creation.
+pub(super) async fn query(
+    call: &Call<'_>,
+    request: QueryEntitiesRequest,
+) -> Result<QueryEntitiesResponse, Status> {
+    let query = request.query.unwrap_or_default();
+    let filter = Filter {
+        prefix: query.instance_id_starts_with.as_deref().map(prefix),
+        updated_from: time("lastModifiedFrom", query.last_modified_from.as_ref())?,
+        updated_to: time("lastModifiedTo", query.last_modified_to.as_ref())?,
+        after: token_in("continuationToken", query.continuation_token.as_deref())?,
+        limit: page_count(query.page_size.unwrap_or_default()),
+        ..Filter::default()
+    };
+    let _turn = call.read().await?;
+    let page = call.hub.entities(filter).await.map_err(unreadable)?;
+    let shown = |entity: &EntityMetadata| entity.state.is_some() || query.include_transient;
+    let entities = page.entities.into_iter().filter(shown);
+    let mut bytes = 0;
+    let mut response = QueryEntitiesResponse {
+        continuation_token: page.next.as_ref().map(token_out),
+        ..Default::default()
+    };
+    for entity in entities {
+        bytes += entity.state.as_ref().map_or(0, |state| state.len());
+        let omits = bytes > PAGE_BYTES_MAX && !response.entities.is_empty();
+        // The state of what is too much for one page can be read by itself.
+        response.entities.push(metadata(entity, query.include_state && !omits));
+    }
+    Ok(response)
+}
+
+/// Cleans up: there is nothing left to do. An entity without a state vanishes by itself, and who
+/// has ended holds no lock: both are part of the commit that causes them.
+pub(super) async fn clean(
+    _: &Call<'_>,
+    _: CleanEntityStorageRequest,
+) -> Result<CleanEntityStorageResponse, Status> {
+    Ok(CleanEntityStorageResponse::default())
+}
+
+fn entity_id(text: &str) -> Result<InstanceId, Status> {
+    InstanceId::parse_entity(text).map_err(bad_id)
+}
+
+/// Names of entities are kept in lower case, keys as they are.
+fn prefix(text: &str) -> Text {
+    let text = if text.starts_with('@') { text.to_owned() } else { format!("@{text}") };
+    match text[1..].split_once('@') {
+        Some((name, key)) => format!("@{}@{key}", name.to_lowercase()).into(),
+        None => text.to_lowercase().into(),
+    }
+}
+
+fn metadata(entity: EntityMetadata, with_state: bool) -> proto::EntityMetadata {
+    proto::EntityMetadata {
+        instance_id: entity.id.to_string(),
+        last_modified_time: Some(timestamp_out(entity.modified)),
+        backlog_queue_size: i32::try_from(entity.backlog).unwrap_or(i32::MAX),
+        locked_by: entity.locked_by.map(|holder| holder.to_string()),
+        serialized_state: entity.state.filter(|_| with_state).map(|state| state.to_string()),
+    }
+}
