@@ -78,7 +78,8 @@ pub enum Piece {
 }
 
 impl Piece {
-    /// How many kinds of work there are; each has bounds of its own, so that none waits for another.
+    /// How many kinds of work there are; each has bounds of its own, so that none waits for
+    /// another.
     pub const KINDS: usize = 3;
 
     /// Which kind of work it is, below [`Self::KINDS`].

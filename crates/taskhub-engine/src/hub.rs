@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod entities;
+mod histories;
 mod lane_thread;
 mod mail;
 mod readers;
@@ -29,6 +30,7 @@ use crate::{
 };
 use dispatch::Dispatch;
 pub use entities::EntityPage;
+pub use histories::HistoryPart;
 use mail::{Mail, Post};
 use requests::Requests;
 pub use turn_thread::{Dies, Lockstep};
@@ -134,6 +136,12 @@ impl Hub {
         self.inner.workers.task(delivery)
     }
 
+    /// The turn of an instance that a worker elsewhere has just now.
+    #[must_use]
+    pub fn delivered_turn(&self, instance: &InstanceId) -> Option<Task> {
+        self.inner.workers.turn_of(instance)
+    }
+
     /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
@@ -186,6 +194,12 @@ impl Hub {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.inner.clock)()
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
     }
 
     /// How many requests wait for an answer.

@@ -1,16 +1,17 @@
 //! Work for workers elsewhere: what waits for one, who has what, and what comes back.
 //!
-//! Plain state, no I/O: `hub/workers.rs` puts a lock and a clock around it, and hands out what it
-//! decides. Whatever is in here is outstanding in its partition, stored, and bounded by it; so
-//! nothing is lost with this memory, it would only be given out again.
+//! Plain state, no I/O: `hub/workers.rs` puts a lock and a clock around it. Whatever is in here is
+//! outstanding in its partition, stored, and bounded by it: with this memory nothing is lost.
 //!
 //! A *delivery* is one piece of work in one worker's hands. It ends by a result, by being given
 //! back, or with its worker. One that takes too long is given to a second worker as well, and the
 //! first result counts.
 
 mod filter;
+mod options;
 mod poison;
 mod queue;
+mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,44 +19,16 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{Done, Piece, Task, Ticket, Timestamp};
+use taskhub_core::{Done, InstanceId, Job, Piece, Task, Ticket, Timestamp};
 
 pub use filter::{Names, Serves};
+pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::Queue;
+use worker::Worker;
 
-/// What a worker can do, and how much of it at once.
-#[derive(Debug, Clone)]
-pub struct WorkerOptions {
-    /// What it calls itself, for people.
-    pub name: String,
-    /// How many activities it takes at once.
-    pub activities: usize,
-    /// How many turns of orchestrations.
-    pub turns: usize,
-    /// How many entities.
-    pub entities: usize,
-    /// Which work it takes.
-    pub serves: Serves,
-}
-
-/// When work is given to another worker.
-#[derive(Debug, Clone)]
-pub struct Patience {
-    /// After how long a turn, or operations of an entity.
-    pub turn: Duration,
-    /// After how long an activity.
-    pub activity: Duration,
-    /// How many workers may be lost with the same work before nobody gets it any more.
-    pub losses_max: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));
-        Self { turn, activity, losses_max: 20 }
-    }
-}
+/// How long a worker that leaves may still run its activities before others get them too.
+const LEAVING_ACTIVITY: Duration = Duration::from_secs(5);
 
 /// Names one worker while it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,14 +72,6 @@ pub(crate) struct Pool {
     orders: Vec<Order>,
 }
 
-#[derive(Debug)]
-struct Worker {
-    options: WorkerOptions,
-    used: [usize; Piece::KINDS],
-    /// It takes no more, though it may finish what it has.
-    leaves: bool,
-}
-
 /// Work that has no result yet.
 #[derive(Debug)]
 struct Item {
@@ -116,6 +81,8 @@ struct Item {
     given: Vec<DeliveryId>,
     losses: u32,
     returns: u32,
+    /// Who gave it back since it last paused.
+    refused_by: Vec<WorkerId>,
 }
 
 #[derive(Debug)]
@@ -169,12 +136,28 @@ impl Pool {
         id
     }
 
-    /// A worker wants nothing more, but may finish what it has.
-    pub(crate) fn leave(&mut self, id: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.leaves = true;
+    /// A worker wants nothing more, but may finish what it has. Others get that as well, and the
+    /// first result counts; activities a little later, as they are not for nothing done twice.
+    pub(crate) fn leave(&mut self, id: WorkerId, now: Timestamp) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.leaves = true;
+        let mut left: Vec<_> = self.deliveries.values().filter(|it| it.worker == id).collect();
+        left.sort_unstable_by_key(|given| given.item);
+        for (number, kind) in left.into_iter().map(|it| (it.item, it.kind)).collect::<Vec<_>>() {
+            if kind == 0 {
+                self.queue.push_later(now.plus(LEAVING_ACTIVITY), number);
+            } else if !self.is_in_hand(number) {
+                self.place(number, now, true);
+            }
         }
         self.release(id);
+    }
+
+    /// Whether a worker has an item that does not leave.
+    fn is_in_hand(&self, number: u64) -> bool {
+        let stays = |id| self.workers.get(id).is_some_and(|worker: &Worker| !worker.leaves);
+        let given = self.items.get(&number).map_or(&[][..], |item| &item.given);
+        given.iter().filter_map(|id| self.deliveries.get(id)).any(|it| stays(&it.worker))
     }
 
     fn release(&mut self, id: WorkerId) {
@@ -210,7 +193,8 @@ impl Pool {
         let kind = task.ticket.piece.kind();
         let number = self.number();
         self.by_ticket.insert(task.ticket.clone(), number);
-        let item = Item { task, kind, given: Vec::new(), losses: 0, returns: 0 };
+        let item =
+            Item { task, kind, given: Vec::new(), losses: 0, returns: 0, refused_by: Vec::new() };
         self.items.insert(number, item);
         self.place(number, now, false);
     }
@@ -218,11 +202,13 @@ impl Pool {
     /// Gives an item to a worker, or lets it wait for one.
     fn place(&mut self, number: u64, now: Timestamp, first: bool) {
         let Some(item) = self.items.get(&number) else { return };
-        let free =
-            |worker: &Worker| worker.free(item.kind) && worker.options.serves.takes(&item.task);
+        let free = |worker: &Worker| worker.free(item.kind) && worker.takes(&item.task);
         let share =
             |worker: &Worker| worker.used[item.kind] * 1_000 / worker.room(item.kind).max(1);
-        let candidates = self.workers.iter().filter(|(_, worker)| free(worker));
+        let candidates = self
+            .workers
+            .iter()
+            .filter(|(id, worker)| free(worker) && !item.refused_by.contains(id));
         match candidates.min_by_key(|(_, worker)| share(worker)).map(|(id, _)| *id) {
             Some(worker) => self.give(number, worker, now),
             None => self.queue.push(&item.task, number, first),
@@ -274,6 +260,15 @@ impl Pool {
         item.given.contains(&delivery).then_some(&item.task)
     }
 
+    /// The turn of an instance that a worker has.
+    pub(crate) fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
+        let is_turn = |item: &&Item| {
+            matches!(item.task.job, Job::Turn(_)) && item.task.ticket.instance == *instance
+        };
+        let mut given = self.items.values().filter(|item| !item.given.is_empty());
+        given.find(is_turn).map(|item| &item.task)
+    }
+
     /// A worker gives work back: others first, then perhaps the same again, after a pause.
     pub(crate) fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
         let Some(given) = self.end(delivery, now) else { return };
@@ -282,11 +277,20 @@ impl Pool {
             return;
         }
         item.given.retain(|it| *it != delivery);
+        if !item.given.is_empty() {
+            return;
+        }
+        item.refused_by.push(given.worker);
+        let other = |(id, worker): (&WorkerId, &Worker)| {
+            worker.takes(&item.task) && !item.refused_by.contains(id)
+        };
+        if self.workers.iter().any(other) {
+            return self.place(given.item, now, true);
+        }
+        item.refused_by.clear();
         item.returns += 1;
         let pause = pause(item.returns);
-        if item.given.is_empty() {
-            self.queue.push_later(now.plus(pause), given.item);
-        }
+        self.queue.push_later(now.plus(pause), given.item);
     }
 
     /// A delivery is over: its worker has room again.
@@ -342,7 +346,9 @@ impl Pool {
     /// Time passes: what was put off is given out, what takes too long goes to a second worker.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         for number in self.queue.due(now) {
-            self.place(number, now, true);
+            if !self.is_in_hand(number) {
+                self.place(number, now, true);
+            }
         }
         while let Some((at, delivery)) = self.ends.pop_first() {
             if at > now {
@@ -367,17 +373,6 @@ impl Pool {
         }
         let ends = self.ends.first().map(|(at, _)| *at);
         self.queue.next_due().into_iter().chain(ends).min()
-    }
-}
-
-impl Worker {
-    fn room(&self, kind: usize) -> usize {
-        let WorkerOptions { activities, turns, entities, .. } = &self.options;
-        [*activities, *turns, *entities][kind]
-    }
-
-    fn free(&self, kind: usize) -> bool {
-        !self.leaves && self.used[kind] < self.room(kind)
     }
 }
 

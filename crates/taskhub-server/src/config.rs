@@ -34,6 +34,8 @@ pub struct Config {
     /// With which certificate to speak TLS; without it connections are plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
+    /// How HTTP is answered.
+    pub http: HttpConfig,
     /// How much is too much.
     pub limits: LimitsConfig,
     /// What is logged.
@@ -59,6 +61,16 @@ pub struct TlsConfig {
     pub cert: PathBuf,
     /// The file of its private key, as PEM.
     pub key: PathBuf,
+}
+
+/// How HTTP is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Whether addresses in answers are made of `X-Forwarded-Host` and `X-Forwarded-Proto`: only
+    /// behind a proxy that sets both.
+    pub forwarded: bool,
 }
 
 /// How much is too much.
@@ -133,6 +145,7 @@ impl Default for Config {
             tokens: Vec::new(),
             hubs: HubsConfig::default(),
             tls: None,
+            http: HttpConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }

@@ -3,13 +3,20 @@
 mod answer;
 mod clients;
 mod entities;
+mod forced;
+mod histories;
 mod instances;
+mod partial;
 mod purge;
 mod queries;
 mod refusal;
+mod restarts;
 mod service;
+mod spans;
 mod task_hubs;
 mod waits;
+mod work_items;
+mod workers;
 
 use axum::Router;
 use taskhub_wire::proto::{

@@ -1,23 +1,39 @@
 //! The HTTP side: routers that this server mounts, and that an application can mount too.
 
+mod management;
 mod probes;
 
 use axum::{
     Json, Router,
+    extract::Request,
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 
-use crate::Hubs;
+use crate::{Config, Hubs};
 
+pub use management::{
+    HttpManagementPayload, Links, Management, create_check_status_response,
+    create_http_management_payload, management,
+    wait_for_completion_or_create_check_status_response,
+};
 pub use probes::probes;
 
 /// The paths that need no token: who watches the process should not have one.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// All routes of the server.
-pub(crate) fn routes(hubs: &Hubs) -> Router {
-    probes(hubs.clone()).fallback(nothing_here)
+pub(crate) fn routes(hubs: &Hubs, config: &Config) -> Router {
+    let api =
+        Management::new(hubs.clone()).https(config.tls.is_some()).forwarded(config.http.forwarded);
+    probes(hubs.clone()).fallback(|request: Request| async move {
+        // Its paths are known in any spelling.
+        if management::is_management(request.uri()) {
+            api.answer(request).await
+        } else {
+            nothing_here(request.uri())
+        }
+    })
 }
 
 /// An error that people can read, as JSON.
@@ -25,6 +41,6 @@ pub(crate) fn refusal(status: StatusCode, message: &str) -> Response {
     (status, Json(serde_json::json!({ "message": message }))).into_response()
 }
 
-async fn nothing_here(uri: Uri) -> Response {
+fn nothing_here(uri: &Uri) -> Response {
     refusal(StatusCode::NOT_FOUND, &format!("there is nothing at {}", uri.path()))
 }

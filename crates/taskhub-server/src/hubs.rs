@@ -31,6 +31,8 @@ pub struct Hubs {
 
 struct Inner {
     data: PathBuf,
+    /// The hub of those who name none.
+    default: HubName,
     /// Only these; `None`: any.
     listed: Option<Vec<HubName>>,
     count_max: usize,
@@ -68,6 +70,9 @@ pub enum HubError {
         /// What the operating system said.
         error: std::io::Error,
     },
+    /// It is not this server's hub.
+    #[error("hub {0} was opened by the application that it runs in, which alone can delete it")]
+    Given(HubName),
     /// Its folder cannot be removed.
     #[error("{} cannot be removed: {error}; remove it by hand", folder.display())]
     Delete {
@@ -102,6 +107,7 @@ impl Hubs {
         let hubs = Self {
             inner: Arc::new(Inner {
                 data: config.data.clone(),
+                default: HubName::parse(HubName::DEFAULT)?,
                 count_max: config.hubs.count_max.max(listed.as_ref().map_or(1, Vec::len)),
                 listed,
                 limits,
@@ -114,6 +120,26 @@ impl Hubs {
             return Err(error);
         }
         Ok(hubs)
+    }
+
+    /// One hub that is open already, under a name; it is the one of those who name none. It stays
+    /// open when these hubs stop: that is up to whoever opened it.
+    #[must_use]
+    pub fn with(name: HubName, hub: Hub) -> Self {
+        let stopping = CancellationToken::new();
+        let limits = hub.limits().clone();
+        let slot = Slot::given(hub, limits.clone(), stopping.clone());
+        Self {
+            inner: Arc::new(Inner {
+                data: PathBuf::new(),
+                default: name.clone(),
+                count_max: 1,
+                listed: Some(vec![name.clone()]),
+                limits,
+                slots: Mutex::new(BTreeMap::from([(name, Arc::new(slot))])),
+                stopping,
+            }),
+        }
     }
 
     async fn open_first(&self) -> Result<(), HubError> {
@@ -171,6 +197,9 @@ impl Hubs {
     pub async fn delete(&self, name: &HubName) -> Result<(), HubError> {
         tracing::warn!(hub = %name, "the hub is deleted");
         let slot = self.slot(name)?;
+        if slot.is_given() {
+            return Err(HubError::Given(name.clone()));
+        }
         slot.delete().await?;
         // Whoever waits for the slot just now makes an empty hub in it, and keeps it counted.
         let mut slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,6 +208,12 @@ impl Hubs {
             slots.remove(name);
         }
         Ok(())
+    }
+
+    /// The hub of those who name none.
+    #[must_use]
+    pub fn default_name(&self) -> &HubName {
+        &self.inner.default
     }
 
     /// The names of the hubs that are open.

@@ -19,7 +19,9 @@ mod hubs;
 mod serve;
 mod tls;
 
-pub use config::{Config, ConfigError, HubsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig};
+pub use config::{
+    Config, ConfigError, HttpConfig, HubsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig,
+};
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use serve::{ServeError, Server};
 pub use tls::TlsError;

@@ -4,6 +4,8 @@ mod connection;
 mod first_bytes;
 mod front;
 
+pub(crate) use connection::Connection;
+
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{

@@ -17,11 +17,22 @@ use crate::program::{Notes, Program, Step, shown};
 /// What orchestrations panic with, and fail with, when their program says so.
 pub(crate) const WANTED: &str = "as the program says";
 
-/// What a node can run: all programs, perhaps without the late ones, perhaps with a mistake.
+/// What a node or a worker can run, perhaps with a mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployed {
     codes: Vec<Code>,
-    serves_late: bool,
+    serves: Serves,
+}
+
+/// Which programs somebody can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// A node of the first day: not the late ones, nor those that only workers elsewhere have.
+    Early,
+    /// A node of today: all but those that only workers elsewhere have.
+    Late,
+    /// A worker elsewhere: all.
+    All,
 }
 
 #[derive(Debug, Clone)]
@@ -32,14 +43,14 @@ struct Code {
 }
 
 impl Deployed {
-    pub(crate) fn new(programs: &[Program], serves_late: bool, broken: bool) -> Self {
+    pub(crate) fn new(programs: &[Program], serves: Serves, broken: bool) -> Self {
         let names: Vec<_> = programs.iter().map(|program| program.name.clone()).collect();
         let code = |program: &Program| Code {
             program: program.clone(),
             names: names.clone(),
             broken: broken && program.steps.first().is_some_and(makes_calls),
         };
-        Self { codes: programs.iter().map(code).collect(), serves_late }
+        Self { codes: programs.iter().map(code).collect(), serves }
     }
 }
 
@@ -49,7 +60,12 @@ fn makes_calls(step: &Step) -> bool {
 
 impl Functions for Deployed {
     fn orchestration(&self, name: &str, _version: Option<&str>) -> Option<&dyn Orchestration> {
-        if name.starts_with("late") && !self.serves_late {
+        let served = match self.serves {
+            Serves::Early => !name.starts_with("late") && !name.starts_with("far"),
+            Serves::Late => !name.starts_with("far"),
+            Serves::All => true,
+        };
+        if !served {
             return None;
         }
         let code = self.codes.iter().find(|code| *code.program.name == *name)?;

@@ -159,9 +159,10 @@ impl World {
                 law::timers::on_turn(&applied, chronicle)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
+                self.elsewhere.on_turn(&applied, chronicle)?;
                 self.raised.on_turn(&applied, chronicle)?;
                 let programs = &self.scenario.programs;
-                law::replay::on_turn(&applied, chronicle, programs, &self.sound, broken)?;
+                law::replay::on_turn(&applied, chronicle, programs, &self.workers[0], broken)?;
                 for law in [2, 3, 5, 6, 8] {
                     self.coverage.check(law, 1);
                 }

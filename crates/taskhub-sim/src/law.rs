@@ -1,6 +1,7 @@
 //! The promises, each with a file of its own; what breaks one is a [`Violation`].
 
 pub(crate) mod durable;
+pub(crate) mod elsewhere;
 pub(crate) mod exactly_once;
 pub(crate) mod history;
 pub(crate) mod limits;

@@ -25,6 +25,7 @@ mod store;
 mod trace;
 mod trouble;
 mod work;
+mod worker;
 mod world;
 
 use std::{

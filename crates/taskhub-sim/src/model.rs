@@ -3,12 +3,17 @@
 //! No futures and no cleverness: straight through the steps, and at each wait the earliest event in
 //! history among those being waited for. The core has to come to the same calls and the same end.
 
+mod seen;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp};
+
+use seen::Seen;
+pub(crate) use seen::taken;
 
 use crate::program::{Notes, Program, Step, shown};
 
@@ -44,9 +49,7 @@ const UNKNOWN: CallId = CallId(u32::MAX);
 struct Teller<'a> {
     programs: &'a [Program],
     execution: ExecutionId,
-    /// Arrivals that turns took: when a call ended, and which events were raised.
-    ended: BTreeMap<CallId, (usize, &'a Event)>,
-    raised: Vec<(usize, &'a Event)>,
+    seen: Seen<'a>,
     used: BTreeSet<usize>,
     now: Timestamp,
     uniques: u64,
@@ -55,7 +58,10 @@ struct Teller<'a> {
     /// The calls of this story, with the ids that history gives them, as far as they are settled.
     calls: Vec<Kind>,
     settled: usize,
-    dropped: BTreeSet<usize>,
+    /// Calls that were given up, and the turn in which they were.
+    dropped: BTreeMap<usize, usize>,
+    /// The turn in which the code went on last.
+    turn: usize,
     status: Option<Text>,
     notes: Notes,
 }
@@ -74,50 +80,30 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     let mut teller = Teller::new(programs, started, *at, log);
     let end = teller.run(program);
     teller.settle();
-    let Teller { ended, calls, dropped, status, .. } = teller;
-    let dropped = dropped.into_iter().filter_map(|call| calls[call].call());
-    let dropped = dropped.filter(|call| !ended.contains_key(call)).collect();
+    let Teller { seen, calls, dropped, status, .. } = teller;
+    // One that has ended is not given up, unless its end was not known to the turn.
+    let in_time = |call: &CallId, turn| seen.ended_by(*call, turn);
+    let dropped = dropped.into_iter().filter_map(|(call, turn)| Some((calls[call].call()?, turn)));
+    let dropped = dropped.filter(|(call, turn)| !in_time(call, *turn)).map(|it| it.0).collect();
     Some(Told { calls, dropped, status, end })
-}
-
-/// How many arrivals of a history its turns took.
-pub(crate) fn taken(log: &[Event]) -> usize {
-    let takes = |event: &Event| match event.kind {
-        Kind::TurnStarted { takes, .. } => takes as usize,
-        _ => 0,
-    };
-    log.iter().map(takes).sum()
 }
 
 impl<'a> Teller<'a> {
     fn new(programs: &'a [Program], started: &Started, now: Timestamp, log: &'a [Event]) -> Self {
-        let mut ended = BTreeMap::new();
-        let mut raised = Vec::new();
-        let arrivals = log.iter().enumerate().filter(|(_, event)| event.kind.is_arrival());
-        for (position, event) in arrivals.take(taken(log)) {
-            match &event.kind {
-                Kind::EventRaised { .. } => raised.push((position, event)),
-                kind => {
-                    if let Some(call) = kind.call() {
-                        ended.insert(call, (position, event));
-                    }
-                }
-            }
-        }
         let own = |kind: &&Kind| kind.is_action() && !matches!(kind, Kind::CallCancelled { .. });
         let actual = log.iter().map(|event| &event.kind).filter(own).collect();
         Self {
             programs,
             execution: started.execution,
-            ended,
-            raised,
+            seen: Seen::of(log),
             used: BTreeSet::new(),
             now,
             uniques: 0,
             actual,
             settled: 0,
             calls: Vec::new(),
-            dropped: BTreeSet::new(),
+            dropped: BTreeMap::new(),
+            turn: 0,
             status: None,
             notes: Notes::read(started.input.as_ref()),
         }
@@ -159,7 +145,7 @@ impl<'a> Teller<'a> {
                 let timer = self.timer(*pause);
                 match self.first(&[Wait::Event(name), Wait::Call(timer)])? {
                     (0, payload) => {
-                        self.dropped.insert(timer);
+                        self.dropped.insert(timer, self.turn);
                         self.notes.note_event(name, &payload);
                     }
                     _ => self.notes.note("late"),
@@ -168,7 +154,7 @@ impl<'a> Teller<'a> {
             Step::Within(pause) => {
                 let (call, timer) = (self.activity("slow", at), self.timer(*pause));
                 let (winner, outcome) = self.first(&[Wait::Call(call), Wait::Call(timer)])?;
-                self.dropped.insert(if winner == 0 { timer } else { call });
+                self.dropped.insert(if winner == 0 { timer } else { call }, self.turn);
                 self.notes.note(if winner == 0 { outcome } else { "late".to_owned() });
             }
             Step::Both(name) => {
@@ -284,8 +270,8 @@ impl<'a> Teller<'a> {
     fn first(&mut self, waits: &[Wait]) -> Option<(usize, String)> {
         self.settle();
         let place = |wait: &Wait| match wait {
-            Wait::Call(call) => self.ended.get(&self.calls[*call].call()?).copied(),
-            Wait::Event(name) => self.raised.iter().copied().find(|(position, event)| {
+            Wait::Call(call) => self.seen.ended.get(&self.calls[*call].call()?).copied(),
+            Wait::Event(name) => self.seen.raised.iter().copied().find(|(position, event)| {
                 let Kind::EventRaised { name: raised, .. } = &event.kind else { return false };
                 !self.used.contains(position) && raised.to_lowercase() == *name
             }),
@@ -294,6 +280,7 @@ impl<'a> Teller<'a> {
         let ((position, event), index) =
             found.min_by_key(|((position, _), at)| (*position, *at))?;
         self.used.insert(position);
+        self.turn = self.seen.turn(position);
         self.now = self.now.max(event.at);
         Some((index, outcome(event)))
     }

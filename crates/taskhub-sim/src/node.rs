@@ -6,14 +6,18 @@ use std::{
 };
 
 use taskhub_core::{
-    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, Piece, RequestId,
-    Timestamp,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, RequestId, Timestamp,
     partition::{Input, Partition},
     store::Ownership,
 };
 use taskhub_engine::{Lane, Shard};
 
-use crate::{code::Deployed, law::waiters::Waiters, program::Program, scenario::Act};
+use crate::{
+    code::{Deployed, Serves},
+    law::{limits::Out, waiters::Waiters},
+    program::Program,
+    scenario::Act,
+};
 
 /// Virtual time zero, as the nodes' clocks show it: some day in 2001.
 pub(crate) const EPOCH: i64 = 1_000_000_000_000_000;
@@ -76,8 +80,8 @@ pub(crate) struct Node {
     pub leaving: Vec<Ownership>,
     pub asks: BTreeMap<RequestId, Asked>,
     pub waiters: BTreeMap<PartitionId, Waiters>,
-    /// Activities handed out under the present epoch.
-    pub out: BTreeMap<PartitionId, BTreeSet<(InstanceId, ExecutionId, Piece)>>,
+    /// Work handed out under the present epoch.
+    pub out: BTreeMap<PartitionId, Out>,
     /// Messages that were handed to their receiver in memory, and are not durable.
     pub direct: BTreeSet<MessageId>,
     pub renewed_at: i64,
@@ -101,7 +105,7 @@ impl Node {
         limits: &Limits,
         programs: &[Program],
     ) -> Self {
-        let deployed = Arc::new(Deployed::new(programs, false, false));
+        let deployed = Arc::new(Deployed::new(programs, Serves::Early, false));
         let mut node = Self {
             life: Life { node: index, life: 0 },
             up: false,
@@ -153,7 +157,8 @@ impl Node {
 
     /// A new process, with this code.
     pub(crate) fn start(&mut self, shards: usize, programs: &[Program], sound: bool, broken: bool) {
-        self.deployed = Arc::new(Deployed::new(programs, sound, broken));
+        let serves = if sound { Serves::Late } else { Serves::Early };
+        self.deployed = Arc::new(Deployed::new(programs, serves, broken));
         self.broken = broken;
         self.sound = sound && !broken;
         self.life.life += 1;

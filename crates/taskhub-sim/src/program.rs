@@ -10,7 +10,8 @@ pub(crate) const EVENTS: [&str; 2] = ["reply", "go"];
 /// One orchestration: its name and what it does, step by step.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// The name under which nodes serve it. Names that begin with `late` are not served at first.
+    /// The name under which it is served. Nodes do not serve names with `late` at first, and those
+    /// with `far` never: only workers elsewhere do.
     pub name: Text,
     /// What it does.
     pub steps: Vec<Step>,
@@ -71,8 +72,12 @@ impl Program {
             },
         ];
         for index in 2..count {
-            let late = random.chance(80);
-            let name = if late { format!("late{index}") } else { format!("p{index}") };
+            let place = match random.below(100) {
+                0..8 => "late",
+                8..33 => "far",
+                _ => "p",
+            };
+            let name = format!("{place}{index}");
             let length = 1 + random.index(5);
             let mut steps: Vec<_> =
                 (0..length).map(|_| Step::draw(random, index, count, instances)).collect();

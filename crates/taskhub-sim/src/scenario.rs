@@ -55,6 +55,12 @@ pub struct Rates {
     pub activity_fails: u32,
     /// An activity hangs, perhaps until the troubles end.
     pub activity_hangs: u32,
+    /// A worker is lost with a turn or with operations, and another one gets them.
+    pub worker_lost: u32,
+    /// A worker takes fewer arrivals with a turn than it was given.
+    pub turn_partial: u32,
+    /// A turn thread comes late to its mail.
+    pub thread_late: u32,
     /// A result is told twice.
     pub result_twice: u32,
     /// A hint about a message to another node is lost.
@@ -70,6 +76,7 @@ impl Rates {
         let Self { commit_fails, commit_lies, commit_slow, commit_crashes, read_fails, .. } = self;
         let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
             self;
+        let Self { worker_lost, turn_partial, thread_late, .. } = self;
         commit_fails
             + commit_lies
             + commit_slow
@@ -80,6 +87,9 @@ impl Rates {
             + result_twice
             + hint_lost
             + message_twice
+            + worker_lost
+            + turn_partial
+            + thread_late
             > 0
     }
 }
@@ -224,6 +234,9 @@ fn draw_rates(random: &mut Random) -> Rates {
         hint_lost: rate(800),
         message_twice: rate(400),
         activity_hangs: rate(200),
+        worker_lost: rate(300),
+        turn_partial: rate(500),
+        thread_late: rate(300),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the turn threads do: sort the mail, run the partitions, pass on what they decide.
 
 use taskhub_core::{
-    Answer, Change, Done, Failure, Refusal, Task, TaskResult, TurnRecord,
+    Answer, Change, Refusal, TaskResult, TurnRecord,
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
@@ -10,7 +10,7 @@ use taskhub_engine::Routed;
 use crate::{
     law::{self, Violation},
     node::{Asked, Life, Mail},
-    scenario::{Act, CALM_AFTER},
+    scenario::Act,
     world::{Happening, World},
 };
 
@@ -77,7 +77,9 @@ impl World {
         let bench = &mut node.shards[shard];
         bench.inputs.entry(partition).or_default().extend(inputs);
         if !std::mem::replace(&mut bench.busy, true) {
-            self.soon(100, Happening::Work(life, shard));
+            // A thread that comes late finds more in its mailbox.
+            let late = self.random.chance(self.rates.thread_late);
+            self.soon(if late { 50_000 } else { 100 }, Happening::Work(life, shard));
         }
     }
 
@@ -98,7 +100,9 @@ impl World {
         let bench = &mut node.shards[shard];
         let Some(wake) = bench.shard.next_wake() else { return };
         let wait = i64::try_from(wake.since(clock).as_micros()).unwrap_or(i64::MAX);
-        let at = self.now.saturating_add(wait.clamp(50, 1_000_000_000));
+        // A thread that has mail looks at it first.
+        let soonest = if bench.busy { 5_000 } else { 50 };
+        let at = self.now.saturating_add(wait.clamp(soonest, 1_000_000_000));
         if at < bench.alarm {
             bench.alarm = at;
             self.at(at, Happening::Alarm(life, shard));
@@ -255,22 +259,13 @@ impl World {
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
                 out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
-                law::limits::on_dispatch(out.len(), &node.limits)?;
+                law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
-                self.soon(3_000, Happening::Run(life, task));
+                self.soon(3_000, Happening::Run(life, Box::new(task)));
             }
             Effect::Read(read) => self.soon(300, Happening::Read(life, owner, read)),
             Effect::Cancel(ticket) => {
-                self.coverage.count("activities cancelled");
-                // A worker that can stop it says so. Nobody may take that for a result: it is not
-                // among those that law 6 knows of.
-                if self.random.chance(500) {
-                    let outcome = Err(Failure::new("Cancelled", "nobody waits for it"));
-                    let partition = ticket.partition;
-                    let done = Done::Activity(outcome);
-                    let done = Input::TaskDone(TaskResult { ticket, done });
-                    self.soon(1_000, Happening::Send(life, Mail::Input(partition, done)));
-                }
+                self.cancel(life, &ticket);
             }
             _ => {}
         }
@@ -312,48 +307,5 @@ impl World {
             }
         };
         self.soon(2_000, Happening::Send(life, Mail::Owned(owner, vec![input])));
-    }
-
-    /// An activity runs to its end.
-    pub(crate) fn run_activity(&mut self, life: Life, task: Task) {
-        self.runs += 1;
-        let run = self.runs;
-        let fails = self.random.chance(self.rates.activity_fails);
-        let outcome = if fails {
-            self.coverage.count("activities that fail");
-            let kind = if self.random.chance(300) { "Panic" } else { "Broken" };
-            Err(Failure::new(kind, format!("run {run}")))
-        } else {
-            self.coverage.count("activities that succeed");
-            Ok(Some(format!("r{run}").into()))
-        };
-        let result = TaskResult { ticket: task.ticket, done: Done::Activity(outcome) };
-        if !self.calm && self.random.chance(self.rates.activity_hangs) {
-            self.coverage.count("activities that hang");
-            let at = self.random.between(self.now, CALM_AFTER);
-            return self.at(at, Happening::Done(life, result));
-        }
-        let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
-        self.soon(long, Happening::Done(life, result));
-    }
-
-    /// A result comes back, now and then twice, and also from a worker of a node that was
-    /// meanwhile started anew.
-    pub(crate) fn activity_done(&mut self, life: Life, result: TaskResult) {
-        self.results.note(&result);
-        let partition = result.ticket.partition;
-        if self.random.chance(self.rates.result_twice) {
-            self.coverage.count("results told twice");
-            let mut again = result.clone();
-            if self.random.chance(500) {
-                self.runs += 1;
-                again.done = Done::Activity(Ok(Some(format!("r{}", self.runs).into())));
-                self.results.note(&again);
-            }
-            let mail = Mail::Input(partition, Input::TaskDone(again));
-            self.soon(500_000, Happening::Send(life, mail));
-        }
-        let mail = Mail::Input(partition, Input::TaskDone(result));
-        self.soon(200, Happening::Send(life, mail));
     }
 }

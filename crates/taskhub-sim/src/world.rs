@@ -13,9 +13,11 @@ use taskhub_core::{
 
 use crate::{
     chronicle::Chronicle,
-    code::Deployed,
+    code::{Deployed, Serves},
     coverage::Coverage,
-    law::{Violation, exactly_once::Raised, results::Results, timers::Timers},
+    law::{
+        Violation, elsewhere::Elsewhere, exactly_once::Raised, results::Results, timers::Timers,
+    },
     node::{Asked, Life, Mail, Node},
     random::Random,
     scenario::{CALM_AFTER, Rates, Scenario},
@@ -36,13 +38,15 @@ pub(crate) struct World {
     pub store: SimStore,
     pub store_down_until: i64,
     pub nodes: Vec<Node>,
-    pub sound: Deployed,
+    /// The code of workers elsewhere: the right one, and one with a mistake.
+    pub workers: [Deployed; 2],
     /// Whether a node with broken code wrote any of what is not synced.
     pub tail_broken: bool,
     pub chronicle: Chronicle,
     pub raised: Raised,
     pub results: Results,
     pub timers: Timers,
+    pub elsewhere: Elsewhere,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -70,7 +74,7 @@ pub(crate) enum Happening {
     Open(Life, Ownership),
     Read(Life, Ownership, Read),
     Look(Life, Ownership, Vec<MessageId>),
-    Run(Life, Task),
+    Run(Life, Box<Task>),
     Done(Life, TaskResult),
     Tick(Life),
     Trouble(usize),
@@ -118,7 +122,7 @@ impl Ord for Queued {
 
 impl World {
     pub(crate) fn new(scenario: Scenario, trace: Trace) -> Self {
-        let sound = Deployed::new(&scenario.programs, true, false);
+        let workers = [false, true].map(|it| Deployed::new(&scenario.programs, Serves::All, it));
         let node = |index| {
             let Scenario { shards, partitions, limits, programs, .. } = &scenario;
             Node::new(index, *shards, *partitions, limits, programs)
@@ -131,12 +135,13 @@ impl World {
             calm: false,
             store: SimStore::new(scenario.partitions, scenario.embedded),
             store_down_until: 0,
-            sound,
+            workers,
             tail_broken: false,
             chronicle: Chronicle::default(),
             raised: Raised::default(),
             results: Results::default(),
             timers: Timers::default(),
+            elsewhere: Elsewhere::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,
@@ -262,9 +267,9 @@ impl World {
             Happening::Look(life, owner, known) if self.lives(life) => {
                 self.look(life, owner, &known);
             }
-            Happening::Run(life, task) if self.lives(life) => self.run_activity(life, task),
+            Happening::Run(life, task) if self.lives(life) => self.run_task(life, task),
             Happening::Done(life, result) if self.lives(life) => {
-                self.activity_done(life, result);
+                self.task_done(life, result);
             }
             Happening::Tick(life) if self.lives(life) => return self.tick(life),
             _ => {}

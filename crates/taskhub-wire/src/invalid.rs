@@ -1,4 +1,6 @@
-//! Why a message of a client makes no sense.
+//! Why a message of a client or a worker makes no sense.
+
+use taskhub_core::{Failure, InvalidInstanceId};
 
 /// What is wrong with a message, in words for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,4 +24,73 @@ pub enum InvalidMessage {
         /// The number sent.
         number: i32,
     },
+    /// Something is not there, or empty, that has to be.
+    #[error("{field} is missing")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A text that names no instance, or no entity.
+    #[error("{field}: {why}")]
+    Instance {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: InvalidInstanceId,
+    },
+    /// A text that names no execution.
+    #[error("{field}: {text:?} is no execution id; those have 32 hex digits")]
+    Execution {
+        /// The field.
+        field: &'static str,
+        /// The text sent.
+        text: String,
+    },
+    /// A number that no call has.
+    #[error("{field}: {number} is not the id of a call; those are 0 or more")]
+    Call {
+        /// The field.
+        field: &'static str,
+        /// The number sent.
+        number: i32,
+    },
+    /// An answer to what nobody asked.
+    #[error("{field}: nothing in the history before it is called {name:?}")]
+    Unasked {
+        /// The field.
+        field: &'static str,
+        /// What it answers.
+        name: String,
+    },
+    /// A status with which no execution ends.
+    #[error("an orchestration cannot end with the status {number}; send 1 to 5")]
+    End {
+        /// The number sent.
+        number: i32,
+    },
+    /// One turn ends in two ways.
+    #[error("a turn ends at most once: send one of completeOrchestration, rewindOrchestration")]
+    TwoEnds,
+    /// A chunk that does not follow the one before.
+    #[error("chunk {got} came after {expected} chunks; send them in order, from 0")]
+    Chunk {
+        /// The index sent.
+        got: i32,
+        /// How many there are.
+        expected: i32,
+    },
+    /// Chunks that are too much together.
+    #[error("the response has more than {bytes_max} bytes; make fewer calls in one turn")]
+    TooLarge {
+        /// How many it may have.
+        bytes_max: usize,
+    },
+}
+
+impl InvalidMessage {
+    /// The same as the failure of whatever sent it: where trying again would give the same.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure::new("InvalidMessage", self.to_string()).non_retriable()
+    }
 }

@@ -4,22 +4,42 @@
 //! rest of this crate are functions between those messages and the words of `taskhub-core`. What
 //! comes from outside is checked: an [`InvalidMessage`] says which field is wrong, and why.
 
+mod action;
+mod arrival;
+mod aside;
+mod call;
+mod chunks;
 mod details;
+mod entity;
 mod failure;
+mod history;
+mod ids;
 mod invalid;
 mod record;
+mod repeated;
+mod response;
+mod started;
 mod status;
 mod tags;
+mod text;
 mod time;
 mod trace;
+mod work;
+mod work_item;
 
+pub use chunks::Chunks;
+pub use entity::{performed_in, performed_out};
 pub use failure::{failure_in, failure_out};
+pub use history::{History, history_in, history_out, history_shown};
 pub use invalid::InvalidMessage;
 pub use record::{Detail, state_out};
+pub use repeated::drop_repeated;
+pub use response::{outcome_in, outcome_out, taken_in, taken_out};
 pub use status::{status_in, status_out, statuses_in};
 pub use tags::{tags_in, tags_out};
 pub use time::{duration_in, timestamp_in, timestamp_out};
 pub use trace::{trace_in, trace_out};
+pub use work_item::{Dialect, Given, turn_history_out, work_item_in, work_item_out};
 
 /// The messages of the protocol, a client for it, and a server to be filled in.
 pub mod proto {

@@ -37,7 +37,6 @@ impl Partition {
             Input::TaskDone(result) => {
                 let id = result.ticket.instance.clone();
                 if result.ticket.epoch == self.epoch || mutated(Mutation::TakeStale) {
-                    self.tasks.returned(&result.ticket);
                     self.route(&id, Input::TaskDone(result), now, out);
                 }
             }

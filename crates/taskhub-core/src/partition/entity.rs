@@ -93,6 +93,11 @@ impl Entity {
         self.now.lock.is_none() && self.queue.is_empty() && self.out.is_none()
     }
 
+    /// Whether a worker has operations of it.
+    pub(super) fn is_out(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Whether something can be done for it now.
     pub(super) fn is_busy(&self) -> bool {
         self.out.is_some()

@@ -1,5 +1,7 @@
 //! One instance in memory: its record, its open ends, its code, and what is not yet written.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::{
@@ -258,7 +260,14 @@ impl Instance {
     pub(super) fn end(&mut self, now: Timestamp, status: RuntimeStatus, outcome: Outcome) {
         let at = now.max(self.record.updated_at);
         self.write(Event { at, kind: Kind::Completed { status } });
+        // What a worker called without waiting for it is done all the same, once.
+        let elsewhere = matches!(self.runner, Runner::Elsewhere(_)) && !status_ends_all(status);
+        let unsent =
+            if elsewhere { std::mem::take(&mut self.ledger.unsent) } else { VecDeque::new() };
+        self.ledger.activities.retain(|call| !unsent.iter().any(|(it, _)| it == call));
         self.forget_calls();
+        self.ledger.activities.extend(unsent.iter().map(|(call, _)| *call));
+        self.ledger.unsent = unsent;
         self.runner = Runner::Nobody;
         if let Some(parent) = &self.record.parent {
             let outcome = match (&outcome, status) {
@@ -352,6 +361,11 @@ impl Instance {
         // Its texts, its place in the cache, and what the allocator adds to each piece.
         size_of::<Self>() + 640 + output + self.runner.bytes() + self.ledger.bytes()
     }
+}
+
+/// Whether nothing that was called is to be done any more.
+fn status_ends_all(status: RuntimeStatus) -> bool {
+    status == RuntimeStatus::Terminated
 }
 
 fn terminated(reason: Option<&str>) -> Failure {

@@ -3,6 +3,7 @@
 use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
+    runner::Runner,
     slots::Slot,
 };
 use crate::{
@@ -183,8 +184,10 @@ impl Partition {
         } else {
             self.reply(request, id, Reply::Answer(Answer::Done));
         }
+        // One that was read again after it was parked tries already, with the code of today.
         if let Some(instance) = self.slots.known_mut(id)
             && instance.record.stuck.is_some()
+            && matches!(instance.runner, Runner::Nobody)
         {
             instance.todo = Todo::Revive;
         }

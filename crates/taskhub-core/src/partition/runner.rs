@@ -21,7 +21,7 @@ pub(super) enum Runner {
 /// An orchestration whose code is elsewhere: what a worker needs to run its next turn.
 #[derive(Debug, Default)]
 pub(super) struct Remote {
-    /// Its history, a piece per commit, what is not written yet included.
+    /// Its history as far as it is written, a piece per commit.
     pub history: Vec<Arc<[Event]>>,
     /// The turn that a worker has.
     pub out: Option<TurnOut>,
@@ -45,10 +45,11 @@ impl Remote {
         self.history.push(events);
     }
 
-    /// The arrivals that no turn took, without the oldest `takes` of them.
-    pub(super) fn untaken(&self, takes: u32) -> Vec<Kind> {
+    /// The arrivals that no turn took, without the oldest `takes` of them; `fresh` is what is not
+    /// written yet.
+    pub(super) fn untaken(&self, fresh: &[Event], takes: u32) -> Vec<Kind> {
         let mut arrivals = std::collections::VecDeque::new();
-        for event in self.history.iter().flat_map(|piece| piece.iter()) {
+        for event in self.history.iter().flat_map(|piece| piece.iter()).chain(fresh) {
             match &event.kind {
                 Kind::TurnStarted { takes, .. } => {
                     arrivals.drain(..(*takes as usize).min(arrivals.len()));
@@ -83,6 +84,15 @@ impl Runner {
         match self {
             Self::Entity(entity) => Some(entity),
             _ => None,
+        }
+    }
+
+    /// Whether a worker elsewhere has its turn, or operations of it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Elsewhere(remote) => remote.out.is_some(),
+            Self::Entity(entity) => entity.is_out(),
+            Self::Here(_) | Self::Nobody => false,
         }
     }
 

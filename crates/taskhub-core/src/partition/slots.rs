@@ -92,7 +92,13 @@ impl Slot {
         match self {
             Self::Loading(_) => false,
             Self::Absent(seq) => *seq <= durable,
-            Self::Known(instance) => instance.seq <= durable && instance.todo == Todo::Nothing,
+            // What a worker was given is known in memory only: another reading of the history
+            // would give it out again, and not know the first one's answer.
+            Self::Known(instance) => {
+                instance.seq <= durable
+                    && instance.todo == Todo::Nothing
+                    && !instance.runner.is_waited_for()
+            }
         }
     }
 

@@ -48,7 +48,8 @@ impl Instance {
         let at = now.max(self.record.updated_at);
         let later = match &step.progress {
             Progress::ContinuedAsNew(..) | Progress::Rewound(_) => {
-                self.runner.elsewhere().map(|remote| remote.untaken(takes)).unwrap_or_default()
+                let remote = self.runner.elsewhere();
+                remote.map(|remote| remote.untaken(&self.fresh, takes)).unwrap_or_default()
             }
             _ => Vec::new(),
         };

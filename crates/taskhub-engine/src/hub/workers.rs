@@ -8,7 +8,7 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{Task, TaskResult, Ticket, Timestamp, partition::Input};
+use taskhub_core::{InstanceId, Task, TaskResult, Ticket, Timestamp, partition::Input};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
@@ -110,6 +110,10 @@ impl Workers {
         super::lock(&self.inner.known).pool.task(delivery).cloned()
     }
 
+    pub(super) fn turn_of(&self, instance: &InstanceId) -> Option<Task> {
+        super::lock(&self.inner.known).pool.turn_of(instance).cloned()
+    }
+
     pub(super) fn give_back(&self, delivery: DeliveryId) {
         self.inner.act(|pool| pool.give_back(delivery, clock::now()));
     }
@@ -176,7 +180,7 @@ impl Worker {
     /// It takes no more, but may finish what it has until it is dropped. What was not taken yet
     /// goes to others.
     pub fn leave(&mut self) {
-        self.workers.inner.act(|pool| pool.leave(self.id));
+        self.workers.inner.act(|pool| pool.leave(self.id, clock::now()));
         while let Ok(delivery) = self.given.try_recv() {
             self.workers.inner.act(|pool| pool.unsend(delivery.id, clock::now()));
         }

@@ -136,7 +136,7 @@ fn a_worker_that_leaves_may_finish_what_it_has() {
     let worker = pool.connect(options(5), NOW);
     pool.offer(activity(1, "a"), NOW);
     let first = given(&mut pool)[0].1;
-    pool.leave(worker);
+    pool.leave(worker, NOW);
     pool.offer(activity(2, "a"), NOW);
     assert_eq!(given(&mut pool), []);
     assert!(pool.finish(first, NOW).is_some());
@@ -172,6 +172,35 @@ fn work_that_is_given_back_comes_again_after_a_pause() {
     assert!(soon > NOW);
     pool.tick(soon);
     assert_eq!(given(&mut pool).len(), 1);
+}
+
+#[test]
+fn what_one_worker_gives_back_another_gets_at_once() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let (one, other) = (pool.connect(options(1), NOW), pool.connect(options(1), NOW));
+    pool.offer(turn(1, "o", None), NOW);
+    let first = given(&mut pool);
+    assert_eq!(first[0].0, one);
+    pool.give_back(first[0].1, NOW);
+    let second = given(&mut pool);
+    assert_eq!(second[0].0, other);
+    pool.give_back(second[0].1, NOW);
+    assert_eq!(given(&mut pool), [], "all have refused it: it pauses");
+}
+
+#[test]
+fn what_a_leaving_worker_has_goes_to_others_and_the_first_result_counts() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let leaving = pool.connect(options(5), NOW);
+    pool.offer(turn(1, "o", None), NOW);
+    pool.offer(activity(2, "a"), NOW);
+    let old = given(&mut pool);
+    pool.connect(options(5), NOW);
+    pool.leave(leaving, NOW);
+    assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i1"]);
+    pool.tick(after(Duration::from_secs(6)));
+    assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i2"]);
+    assert!(old.iter().all(|(_, delivery, _)| pool.finish(*delivery, NOW).is_some()));
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub(super) async fn signal(
     request: SignalEntityRequest,
 ) -> Result<SignalEntityResponse, Status> {
     let id = entity_id(&request.instance_id)?;
+    if request.name.is_empty() {
+        return Err(Status::invalid_argument("name: an operation needs a name"));
+    }
     // Some SDKs can only read requests that are named by a GUID.
     let named = Some(request.request_id).filter(|name| !name.is_empty());
     let operation = Operation {
@@ -95,6 +98,7 @@ pub(super) async fn query(
 
 /// Cleans up: there is nothing left to do. An entity without a state vanishes by itself, and who
 /// has ended holds no lock: both are part of the commit that causes them.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
 pub(super) async fn clean(
     _: &Call<'_>,
     _: CleanEntityStorageRequest,

@@ -57,7 +57,11 @@ pub(super) async fn state(
 }
 
 /// How the current execution of an instance began.
-async fn started(call: &Call<'_>, id: &InstanceId) -> Result<Option<Box<Started>>, Status> {
+/// How an instance began, if it is there.
+pub(super) async fn started(
+    call: &Call<'_>,
+    id: &InstanceId,
+) -> Result<Option<Box<Started>>, Status> {
     let _turn = call.read().await?;
     let history = call.hub.history(id.clone()).await.map_err(unreadable)?.unwrap_or_default();
     Ok(history.into_iter().find_map(|event| match event.kind {

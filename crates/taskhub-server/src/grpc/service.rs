@@ -1,6 +1,6 @@
 //! The service: each call finds its hub, and the function that answers it.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
 use taskhub_core::InstanceId;
@@ -10,9 +10,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 
 use super::{
-    clients, entities, instances, purge, queries,
+    clients, entities, forced, histories, instances,
+    partial::Partial,
+    purge, queries,
     refusal::{bad_id, no_hub},
-    task_hubs, waits,
+    restarts,
+    spans::Spans,
+    task_hubs, waits, work_items, workers,
 };
 use crate::{HubName, Hubs};
 
@@ -29,6 +33,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub(super) struct Service {
     hubs: Hubs,
     reads: Semaphore,
+    chunks: Partial,
+    spans: Arc<Spans>,
 }
 
 /// One call: what it is about, beside what it asks.
@@ -39,18 +45,24 @@ pub(super) struct Call<'a> {
     pub name: HubName,
     /// The hubs of the server.
     pub hubs: &'a Hubs,
+    /// Responses of workers that are not whole yet.
+    pub chunks: &'a Partial,
+    /// The spans of orchestrations.
+    pub spans: &'a Arc<Spans>,
     reads: &'a Semaphore,
 }
 
 impl Service {
     pub(super) fn new(hubs: Hubs) -> Self {
-        Self { hubs, reads: Semaphore::new(READS_COUNT_MAX) }
+        let reads = Semaphore::new(READS_COUNT_MAX);
+        Self { hubs, reads, chunks: Partial::default(), spans: Arc::default() }
     }
 
     async fn call(&self, metadata: &MetadataMap) -> Result<Call<'_>, Status> {
         let name = hub_name(metadata)?;
         let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
-        Ok(Call { hub, name, hubs: &self.hubs, reads: &self.reads })
+        let (hubs, reads) = (&self.hubs, &self.reads);
+        Ok(Call { hub, name, hubs, chunks: &self.chunks, spans: &self.spans, reads })
     }
 }
 
@@ -106,6 +118,24 @@ macro_rules! service {
                 task_hubs::delete(&self.hubs, &name).await.map(Response::new)
             }
 
+            async fn get_work_items(
+                &self,
+                request: Request<proto::GetWorkItemsRequest>,
+            ) -> Result<Response<Self::GetWorkItemsStream>, Status> {
+                let call = self.call(request.metadata()).await?;
+                let stream = work_items::stream(&call, request);
+                Ok(Response::new(Box::pin(stream)))
+            }
+
+            async fn stream_instance_history(
+                &self,
+                request: Request<proto::StreamInstanceHistoryRequest>,
+            ) -> Result<Response<Self::StreamInstanceHistoryStream>, Status> {
+                let call = self.call(request.metadata()).await?;
+                let stream = histories::stream(&call, request.into_inner()).await?;
+                Ok(Response::new(Box::pin(stream)))
+            }
+
             $(async fn $rpc(
                 &self,
                 request: Request<proto::$asks>,
@@ -130,6 +160,7 @@ service! {
         get_instance(GetInstanceRequest) -> GetInstanceResponse = instances::get;
         wait_for_instance_start(GetInstanceRequest) -> GetInstanceResponse = waits::for_start;
         wait_for_instance_completion(GetInstanceRequest) -> GetInstanceResponse = waits::for_end;
+        restart_instance(RestartInstanceRequest) -> RestartInstanceResponse = restarts::restart;
         raise_event(RaiseEventRequest) -> RaiseEventResponse = clients::raise;
         terminate_instance(TerminateRequest) -> TerminateResponse = clients::terminate;
         suspend_instance(SuspendRequest) -> SuspendResponse = clients::suspend;
@@ -142,22 +173,19 @@ service! {
         query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
         clean_entity_storage(CleanEntityStorageRequest)
             -> CleanEntityStorageResponse = entities::clean;
+        skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
+            -> SkipGracefulOrchestrationTerminationsResponse = forced::end;
+        complete_activity_task(ActivityResponse) -> CompleteTaskResponse = workers::activity;
+        complete_orchestrator_task(OrchestratorResponse) -> CompleteTaskResponse = workers::turn;
+        complete_entity_task(EntityBatchResult) -> CompleteTaskResponse = workers::operations;
+        abandon_task_activity_work_item(AbandonActivityTaskRequest)
+            -> AbandonActivityTaskResponse = workers::abandon_activity;
+        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
+            -> AbandonOrchestrationTaskResponse = workers::abandon_turn;
+        abandon_task_entity_work_item(AbandonEntityTaskRequest)
+            -> AbandonEntityTaskResponse = workers::abandon_operations;
     }
     unimplemented {
-        get_work_items(GetWorkItemsRequest) -> Self::GetWorkItemsStream;
-        complete_activity_task(ActivityResponse) -> proto::CompleteTaskResponse;
-        complete_orchestrator_task(OrchestratorResponse) -> proto::CompleteTaskResponse;
-        complete_entity_task(EntityBatchResult) -> proto::CompleteTaskResponse;
-        abandon_task_activity_work_item(AbandonActivityTaskRequest)
-            -> proto::AbandonActivityTaskResponse;
-        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
-            -> proto::AbandonOrchestrationTaskResponse;
-        abandon_task_entity_work_item(AbandonEntityTaskRequest)
-            -> proto::AbandonEntityTaskResponse;
         rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
-        restart_instance(RestartInstanceRequest) -> proto::RestartInstanceResponse;
-        stream_instance_history(StreamInstanceHistoryRequest) -> Self::StreamInstanceHistoryStream;
-        skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
-            -> proto::SkipGracefulOrchestrationTerminationsResponse;
     }
 }

@@ -17,7 +17,8 @@ use super::HubError;
 
 /// The place of one hub.
 pub(super) struct Slot {
-    folder: PathBuf,
+    /// Where it is kept; `None` when somebody else opened it, and will close it.
+    folder: Option<PathBuf>,
     limits: Limits,
     /// Cancelled when nothing may be opened any more.
     stopping: CancellationToken,
@@ -28,7 +29,19 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(folder: PathBuf, limits: Limits, stopping: CancellationToken) -> Self {
-        Self { folder, limits, stopping, turn: Mutex::default(), hub: RwLock::default() }
+        let (turn, hub) = (Mutex::default(), RwLock::default());
+        Self { folder: Some(folder), limits, stopping, turn, hub }
+    }
+
+    /// A hub that somebody else opened.
+    pub(super) fn given(hub: Hub, limits: Limits, stopping: CancellationToken) -> Self {
+        let (turn, hub) = (Mutex::default(), RwLock::new(Some(hub)));
+        Self { folder: None, limits, stopping, turn, hub }
+    }
+
+    /// Whether somebody else opened it.
+    pub(super) fn is_given(&self) -> bool {
+        self.folder.is_none()
     }
 
     /// The hub, if it is open.
@@ -44,10 +57,10 @@ impl Slot {
             if let Some(hub) = self.hub() {
                 return Ok(hub);
             }
-            if self.stopping.is_cancelled() {
+            let Some(folder) = self.folder.clone().filter(|_| !self.stopping.is_cancelled()) else {
                 return Err(HubError::Stopping);
-            }
-            let (folder, limits) = (self.folder.clone(), self.limits.clone());
+            };
+            let limits = self.limits.clone();
             let opened = tokio::task::spawn_blocking(move || open(&folder, limits)).await;
             let hub = opened.map_err(HubError::interrupted)??;
             self.put(Some(hub.clone()));
@@ -67,9 +80,10 @@ impl Slot {
         let deleting = tokio::spawn(async move {
             let _turn = self.turn.lock().await;
             self.stop().await;
-            match tokio::fs::remove_dir_all(&self.folder).await {
+            let Some(folder) = self.folder.clone() else { return Ok(()) };
+            match tokio::fs::remove_dir_all(&folder).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(HubError::Delete { folder: self.folder.clone(), error })
+                    Err(HubError::Delete { folder, error })
                 }
                 _ => Ok(()),
             }
@@ -79,7 +93,9 @@ impl Slot {
 
     async fn stop(&self) {
         let hub = self.put(None);
-        if let Some(hub) = hub {
+        if let Some(hub) = hub
+            && self.folder.is_some()
+        {
             hub.stop().await;
         }
     }

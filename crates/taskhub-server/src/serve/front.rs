@@ -31,7 +31,7 @@ impl Front {
     pub(super) fn new(hubs: &Hubs, config: &Config) -> Self {
         Self {
             grpc: grpc::routes(hubs, config.limits.message_bytes),
-            http: http::routes(hubs),
+            http: http::routes(hubs, config),
             tokens: Tokens::new(config.tokens.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
         }

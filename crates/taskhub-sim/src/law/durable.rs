@@ -33,7 +33,10 @@ pub(crate) fn on_answer(
         }
         (Answer::Status(told), _) => some(&|record| *record == **told),
         (Answer::Done, Act::Terminate(_)) => some(&|record| record.status.is_terminal()),
-        (Answer::Done, Act::Suspend) => was(RuntimeStatus::Suspended),
+        // A turn elsewhere that began before may end it in the very commit that suspends it.
+        (Answer::Done, Act::Suspend) => {
+            was(RuntimeStatus::Suspended) || some(&|record| record.status.is_terminal())
+        }
         (Answer::Done, Act::Resume) => some(&|record| record.status != RuntimeStatus::Suspended),
         (Answer::Done, Act::Purge) | (Answer::Refused(Refusal::NotFound(_)), _) => absent(),
         (
@@ -56,8 +59,22 @@ pub(crate) fn on_answer(
 /// An activity starts: its call is durable.
 pub(crate) fn on_dispatch(chronicle: &Chronicle, task: &Task) -> Result<(), Violation> {
     let ticket = &task.ticket;
-    let (Piece::Activity(call), Job::Activity(work)) = (ticket.piece, &task.job) else {
-        return Ok(());
+    let (call, work) = match (ticket.piece, &task.job) {
+        (Piece::Activity(call), Job::Activity(work)) => (call, work),
+        (Piece::Turn(events), Job::Turn(turn)) => {
+            let history: Vec<_> = turn.history.iter().flat_map(|it| it.iter()).collect();
+            let known = chronicle.instances.get(&ticket.instance);
+            let now = known.and_then(Known::record).map(|record| record.execution);
+            // An execution that has ended meanwhile was durable once, and nobody remembers it.
+            let log = known.filter(|_| now == Some(ticket.execution)).map(|known| &known.log);
+            let durable = log.is_none_or(|log| log.iter().zip(&history).all(|(a, b)| a == *b));
+            let all = log.is_none_or(|log| history.len() <= log.len());
+            return ensure(durable && all && events == history.len() as u64, || {
+                let happened = format!("{ticket:?} starts with {history:?}, durable is {log:?}");
+                Violation::new(4, "a worker sees the durable history", happened)
+            });
+        }
+        _ => return Ok(()),
     };
     let key = (ticket.instance.clone(), ticket.execution, call);
     let scheduled = chronicle.scheduled.get(&key);

@@ -1,7 +1,9 @@
 //! Promise 10: "Every queue, buffer and cache has a limit; beyond it the caller gets a clear "try
 //! later", and nothing accepted is dropped."
 
-use taskhub_core::{Batch, Limits, partition::Partition};
+use std::collections::BTreeSet;
+
+use taskhub_core::{Batch, ExecutionId, InstanceId, Limits, Piece, partition::Partition};
 
 use super::{Violation, ensure};
 
@@ -16,11 +18,16 @@ pub(crate) fn on_batch(batch: &Batch, limits: &Limits) -> Result<(), Violation> 
     })
 }
 
-/// An activity was handed out; so many of its partition are out now.
-pub(crate) fn on_dispatch(out: usize, limits: &Limits) -> Result<(), Violation> {
+/// What is out of one partition.
+pub(crate) type Out = BTreeSet<(InstanceId, ExecutionId, Piece)>;
+
+/// Something was handed out: so much of its kind is out now.
+pub(crate) fn on_dispatch(out: &Out, piece: Piece, limits: &Limits) -> Result<(), Violation> {
+    let kind = std::mem::discriminant(&piece);
+    let out = out.iter().filter(|(_, _, it)| std::mem::discriminant(it) == kind).count();
     ensure(out <= limits.tasks_count_max, || {
-        let expected = format!("at most {} activities are out", limits.tasks_count_max);
-        Violation::new(10, expected, format!("{out} are out"))
+        let expected = format!("at most {} of each kind are out", limits.tasks_count_max);
+        Violation::new(10, expected, format!("{out} are out: {piece:?}"))
     })
 }
 

@@ -1,0 +1,38 @@
+//! What a worker says of itself, and how patient a hub is with it.
+
+use std::time::Duration;
+
+use super::Serves;
+
+/// What a worker can do, and how much of it at once.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// What it calls itself, for people.
+    pub name: String,
+    /// How many activities it takes at once.
+    pub activities: usize,
+    /// How many turns of orchestrations.
+    pub turns: usize,
+    /// How many entities.
+    pub entities: usize,
+    /// Which work it takes.
+    pub serves: Serves,
+}
+
+/// When work is given to another worker.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// After how long a turn, or operations of an entity.
+    pub turn: Duration,
+    /// After how long an activity.
+    pub activity: Duration,
+    /// How many workers may be lost with the same work before nobody gets it any more.
+    pub losses_max: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));
+        Self { turn, activity, losses_max: 20 }
+    }
+}

@@ -1,0 +1,28 @@
+//! One worker, as the pool sees it.
+
+use taskhub_core::{Piece, Task};
+
+use super::WorkerOptions;
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub options: WorkerOptions,
+    pub used: [usize; Piece::KINDS],
+    /// It takes no more, though it may finish what it has.
+    pub leaves: bool,
+}
+
+impl Worker {
+    pub(super) fn room(&self, kind: usize) -> usize {
+        let WorkerOptions { activities, turns, entities, .. } = &self.options;
+        [*activities, *turns, *entities][kind]
+    }
+
+    pub(super) fn takes(&self, task: &Task) -> bool {
+        !self.leaves && self.options.serves.takes(task)
+    }
+
+    pub(super) fn free(&self, kind: usize) -> bool {
+        !self.leaves && self.used[kind] < self.room(kind)
+    }
+}

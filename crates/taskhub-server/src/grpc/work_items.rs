@@ -1,0 +1,200 @@
+//! The stream of work to one worker: items as it has room for them, and a sign of life between.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::Stream;
+use prost::Message as _;
+use taskhub_core::{
+    Done, Failure, Job, Performed, Taken, Text,
+    turn::{Progress, Step},
+};
+use taskhub_engine::{Delivery, Hub, Names, Serves, Worker, WorkerOptions};
+use taskhub_wire::{
+    Dialect,
+    proto::{
+        self, GetWorkItemsRequest, HealthPing, WorkItem, WorkItemFilters, WorkerCapability,
+        work_item::Request,
+    },
+    work_item_out,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, metadata::MetadataMap};
+
+use super::{service::Call, spans::Spans, workers::token_of};
+use crate::serve::Connection;
+
+/// How much of each kind a worker gets at once that does not say.
+const ROOM: usize = 100;
+
+/// How often a worker hears something: SDKs connect anew after 120 s of silence.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a worker whose stream has ended may finish what it has, on the same connection.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The items of a worker, until one side ends the stream.
+pub(super) fn stream(
+    call: &Call<'_>,
+    request: tonic::Request<GetWorkItemsRequest>,
+) -> impl Stream<Item = Result<WorkItem, Status>> + Send + use<> {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let bytes_max = bytes_max(request.metadata());
+    let request = request.into_inner();
+    let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
+    let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
+    let worker = call.hub.connect_worker(options(request));
+    tracing::info!(hub = %call.name, ?worker, "a worker connected");
+    let (items, stream) = mpsc::channel(1);
+    let dialect = Dialect { history_bytes_max, ..Dialect::default() };
+    let stopping = call.hubs.stopping().clone();
+    let (hub, spans) = (call.hub.clone(), call.spans.clone());
+    let feed = Feed { hub, spans, worker, items, dialect, bytes_max, stopping, connection };
+    tokio::spawn(feed.run());
+    futures::stream::unfold(stream, |mut stream| async { Some((stream.recv().await?, stream)) })
+}
+
+/// One worker and the way to it.
+struct Feed {
+    hub: Hub,
+    spans: Arc<Spans>,
+    worker: Worker,
+    items: mpsc::Sender<Result<WorkItem, Status>>,
+    dialect: Dialect,
+    /// How large an item may be that it can receive.
+    bytes_max: usize,
+    stopping: CancellationToken,
+    connection: Option<Connection>,
+}
+
+impl Feed {
+    async fn run(mut self) {
+        let mut ping = tokio::time::interval(PING_EVERY);
+        loop {
+            let item = tokio::select! {
+                delivery = self.worker.next() => match delivery {
+                    Some(delivery) => match self.item(delivery) {
+                        Some(item) => item,
+                        None => continue,
+                    },
+                    None => break,
+                },
+                _ = ping.tick() => health_ping(),
+                () = self.items.closed() => break,
+                () = self.stopping.cancelled() => {
+                    let end = Status::unavailable("this server is shutting down");
+                    let _ = self.items.send(Err(end)).await;
+                    break;
+                }
+            };
+            ping.reset();
+            if self.items.send(Ok(item)).await.is_err() {
+                break;
+            }
+        }
+        self.drain().await;
+    }
+
+    /// The item for a delivery. One that the worker cannot receive would end its stream, again and
+    /// again: that is the result of it.
+    fn item(&self, delivery: Delivery) -> Option<WorkItem> {
+        let Delivery { id, task } = delivery;
+        let mut item = work_item_out(&task, token_of(id), self.dialect);
+        if let Some(Request::OrchestratorRequest(request)) = &mut item.request {
+            request.orchestration_trace_context = self.spans.of(task.ticket.execution);
+        }
+        let bytes = item.encoded_len();
+        if bytes <= self.bytes_max {
+            return Some(item);
+        }
+        let (hub, done) = (self.hub.clone(), too_large(&task.job, bytes, self.bytes_max));
+        tokio::spawn(async move { hub.finish(id, done).await });
+        None
+    }
+
+    /// SDKs end the stream first and then finish what they have, so that still counts, as long as
+    /// their connection lasts. When it is gone, others get the work at once.
+    async fn drain(mut self) {
+        self.worker.leave();
+        let Some(connection) = self.connection else { return };
+        tokio::select! {
+            () = connection.gone.cancelled() => {}
+            () = self.stopping.cancelled() => {}
+            () = tokio::time::sleep(DRAIN_TIME_MAX) => {}
+            _ = self.worker.next() => {}
+        }
+        tracing::info!(worker = ?self.worker, "a worker left");
+    }
+}
+
+fn health_ping() -> WorkItem {
+    WorkItem { request: Some(Request::HealthPing(HealthPing {})), completion_token: String::new() }
+}
+
+fn options(request: GetWorkItemsRequest) -> WorkerOptions {
+    let room = |asked: i32| match usize::try_from(asked) {
+        Ok(0) | Err(_) => ROOM,
+        Ok(room) => room,
+    };
+    WorkerOptions {
+        activities: room(request.max_concurrent_activity_work_items),
+        turns: room(request.max_concurrent_orchestration_work_items),
+        entities: room(request.max_concurrent_entity_work_items),
+        serves: request.work_item_filters.map(serves).unwrap_or_default(),
+        name: request.worker_instance_id,
+    }
+}
+
+/// Filters that are there name all that a worker takes: an empty list is nothing.
+fn serves(filters: WorkItemFilters) -> Serves {
+    let texts = |texts: Vec<String>| texts.into_iter().map(Text::from).collect();
+    let orchestrations = filters.orchestrations.into_iter();
+    let activities = filters.activities.into_iter();
+    let entities = filters.entities.into_iter();
+    let named = |name: String| (Text::from(name), Vec::new());
+    Serves {
+        orchestrations: Names::Only(
+            orchestrations
+                .map(|proto::OrchestrationFilter { name, versions }| (name.into(), texts(versions)))
+                .collect(),
+        ),
+        activities: Names::Only(
+            activities
+                .map(|proto::ActivityFilter { name, versions }| (name.into(), texts(versions)))
+                .collect(),
+        ),
+        entities: Names::Only(entities.map(|proto::EntityFilter { name }| named(name)).collect()),
+    }
+}
+
+/// The largest message that a worker receives: by default 4 MiB in every gRPC library but that of
+/// JavaScript, whose SDK takes any.
+fn bytes_max(metadata: &MetadataMap) -> usize {
+    let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
+    let is_node = agent.is_some_and(|agent| agent.starts_with("grpc-node"));
+    if is_node { usize::MAX } else { 4 << 20 }
+}
+
+fn too_large(job: &Job, bytes: usize, bytes_max: usize) -> Done {
+    let what = match job {
+        Job::Activity(_) => "the input of the activity",
+        Job::Turn(_) => "the history of the orchestration",
+        Job::Operations(_) => "the state and the operations of the entity",
+    };
+    let message = format!(
+        "{what} makes a message of {bytes} bytes, and the limit of this worker's gRPC library is \
+         {bytes_max}; use smaller payloads, or continue-as-new"
+    );
+    let failure = Failure::new("WorkItemTooLarge", message).non_retriable();
+    match job {
+        Job::Activity(_) => Done::Activity(Err(failure)),
+        Job::Turn(_) => {
+            let progress = Progress::Finished(Err(failure));
+            let step = Step { progress, actions: Vec::new(), custom_status: None };
+            Done::Turn(Box::new(Taken { takes: None, step }))
+        }
+        Job::Operations(_) => {
+            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
+        }
+    }
+}

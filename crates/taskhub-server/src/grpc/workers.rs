@@ -1,0 +1,129 @@
+//! What workers give back: results, or the work itself.
+//!
+//! A completion token names one delivery of one hub. One that counts no longer is answered like any
+//! other: nothing happens, and there is nothing that the worker could do about it.
+
+use taskhub_core::{Answer, Done, Refusal, Task};
+use taskhub_engine::DeliveryId;
+use taskhub_wire::{
+    outcome_in, performed_in,
+    proto::{
+        AbandonActivityTaskRequest, AbandonActivityTaskResponse, AbandonEntityTaskRequest,
+        AbandonEntityTaskResponse, AbandonOrchestrationTaskRequest,
+        AbandonOrchestrationTaskResponse, ActivityResponse, CompleteTaskResponse,
+        EntityBatchResult, OrchestratorResponse,
+    },
+    taken_in,
+};
+use tonic::Status;
+
+use super::{
+    instances::unexpected,
+    refusal::{bad_message, refused},
+    service::Call,
+};
+
+/// The token of a delivery.
+pub(super) fn token_of(delivery: DeliveryId) -> String {
+    format!("{delivery:016x}")
+}
+
+/// The delivery that a token names, if it counts still.
+fn delivered(call: &Call<'_>, token: &str) -> Option<(DeliveryId, Task)> {
+    let delivery = DeliveryId::from_str_radix(token, 16).ok()?;
+    Some((delivery, call.hub.delivered(delivery)?))
+}
+
+/// An activity ended.
+pub(super) async fn activity(
+    call: &Call<'_>,
+    response: ActivityResponse,
+) -> Result<CompleteTaskResponse, Status> {
+    let Some((delivery, _)) = delivered(call, &response.completion_token) else {
+        return Ok(CompleteTaskResponse {});
+    };
+    finish(call, delivery, Done::Activity(outcome_in(response))).await
+}
+
+/// A turn of an orchestration ended.
+pub(super) async fn turn(
+    call: &Call<'_>,
+    response: OrchestratorResponse,
+) -> Result<CompleteTaskResponse, Status> {
+    let Some((delivery, task)) = delivered(call, &response.completion_token) else {
+        return Ok(CompleteTaskResponse {});
+    };
+    if response.requires_history {
+        // It always had the whole history; so it is to be tried again, perhaps elsewhere.
+        call.hub.give_back(delivery);
+        return Ok(CompleteTaskResponse {});
+    }
+    let Some(response) = call.chunks.add(delivery, response).map_err(bad_message)? else {
+        return Ok(CompleteTaskResponse {});
+    };
+    if let Some(span) = response.orchestration_trace_context.clone() {
+        call.spans.note(task.ticket.execution, span);
+    }
+    let taken = taken_in(&task.ticket, response).map_err(bad_message)?;
+    finish(call, delivery, Done::Turn(Box::new(taken))).await
+}
+
+/// Operations of an entity ended.
+pub(super) async fn operations(
+    call: &Call<'_>,
+    result: EntityBatchResult,
+) -> Result<CompleteTaskResponse, Status> {
+    let Some((delivery, task)) = delivered(call, &result.completion_token) else {
+        return Ok(CompleteTaskResponse {});
+    };
+    let performed = performed_in(&task.ticket, result).map_err(bad_message)?;
+    finish(call, delivery, Done::Operations(Box::new(performed))).await
+}
+
+async fn finish(
+    call: &Call<'_>,
+    delivery: DeliveryId,
+    done: Done,
+) -> Result<CompleteTaskResponse, Status> {
+    match call.hub.finish(delivery, done).await {
+        Answer::Done | Answer::Refused(Refusal::NotFound(_)) => Ok(CompleteTaskResponse {}),
+        Answer::Refused(refusal) => Err(refused(refusal)),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Lets others have an activity.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+pub(super) async fn abandon_activity(
+    call: &Call<'_>,
+    request: AbandonActivityTaskRequest,
+) -> Result<AbandonActivityTaskResponse, Status> {
+    abandon(call, &request.completion_token);
+    Ok(AbandonActivityTaskResponse {})
+}
+
+/// Lets others have a turn.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+pub(super) async fn abandon_turn(
+    call: &Call<'_>,
+    request: AbandonOrchestrationTaskRequest,
+) -> Result<AbandonOrchestrationTaskResponse, Status> {
+    abandon(call, &request.completion_token);
+    Ok(AbandonOrchestrationTaskResponse {})
+}
+
+/// Lets others have the operations of an entity.
+#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+pub(super) async fn abandon_operations(
+    call: &Call<'_>,
+    request: AbandonEntityTaskRequest,
+) -> Result<AbandonEntityTaskResponse, Status> {
+    abandon(call, &request.completion_token);
+    Ok(AbandonEntityTaskResponse {})
+}
+
+fn abandon(call: &Call<'_>, token: &str) {
+    if let Some((delivery, _)) = delivered(call, token) {
+        call.hub.give_back(delivery);
+    }
+}

@@ -1,0 +1,187 @@
+//! The management API of Durable Functions: every operation on instances and entities, at the
+//! paths, with the codes and in the forms that existing clients and scripts know.
+
+mod answer;
+mod call;
+mod control;
+mod entities;
+mod history;
+mod links;
+mod list;
+mod purge;
+mod query;
+mod start;
+mod status;
+mod wait;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{OriginalUri, Request, State},
+    http::{Method, StatusCode, Uri, request::Parts},
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+use tokio::sync::Semaphore;
+
+use crate::{HubName, Hubs};
+use answer::empty;
+use call::{Answered, Call};
+
+pub use links::{
+    HttpManagementPayload, Links, create_check_status_response, create_http_management_payload,
+};
+pub use wait::wait_for_completion_or_create_check_status_response;
+
+/// Where clients look for the API.
+pub(super) const BASE: &str = "/runtime/webhooks/durabletask";
+
+/// Requests that read lists or histories at the same time; the others wait for their turn.
+const READS_COUNT_MAX: usize = 64;
+
+/// How long a client may take to send a body.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The management API over hubs: at `/runtime/webhooks/durabletask`, to be merged into the routes
+/// of an application. It lets everybody in: put whatever guards it around it, or use
+/// [`Management`] with keys.
+pub fn management(hubs: Hubs) -> Router {
+    Management::new(hubs).routes()
+}
+
+/// The management API with its options.
+#[derive(Debug, Clone)]
+#[must_use = "it is served by its `routes`"]
+pub struct Management {
+    hubs: Hubs,
+    https: bool,
+    forwarded: bool,
+    reads: Arc<Semaphore>,
+}
+
+impl Management {
+    /// The API over these hubs.
+    pub fn new(hubs: Hubs) -> Self {
+        let reads = Arc::new(Semaphore::new(READS_COUNT_MAX));
+        Self { hubs, https: false, forwarded: false, reads }
+    }
+
+    /// The server speaks TLS: addresses in answers begin with `https`.
+    pub fn https(mut self, https: bool) -> Self {
+        self.https = https;
+        self
+    }
+
+    /// Whether addresses in answers are made of `X-Forwarded-Host` and `X-Forwarded-Proto`; for
+    /// servers behind a proxy that sets both.
+    pub fn forwarded(mut self, forwarded: bool) -> Self {
+        self.forwarded = forwarded;
+        self
+    }
+
+    /// The routes.
+    pub fn routes(self) -> Router {
+        // Clients write the last part as they like.
+        let at = "/runtime/webhooks/{extension}/{*rest}";
+        Router::new().route(at, any(answer)).with_state(self)
+    }
+
+    /// Answers a request to a path of the API, in any spelling.
+    pub(crate) async fn answer(self, request: Request) -> Response {
+        let original = request.extensions().get::<OriginalUri>();
+        let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
+        let Some((base, rest)) = split(uri.path()) else { return empty(StatusCode::NOT_FOUND) };
+        let (parts, body) = request.into_parts();
+        match self.call(base, parts).await {
+            Ok(call) => route(call, body, &segments(rest)).await.into_response(),
+            Err(refused) => refused.into_response(),
+        }
+    }
+
+    async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
+        let links = Links::of(&parts).https(self.https).base(base);
+        let links = if self.forwarded { links.forwarded(&parts.headers) } else { links };
+        let named = links.query.text("taskHub").filter(|name| !name.trim().is_empty());
+        let name = match named {
+            Some(name) => HubName::parse(&name).map_err(|error| answer::no_hub(error.into()))?,
+            None => self.hubs.default_name().clone(),
+        };
+        let hub = self.hubs.hub(&name).await.map_err(answer::no_hub)?;
+        let links = links.hub(name.as_str());
+        let bytes_max = self.hubs.payload_bytes_max();
+        Ok(Call { hub, links, parts, bytes_max, reads: self.reads })
+    }
+}
+
+async fn answer(State(api): State<Management>, request: Request) -> Response {
+    api.answer(request).await
+}
+
+/// Whether a path is one of the API, in any spelling.
+pub(crate) fn is_management(uri: &Uri) -> bool {
+    split(uri.path()).is_some()
+}
+
+/// A path, cut behind the place where the API is mounted.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let lower = path.to_ascii_lowercase();
+    let end = lower.find(BASE)? + BASE.len();
+    let (base, rest) = path.split_at(end);
+    (rest.is_empty() || rest.starts_with('/')).then_some((base, rest))
+}
+
+/// The parts of a path, decoded; in this place a plus is a space, as the original has it.
+fn segments(path: &str) -> Vec<String> {
+    let parts = path.trim_matches('/').split('/');
+    let decoded = parts.map(|part| {
+        let part = part.replace('+', " ");
+        percent_encoding::percent_decode_str(&part).decode_utf8_lossy().into_owned()
+    });
+    decoded.collect()
+}
+
+/// Finds what is asked for; a path that is there with another method is not there.
+async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    let [kind, rest @ ..] = &path[..] else { return Ok(empty(StatusCode::NOT_FOUND)) };
+    let method = call.parts.method.clone();
+    match (kind.to_ascii_lowercase().as_str(), rest) {
+        ("orchestrators", [name]) if method == Method::POST => call.start(body, name, None).await,
+        ("orchestrators", [name, id]) if method == Method::POST => {
+            call.start(body, name, Some(id)).await
+        }
+        ("instances", []) if method == Method::GET => call.list().await,
+        ("instances", []) if method == Method::DELETE => call.purge_many().await,
+        ("instances", [id]) if method == Method::GET => call.status(id).await,
+        ("instances", [id]) if method == Method::DELETE => call.purge(id).await,
+        ("instances", [id, verb]) if method == Method::POST => {
+            match verb.to_ascii_lowercase().as_str() {
+                "terminate" => call.terminate(id).await,
+                "suspend" => call.suspend(id).await,
+                "resume" => call.resume(id).await,
+                "rewind" => call.rewind(id).await,
+                "restart" => call.restart(id).await,
+                _ => Ok(empty(StatusCode::NOT_FOUND)),
+            }
+        }
+        ("instances", [id, verb, event])
+            if method == Method::POST && verb.eq_ignore_ascii_case("raiseEvent") =>
+        {
+            call.raise(body, id, event).await
+        }
+        ("entities", []) if method == Method::GET => call.entities(None).await,
+        ("entities", [name]) if method == Method::GET => call.entities(Some(name)).await,
+        ("entities", [name, key @ ..]) if method == Method::GET => call.entity(name, key).await,
+        ("entities", [name, key @ ..]) if method == Method::POST => {
+            call.signal(body, name, key).await
+        }
+        ("entities", [name, key @ ..]) if method == Method::DELETE => {
+            call.delete_entity(name, key).await
+        }
+        // There is one application here, and it is always the first.
+        ("makeprimary", []) => Ok(empty(StatusCode::OK)),
+        _ => Ok(empty(StatusCode::NOT_FOUND)),
+    }
+}

@@ -1,0 +1,161 @@
+//! Answers in the forms of the original: JSON, empty ones, and error objects.
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
+    response::{IntoResponse as _, Response},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use taskhub_core::{Answer, Refusal, store::StoreError};
+
+use crate::HubError;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// Ask again in so many seconds, when the server is at its limits.
+const TRY_AGAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// An error as clients know it. What .NET tells of an exception is kept as far as there is any.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wrong<'a> {
+    message: &'a str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    exception: Option<Thrown>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Thrown {
+    exception_message: String,
+    exception_type: &'static str,
+    stack_trace: Option<&'static str>,
+}
+
+/// A value as JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => raw(status, body),
+        Err(error) => wrong(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// Text that is JSON already.
+pub(super) fn raw(status: StatusCode, body: impl Into<Body>) -> Response {
+    (status, [(CONTENT_TYPE, JSON)], body.into()).into_response()
+}
+
+/// Nothing but a status code.
+pub(super) fn empty(status: StatusCode) -> Response {
+    status.into_response()
+}
+
+/// An error object.
+pub(super) fn wrong(status: StatusCode, message: &str) -> Response {
+    json(status, &Wrong { message, exception: None })
+}
+
+/// What was sent is no JSON.
+pub(super) fn no_json(error: &serde_json::Error) -> Response {
+    let exception = Thrown {
+        exception_message: error.to_string(),
+        exception_type: "Newtonsoft.Json.JsonReaderException",
+        stack_trace: None,
+    };
+    let wrong = Wrong { message: "Invalid JSON content", exception: Some(exception) };
+    json(StatusCode::BAD_REQUEST, &wrong)
+}
+
+/// An argument makes no sense.
+pub(super) fn bad_argument(error: &dyn std::fmt::Display) -> Response {
+    let exception = Thrown {
+        exception_message: error.to_string(),
+        exception_type: "System.ArgumentException",
+        stack_trace: None,
+    };
+    let message = "One or more of the arguments submitted is incorrect";
+    json(StatusCode::BAD_REQUEST, &Wrong { message, exception: Some(exception) })
+}
+
+/// It could not be done now, and perhaps can in a moment.
+pub(super) fn try_again(why: &dyn std::fmt::Display) -> Response {
+    let mut response = wrong(StatusCode::SERVICE_UNAVAILABLE, &why.to_string());
+    response.headers_mut().insert(RETRY_AFTER, TRY_AGAIN);
+    response
+}
+
+/// What the hub refused; an answer to another question cannot be.
+pub(super) fn refused(answer: &Answer) -> Response {
+    let Answer::Refused(refusal) = answer else {
+        let what = format!("the hub answered something else: {answer:?}");
+        return wrong(StatusCode::INTERNAL_SERVER_ERROR, &what);
+    };
+    match refusal {
+        Refusal::NotFound(_) => empty(StatusCode::NOT_FOUND),
+        Refusal::Ended(..) => empty(StatusCode::GONE),
+        Refusal::Exists(..) | Refusal::InUse(_) => wrong(StatusCode::CONFLICT, &told(refusal)),
+        Refusal::NotEnded(..) | Refusal::NotFailed(..) => {
+            json(StatusCode::PRECONDITION_FAILED, &told(refusal))
+        }
+        Refusal::TooLarge(..) => wrong(StatusCode::PAYLOAD_TOO_LARGE, &told(refusal)),
+        _ => try_again(refusal),
+    }
+}
+
+fn told(refusal: &Refusal) -> String {
+    refusal.to_string()
+}
+
+/// The store could not be read.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+pub(super) fn unreadable(error: StoreError) -> Response {
+    match error {
+        StoreError::Damaged(_) => wrong(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        _ => try_again(&error),
+    }
+}
+
+/// There is no such hub, or not now.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+pub(super) fn no_hub(error: HubError) -> Response {
+    match error {
+        HubError::Name(_) => bad_argument(&error),
+        HubError::Unlisted(_) => wrong(StatusCode::NOT_FOUND, &error.to_string()),
+        _ => try_again(&error),
+    }
+}
+
+/// A stored text as it is shown: JSON as it stands, anything else as a string, nothing as null.
+pub(super) fn shown(text: Option<&str>) -> Box<RawValue> {
+    let Some(text) = text.map(str::trim) else { return RawValue::NULL.to_owned() };
+    let value = serde_json::from_str::<&RawValue>(text).map(RawValue::to_owned);
+    value.unwrap_or_else(|_| quoted(Some(text)))
+}
+
+/// A text as a JSON string, nothing as null.
+pub(super) fn quoted(text: Option<&str>) -> Box<RawValue> {
+    serde_json::value::to_raw_value(&text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_text_is_shown_as_json_whatever_it_is() {
+        for (stored, expected) in [
+            (None, "null"),
+            (Some(""), "\"\""),
+            (Some("  "), "\"\""),
+            (Some(" {\"a\" : 1.50} "), "{\"a\" : 1.50}"),
+            (Some("gone \"fishing\""), "\"gone \\\"fishing\\\"\""),
+            (Some("12345678901234567890123"), "12345678901234567890123"),
+        ] {
+            assert_eq!(shown(stored).get(), expected, "{stored:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One request to the API: which hub it is for, what came with it, and how the hub is asked.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::value::RawValue;
+use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Record, Refusal, Text, Verb};
+use taskhub_engine::Hub;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{BODY_TIME_MAX, answer, links::Links};
+
+/// An answer that comes early: what was asked cannot be done.
+pub(super) struct Refused(Box<Response>);
+
+pub(super) type Answered<T> = Result<T, Refused>;
+
+impl From<Response> for Refused {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// A request to the API.
+pub(super) struct Call {
+    pub hub: Hub,
+    pub links: Links,
+    pub parts: Parts,
+    pub bytes_max: usize,
+    pub reads: Arc<Semaphore>,
+}
+
+impl Call {
+    /// Asks the owner of an instance.
+    pub(super) async fn ask(&self, id: &InstanceId, verb: Verb) -> Answered<Answer> {
+        match self.hub.ask(id.clone(), verb).await {
+            refused @ Answer::Refused(_) => Err(answer::refused(&refused).into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Where an instance stands; `None` when there is none.
+    pub(super) async fn record(&self, id: &InstanceId) -> Answered<Option<Box<Record>>> {
+        match self.hub.ask(id.clone(), Verb::Status).await {
+            Answer::Status(record) => Ok(Some(record)),
+            Answer::Refused(Refusal::NotFound(_)) => Ok(None),
+            other => Err(answer::refused(&other).into()),
+        }
+    }
+
+    /// Waits for the turn to read something long; hold what this returns meanwhile.
+    pub(super) async fn read(&self) -> Answered<SemaphorePermit<'_>> {
+        let permit = self.reads.acquire().await;
+        permit.map_err(|_| answer::try_again(&"this server is shutting down").into())
+    }
+
+    /// The body, which must come whole, in time, and not be too long.
+    pub(super) async fn bytes(&self, body: Body) -> Answered<Bytes> {
+        let body = to_bytes(body, self.bytes_max);
+        match tokio::time::timeout(BODY_TIME_MAX, body).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(_)) => {
+                let message = format!(
+                    "the body is incomplete or longer than {} bytes; raise `limits.payload_bytes`",
+                    self.bytes_max
+                );
+                Err(answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, &message).into())
+            }
+            Err(_) => {
+                let message = "the body took too long to come";
+                Err(answer::wrong(StatusCode::REQUEST_TIMEOUT, message).into())
+            }
+        }
+    }
+
+    /// Whether the client says that it sends JSON.
+    pub(super) fn sends_json(&self) -> bool {
+        let kind = self.parts.headers.get(CONTENT_TYPE).map(HeaderValue::to_str);
+        let media = kind.and_then(Result::ok).and_then(|kind| kind.split(';').next());
+        media.is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// Why the client does what it does.
+    pub(super) fn reason(&self) -> Answered<Option<Text>> {
+        let reason = self.links.query.text("reason");
+        if reason.as_ref().is_some_and(|reason| reason.len() > self.bytes_max) {
+            return Err(answer::bad_argument(&"the reason is too long").into());
+        }
+        Ok(reason.map(Text::from))
+    }
+}
+
+/// A body that must be JSON, as it stands.
+pub(super) fn checked(body: &[u8]) -> Answered<Text> {
+    let value = serde_json::from_slice::<&RawValue>(body);
+    Ok(value.map_err(|error| answer::no_json(&error))?.get().into())
+}
+
+/// The instance that a path names, entities included; `None` when nothing can have that id.
+pub(super) fn named(id: &str) -> Option<InstanceId> {
+    let parse = if id.starts_with('@') { InstanceId::parse_entity } else { InstanceId::parse };
+    parse(id).ok()
+}
+
+/// The orchestration that a path names; what can name none is not there.
+pub(super) fn orchestration(id: &str) -> Answered<InstanceId> {
+    InstanceId::parse(id).map_err(|_: InvalidInstanceId| absent())
+}
+
+/// Nothing is there.
+pub(super) fn absent() -> Refused {
+    answer::empty(StatusCode::NOT_FOUND).into()
+}

@@ -1,0 +1,137 @@
+//! Instances, started: by a name and an input, or as others were.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use taskhub_core::{
+    Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Trace, Verb,
+};
+use uuid::Uuid;
+
+use super::{
+    answer,
+    call::{Answered, Call, checked},
+    links::create_check_status_response,
+    query::Query,
+    wait::answered,
+};
+
+/// The longest name of a function or an event, the longest version and trace, in bytes.
+pub(super) const NAME_BYTES_MAX: usize = 1_024;
+
+impl Call {
+    /// `POST orchestrators/{functionName}[/{instanceId}]`
+    pub(super) async fn start(
+        self,
+        body: Body,
+        name: &str,
+        id: Option<&str>,
+    ) -> Answered<Response> {
+        let patience = patience(&self.links.query)?;
+        let body = self.bytes(body).await?;
+        let input = if body.is_empty() { None } else { Some(checked(&body)?) };
+        let (id, execution, reuse) = match id {
+            Some(id) => {
+                let id = InstanceId::parse(id).map_err(|error| answer::bad_argument(&error))?;
+                (id, Uuid::now_v7(), Reuse::ended())
+            }
+            None => fresh(),
+        };
+        let version = self.links.query.text("version").filter(|version| !version.is_empty());
+        for text in [name, version.as_deref().unwrap_or_default()] {
+            if text.len() > NAME_BYTES_MAX {
+                let why = format!("a name or version has at most {NAME_BYTES_MAX} bytes");
+                return Err(answer::bad_argument(&why).into());
+            }
+        }
+        let started = Started {
+            version: version.map(Text::from),
+            trace: trace(&self.parts.headers),
+            ..Started::new(name, input, ExecutionId(execution.as_u128()))
+        };
+        self.begin(id, started, reuse, patience).await
+    }
+
+    /// `POST instances/{id}/restart`
+    pub(super) async fn restart(self, id: &str) -> Answered<Response> {
+        let patience = patience(&self.links.query)?;
+        let unknown = || {
+            let message = "InstanceId does not match a valid orchestration instance.";
+            answer::wrong(StatusCode::BAD_REQUEST, message)
+        };
+        let old = InstanceId::parse(id).map_err(|_| unknown())?;
+        let part = self.hub.history_from(old.clone(), 0, 1).await.map_err(answer::unreadable)?;
+        let started = part.events.into_iter().find_map(|event| match event.kind {
+            Kind::Started(started) => Some(started),
+            _ => None,
+        });
+        let was = started.ok_or_else(unknown)?;
+        let with_new_id = self.links.query.flag("restartWithNewInstanceId").unwrap_or(true);
+        let (id, execution, reuse) =
+            if with_new_id { fresh() } else { (old, Uuid::now_v7(), Reuse::ended()) };
+        let started = Started {
+            version: was.version,
+            tags: was.tags,
+            trace: trace(&self.parts.headers),
+            ..Started::new(was.name, was.input, ExecutionId(execution.as_u128()))
+        };
+        self.begin(id, started, reuse, patience).await
+    }
+
+    async fn begin(
+        &self,
+        id: InstanceId,
+        started: Started,
+        reuse: Reuse,
+        patience: Option<Duration>,
+    ) -> Answered<Response> {
+        let verb = Verb::Start { started: Box::new(started), reuse };
+        match self.hub.ask(id.clone(), verb).await {
+            Answer::Started(_) => {}
+            Answer::Refused(refusal @ Refusal::Exists(..)) => {
+                return Err(answer::wrong(StatusCode::CONFLICT, &refusal.to_string()).into());
+            }
+            other => return Err(answer::refused(&other).into()),
+        }
+        match patience {
+            Some(timeout) => answered(&self.hub, &self.links, &id, timeout).await,
+            None => Ok(create_check_status_response(&self.links, id.as_str())),
+        }
+    }
+}
+
+/// An id that sorts by time, and an execution for it.
+fn fresh() -> (InstanceId, Uuid, Reuse) {
+    let fresh = Uuid::now_v7();
+    (InstanceId::trusted(fresh.simple().to_string()), fresh, Reuse::Fresh)
+}
+
+/// How long the client wants to wait. How often it would have us look does not matter, since the
+/// hub tells; but it may not be longer.
+fn patience(query: &Query) -> Answered<Option<Duration>> {
+    let timeout = query.seconds("timeout");
+    if let (Some(timeout), Some(interval)) = (timeout, query.seconds("pollingInterval"))
+        && interval > timeout
+    {
+        let message = format!(
+            "Total timeout {} should be bigger than retry timeout {}",
+            timeout.as_secs_f64(),
+            interval.as_secs_f64()
+        );
+        return Err(answer::wrong(StatusCode::BAD_REQUEST, &message).into());
+    }
+    Ok(timeout)
+}
+
+/// The trace that the client is in.
+pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
+    let text = |name| {
+        let text = headers.get(name)?.to_str().ok()?;
+        (!text.is_empty() && text.len() <= NAME_BYTES_MAX).then(|| Text::from(text))
+    };
+    Some(Trace { parent: text("traceparent")?, state: text("tracestate") })
+}

@@ -1,0 +1,17 @@
+//! The management API over a real socket, with a hub whose functions run in this process.
+
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod entities;
+mod functions;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod histories;
+mod instances;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod lists;
+mod purges;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod starts;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod waits;

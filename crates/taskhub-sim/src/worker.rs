@@ -1,0 +1,139 @@
+//! The workers: what they are given, what comes of it, and what goes wrong with them.
+
+use std::sync::Arc;
+
+use taskhub_core::{
+    Done, Event, Failure, InstanceId, Job, Kind, Taken, Task, TaskResult, Ticket, Turn,
+    partition::Input,
+    turn::{Execution, Functions as _, Progress, Step},
+};
+
+use crate::{
+    node::{Life, Mail},
+    scenario::CALM_AFTER,
+    world::{Happening, World},
+};
+
+impl World {
+    /// A worker has something to do. It may be lost with it: another one gets the same, and what
+    /// the first one did may come back all the same, late.
+    pub(crate) fn run_task(&mut self, life: Life, task: Box<Task>) {
+        let elsewhere = !matches!(task.job, Job::Activity(_));
+        if elsewhere && self.random.chance(self.rates.worker_lost) {
+            self.coverage.count("workers that are lost");
+            self.soon(1_000_000, Happening::Run(life, task.clone()));
+            if self.random.chance(500) {
+                return;
+            }
+        }
+        let done = match &task.job {
+            Job::Activity(_) => self.run_activity(),
+            Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
+            Job::Operations(_) => return,
+        };
+        self.elsewhere.note(&task, &done);
+        let result = TaskResult { ticket: task.ticket, done };
+        if !self.calm && self.random.chance(self.rates.activity_hangs) {
+            self.coverage.count("workers that hang");
+            let at = self.random.between(self.now, CALM_AFTER);
+            return self.at(at, Happening::Done(life, result));
+        }
+        let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
+        self.soon(long, Happening::Done(life, result));
+    }
+
+    /// An activity runs to its end.
+    fn run_activity(&mut self) -> Done {
+        self.runs += 1;
+        let run = self.runs;
+        if self.random.chance(self.rates.activity_fails) {
+            self.coverage.count("activities that fail");
+            let kind = if self.random.chance(300) { "Panic" } else { "Broken" };
+            return Done::Activity(Err(Failure::new(kind, format!("run {run}"))));
+        }
+        self.coverage.count("activities that succeed");
+        Done::Activity(Ok(Some(format!("r{run}").into())))
+    }
+
+    /// A worker elsewhere replays the history and runs one turn, now and then of fewer arrivals
+    /// than it was given.
+    fn run_turn(&mut self, life: Life, instance: &InstanceId, turn: &Turn) -> Done {
+        let fewer = turn.takes > 1 && self.random.chance(self.rates.turn_partial);
+        let takes = fewer.then(|| {
+            let less = self.random.below(u64::from(turn.takes) - 1);
+            1 + u32::try_from(less).unwrap_or(0)
+        });
+        let code = &self.workers[usize::from(self.nodes[life.node].broken)];
+        let step = replay(code, instance, turn, takes.unwrap_or(turn.takes));
+        self.coverage.count(match &step.progress {
+            Progress::Waiting => "turns elsewhere that wait",
+            Progress::ContinuedAsNew(..) => "turns elsewhere that continue as new",
+            Progress::Stuck(_) => "turns elsewhere that are stuck",
+            _ => "turns elsewhere that end",
+        });
+        Done::Turn(Box::new(Taken { takes, step }))
+    }
+
+    /// A result comes back, now and then twice, and also from a worker of a node that was
+    /// meanwhile started anew.
+    pub(crate) fn task_done(&mut self, life: Life, result: TaskResult) {
+        self.results.note(&result);
+        let partition = result.ticket.partition;
+        if self.random.chance(self.rates.result_twice) {
+            self.coverage.count("results told twice");
+            let mut again = result.clone();
+            if matches!(again.done, Done::Activity(_)) && self.random.chance(500) {
+                self.runs += 1;
+                again.done = Done::Activity(Ok(Some(format!("r{}", self.runs).into())));
+                self.results.note(&again);
+            }
+            let mail = Mail::Input(partition, Input::TaskDone(again));
+            self.soon(500_000, Happening::Send(life, mail));
+        }
+        let mail = Mail::Input(partition, Input::TaskDone(result));
+        self.soon(200, Happening::Send(life, mail));
+    }
+
+    /// Nobody needs the result any more. A worker that can stop says so, and nobody may take that
+    /// for a result: it is not among those that law 6 knows of.
+    pub(crate) fn cancel(&mut self, life: Life, ticket: &Ticket) {
+        self.coverage.count("tasks cancelled");
+        if self.random.chance(500) {
+            let (ticket, partition) = (ticket.clone(), ticket.partition);
+            let done = Done::Activity(Err(Failure::new("Cancelled", "nobody waits for it")));
+            let done = Input::TaskDone(TaskResult { ticket, done });
+            self.soon(1_000, Happening::Send(life, Mail::Input(partition, done)));
+        }
+    }
+}
+
+/// What code comes to that is begun from nothing, sees a whole history and `takes` more arrivals.
+fn replay(code: &crate::code::Deployed, instance: &InstanceId, turn: &Turn, takes: u32) -> Step {
+    let stuck = |why: &str| Step {
+        progress: Progress::Stuck(why.into()),
+        actions: Vec::new(),
+        custom_status: None,
+    };
+    let events: Vec<&Event> = turn.history.iter().flat_map(Arc::as_ref).collect();
+    let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
+        return stuck("the history has no beginning");
+    };
+    let Some(program) = code.orchestration(&turn.name, turn.version.as_deref()) else {
+        return stuck("there is no such program");
+    };
+    let ran = |event: &&Event| matches!(event.kind, Kind::TurnStarted { .. });
+    let before: u32 = events
+        .iter()
+        .map(|event| if let Kind::TurnStarted { takes, .. } = event.kind { takes } else { 0 })
+        .sum();
+    let mut execution = Execution::begin(program, instance.clone(), started, *at);
+    execution.replay_until(events.iter().rposition(ran).unwrap_or(0) as u64);
+    let mut arrivals = 0;
+    for (position, event) in events.into_iter().enumerate() {
+        arrivals += u32::from(event.kind.is_arrival());
+        if !event.kind.is_arrival() || arrivals <= before + takes {
+            execution.absorb(position as u64, event);
+        }
+    }
+    execution.step()
+}

@@ -1,0 +1,181 @@
+//! Work for workers, there and back.
+
+use proptest::{collection::vec, prelude::*};
+use taskhub_core::{
+    CallId, Caller, Event, ExecutionId, InstanceId, Job, Kind, Operation, Operations, Piece,
+    Requested, Task, Timestamp, Turn, Work,
+};
+use taskhub_wire::{
+    Dialect, history_out,
+    proto::{HistoryEvent, OrchestratorRequest, WorkItem, history_event::EventType, work_item},
+    timestamp_out, turn_history_out, work_item_in, work_item_out,
+};
+
+use crate::{entity, generate, instance, log_of, started, ticket, turn};
+
+fn turn_of(kinds: impl IntoIterator<Item = Kind>, takes: u32) -> Turn {
+    let history = vec![log_of(kinds).into()];
+    Turn { name: "charge".into(), version: None, history, takes, clock: Timestamp(99) }
+}
+
+fn request(turn: Turn, dialect: Dialect) -> OrchestratorRequest {
+    let ticket = ticket(instance(), Piece::Turn(1));
+    let item = work_item_out(&Task { ticket, job: Job::Turn(Box::new(turn)) }, "t".into(), dialect);
+    assert_eq!(item.completion_token, "t");
+    match item.request {
+        Some(work_item::Request::OrchestratorRequest(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_raised(event: &HistoryEvent) -> bool {
+    matches!(event.event_type, Some(EventType::EventRaised(_)))
+}
+
+fn raised() -> Kind {
+    Kind::EventRaised { name: "go".into(), input: Some("x".repeat(2_000).into()) }
+}
+
+#[test]
+fn new_events_begin_with_the_turn_and_are_those_it_takes() {
+    let asked =
+        request(turn_of([started(), turn(1), raised(), raised(), raised()], 2), Dialect::default());
+    assert_eq!(asked.past_events.len(), 3);
+    let [begin, new @ ..] = &*asked.new_events else { panic!("nothing is new") };
+    assert!(matches!(begin.event_type, Some(EventType::OrchestratorStarted(_))));
+    assert_eq!(begin.timestamp, Some(timestamp_out(Timestamp(99))));
+    assert!(new.len() == 2 && new.iter().all(is_raised));
+    let hex = "0000000000000000000000000000000a";
+    assert_eq!((&*asked.instance_id, asked.execution_id.as_deref()), ("order-17", Some(hex)));
+    assert!(asked.entity_parameters.is_some(), "or .NET refuses to use entities");
+}
+
+#[test]
+fn a_long_history_is_left_out_for_those_who_can_fetch_it() {
+    let long = || turn_of([started(), raised(), turn(2), raised()], 1);
+    for (history_bytes_max, streamed) in [(1_000, true), (9_000, false), (usize::MAX, false)] {
+        let asked = request(long(), Dialect { history_bytes_max, ..Dialect::default() });
+        assert_eq!(asked.requires_history_streaming, streamed, "{history_bytes_max}");
+        assert_eq!(asked.past_events.is_empty(), streamed, "{history_bytes_max}");
+        assert_eq!(asked.new_events.len(), 2);
+    }
+}
+
+#[test]
+fn operations_go_as_events_or_as_a_batch() {
+    let operation = Operation { request: "r1".into(), name: "add".into(), input: None };
+    let caller = Caller { instance: instance(), execution: ExecutionId(7), call: CallId(3) };
+    let first = Requested { operation: operation.clone(), caller: Some(caller), due: None };
+    let second = Requested { operation, caller: None, due: Some(Timestamp(5)) };
+    let operations = Operations { state: Some("1".into()), requested: vec![first, second] };
+    let job = Job::Operations(Box::new(operations));
+    let task = Task { ticket: ticket(entity(), Piece::Operations(2)), job };
+    let item = work_item_out(&task, "t".into(), Dialect::default());
+    let Some(work_item::Request::EntityRequestV2(wire)) = item.request else { panic!("events") };
+    let types: Vec<_> = wire.operation_requests.into_iter().map(|it| it.event_type).collect();
+    let [
+        Some(EventType::EntityOperationCalled(first)),
+        Some(EventType::EntityOperationSignaled(second)),
+    ] = &*types
+    else {
+        panic!("{types:?}")
+    };
+    assert_eq!(first.parent_instance_id.as_deref(), Some("order-17"));
+    assert_eq!(first.parent_execution_id, Some(ExecutionId(7).to_string()));
+    assert_eq!(second.target_instance_id.as_deref(), Some("@counter@a"));
+    let batch = Dialect { entity_batches: true, ..Dialect::default() };
+    let item = work_item_out(&task, "t".into(), batch);
+    let Some(work_item::Request::EntityRequest(wire)) = item.request else { panic!("a batch") };
+    let ids: Vec<_> = wire.operations.iter().map(|it| &*it.request_id).collect();
+    assert_eq!((ids, wire.entity_state.as_deref()), (vec!["r1", "r1"], Some("1")));
+}
+
+#[test]
+fn a_ping_is_no_work() {
+    let request = Some(work_item::Request::HealthPing(taskhub_wire::proto::HealthPing {}));
+    let ping = WorkItem { request, completion_token: String::new() };
+    assert_eq!(work_item_in(ping, Vec::new()), Ok(None));
+    assert!(work_item_in(WorkItem::default(), Vec::new()).is_err());
+}
+
+fn requested() -> impl Strategy<Value = Requested> {
+    let caller = (generate::id(), any::<u128>()).prop_map(|(instance, execution)| Caller {
+        instance,
+        execution: ExecutionId(execution),
+        call: CallId(0),
+    });
+    let operation = (generate::text(), generate::text(), generate::maybe())
+        .prop_map(|(request, name, input)| Operation { request, name, input });
+    let due = prop::option::of(generate::at());
+    (operation, prop::option::of(caller), due).prop_map(|(operation, caller, due)| Requested {
+        operation,
+        caller,
+        due,
+    })
+}
+
+fn read_back(instance: InstanceId, piece: Piece, job: &Job) -> Job {
+    let task = Task { ticket: ticket(instance.clone(), piece), job: job.clone() };
+    let item = work_item_out(&task, "t".into(), Dialect::default());
+    let given = work_item_in(item, Vec::new()).expect("it is valid").expect("it is work");
+    assert_eq!((given.instance, given.execution), (instance, Some(ExecutionId(10))));
+    given.job
+}
+
+proptest! {
+    #[test]
+    fn a_turn_survives_the_way_to_a_worker(
+        history in generate::history(),
+        keep in 1..40usize,
+        streamed: bool,
+    ) {
+        let history: Vec<std::sync::Arc<[Event]>> = vec![history[..keep.min(history.len())].into()];
+        let (name, version) = match &*history[0] {
+            [Event { kind: Kind::Started(it), .. }, ..] => {
+                (it.name.clone(), it.version.clone())
+            }
+            _ => panic!("it begins with the start"),
+        };
+        let turn = Turn { name, version, history, takes: 2, clock: Timestamp(9_999) };
+        let (past, new) = turn_history_out(&instance(), &turn);
+        let job = Job::Turn(Box::new(turn.clone()));
+        let task = Task { ticket: ticket(instance(), Piece::Turn(7)), job };
+        let history_bytes_max = if streamed { 0 } else { usize::MAX };
+        let dialect = Dialect { history_bytes_max, ..Dialect::default() };
+        let item = work_item_out(&task, "t".into(), dialect);
+        let fetched = if streamed { past.clone() } else { Vec::new() };
+        let given = work_item_in(item, fetched).expect("it is valid").expect("it is work");
+        let Job::Turn(back) = given.job else { panic!("it is a turn") };
+        prop_assert_eq!((&back.name, &back.version), (&turn.name, &turn.version));
+        prop_assert_eq!(turn_history_out(&instance(), &back), (past.clone(), new.clone()));
+        prop_assert_eq!(back.takes as usize, new.len() - 1);
+        let told = history_out(&instance(), back.history.iter().flat_map(|piece| piece.iter()));
+        prop_assert_eq!((told.past, &told.waiting[..]), (past, &new[1..]));
+    }
+
+    #[test]
+    fn an_activity_survives_the_way_to_a_worker(work in generate::work(), call in 0..9_999u32) {
+        let job = Job::Activity(work);
+        let back = read_back(instance(), Piece::Activity(CallId(call)), &job);
+        prop_assert_eq!(back, job);
+    }
+
+    #[test]
+    fn operations_survive_the_way_to_a_worker(
+        state in generate::maybe(),
+        requested in vec(requested(), 0..5),
+    ) {
+        let job = Job::Operations(Box::new(Operations { state, requested }));
+        prop_assert_eq!(read_back(entity(), Piece::Operations(0), &job), job);
+    }
+}
+
+#[test]
+fn an_activity_says_whose_call_it_is() {
+    let job = Job::Activity(Work::new("pay", Some("7".into())));
+    let task = Task { ticket: ticket(instance(), Piece::Activity(CallId(4))), job };
+    let item = work_item_out(&task, "t".into(), Dialect::default());
+    let Some(work_item::Request::ActivityRequest(wire)) = item.request else { panic!("activity") };
+    let of = wire.orchestration_instance.unwrap_or_default();
+    assert_eq!((&*wire.name, wire.task_id, &*of.instance_id), ("pay", 4, "order-17"));
+}
