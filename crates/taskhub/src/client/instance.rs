@@ -104,9 +104,18 @@ impl<H> InstanceRef<H> {
         history.ok_or(HistoryError::NotFound(id))
     }
 
+    /// Waits until its first turn has run, and tells where it stands; at once if it has ended.
+    pub async fn began(&self, timeout: Duration) -> Result<Status, WaitError> {
+        self.wait_for(Verb::WaitStart, timeout).await
+    }
+
     /// Waits until it has ended, however it did, and tells where it stands. Nothing is polled.
     pub async fn ended(&self, timeout: Duration) -> Result<Status, WaitError> {
-        let asked = self.client.ask(&self.id, Verb::Wait);
+        self.wait_for(Verb::Wait, timeout).await
+    }
+
+    async fn wait_for(&self, verb: Verb, timeout: Duration) -> Result<Status, WaitError> {
+        let asked = self.client.ask(&self.id, verb);
         let answer = tokio::time::timeout(timeout, asked).await;
         Ok(self.read(answer.map_err(|_| WaitError::Timeout(timeout))??)?)
     }
