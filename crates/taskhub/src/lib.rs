@@ -84,7 +84,6 @@ mod labels;
 pub mod prelude;
 mod registry;
 mod retry;
-mod serving;
 pub mod testing;
 mod time;
 pub mod trigger;
