@@ -100,6 +100,11 @@ impl Registry {
         self
     }
 
+    /// The orchestration of that name and version.
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
+        self.orchestrations.find(name, version).map(|code| &**code)
+    }
+
     /// Notes what a function needs that an activity calls.
     pub(crate) fn needs(mut self, name: &str, needs: Vec<Needed>) -> Self {
         self.needed.extend(needs.into_iter().map(|needed| (name.to_owned(), needed)));
