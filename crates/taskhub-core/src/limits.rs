@@ -16,7 +16,7 @@ pub struct Limits {
     pub lane_count_max: usize,
     /// Bytes of instances that are kept in memory, per node.
     pub cache_bytes_max: usize,
-    /// Requests that wait for an instance to end, per node.
+    /// Requests that wait for an instance to begin or to end, per node.
     pub waiters_count_max: usize,
     /// Wakes (timers and the like) in a page of the store's list, and busy instances in a page of
     /// theirs. A partition keeps two pages of wakes in memory and one of busy instances.

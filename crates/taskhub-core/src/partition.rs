@@ -29,6 +29,7 @@ mod slots;
 mod step;
 mod tasks;
 mod turn;
+mod waiters;
 mod wakes;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -48,6 +49,7 @@ pub use metadata::EntityMetadata;
 use outbox::Outbox;
 use slots::Slots;
 use tasks::Tasks;
+use waiters::Waiters;
 use wakes::Wakes;
 
 /// What can happen to a partition.
@@ -136,9 +138,7 @@ pub struct Partition {
     again: Vec<InstanceId>,
     /// Instances that could not be read, and when to try again. Nothing else reads them.
     retries: BTreeSet<(Timestamp, InstanceId)>,
-    /// Requests that wait for an instance to end.
-    waiters: HashMap<InstanceId, Vec<RequestId>>,
-    waiting: HashMap<RequestId, InstanceId>,
+    waiters: Waiters,
     delivered: Delivered,
     /// How many messages it sent to each partition under this epoch.
     messages: HashMap<PartitionId, u64>,
@@ -173,8 +173,7 @@ impl Partition {
             dirty: Vec::new(),
             again: Vec::new(),
             retries: BTreeSet::new(),
-            waiters: HashMap::new(),
-            waiting: HashMap::new(),
+            waiters: Waiters::new(),
             delivered: Delivered::new(),
             messages: HashMap::new(),
             turns: Vec::new(),

@@ -63,10 +63,18 @@ pub enum Verb {
     Purge,
     /// Tell where it stands.
     Status,
-    /// Tell when its first turn has run.
+    /// Tell when its first turn has run, or when it has ended without one.
     WaitStart,
     /// Tell when it has ended.
     Wait,
+}
+
+impl Verb {
+    /// Whether its answer may be long in coming, as it tells of something that has yet to happen.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Wait | Self::WaitStart)
+    }
 }
 
 /// What a start does when its id is in use.
@@ -121,6 +129,12 @@ pub enum Refusal {
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
     NotFailed(InstanceId, RuntimeStatus),
+    /// Orchestrations and entities are asked different things.
+    #[error(
+        "this cannot be asked of {0}: entities are signaled and read, orchestrations are started, \
+         told events and waited for"
+    )]
+    OtherKind(InstanceId),
     /// The entity is in use.
     #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
     InUse(InstanceId),

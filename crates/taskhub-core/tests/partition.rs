@@ -232,6 +232,50 @@ fn whoever_waits_for_an_instance_hears_when_it_is_replaced() {
     assert_eq!(bench.record(&id).execution, ExecutionId(3));
 }
 
+/// Who was told that the instance stands where, in order.
+fn told(effects: &[Effect]) -> Vec<(u64, RuntimeStatus)> {
+    let told = effects.iter().filter_map(|effect| match effect {
+        Effect::Answer(RequestId(number), Answer::Status(record)) => Some((*number, record.status)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn whoever_waits_for_the_start_hears_when_the_first_turn_has_run() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let at = Timestamp(NOW.0 + 1_000_000);
+    let started = Started { start_at: Some(at), ..Started::new("code", None, ExecutionId(1)) };
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+    let waits = (2..=4).map(|number| ask(number, &id, Verb::WaitStart));
+    let waits = waits.chain([ask(5, &id, Verb::Wait)]);
+    let (_, effects) = bench.settle([ask(1, &id, verb)].into_iter().chain(waits).collect());
+    assert_eq!(told(&effects), []);
+    bench.settle(vec![Input::Forget(RequestId(3))]);
+    let decided = bench.handle(Vec::new(), at);
+    assert_eq!(decided.effects, [], "nobody hears of what is not durable");
+    let seq = decided.turns[0].seq;
+    let decided = bench.handle(vec![Input::Durable(seq)], at);
+    let running = RuntimeStatus::Running;
+    assert_eq!(told(&decided.effects), [(2, running), (4, running)]);
+}
+
+#[test]
+fn whoever_waits_for_the_start_hears_when_it_ends_without_one() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let start_at = Some(Timestamp(NOW.0 + 1_000_000));
+    let started = Started { start_at, ..Started::new("code", None, ExecutionId(1)) };
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
+    bench.settle(vec![ask(1, &id, verb), ask(2, &id, Verb::WaitStart)]);
+    let terminate = Verb::Terminate { reason: None, recursive: false };
+    let (_, effects) = bench.settle(vec![ask(3, &id, terminate)]);
+    assert_eq!(told(&effects), [(2, RuntimeStatus::Terminated)]);
+    let (_, effects) = bench.settle(vec![ask(4, &id, Verb::WaitStart)]);
+    assert_eq!(told(&effects), [(4, RuntimeStatus::Terminated)]);
+}
+
 #[test]
 fn a_deadline_ends_an_instance_that_was_suspended_before_it_could_start() {
     let id = InstanceId::trusted("a");

@@ -17,14 +17,14 @@ impl Partition {
                 self.outbox.now_durable(seq);
                 self.delivered.forget(seq);
             }
-            Input::Forget(request) => self.forget(request),
+            Input::Forget(request) => self.waiters.forget(request),
             Input::Wakes(page) => self.wakes.take(page),
             Input::Busy(page) => self.busy.take(page),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
             Input::Request(request) => {
                 let id = request.instance.clone();
-                if matches!(request.verb, Verb::Wait | Verb::WaitStart) {
-                    self.waiting.insert(request.id, id.clone());
+                if request.verb.waits() {
+                    self.waiters.announce(request.id, &id);
                 }
                 self.route(&id, Input::Request(request), now, out);
             }
@@ -134,7 +134,7 @@ impl Partition {
 
     /// Tells a client, once everything decided so far is durable.
     pub(super) fn answer(&mut self, request: RequestId, answer: Answer) {
-        self.waiting.remove(&request);
+        self.waiters.answered(request);
         self.outbox.hold(Effect::Answer(request, answer));
     }
 
@@ -150,17 +150,6 @@ impl Partition {
     /// Where an instance stands; `None` when there is none.
     pub(super) fn status_of(&mut self, id: &InstanceId) -> Option<RuntimeStatus> {
         self.slots.known_mut(id).map(|instance| instance.status())
-    }
-
-    fn forget(&mut self, request: RequestId) {
-        if let Some(id) = self.waiting.remove(&request)
-            && let Some(waiters) = self.waiters.get_mut(&id)
-        {
-            waiters.retain(|waiter| *waiter != request);
-            if waiters.is_empty() {
-                self.waiters.remove(&id);
-            }
-        }
     }
 }
 

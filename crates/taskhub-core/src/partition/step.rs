@@ -73,9 +73,9 @@ impl Partition {
     fn tell(&mut self, id: &InstanceId) {
         let Some(instance) = self.slots.known_mut(id) else { return };
         let replies = std::mem::take(&mut instance.replies);
-        let ended = instance.record.status.is_terminal();
-        let ended = ended && !mutated(Mutation::ForgetWaiter);
-        let waiters = if ended { self.waiters.remove(id).unwrap_or_default() } else { Vec::new() };
+        let status = instance.record.status;
+        let waiters =
+            if mutated(Mutation::ForgetWaiter) { vec![] } else { self.waiters.reached(id, status) };
         if replies.is_empty() && waiters.is_empty() {
             return;
         }

@@ -43,7 +43,7 @@ impl Requests {
         if self.post.stopping().load(Ordering::Relaxed) {
             return Answer::Refused(Refusal::Stopping);
         }
-        let waits = matches!(verb, Verb::Wait | Verb::WaitStart);
+        let waits = verb.waits();
         let bound = if waits { &self.waits } else { &self.others };
         // A result was asked for, and is bounded by that.
         let is_result = matches!(verb, Verb::Finish(_));

@@ -14,7 +14,7 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, Envelope, PartitionId, Refusal, RequestId, TurnRecord, Verb,
+    Answer, Envelope, PartitionId, Refusal, RequestId, TurnRecord,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -118,7 +118,7 @@ impl TurnThread {
                     let _ = sender.send(Answer::Refused(why));
                     return;
                 }
-                let waits = matches!(request.verb, Verb::Wait);
+                let waits = request.verb.waits();
                 self.answers.insert(request.id, Asker { waits, sender });
                 self.inputs.entry(partition).or_default().push(Input::Request(request));
             }

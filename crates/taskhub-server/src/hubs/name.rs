@@ -35,6 +35,7 @@ impl HubName {
     }
 }
 
+/// That of those who name none.
 impl Default for HubName {
     fn default() -> Self {
         Self(Self::DEFAULT.into())

@@ -17,12 +17,13 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{Config, Hubs, Keys, auth::Tokens, grpc, http};
+use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
-    grpc: Router,
+    /// `None` when only HTTP is spoken.
+    grpc: Option<Router>,
     http: Router,
     cors: Option<CorsLayer>,
     tokens: Tokens,
@@ -33,7 +34,7 @@ impl Front {
     /// Whether only this machine reaches it is up to where it listens.
     pub(super) fn new(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Self {
         Self {
-            grpc: grpc::routes(hubs, config.limits.message_bytes),
+            grpc: Some(grpc::routes(hubs, config.limits.message_bytes)),
             http: http::routes(hubs, keys, is_local, config),
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
@@ -41,12 +42,26 @@ impl Front {
         }
     }
 
+    /// Answers with an application's own routes, and its hubs over gRPC if it says so.
+    pub(super) fn around(routes: Router, grpc: Option<&Hubs>) -> Self {
+        let message_bytes = LimitsConfig::default().message_bytes;
+        Self {
+            grpc: grpc.map(|hubs| grpc::routes(hubs, message_bytes)),
+            http: routes,
+            cors: None,
+            tokens: Tokens::new(Vec::new()),
+            calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
     /// A gRPC call is known by its content type alone: a router that takes it by path, or after
     /// the others, answers 200 to an unknown path of HTTP.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let request = request.map(Body::new);
-        if is_grpc(&request) {
-            return self.grpc(request).await;
+        if let Some(grpc) = &self.grpc
+            && is_grpc(&request)
+        {
+            return self.grpc(grpc, request).await;
         }
         let Some(cors) = &self.cors else { return self.http(request).await };
         let http = service_fn(|request| async { Ok::<_, Infallible>(self.http(request).await) });
@@ -56,14 +71,14 @@ impl Front {
         }
     }
 
-    async fn grpc(&self, request: Request<Body>) -> Response {
+    async fn grpc(&self, grpc: &Router, request: Request<Body>) -> Response {
         if !grpc::is_open(request.uri().path()) && !self.tokens.admit(request.headers()) {
             return Status::unauthenticated("send `authorization: Bearer <token>`").into_http();
         }
         let Ok(_counted) = self.calls.try_acquire() else {
             return grpc::busy("too many calls are under way").into_http();
         };
-        grpc::answer(self.grpc.clone(), request).await
+        grpc::answer(grpc.clone(), request).await
     }
 
     async fn http(&self, mut request: Request<Body>) -> Response {

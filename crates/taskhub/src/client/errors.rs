@@ -135,8 +135,8 @@ pub enum StatusError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
-    /// The instance still runs; it goes on.
-    #[error("the instance has not ended within {0:?}; it goes on")]
+    /// What was waited for has not come to pass; the instance goes on.
+    #[error("the instance has not come so far within {0:?}; it goes on")]
     Timeout(Duration),
     /// The instance failed.
     #[error("the instance failed: {0}")]
