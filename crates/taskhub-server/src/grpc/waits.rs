@@ -40,14 +40,13 @@ async fn wait(
     call: &Call<'_>,
     request: GetInstanceRequest,
     ask: impl Fn() -> Verb,
-    is_over: impl Fn(RuntimeStatus) -> bool,
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let mut pause = LOOK_AGAIN;
     let give_up = Instant::now() + ABSENT_TIME_MAX;
     loop {
         match call.hub.ask(id.clone(), ask()).await {
-            Answer::Status(record) if is_over(record.status) => {
+            Answer::Status(record) => {
                 return there(call, &id, &record, request.get_inputs_and_outputs).await;
             }
             Answer::Refused(Refusal::NotFound(_)) if Instant::now() < give_up => {}
