@@ -164,9 +164,44 @@ impl Code {
         }
     }
 
-    /// The steps that concern other instances, and those that only look. What is asked for in one
-    /// poll is ordered by where it stands here.
+    /// The steps that concern other instances, and those that only look.
     async fn outward(&self, scope: &Scope, step: &Step, notes: &mut Notes) {
+        match step {
+            Step::Child(program, id) => {
+                notes.note(shown(&self.child(scope, *program, id.clone()).await));
+            }
+            Step::Children(program) => {
+                let two =
+                    join(self.child(scope, *program, None), self.child(scope, *program, None));
+                let (one, two) = two.await;
+                notes.note(shown(&one));
+                notes.note(shown(&two));
+            }
+            Step::Send(to, name) => {
+                let payload = format!("{}.{}", scope.execution(), notes.entries.len());
+                notes.note("sent");
+                scope.send(to.clone(), (*name).into(), Some(payload.into()));
+            }
+            Step::Spawn(program, later) => {
+                let work = work(&self.names[*program], None);
+                let at = later.map(|pause| after(scope, pause));
+                notes.note("began");
+                scope.tell_at(scope.place(), Command::Start { instance: None, work, at });
+            }
+            Step::End(to, recursive) => {
+                let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
+                scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
+            }
+            Step::Status => scope.set_custom_status(notes.output()),
+            Step::Clock => notes.note(format!("{}", scope.now().0)),
+            Step::Unique => notes.note(format!("{:x}", scope.unique())),
+            step => self.use_entities(scope, step, notes).await,
+        }
+    }
+
+    /// The steps that concern entities. What is asked for in one poll is ordered by where it
+    /// stands here.
+    async fn use_entities(&self, scope: &Scope, step: &Step, notes: &mut Notes) {
         match step {
             Step::Unlock => {
                 if let Some(Held { section, entities }) = notes.held.take() {
@@ -204,34 +239,6 @@ impl Code {
                     notes.note(shown(&scope.call(Command::Operation { entity, operation }).await));
                 }
             }
-            Step::Child(program, id) => {
-                notes.note(shown(&self.child(scope, *program, id.clone()).await));
-            }
-            Step::Children(program) => {
-                let two =
-                    join(self.child(scope, *program, None), self.child(scope, *program, None));
-                let (one, two) = two.await;
-                notes.note(shown(&one));
-                notes.note(shown(&two));
-            }
-            Step::Send(to, name) => {
-                let payload = format!("{}.{}", scope.execution(), notes.entries.len());
-                notes.note("sent");
-                scope.send(to.clone(), (*name).into(), Some(payload.into()));
-            }
-            Step::Spawn(program, later) => {
-                let work = work(&self.names[*program], None);
-                let at = later.map(|pause| after(scope, pause));
-                notes.note("began");
-                scope.tell_at(scope.place(), Command::Start { instance: None, work, at });
-            }
-            Step::End(to, recursive) => {
-                let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
-                scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
-            }
-            Step::Status => scope.set_custom_status(notes.output()),
-            Step::Clock => notes.note(format!("{}", scope.now().0)),
-            Step::Unique => notes.note(format!("{:x}", scope.unique())),
             _ => {}
         }
     }

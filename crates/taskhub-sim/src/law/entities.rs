@@ -22,8 +22,11 @@ pub(crate) struct Entities {
     accepted: BTreeMap<Text, bool>,
     /// The last operation of each sender that each entity performed, outside of a critical
     /// section and within one.
-    last: BTreeMap<(InstanceId, String, bool), u64>,
+    last: BTreeMap<Sender, u64>,
 }
+
+/// The entity, the execution that asks it, and whether it does so within a critical section.
+type Sender = (InstanceId, String, bool);
 
 /// An answer of a worker.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ impl Entities {
                 broken(id, "who does nothing keeps its state", &format!("{log:?}"))
             })?;
         } else {
-            self.performed(applied, &gone, &state(log))?;
+            self.performed(applied, &gone, state(log).as_ref())?;
         }
         locks::on_turn(applied, log)?;
         Ok(1)
@@ -102,7 +105,7 @@ impl Entities {
         &mut self,
         applied: &Applied<'_>,
         gone: &BTreeSet<&Text>,
-        state_now: &Option<Text>,
+        state_now: Option<&Text>,
     ) -> Result<(), Violation> {
         let id = &applied.turn.instance;
         let state_then = state(&applied.old);
@@ -115,7 +118,7 @@ impl Entities {
             given.epoch == applied.epoch
                 && outcomes.len() == gone.len()
                 && outcomes.iter().all(|(it, _)| gone.contains(&it.operation.request))
-                && after(&state_then, &outcomes) == *state_now
+                && after(state_then.clone(), &outcomes).as_ref() == state_now
                 && told(&applied.turn.sent, &outcomes)
                 && did(&applied.turn.sent, &given.performed)
         };
@@ -143,20 +146,7 @@ impl Entities {
                 broken(id, "an operation is performed once", &format!("{request} again"))
             })?;
             locks::on_performed(id, lock.as_ref(), requested)?;
-            let input = requested.operation.input.as_deref().unwrap_or_default();
-            if requested.due.is_none()
-                && let Some((sender, number)) = input.split_once(':')
-            {
-                let number: u64 = number.parse().unwrap_or(0);
-                // What is called within a critical section does not wait for what was signaled
-                // before it: that waits for its end.
-                let key = (id.clone(), sender.to_owned(), lock.is_some());
-                let before = self.last.insert(key, number);
-                ensure(before.is_none_or(|before| before < number), || {
-                    let happened = format!("{input} comes after {before:?}: {:?}", applied.old);
-                    broken(id, "in order per sender", &happened)
-                })?;
-            }
+            in_order(&mut self.last, id, requested, lock.is_some())?;
         }
         Ok(())
     }
@@ -175,6 +165,25 @@ impl Entities {
             Violation::new(11, "every operation is performed", format!("{lost:?} is not"))
         })
     }
+}
+
+/// What is called within a critical section does not wait for what was signaled before it:
+/// that waits for its end.
+fn in_order(
+    last: &mut BTreeMap<Sender, u64>,
+    id: &InstanceId,
+    requested: &Requested,
+    within: bool,
+) -> Result<(), Violation> {
+    let input = requested.operation.input.as_deref().unwrap_or_default();
+    let Some((sender, number)) = input.split_once(':').filter(|_| requested.due.is_none()) else {
+        return Ok(());
+    };
+    let number: u64 = number.parse().unwrap_or(0);
+    let before = last.insert((id.clone(), sender.to_owned(), within), number);
+    ensure(before.is_none_or(|before| before < number), || {
+        broken(id, "in order per sender", &format!("{input} comes after {before:?}"))
+    })
 }
 
 /// Operations are handed out: none before its time, by the clock of the owner.
@@ -209,11 +218,10 @@ fn state(log: &[Event]) -> Option<Text> {
 }
 
 /// The state after these operations.
-fn after(state: &Option<Text>, outcomes: &[(&Requested, Outcome)]) -> Option<Text> {
-    let mut state = state.clone();
+fn after(mut state: Option<Text>, outcomes: &[(&Requested, Outcome)]) -> Option<Text> {
     for (requested, outcome) in outcomes {
         if outcome.is_ok() {
-            let _ = done(&mut state, &requested.operation);
+            done(&mut state, &requested.operation);
         }
     }
     state

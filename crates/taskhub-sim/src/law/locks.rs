@@ -56,7 +56,9 @@ pub(crate) fn on_turn(applied: &Applied<'_>, log: &[Event]) -> Result<(), Violat
         return Ok(());
     }
     if let Some(lock) = &before {
-        let released = |it: &Message| matches!(it, Message::Unlock { section, .. } if *section == lock.section);
+        let ends = |section: &Text| *section == lock.section;
+        let released =
+            |it: &Message| matches!(it, Message::Unlock { section, .. } if ends(section));
         ensure(messages().any(released), || broken("who has locked it unlocks it"))?;
     }
     let Some(lock) = &now else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What the simulated entities do: each keeps a list of what it was asked to add.
 
 use taskhub_core::{
-    Act, Failure, InstanceId, Operation, Operations, Outcome, Performed, Requested, Text, Timestamp,
+    Act, Failure, InstanceId, Operation, Operations, Performed, Requested, Text, Timestamp,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ impl World {
                     performed.acts.push(act);
                 }
                 self.coverage.count("operations: succeed");
-                done(&mut performed.state, &requested.operation)
+                Ok(done(&mut performed.state, &requested.operation))
             };
             performed.outcomes.push(outcome);
         }
@@ -63,16 +63,16 @@ impl World {
     }
 }
 
-/// What an operation does to the state, when it succeeds.
-pub(crate) fn done(state: &mut Option<Text>, operation: &Operation) -> Outcome {
+/// What an operation does to the state when it succeeds, and what it gives.
+pub(crate) fn done(state: &mut Option<Text>, operation: &Operation) -> Option<Text> {
     let label = operation.input.clone().unwrap_or_default();
     if &*operation.name == "clear" {
         *state = None;
-        return Ok(None);
+        return None;
     }
     *state = Some(match state {
         Some(before) => format!("{before},{label}").into(),
         None => label.clone(),
     });
-    Ok(Some(label))
+    Some(label)
 }
