@@ -9,7 +9,7 @@ use taskhub_engine::{Code, Hub, store::Embedded};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
-    Client, Registry, RegistryError,
+    Client, Entity, Registry, RegistryError,
     handle::{ActivityCode, Function, OrchestrationCode},
     serving,
     trigger::{
@@ -168,6 +168,12 @@ impl HostBuilder {
         F::Signature: ActivityCode,
     {
         self.registry = self.registry.activity(function);
+        self
+    }
+
+    /// Adds an entity: `.entity::<Counter>()`.
+    pub fn entity<E: Entity>(mut self) -> Self {
+        self.registry = self.registry.entity::<E>();
         self
     }
 
