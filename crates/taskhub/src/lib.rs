@@ -90,7 +90,6 @@ pub mod prelude;
 mod registry;
 mod retry;
 mod saga;
-mod serving;
 pub mod testing;
 mod time;
 pub mod trigger;
