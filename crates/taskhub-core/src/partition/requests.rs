@@ -65,6 +65,9 @@ impl Partition {
             }
             Verb::Suspend { reason } => self.arrive(request, &id, now, Kind::Suspended { reason }),
             Verb::Resume { reason } => self.resume(request, &id, reason, status, now),
+            Verb::Unlock { section } => {
+                self.arrive(request, &id, now, Kind::LockReleased { section });
+            }
             Verb::Terminate { reason, recursive } => {
                 self.terminate(&id, now, reason, recursive);
                 self.reply(request, &id, Reply::Answer(Answer::Done));
@@ -247,7 +250,7 @@ fn improper(request: &Request, bytes_max: usize) -> Option<Refusal> {
     let Request { instance, verb, .. } = request;
     let is_entity = instance.as_entity().is_some();
     let is_for_it = match verb {
-        Verb::Signal(_) => is_entity,
+        Verb::Signal(_) | Verb::Unlock { .. } => is_entity,
         Verb::Status | Verb::Purge | Verb::Resume { .. } | Verb::Finish(_) => true,
         _ => !is_entity,
     };
