@@ -39,7 +39,7 @@ mod section;
 
 pub use context::{EntityContext, SignalProxy};
 pub use perform::Performer;
-pub(crate) use perform::{Acting, Actor, Around};
+pub(crate) use perform::{Acting, Actor, Around, DELETE};
 pub use proxy::EntityProxy;
 pub(crate) use section::Sections;
 pub use section::{CriticalSection, Lock, Lockable};
