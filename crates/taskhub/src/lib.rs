@@ -86,6 +86,7 @@ mod history;
 mod host;
 pub mod howto;
 mod labels;
+pub mod management;
 pub mod prelude;
 mod registry;
 mod retry;
