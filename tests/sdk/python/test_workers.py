@@ -117,6 +117,7 @@ def test_an_instance_moves_to_another_worker_between_turns(hub: Hub):
         hub.client.raise_orchestration_event(instance, "go", data=n)
         eventually(lambda: hub.event_names(instance).count("EventRaised") == n + 1)
         worker.stop()
+    hub.serve(waiting)
     assert hub.output(instance) == [0, 1, 2]
 
 
