@@ -15,7 +15,7 @@ from durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from durabletask.task import FailureDetails
 from durabletask.worker import TaskHubGrpcWorker
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a test stops waiting for what should come at once."""
 
 CHANNEL = [
