@@ -20,7 +20,8 @@ PATIENCE = 60.0
 
 CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # An attempt has at least this long, whatever its name says.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
 """How to find a server again soon after it was killed."""
