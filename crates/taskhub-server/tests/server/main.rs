@@ -7,3 +7,5 @@ mod doors;
 mod lists;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod untold;
