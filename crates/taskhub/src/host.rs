@@ -1,17 +1,22 @@
 //! A process that serves: functions, routes and a store, from start to graceful stop.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{Router, routing::MethodRouter};
-use futures::FutureExt as _;
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
+use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
     Client, Registry, RegistryError,
     handle::{ActivityCode, Function, OrchestrationCode},
-    serving,
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
         Triggering, Triggers,
@@ -20,9 +25,6 @@ use crate::{
 
 /// Where the hub is kept when nobody says otherwise, below the working directory.
 const FOLDER: &str = "taskhub.hub";
-
-/// How long open connections may take to end once the hub has stopped.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Collects what a [`Host`] runs and serves.
 #[derive(Default)]
@@ -33,6 +35,8 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
+    management: Option<Keys>,
+    workers: Option<HubName>,
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -41,6 +45,9 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
+    /// Whether only clients on this machine reach the routes.
+    is_local: Arc<AtomicBool>,
+    workers: Option<HubName>,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -63,6 +70,9 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
+    /// The keys of the management API cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
     Listen(String, std::io::Error),
@@ -107,33 +117,15 @@ impl Host {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
-        let (asked, when_asked) = tokio::sync::oneshot::channel();
-        let (hub, triggering) = (self.client.hub(), self.triggering);
-        let stopping = async move {
+        self.is_local.store(address.ip().is_loopback(), Ordering::Relaxed);
+        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
+        let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
+        let stopping = async {
             stop.await;
             triggering.end().await;
-            tracing::info!("stopping: held requests are handed back");
-            let _ = asked.send(());
-        };
-        let served = serving::serve(listener, self.routes, stopping);
-        let stopped = async {
-            let _ = when_asked.await;
             hub.stop().await;
         };
-        let stopped = stopped.shared();
-        let goodbye = async {
-            stopped.clone().await;
-            tokio::time::sleep(GOODBYE).await;
-        };
-        let served = async {
-            tokio::select! {
-                () = served => {}
-                () = goodbye => tracing::warn!("connections that did not end are cut"),
-            }
-        };
-        // Whoever opens the folder next must find that the hub has let go of it.
-        tokio::join!(served, stopped.clone());
-        tracing::info!("stopped");
+        Server::around(listener, self.routes, hubs).run(stopping).await;
         Ok(())
     }
 
@@ -216,6 +208,24 @@ impl HostBuilder {
         self
     }
 
+    /// Serves the management API of Durable Functions too, at `/runtime/webhooks/durabletask`; see
+    /// [`management`](crate::management). Who has one of the keys is let in, and while there are
+    /// none, everybody who reaches [`Host::serve`] at a loopback address.
+    pub fn management_api(mut self, keys: Keys) -> Self {
+        self.management = Some(keys);
+        self
+    }
+
+    /// Lets clients and workers of the Durable Task SDKs (Python, JavaScript, Java, Go, .NET) take
+    /// part, over gRPC, on the port that this host listens on; they find it as the hub `default`.
+    /// Functions here and there call each other by name, as an [`External`](crate::External); a
+    /// function that is nowhere waits for a worker that has it, instead of failing.
+    pub fn workers(mut self) -> Self {
+        self.workers = Some(HubName::default());
+        self.registry = self.registry.with_workers();
+        self
+    }
+
     /// Other limits than the default ones.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -243,9 +253,14 @@ impl HostBuilder {
         let registered = registry.build()?;
         let hub = open(registered.code(), self.limits)?;
         let client = registered.connect(hub);
+        let is_local = Arc::new(AtomicBool::new(false));
         let routes = self.routes.with_state(client.clone());
+        let routes = match self.management {
+            Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
+            None => routes,
+        };
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering })
+        Ok(Host { client, routes, triggering, is_local, workers: self.workers })
     }
 }
 
