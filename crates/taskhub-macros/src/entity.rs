@@ -137,10 +137,11 @@ impl Operation {
         let arguments: Vec<_> = self.function.before.iter().chain(&self.function.input).collect();
         let names: Vec<_> = arguments.iter().map(|(name, _)| name).collect();
         let types = arguments.iter().map(|(_, ty)| ty);
+        let body = quote!(::taskhub::handle::OperationBody);
         let outer = quote! {
             #(#outer)*
-            #vis fn #method(#this, #(#names: #types),*) -> ::taskhub::handle::OperationBody<'_, #handle> {
-                ::taskhub::handle::OperationBody::new(self.#inner(#(#names),*))
+            #vis fn #method(#this, #(#names: #types),*) -> #body<'_, #handle> {
+                #body::new(self.#inner(#(#names),*))
             }
         };
         let inner = quote! {

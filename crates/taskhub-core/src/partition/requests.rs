@@ -40,13 +40,11 @@ impl Partition {
             Verb::Start { started, reuse } => {
                 self.reuse(request, &id, started, &reuse, status, now);
             }
-            Verb::Status => self.reply(request, &id, Reply::Status),
-            Verb::Wait if status.is_terminal() => self.reply(request, &id, Reply::Status),
-            Verb::WaitStart if status != RuntimeStatus::Pending => {
-                self.reply(request, &id, Reply::Status);
+            Verb::Wait if !status.is_terminal() => self.waiters.until_end(request, id),
+            Verb::WaitStart if status == RuntimeStatus::Pending => {
+                self.waiters.until_start(request, id);
             }
-            Verb::Wait => self.waiters.until_end(request, id),
-            Verb::WaitStart => self.waiters.until_start(request, id),
+            Verb::Status | Verb::Wait | Verb::WaitStart => self.reply(request, &id, Reply::Status),
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
             Verb::Rewind { .. } | Verb::Finish(_) => {

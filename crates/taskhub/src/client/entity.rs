@@ -25,7 +25,7 @@ use crate::{
 /// # struct Counter { value: i64 }
 /// # #[entity]
 /// # impl Counter {
-/// #     async fn add(&mut self, amount: i64) -> Result<i64> { self.value += amount; Ok(self.value) }
+/// #     async fn add(&mut self, amount: i64) -> Result<i64> { Ok(self.value + amount) }
 /// # }
 /// async fn visited(hub: &Client, page: &str) -> Result<i64> {
 ///     let counter = hub.entity::<Counter>(page);
