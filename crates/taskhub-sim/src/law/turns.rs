@@ -3,7 +3,7 @@
 
 use taskhub_core::{
     CallId, Caller, Change, Envelope, Event, ExecutionId, Failure, InstanceId, Kind, Message,
-    Outcome, Record, Requested, RuntimeStatus,
+    Outcome, Record, Requested, RuntimeStatus, Text,
 };
 
 use super::{Violation, ensure};
@@ -85,10 +85,8 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
             ends(applied, *execution, &Kind::OperationFinished { call, outcome })
         }
         Message::LocksGranted { execution, call, section, entities } => {
-            let (call, section) = (*call, section.clone());
-            let back = |it: &Envelope| matches!(&it.message, Message::Unlock { section: it, .. } if *it == section);
-            let given_back = entities.is_empty() || applied.turn.sent.iter().any(back);
-            let kind = Kind::LocksGranted { call, section: section.clone() };
+            let kind = Kind::LocksGranted { call: *call, section: section.clone() };
+            let given_back = entities.is_empty() || unlocks(applied, section);
             given_back || ends(applied, *execution, &kind)
         }
         Message::Operation(requested) => {
@@ -97,6 +95,13 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
         }
         _ => true,
     }
+}
+
+fn unlocks(applied: &Applied<'_>, section: &Text) -> bool {
+    applied.turn.sent.iter().any(|sent| match &sent.message {
+        Message::Unlock { section: it, .. } => it == section,
+        _ => false,
+    })
 }
 
 /// Whether the end of a call is written, or the call does not wait for it.
