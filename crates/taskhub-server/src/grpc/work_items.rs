@@ -41,6 +41,10 @@ pub(super) fn stream(
     let connection = request.extensions().get::<Connection>().cloned();
     let bytes_max = bytes_max(request.metadata());
     let request = request.into_inner();
+    let bytes_max = match usize::try_from(request.message_bytes_max) {
+        Ok(0) | Err(_) => bytes_max,
+        Ok(told) => told,
+    };
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
     let worker = call.hub.connect_worker(options(request));
