@@ -1,5 +1,6 @@
 //! The command line of `taskhub`.
 
+mod client;
 mod serve;
 mod variables;
 
@@ -8,12 +9,23 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// How a command that could not do its work ends; clap ends wrong usage with 2.
-const FAILURE: u8 = 1;
+use client::Failure;
+
+/// What programs learn of the end; `Failure::code` gives the numbers, and clap that of wrong usage.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  there is no such instance or hub
+  4  the instance is not in the state for it
+  5  no server answered
+  6  not let in
+  7  the instance that was waited for failed or was terminated";
 
 /// A durable task hub: orchestrations that survive, for the Durable Task SDKs.
 #[derive(Debug, Parser)]
-#[command(name = "taskhub", version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.")]
+#[command(name = "taskhub", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,6 +39,8 @@ enum Command {
     /// over its variable, a variable over the file. On SIGTERM held calls are handed back, turns
     /// in hand are finished, and the program ends with 0.
     Serve(Box<serve::Flags>),
+    #[command(flatten)]
+    Client(Box<client::Asked>),
     /// Print the completions of this program for a shell
     Completions {
         /// Which shell
@@ -38,7 +52,8 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(flags) => serve::run(*flags),
+        Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
+        Command::Client(asked) => asked.run(),
         Command::Completions { shell } => {
             let (mut program, mut out) = (Arguments::command(), std::io::stdout());
             clap_complete::generate(shell, &mut program, "taskhub", &mut out);
@@ -48,8 +63,10 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("taskhub: {error}");
-            ExitCode::from(FAILURE)
+            if error.code() != 0 {
+                eprintln!("taskhub: {error}");
+            }
+            ExitCode::from(error.code())
         }
     }
 }
