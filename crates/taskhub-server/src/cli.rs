@@ -1,6 +1,7 @@
 //! The command line of `taskhub`.
 
 mod client;
+mod keys;
 mod serve;
 mod variables;
 
@@ -41,6 +42,10 @@ enum Command {
     Serve(Box<serve::Flags>),
     #[command(flatten)]
     Client(Box<client::Asked>),
+    /// Make, replace, remove and list the keys of the HTTP API
+    ///
+    /// A running server takes a change within a second.
+    Keys(keys::Flags),
     /// Print the completions of this program for a shell
     Completions {
         /// Which shell
@@ -54,6 +59,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
         Command::Client(asked) => asked.run(),
+        Command::Keys(flags) => keys::run(flags).map_err(Failure::from),
         Command::Completions { shell } => {
             let (mut program, mut out) = (Arguments::command(), std::io::stdout());
             clap_complete::generate(shell, &mut program, "taskhub", &mut out);

@@ -94,31 +94,25 @@ async fn serve(
     request: Option<Request>,
     completion_token: String,
 ) {
-    match request {
-        Some(Request::OrchestratorRequest(request)) => {
-            let events = request.past_events.iter().chain(&request.new_events);
-            let started = events.filter_map(|event| match &event.event_type {
-                Some(EventType::ExecutionStarted(started)) => Some(started),
-                _ => None,
-            });
-            let started = started.last().unwrap().clone();
-            let complete = if started.name == "fails" { failed() } else { returned(started.input) };
-            let action = OrchestratorAction {
-                id: 0,
-                orchestrator_action_type: Some(OrchestratorActionType::CompleteOrchestration(
-                    complete,
-                )),
-            };
-            let response = OrchestratorResponse {
-                instance_id: request.instance_id,
-                actions: vec![action],
-                completion_token,
-                ..OrchestratorResponse::default()
-            };
-            client.complete_orchestrator_task(response).await.unwrap();
-        }
-        _ => {}
-    }
+    let Some(Request::OrchestratorRequest(request)) = request else { return };
+    let events = request.past_events.iter().chain(&request.new_events);
+    let mut started = events.filter_map(|event| match &event.event_type {
+        Some(EventType::ExecutionStarted(started)) => Some(started),
+        _ => None,
+    });
+    let started = started.next_back().unwrap().clone();
+    let complete = if started.name == "fails" { failed() } else { returned(started.input) };
+    let action = OrchestratorAction {
+        id: 0,
+        orchestrator_action_type: Some(OrchestratorActionType::CompleteOrchestration(complete)),
+    };
+    let response = OrchestratorResponse {
+        instance_id: request.instance_id,
+        actions: vec![action],
+        completion_token,
+        ..OrchestratorResponse::default()
+    };
+    client.complete_orchestrator_task(response).await.unwrap();
 }
 
 fn returned(result: Option<String>) -> CompleteOrchestrationAction {

@@ -1,5 +1,6 @@
 //! What goes wrong, and the exit code that says so.
 
+use taskhub_server::TlsConfig;
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use crate::program::{Ended, Running, taskhub};
@@ -104,5 +105,20 @@ async fn rubbish_is_wrong_usage() {
     for address in ["ftp://127.0.0.1", "http://", "not an address"] {
         says(&taskhub(&["list", "--server", address]).await, 2, "no address");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_trusted_only_when_it_is_named() {
+    let files = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = TlsConfig { cert: cert.clone(), key };
+    let mut server = Running::with(|config| config.tls = Some(tls)).await;
+    server.url = server.url.replace("http://127.0.0.1", "https://localhost");
+    assert_eq!(server.taskhub(&["list"]).await.code, 5);
+    server.well(&["list", "--ca", cert.to_str().unwrap()]).await;
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! `taskhub list`.
+//! `taskhub list`: instances in a table, or as objects for programs.
 
 use clap::Args;
 use taskhub_wire::proto::OrchestrationState;

@@ -1,4 +1,4 @@
-//! `taskhub purge`.
+//! `taskhub purge`: forgets instances that have ended, by id or by what they have in common.
 
 use clap::Args;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! `taskhub restart`.
+//! `taskhub restart`: starts an instance that has ended once more, with the same input.
 
 use clap::Args;
 use taskhub_wire::proto::RestartInstanceRequest;

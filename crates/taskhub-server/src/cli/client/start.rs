@@ -1,4 +1,4 @@
-//! `taskhub start`.
+//! `taskhub start`: starts an instance, and waits for its end if it is told to.
 
 use std::collections::BTreeMap;
 

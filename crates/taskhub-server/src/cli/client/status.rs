@@ -1,4 +1,4 @@
-//! `taskhub status`.
+//! `taskhub status`: shows one instance, once or until it has ended.
 
 use std::time::Duration;
 
