@@ -60,13 +60,15 @@ pub enum Mutation {
     KeepLocks,
     /// An unlocking does not go on to the next entity.
     UnlockFirst,
+    /// Whatever has its time is looked at twenty seconds late.
+    FireLate,
     /// Delayed operations are performed half a second early.
     PerformEarly,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 28] = [
+    pub const ALL: [(Self, u8); 29] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -86,6 +88,7 @@ impl Mutation {
         (Self::UnlockFirst, 6),
         (Self::FireEarly, 7),
         (Self::FireTwice, 7),
+        (Self::FireLate, 7),
         (Self::PerformEarly, 7),
         (Self::ForgetBuffered, 8),
         (Self::ReleaseTwo, 8),

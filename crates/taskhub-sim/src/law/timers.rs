@@ -1,6 +1,6 @@
 //! Promise 7: "A timer fires once, and never early."
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use taskhub_core::{
     CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, Timestamp, TurnRecord,
@@ -73,14 +73,28 @@ fn created(log: &[Event], call: CallId) -> Option<Timestamp> {
     })
 }
 
-/// A turn became durable: its timers fired after their time, each once.
-pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<(), Violation> {
+/// When the code began to wait for a timer.
+fn made_at(log: &[Event], call: CallId) -> Option<Timestamp> {
+    let made = |it: &&Event| matches!(it.kind, Kind::TimerCreated { call: it, .. } if it == call);
+    log.iter().find(made).map(|event| event.at)
+}
+
+/// How late a timer may fire while nothing is wrong.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
+/// A turn became durable: its timers fired after their time, each once, and not late by much when
+/// nothing was wrong from `calm` on.
+pub(crate) fn on_turn(
+    applied: &Applied<'_>,
+    chronicle: &Chronicle,
+    calm: Timestamp,
+) -> Result<(), Violation> {
     let id = &applied.turn.instance;
     let Some(known) = chronicle.instances.get(id) else { return Ok(()) };
-    let deadline = known.log.first().and_then(|event| match &event.kind {
-        Kind::Started(started) => started.deadline,
-        _ => None,
-    });
+    let (start_at, deadline) = match known.log.first().map(|event| &event.kind) {
+        Some(Kind::Started(started)) => (started.start_at, started.deadline),
+        _ => (None, None),
+    };
     for event in &applied.fresh {
         if let (Kind::Terminated { reason: Some(reason) }, Some(deadline)) = (&event.kind, deadline)
             && reason.contains("within the time")
@@ -97,6 +111,19 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
         ensure(count == 1 && timer.is_some_and(|fire_at| fire_at <= event.at), || {
             let happened = format!("{id}: {call} for {timer:?} at {:?}, {count} times", event.at);
             Violation::new(7, "a timer fires once, and never early", happened)
+        })?;
+        let due = made_at(&known.log, call).max(timer);
+        let late = due.filter(|due| *due >= calm).is_some_and(|due| event.at.since(due) > LATE_MAX);
+        ensure(!late, || {
+            let happened = format!("{id}: {call} for {timer:?} at {:?}", event.at);
+            Violation::new(7, "a timer is not late while nothing is wrong", happened)
+        })?;
+    }
+    let first = applied.fresh.iter().find(|it| matches!(it.kind, Kind::TurnStarted { .. }));
+    if let (Some(turn), Some(start_at)) = (first, start_at) {
+        ensure(start_at <= turn.at, || {
+            let happened = format!("{id}: a turn at {:?} for {start_at:?}", turn.at);
+            Violation::new(7, "nothing starts early", happened)
         })?;
     }
     Ok(())
