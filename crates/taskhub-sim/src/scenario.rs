@@ -199,8 +199,12 @@ impl Scenario {
 impl Scenario {
     /// From when on, by every clock, nothing can be wrong.
     pub(crate) fn calm_from(&self) -> Timestamp {
-        let calm = self.troubles.is_empty() && !self.rates.is_any();
-        Timestamp(EPOCH + if calm { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
+        Timestamp(EPOCH + if self.is_calm() { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
+    }
+
+    /// Whether nothing is ever wrong.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.troubles.is_empty() && !self.rates.is_any()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use taskhub_core::{
-    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, Timestamp, TurnRecord,
-    codec, store::Ownership,
+    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Job, Kind, Task, Timestamp,
+    TurnRecord, codec, store::Ownership,
 };
 
 use super::{Violation, ensure};
@@ -119,12 +119,37 @@ pub(crate) fn on_turn(
             Violation::new(7, "a timer is not late while nothing is wrong", happened)
         })?;
     }
-    let first = applied.fresh.iter().find(|it| matches!(it.kind, Kind::TurnStarted { .. }));
-    if let (Some(turn), Some(start_at)) = (first, start_at) {
-        ensure(start_at <= turn.at, || {
-            let happened = format!("{id}: a turn at {:?} for {start_at:?}", turn.at);
+    let here = |it: &&Event| matches!(it.kind, Kind::TurnStarted { clock: None, .. });
+    let begun = applied.fresh.iter().find(here).map(|event| event.at);
+    if let (Some(begun), Some(start_at)) = (begun, start_at) {
+        ensure(start_at <= begun, || {
+            let happened = format!("{id}: a turn at {begun:?} for {start_at:?}");
             Violation::new(7, "nothing starts early", happened)
         })?;
     }
     Ok(())
+}
+
+/// Work is handed out: a first turn, and operations that were asked for later, not before their
+/// time by the clock of the owner, which showed at most `latest`.
+pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violation> {
+    let due = match &task.job {
+        Job::Activity(_) => None,
+        Job::Turn(turn) => {
+            let mut events = turn.history.iter().flat_map(|it| it.iter()).map(|it| &it.kind);
+            match events.next() {
+                Some(Kind::Started(started))
+                    if !events.any(|it| matches!(it, Kind::TurnStarted { .. })) =>
+                {
+                    started.start_at
+                }
+                _ => None,
+            }
+        }
+        Job::Operations(job) => job.requested.iter().filter_map(|it| it.due).max(),
+    };
+    ensure(due.is_none_or(|due| due <= latest), || {
+        let happened = format!("{task:?} is handed out when the clock shows {latest:?}");
+        Violation::new(7, "nothing that was asked for later is early", happened)
+    })
 }
