@@ -16,7 +16,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, tls};
+use crate::{
+    Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, retention, tls,
+};
 use connection::Connections;
 use front::Front;
 
@@ -83,6 +85,7 @@ impl Server {
             }
         }
         let hubs = Hubs::open(config).await?;
+        tokio::spawn(retention::keep(hubs.clone(), config.retention.clone()));
         let front = Front::new(&hubs, &keys, is_local, config);
         let connections_max = config.limits.connections.max(1);
         let hubs = Some(hubs);
