@@ -77,12 +77,8 @@ impl Server {
         }
         let keys = Keys::open(&config.data)?;
         let is_local = addresses.iter().all(|address| address.ip().is_loopback());
-        if config.tokens.is_empty() && keys.is_empty() {
-            if is_local {
-                tracing::warn!("everybody on this machine may manage instances: there are no keys");
-            } else {
-                tracing::warn!("nobody may manage instances over HTTP: `taskhub keys create`");
-            }
+        if config.tokens.is_empty() {
+            keys.warn(is_local);
         }
         let hubs = Hubs::open(config).await?;
         tokio::spawn(retention::keep(hubs.clone(), config.retention.clone()));

@@ -63,6 +63,9 @@ pub(super) struct Flags {
     /// Forget terminated instances so long after their end [default: never]
     #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_TERMINATED")]
     retention_terminated: Option<Age>,
+    /// Forget cancelled instances so long after their end [default: never]
+    #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_CANCELED")]
+    retention_canceled: Option<Age>,
     /// The largest gRPC message, in bytes [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
     message_bytes: Option<usize>,
@@ -103,6 +106,7 @@ impl Flags {
         retention.completed = self.retention_completed.or(retention.completed);
         retention.failed = self.retention_failed.or(retention.failed);
         retention.terminated = self.retention_terminated.or(retention.terminated);
+        retention.canceled = self.retention_canceled.or(retention.canceled);
         over(&mut config.limits.message_bytes, self.message_bytes);
         over(&mut config.limits.payload_bytes, self.payload_bytes);
         over(&mut config.limits.calls, self.calls);
