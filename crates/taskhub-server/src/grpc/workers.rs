@@ -1,7 +1,10 @@
 //! What workers give back: results, or the work itself.
 //!
 //! A completion token names one delivery of one hub. One that counts no longer is answered like any
-//! other: nothing happens, and there is nothing that the worker could do about it.
+//! other: nothing happens, and there is nothing that the worker could do about it. Some SDKs send
+//! none; `hands.rs` finds the delivery for them.
+
+use std::time::Instant;
 
 use taskhub_core::{
     Answer, Done, Performed, Refusal, Taken, Task,
@@ -21,6 +24,7 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
+    hands::{Whose, Work},
     instances::unexpected,
     refusal::{bad_message, refused},
     service::Call,
@@ -37,12 +41,36 @@ fn delivered(call: &Call<'_>, token: &str) -> Option<(DeliveryId, Task)> {
     Some((delivery, call.hub.delivered(delivery)?))
 }
 
+/// The delivery that a result is of, if it counts still.
+fn ended(call: &Call<'_>, token: &str, work: Option<Work>) -> Option<(DeliveryId, Task)> {
+    let hands = call.connection.as_ref().map(|connection| &connection.hands);
+    let delivery = if token.is_empty() {
+        match hands?.end_one(&work?, Instant::now()) {
+            Whose::Only(delivery) => delivery,
+            Whose::Unclear(all) => {
+                for delivery in all {
+                    call.hub.give_back(delivery);
+                }
+                return None;
+            }
+        }
+    } else {
+        let delivery = DeliveryId::from_str_radix(token, 16).ok()?;
+        if let (Some(hands), Some(work)) = (hands, work) {
+            hands.end(&work, delivery);
+        }
+        delivery
+    };
+    Some((delivery, call.hub.delivered(delivery)?))
+}
+
 /// An activity ended.
 pub(super) async fn activity(
     call: &Call<'_>,
     response: ActivityResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let Some((delivery, _)) = delivered(call, &response.completion_token) else {
+    let work = Work::told(&call.name, &response.instance_id, Some(response.task_id));
+    let Some((delivery, _)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
     finish(call, delivery, Done::Activity(outcome_in(response))).await
@@ -53,7 +81,8 @@ pub(super) async fn turn(
     call: &Call<'_>,
     response: OrchestratorResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let Some((delivery, task)) = delivered(call, &response.completion_token) else {
+    let work = Work::told(&call.name, &response.instance_id, None);
+    let Some((delivery, task)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
     if response.requires_history {

@@ -10,3 +10,5 @@ mod lists;
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod untold;
