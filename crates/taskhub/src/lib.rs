@@ -44,7 +44,7 @@
 //! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
 //! | [`entity`](macro@entity), [`EntityContext`] | small durable objects, and what they can do |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
-//! | [`Client`], [`InstanceRef`], [`EntityRef`] | signal, start, raise, wait, terminate, list, purge |
+//! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`Saga`] | undoing what was done |
 //! | [`testing`] | tests of orchestrations and of whole programs |
