@@ -8,6 +8,8 @@ mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod metrics;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;
