@@ -142,5 +142,9 @@ impl Link {
 }
 
 fn get(id: &str, payloads: bool) -> GetInstanceRequest {
-    GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: payloads }
+    GetInstanceRequest {
+        instance_id: id.to_owned(),
+        get_inputs_and_outputs: payloads,
+        ..GetInstanceRequest::default()
+    }
 }
