@@ -7,7 +7,6 @@ mod doors;
 mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod metrics;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
