@@ -15,7 +15,7 @@ use axum::{
 
 use crate::{Config, Hubs, Keys};
 pub(crate) use door::Token;
-pub(crate) use management::is_management;
+pub(crate) use management::{is_management, is_own};
 
 pub use door::authorize;
 pub use management::{

@@ -8,6 +8,7 @@ mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 mod metrics;
+mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
