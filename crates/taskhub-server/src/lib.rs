@@ -17,6 +17,7 @@ mod grpc;
 pub mod http;
 mod hubs;
 mod keys;
+mod metrics;
 mod retention;
 mod serve;
 mod tls;
