@@ -129,6 +129,9 @@ pub enum Refusal {
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
     NotFailed(InstanceId, RuntimeStatus),
+    /// The instance has failed, and cannot go on from before that.
+    #[error("instance {0} cannot be rewound: {1}")]
+    CannotRewind(InstanceId, Text),
     /// The entity is in use.
     #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
     InUse(InstanceId),

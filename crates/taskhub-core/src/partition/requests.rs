@@ -48,6 +48,9 @@ impl Partition {
             Verb::WaitStart => self.waiters.until_start(request, id),
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
+            Verb::Rewind { reason } if status == RuntimeStatus::Failed => {
+                self.rewind(request, &id, reason, now);
+            }
             Verb::Rewind { .. } | Verb::Finish(_) => {
                 let why = Refusal::NotFailed(id.clone(), status);
                 self.reply(request, &id, refused(why));
