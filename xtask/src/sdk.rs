@@ -76,7 +76,7 @@ fn javascript_tests() -> Result<Step, String> {
     let paths: Vec<_> = tests.iter().map(|name| format!("{JAVASCRIPT}/{name}")).collect();
     let packages = root().join(JAVASCRIPT_PACKAGES).join("node_modules");
     let step = Step::new(
-        "node --test",
+        "node --test --test-reporter=spec",
         "the failing test is named above; `node --test` with its file alone runs it again",
     );
     let step = step.with_words(&paths).with_env("TASKHUB_BIN", &server()?);

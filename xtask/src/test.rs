@@ -1,11 +1,13 @@
 //! `cargo xtask test`: every check a change has to pass, on any machine.
 
-use crate::setup;
 use crate::steps::{Outcome, Step, run as run_steps};
+use crate::{sdk, setup};
 
 pub(crate) fn run() -> Outcome {
     setup::run()?;
-    run_steps("cargo xtask test", &checks())
+    let checked = run_steps("cargo xtask test", &checks())?;
+    let driven = sdk::run()?;
+    Ok(format!("{checked}\n{driven}"))
 }
 
 fn checks() -> [Step; 5] {

@@ -132,6 +132,12 @@ pub enum Refusal {
     /// The instance has failed, and cannot go on from before that.
     #[error("instance {0} cannot be rewound: {1}")]
     CannotRewind(InstanceId, Text),
+    /// Orchestrations and entities are asked different things.
+    #[error(
+        "this cannot be asked of {0}: entities are signaled and read, orchestrations are started, \
+         told events and waited for"
+    )]
+    OtherKind(InstanceId),
     /// The entity is in use.
     #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
     InUse(InstanceId),

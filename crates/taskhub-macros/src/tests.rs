@@ -120,6 +120,8 @@ fn what_cannot_be_replayed_is_refused_where_it_stands() {
         ("let t = Instant::now();", "Instant::now", "ctx.now()"),
         ("std::time::SystemTime::now()", "SystemTime::now", "ctx.now()"),
         ("chrono::Utc::now()", "Utc::now", "ctx.now()"),
+        ("jiff::Timestamp::now()", "Timestamp::now", "ctx.now()"),
+        ("reqwest::get(url).await?", "reqwest", "an activity"),
         ("let n: u8 = rand::random();", "rand", "ctx.random()"),
         ("::rand::rng()", "rand", "ctx.random()"),
         ("f(Uuid::new_v4())", "Uuid::new_v4", "ctx.uuid()"),

@@ -8,6 +8,7 @@ pub(crate) use connection::Connection;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -15,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, ConfigError, HubError, Hubs, TlsError, tls};
+use crate::{Config, ConfigError, HubError, Hubs, LimitsConfig, TlsError, tls};
 use connection::Connections;
 use front::Front;
 
@@ -32,7 +33,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     connections_max: usize,
     front: Front,
-    hubs: Hubs,
+    hubs: Option<Hubs>,
 }
 
 /// Why a server could not start.
@@ -72,7 +73,23 @@ impl Server {
         let hubs = Hubs::open(config).await?;
         let front = Front::new(&hubs, config);
         let connections_max = config.limits.connections.max(1);
+        let hubs = Some(hubs);
         Ok(Self { listeners, addresses, tls, connections_max, front, hubs })
+    }
+
+    /// The connections of an application that has hubs in its own process: its routes, and if
+    /// `grpc` is there those hubs for the Durable Task SDKs, on one port.
+    #[must_use]
+    pub fn around(listener: TcpListener, routes: Router, grpc: Option<Hubs>) -> Self {
+        let addresses = listener.local_addr().into_iter().collect();
+        Self {
+            listeners: vec![listener],
+            addresses,
+            tls: None,
+            connections_max: LimitsConfig::default().connections,
+            front: Front::around(routes, grpc.as_ref()),
+            hubs: grpc,
+        }
     }
 
     /// Where it listens: the address asked for, with the port that was found for port 0.
@@ -81,10 +98,10 @@ impl Server {
         &self.addresses
     }
 
-    /// The hubs that it serves.
+    /// The hubs that it serves to others, if it does.
     #[must_use]
-    pub fn hubs(&self) -> &Hubs {
-        &self.hubs
+    pub fn hubs(&self) -> Option<&Hubs> {
+        self.hubs.as_ref()
     }
 
     /// Serves until `stop` completes. Then held calls are handed back, turns in hand are finished,
@@ -107,7 +124,9 @@ impl Server {
         stop.await;
         tracing::info!("stopping: held calls are handed back");
         ending.cancel();
-        self.hubs.stop().await;
+        if let Some(hubs) = &self.hubs {
+            hubs.stop().await;
+        }
         tracker.close();
         if tokio::time::timeout(GOODBYE, tracker.wait()).await.is_err() {
             tracing::warn!("connections that did not end are cut");

@@ -2,7 +2,9 @@
 //!
 //! No instance can have these ids. Workers in other languages never say such things.
 
-use taskhub_core::{CallId, InstanceId, Kind, Text};
+use taskhub_core::{CallId, Kind, Text};
+
+use crate::ids::receiver_in;
 
 const NOTE: &str = "@note";
 const CANCEL: &str = "@cancel";
@@ -42,7 +44,7 @@ pub(crate) fn aside_in(
         CANCEL => Some(Kind::CallCancelled { call }),
         TERMINATE | TERMINATE_ALL => Some(Kind::TerminateSent {
             call,
-            to: InstanceId::trusted(name),
+            to: receiver_in("eventSent.name", name).ok()?,
             reason: payload.cloned(),
             recursive: receiver == TERMINATE_ALL,
         }),

@@ -1,17 +1,16 @@
 //! A process that serves: functions, routes and a store, from start to graceful stop.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use axum::{Router, routing::MethodRouter};
-use futures::FutureExt as _;
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
+use taskhub_server::{HubName, Hubs, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
     Client, Registry, RegistryError,
     handle::{ActivityCode, Function, OrchestrationCode},
-    serving,
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
         Triggering, Triggers,
@@ -20,9 +19,6 @@ use crate::{
 
 /// Where the hub is kept when nobody says otherwise, below the working directory.
 const FOLDER: &str = "taskhub.hub";
-
-/// How long open connections may take to end once the hub has stopped.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Collects what a [`Host`] runs and serves.
 #[derive(Default)]
@@ -33,6 +29,7 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
+    workers: Option<HubName>,
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -41,6 +38,7 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
+    workers: Option<HubName>,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -107,33 +105,14 @@ impl Host {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
-        let (asked, when_asked) = tokio::sync::oneshot::channel();
-        let (hub, triggering) = (self.client.hub(), self.triggering);
-        let stopping = async move {
+        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
+        let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
+        let stopping = async {
             stop.await;
             triggering.end().await;
-            tracing::info!("stopping: held requests are handed back");
-            let _ = asked.send(());
-        };
-        let served = serving::serve(listener, self.routes, stopping);
-        let stopped = async {
-            let _ = when_asked.await;
             hub.stop().await;
         };
-        let stopped = stopped.shared();
-        let goodbye = async {
-            stopped.clone().await;
-            tokio::time::sleep(GOODBYE).await;
-        };
-        let served = async {
-            tokio::select! {
-                () = served => {}
-                () = goodbye => tracing::warn!("connections that did not end are cut"),
-            }
-        };
-        // Whoever opens the folder next must find that the hub has let go of it.
-        tokio::join!(served, stopped.clone());
-        tracing::info!("stopped");
+        Server::around(listener, self.routes, hubs).run(stopping).await;
         Ok(())
     }
 
@@ -216,6 +195,16 @@ impl HostBuilder {
         self
     }
 
+    /// Lets clients and workers of the Durable Task SDKs (Python, JavaScript, Java, Go, .NET) take
+    /// part, over gRPC, on the port that this host listens on; they find it as the hub `default`.
+    /// Functions here and there call each other by name, as an [`External`](crate::External); a
+    /// function that is nowhere waits for a worker that has it, instead of failing.
+    pub fn workers(mut self) -> Self {
+        self.workers = Some(HubName::default());
+        self.registry = self.registry.with_workers();
+        self
+    }
+
     /// Other limits than the default ones.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -245,7 +234,7 @@ impl HostBuilder {
         let client = registered.connect(hub);
         let routes = self.routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering })
+        Ok(Host { client, routes, triggering, workers: self.workers })
     }
 }
 

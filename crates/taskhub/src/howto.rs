@@ -11,8 +11,14 @@ pub mod orchestrations {}
 #[doc = include_str!("../../../docs/activities.md")]
 pub mod activities {}
 
+#[doc = include_str!("../../../docs/clients.md")]
+pub mod clients {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../../../docs/patterns.md")]
+pub mod patterns {}
 
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}

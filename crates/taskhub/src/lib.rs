@@ -45,7 +45,8 @@
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`] | start, raise, wait, terminate, list, purge |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
-//! | [`testing::Run`] | tests of orchestrations |
+//! | [`Saga`] | undoing what was done |
+//! | [`testing`] | tests of orchestrations and of whole programs |
 //!
 //! # The rules of orchestrations
 //!
@@ -59,8 +60,10 @@
 //!
 //! - [hold a request open](howto::sync_over_async) until an answer arrives on another channel
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
-//! - [write activities](howto::activities): state, repetition, failures, retries, time limits
-//! - [test them](howto::testing)
+//! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
+//! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
+//! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
+//! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes
 
 #![warn(missing_docs)]
@@ -78,13 +81,14 @@ mod failure;
 mod gate;
 mod gateway;
 pub mod handle;
+mod history;
 mod host;
 pub mod howto;
 mod labels;
 pub mod prelude;
 mod registry;
 mod retry;
-mod serving;
+mod saga;
 pub mod testing;
 mod time;
 pub mod trigger;
@@ -98,9 +102,11 @@ pub use data::Data;
 pub use failure::{Failure, Result};
 pub use gateway::{Gateway, OnTimeout, sync_over_async};
 pub use handle::{Event, External};
+pub use history::{History, InvalidHistory};
 pub use host::{Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
 pub use retry::Retry;
+pub use saga::Saga;
 pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, orchestration};

@@ -31,6 +31,8 @@ pub struct Registry {
     states: States,
     /// What functions need that are not registered by themselves, such as handlers of triggers.
     needed: Vec<(String, Needed)>,
+    /// Whether workers elsewhere may have what is not here.
+    workers: bool,
     twice: Option<RegistryError>,
 }
 
@@ -92,6 +94,17 @@ impl Registry {
         self
     }
 
+    /// Workers elsewhere may have what is not here.
+    pub(crate) fn with_workers(mut self) -> Self {
+        self.workers = true;
+        self
+    }
+
+    /// The orchestration of that name and version.
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
+        self.orchestrations.find(name, version).map(|code| &**code)
+    }
+
     /// Notes what a function needs that an activity calls.
     pub(crate) fn needs(mut self, name: &str, needs: Vec<Needed>) -> Self {
         self.needed.extend(needs.into_iter().map(|needed| (name.to_owned(), needed)));
@@ -118,6 +131,7 @@ impl Registry {
         drop(needed);
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
+            workers: self.workers,
             activities: self.activities,
             states: Arc::new(self.states),
             client: client.clone(),
@@ -217,6 +231,7 @@ impl Functions for Replays {
 }
 
 struct Performers {
+    workers: bool,
     activities: Named<Arc<dyn Activity>>,
     states: Arc<States>,
     client: Arc<SetOnce<Client>>,
@@ -245,6 +260,14 @@ impl Activities for Performers {
             let context = ActivityContext::new(call, states, Some(client), pulse.clone());
             Done::Activity(attempt::run(name, pulse, silence, code.run(context, input)).await)
         }))
+    }
+
+    fn is_elsewhere(&self, task: &Task) -> bool {
+        match &task.job {
+            Job::Turn(_) => true,
+            Job::Activity(work) => self.workers && self.find(work).is_none(),
+            Job::Operations(_) => self.workers,
+        }
     }
 
     fn admit(&self, task: &Task) -> Option<Admission> {

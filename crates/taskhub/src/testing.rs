@@ -5,6 +5,7 @@
 //! | one orchestration, the test plays the world | [`Run`] |
 //! | a whole program in memory, in virtual time | [`TestHub`] |
 //! | that it survives a crash anywhere | [`chaos`](chaos()) |
+//! | that today's code still fits yesterday's histories | [`replay`] |
 //!
 //! A [`Run`] drives an orchestration with the engine's own executor. The test plays the world: it
 //! answers calls, raises events and moves time.
@@ -57,6 +58,8 @@ mod chaos;
 mod check;
 mod expected;
 mod life;
+pub mod replay;
+mod stray;
 mod test_hub;
 
 use std::{fmt, marker::PhantomData, time::Duration};
@@ -69,7 +72,7 @@ use life::Life;
 pub use test_hub::TestHub;
 
 use crate::{
-    Data, Event, Failure, Result, Timestamp,
+    Data, Event, Failure, History, Result, Timestamp,
     code::Replayed,
     data::{decode, encode},
     handle::{Callable, Function, OrchestrationCode, Signature},
@@ -219,6 +222,12 @@ impl<S: OrchestrationCode> Run<S> {
             (sent.to.clone(), payload.unwrap_or_else(|failure| panic!("{failure}")))
         })
         .collect()
+    }
+
+    /// What happened so far, as [`InstanceRef::export`](crate::InstanceRef::export) would give it.
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.life.export()
     }
 
     /// What it waits for, one line each, for messages and snapshots. Waits for events have none.

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use taskhub::prelude::*;
+use taskhub::{Saga, prelude::*};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -275,4 +275,37 @@ fn a_missing_state_is_found_when_the_registry_is_built() {
     );
     let registry = taskhub::Registry::new().activity(ping).activity(ping);
     assert_eq!(registry.build().unwrap_err(), taskhub::RegistryError::Twice("Ping"));
+}
+
+#[orchestration]
+async fn undoes(ctx: Context) -> Result<()> {
+    let mut saga = Saga::new();
+    for vendor in 1..=3 {
+        let undo = ctx.call(AUDIT, vendor);
+        saga.undo_by(undo);
+    }
+    let failed = ctx.call(ping, ()).await;
+    saga.end(failed).await
+}
+
+#[test]
+fn a_saga_that_cannot_undo_a_step_undoes_the_others_and_says_so() {
+    let mut run = Run::of(undoes).input(());
+    run.expect(ping).fails(Failure::new("Down", "no answer"));
+    run.expect(AUDIT).given(3).returns(());
+    run.expect(AUDIT).given(2).fails(Failure::new("Closed", "come back never"));
+    run.expect(AUDIT).given(1).returns(());
+    let failure = run.output().unwrap_err();
+    assert_eq!(failure.kind(), Saga::NOT_UNDONE);
+    let told = "1 of 3 steps could not be undone (come back never): no answer";
+    assert_eq!(failure.to_string(), told);
+    assert_eq!(failure.cause().unwrap().kind(), "Down");
+}
+
+#[test]
+fn a_saga_that_succeeds_undoes_nothing() {
+    let mut run = Run::of(undoes).input(());
+    run.expect(ping).returns(());
+    assert_eq!(run.output(), Ok(()));
+    assert_eq!(run.open_calls(), Vec::<String>::new());
 }

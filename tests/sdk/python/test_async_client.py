@@ -36,7 +36,6 @@ def test_an_instance_is_started_raised_awaited_and_purged(hub: Hub):
         await client.raise_orchestration_event(instance, "go", data=2)
         state = await client.wait_for_orchestration_completion(instance, timeout=30)
         assert state.get_output() == [1, 2]
-        assert len(await client.get_orchestration_history(instance)) >= 6
         assert (await client.list_instance_ids()).items == [instance]
         assert (await client.purge_orchestration(instance)).deleted_instance_count == 1
         assert await client.get_orchestration_state(instance) is None

@@ -11,6 +11,15 @@ from entities import counter, until_count
 from hub import Hub, eventually
 
 
+def holding(ctx, key):
+    """Locks a counter until it is let go, and answers with its count."""
+    entity = EntityInstanceId("counter", key)
+    with (yield ctx.lock_entities([entity])):
+        ctx.set_custom_status("locked")
+        yield ctx.wait_for_external_event("go")
+        return (yield ctx.call_entity(entity, "get"))
+
+
 def letters(ctx, input):
     ctx.set_state(input)
 
@@ -18,7 +27,7 @@ def letters(ctx, input):
 @pytest.fixture
 def zoo(hub: Hub) -> Hub:
     """A hub with three counters and two of another kind."""
-    hub.serve(entities=[counter, letters])
+    hub.serve(holding, entities=[counter, letters])
     for n in range(3):
         hub.client.signal_entity(EntityInstanceId("counter", f"k{n}"), "set", input=n)
         until_count(hub, f"k{n}", n)
@@ -68,13 +77,8 @@ def test_states_are_listed_unless_they_are_not_wanted(zoo: Hub):
 
 @pytest.mark.beyond_memory
 def test_an_entity_without_state_is_listed_only_if_asked_for(zoo: Hub):
-    def holding(ctx, _):
-        with (yield ctx.lock_entities([EntityInstanceId("counter", "empty")])):
-            yield ctx.wait_for_external_event("go")
-
-    zoo.serve(holding, entities=[counter])
-    instance = zoo.start(holding)
-    eventually(lambda: "EntityLockGranted" in zoo.event_names(instance))
+    instance = zoo.start(holding, "empty")
+    eventually(lambda: zoo.state(instance).get_custom_status() == "locked")
     assert "@counter@empty" not in ids(zoo)
     assert "@counter@empty" in ids(zoo, include_transient=True)
     zoo.client.raise_orchestration_event(instance, "go")
@@ -98,15 +102,7 @@ def test_cleaning_leaves_nothing_of_emptied_entities(zoo: Hub):
 @pytest.mark.beyond_memory
 def test_cleaning_does_not_release_a_lock_that_is_held(zoo: Hub):
     entity = EntityInstanceId("counter", "k1")
-
-    def holding(ctx, _):
-        with (yield ctx.lock_entities([entity])):
-            ctx.set_custom_status("locked")
-            yield ctx.wait_for_external_event("go")
-            return (yield ctx.call_entity(entity, "get"))
-
-    zoo.serve(holding, entities=[counter])
-    instance = zoo.start(holding)
+    instance = zoo.start(holding, "k1")
     eventually(lambda: zoo.state(instance).get_custom_status() == "locked")
     assert zoo.client.clean_entity_storage().orphaned_locks_released == 0
     answer = zoo.stub.GetEntity(pb.GetEntityRequest(instanceId=str(entity)))

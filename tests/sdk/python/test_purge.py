@@ -155,7 +155,9 @@ def test_instances_are_purged_by_a_list_of_ids(hub: Hub):
 @pytest.mark.beyond_memory
 def test_what_will_not_end_gracefully_is_ended_by_force(hub: Hub):
     instances = [hub.start(waiting) for _ in range(2)]
-    hub.serve(echo)
+    worker = hub.new_worker(echo)
+    worker.use_work_item_filters()
+    worker.start()
     done = hub.start(echo)
     hub.wait(done)
     batch = pb.InstanceBatch(instanceIds=[*instances, "nobody"])

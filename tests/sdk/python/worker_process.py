@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 import time
 
 from hub import Hub
@@ -40,3 +41,5 @@ if __name__ == "__main__":
     os.environ["GRPC_VERBOSITY"] = "NONE"
     Hub(ADDRESS, HUB).serve(chain, stuck, activities=[work, hang])
     print("started", flush=True)
+    # The SDK's threads can not work on once the main one has ended.
+    threading.Event().wait()

@@ -73,6 +73,9 @@ impl Partition {
         if envelope.to.as_entity().is_some() {
             return self.deliver_to_entity(envelope, now);
         }
+        if matches!(envelope.message, Message::Operation(_) | Message::Lock(_)) {
+            return self.drop_message(&envelope.to, envelope.id, envelope.message);
+        }
         let waits_for_turn = matches!(
             envelope.message,
             Message::Start(_) | Message::Terminate { .. } | Message::Rewind { .. }

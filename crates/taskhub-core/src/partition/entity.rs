@@ -192,12 +192,14 @@ impl Entity {
     /// About how many bytes it keeps in memory.
     pub(super) fn bytes(&self) -> usize {
         let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+        let operation = |it: &Requested| 256 + text(&it.operation.input);
         let queued = self.queue.iter().map(|item| match item {
-            Item::Operation(it) => 256 + text(&it.operation.input),
+            Item::Operation(it) => operation(it),
             Item::Lock(it) => 128 + 64 * it.entities.len(),
         });
-        let delayed = self.delayed.values().map(|it| 256 + text(&it.operation.input));
-        size_of::<Self>() + text(&self.now.state) + queued.chain(delayed).sum::<usize>()
+        let out = self.out.iter().flat_map(|(_, out)| out).map(operation);
+        let waiting = queued.chain(self.delayed.values().map(operation)).chain(out);
+        size_of::<Self>() + text(&self.now.state) + waiting.sum::<usize>()
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{ledger::Ledger, runner::Runner};
+use super::{
+    ledger::{Ledger, Section},
+    runner::Runner,
+};
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
@@ -185,9 +188,7 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        for section in ledger.sections.into_values().filter(|section| section.granted) {
-            self.outgoing.extend(section.unlocks());
-        }
+        self.outgoing.extend(ledger.sections.values().flat_map(Section::unlocks));
     }
 
     /// It cannot be run until a person helps.
@@ -282,15 +283,23 @@ impl Instance {
             return;
         }
         if let Runner::Entity(entity) = &self.runner {
-            self.record.due = entity.next_due();
+            self.record.due = self.next_due();
             self.record.busy = entity.is_busy() || self.record.stuck.is_some();
             return;
         }
         self.record.status = self.status();
-        self.record.due = self.ledger.next_due();
+        self.record.due = self.next_due();
         self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
             || (self.ledger.has_turn() && !self.ledger.suspended && self.ledger.start_at.is_none());
+    }
+
+    /// When it wants to be looked at though nothing arrived.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        match &self.runner {
+            Runner::Entity(entity) => entity.next_due(),
+            _ => self.ledger.next_due(),
+        }
     }
 
     /// About how many bytes it keeps in memory.

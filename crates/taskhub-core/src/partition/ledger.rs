@@ -44,12 +44,10 @@ pub(super) struct Section {
     pub name: Text,
     /// The entities that are locked in it, or will be.
     pub entities: Arc<[InstanceId]>,
-    /// Whether they are.
-    pub granted: bool,
 }
 
 impl Section {
-    /// What gives back all of its entities.
+    /// What gives back all of its entities; those that are not locked yet are no longer asked.
     pub(super) fn unlocks(&self) -> Vec<(InstanceId, Message)> {
         let unlock = Message::Unlock { section: self.name.clone() };
         self.entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
@@ -89,12 +87,7 @@ impl Ledger {
             }
             Kind::LocksRequested { call, section, entities } => {
                 let (name, entities) = (section.clone(), entities.clone());
-                self.sections.insert(*call, Section { name, entities, granted: false });
-            }
-            Kind::LocksGranted { call, .. } => {
-                if let Some(section) = self.sections.get_mut(call) {
-                    section.granted = true;
-                }
+                self.sections.insert(*call, Section { name, entities });
             }
             Kind::Unlocked { section, entity, .. } => self.unlock(section, entity),
             Kind::ActivityFinished { call, .. }

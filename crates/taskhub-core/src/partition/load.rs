@@ -35,6 +35,7 @@ impl Instance {
         let events = codec::decode_history(history)?;
         if self.id.as_entity().is_some() {
             self.runner = Runner::Entity(Box::new(Entity::of(&events)));
+            self.changed |= self.record.stuck.take().is_some();
             return Ok(());
         }
         self.live(&events, functions);

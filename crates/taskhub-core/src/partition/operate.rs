@@ -3,7 +3,8 @@
 use super::{Partition, deliver::too_large, instance::Instance, runner::Runner, slots::Slot};
 use crate::{
     Act, Caller, Change, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
-    MessageId, Outcome, Performed, Piece, Requested, Started, Timestamp, partition::turn::begun,
+    MessageId, Outcome, Performed, Piece, Requested, Started, Text, Timestamp,
+    partition::turn::begun,
 };
 
 impl Partition {
@@ -12,10 +13,14 @@ impl Partition {
         if self.slots.known_mut(id).is_some() {
             return;
         }
-        // Two lives of an entity never share an execution: no commit has the number of another.
-        let origin = u128::from(self.epoch.0) << 64 | u128::from(self.outbox.last().0);
-        let salt = u64::from(self.id.0) << 32 | self.turns.len() as u64;
-        let mut instance = Instance::entity(id.clone(), ExecutionId(origin).derive(salt), now);
+        // Two lives of an entity never share an execution, as a commit lies in between; nor do two
+        // entities, since their ids differ.
+        let life = u128::from(self.epoch.0) << 64 | u128::from(self.outbox.last().0);
+        let execution = id
+            .as_str()
+            .bytes()
+            .fold(ExecutionId(life), |so_far, byte| so_far.derive(u64::from(byte)));
+        let mut instance = Instance::entity(id.clone(), execution, now);
         if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
             instance.seq = *seq;
         }
@@ -48,6 +53,8 @@ impl Partition {
                 let unlock = Message::Unlock { section };
                 entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
             }
+            // What is no entity cannot be locked; whoever wants all of them still gets the others.
+            Message::Lock(request) => vec![request.onwards()],
             Message::Operation(requested) => {
                 let failure = Failure::new("NotAnEntity", format!("{to} is not an entity"));
                 let answer = |caller| answer(caller, Err(failure.non_retriable()));
@@ -72,9 +79,8 @@ impl Instance {
     /// Locks an entity for who waits for that, as far as it is free.
     pub(super) fn settle_locks(&mut self, now: Timestamp) {
         let Runner::Entity(entity) = &mut self.runner else { return };
-        if let Some(mut request) = entity.grant() {
-            request.position += 1;
-            self.outgoing.push(request.next());
+        if let Some(request) = entity.grant() {
+            self.outgoing.push(request.onwards());
             self.begin_anew(now);
         }
     }
@@ -138,10 +144,15 @@ fn checked(mut performed: Performed, limits: &Limits) -> Performed {
             *outcome = Err(too_large(output.len(), limits));
         }
     }
-    let state = performed.state.as_ref().map_or(0, |state| state.len());
+    let bytes = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+    let acts = performed.acts.iter().map(|act| match act {
+        Act::Signal(_, requested) => bytes(&requested.operation.input),
+        Act::Start { work, .. } => bytes(&work.input),
+    });
+    let largest = acts.max().unwrap_or(0).max(bytes(&performed.state));
     let nothing = performed.outcomes.is_empty() && performed.failed.is_none();
-    if state > most {
-        performed.failed = Some(too_large(state, limits));
+    if largest > most {
+        performed.failed = Some(too_large(largest, limits));
     } else if nothing {
         let message = "the worker gave no result for any of the operations";
         performed.failed = Some(Failure::new("NoResult", message));

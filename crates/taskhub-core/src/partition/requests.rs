@@ -3,12 +3,13 @@
 use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
+    ledger::Section,
     runner::Runner,
     slots::Slot,
 };
 use crate::{
-    Answer, Change, Failure, InstanceId, Kind, Message, Parent, Refusal, Request, RequestId,
-    Requested, Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
+    Answer, Change, Failure, InstanceId, Kind, Message, Refusal, Request, RequestId, Requested,
+    Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
 };
 
 impl Partition {
@@ -16,7 +17,7 @@ impl Partition {
         if request.verb.waits() && !self.waiters.expects(request.id) {
             return; // Forgotten while the instance was being read.
         }
-        if let Some(why) = too_large(&request, self.limits.payload_bytes_max) {
+        if let Some(why) = improper(&request, self.limits.payload_bytes_max) {
             return self.answer(request.id, Answer::Refused(why));
         }
         if !commutes(&request.verb) && !self.step_first(&request.instance, now) {
@@ -161,9 +162,8 @@ impl Partition {
             let why = Refusal::NotEnded(id.clone(), status);
             return self.reply(request, id, refused(why));
         }
-        let parent = self.slots.known_mut(id).and_then(|known| known.record.parent.clone());
-        let orphaned = parent.filter(|_| !status.is_terminal()).map(|parent| purged(id, &parent));
-        let seq = self.record(id, Change::Purge, orphaned.into_iter().collect(), Vec::new());
+        let last = self.slots.known_mut(id).map(Instance::abandon).unwrap_or_default();
+        let seq = self.record(id, Change::Purge, last, Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
         for waiter in self.waiters.abandoned(id) {
@@ -215,12 +215,21 @@ impl Partition {
     }
 }
 
-/// What a parent is told whose child was parked, and purged.
-fn purged(id: &InstanceId, parent: &Parent) -> (InstanceId, Message) {
-    let failure = Failure::new("Purged", format!("instance {id} was parked, and purged"));
-    let (execution, call) = (parent.execution, parent.call);
-    let message = Message::ChildFinished { execution, call, outcome: Err(failure.non_retriable()) };
-    (parent.instance.clone(), message)
+impl Instance {
+    /// What it sends when it is purged: one that was parked tells its parent, and gives back what
+    /// it has locked.
+    fn abandon(&mut self) -> Vec<(InstanceId, Message)> {
+        if self.record.status.is_terminal() {
+            return Vec::new();
+        }
+        let failure = format!("instance {} was parked, and purged", self.id);
+        let outcome = Err(Failure::new("Purged", failure).non_retriable());
+        let told = self.record.parent.take().map(|parent| {
+            let (execution, call) = (parent.execution, parent.call);
+            (parent.instance, Message::ChildFinished { execution, call, outcome })
+        });
+        self.ledger.sections.values().flat_map(Section::unlocks).chain(told).collect()
+    }
 }
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
@@ -236,9 +245,20 @@ fn commutes(verb: &Verb) -> bool {
     )
 }
 
-fn too_large(request: &Request, bytes_max: usize) -> Option<Refusal> {
-    let bytes = input_bytes(&request.verb);
-    (bytes > bytes_max).then(|| Refusal::TooLarge(request.instance.clone(), bytes, bytes_max))
+/// Why a request cannot be made at all.
+fn improper(request: &Request, bytes_max: usize) -> Option<Refusal> {
+    let Request { instance, verb, .. } = request;
+    let is_entity = instance.as_entity().is_some();
+    let is_for_it = match verb {
+        Verb::Signal(_) => is_entity,
+        Verb::Status | Verb::Purge | Verb::Resume { .. } | Verb::Finish(_) => true,
+        _ => !is_entity,
+    };
+    if !is_for_it {
+        return Some(Refusal::OtherKind(instance.clone()));
+    }
+    let bytes = input_bytes(verb);
+    (bytes > bytes_max).then(|| Refusal::TooLarge(instance.clone(), bytes, bytes_max))
 }
 
 fn input_bytes(verb: &Verb) -> usize {

@@ -133,7 +133,7 @@ impl Instance {
         if self.ledger.activities.contains(&call) {
             self.cancelled.push((self.record.execution, Piece::Activity(call)));
         }
-        if let Some(section) = self.ledger.sections.get(&call).filter(|it| it.granted) {
+        if let Some(section) = self.ledger.sections.get(&call) {
             self.outgoing.extend(section.unlocks());
         }
     }
@@ -198,6 +198,12 @@ pub(super) fn begun(execution: ExecutionId, call: CallId, work: &Work) -> Starte
 }
 
 impl LockRequest {
+    /// Where it goes from the entity that it has come to.
+    pub(super) fn onwards(mut self) -> (InstanceId, Message) {
+        self.position += 1;
+        self.next()
+    }
+
     /// Where it goes now: to the entity whose turn it is, or to the caller when all are locked.
     pub(super) fn next(self) -> (InstanceId, Message) {
         if let Some(entity) = self.entities.get(self.position as usize) {

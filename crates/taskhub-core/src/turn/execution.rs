@@ -89,6 +89,11 @@ impl Execution {
         self.state.borrow_mut().replay_until = position;
     }
 
+    /// Nothing but what history has may happen: a call beyond it is a mismatch too.
+    pub fn seal(&mut self) {
+        self.state.borrow_mut().plan.sealed = true;
+    }
+
     /// Takes note of one event of the history, in order.
     pub fn absorb(&mut self, position: Position, event: &Event) {
         let mut state = self.state.borrow_mut();

@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
 pub(super) struct Plan {
     expected: VecDeque<(CallId, Kind)>,
     next: u32,
+    /// Whether the code must not call anything that history does not have.
+    pub sealed: bool,
     /// The first call that has another input than in history.
     pub drift: Option<Text>,
 }
@@ -72,6 +74,8 @@ impl Plan {
                 assigned.push((fresh.seq, planned[*at].0, None));
             } else if let Some((_, (call, kind))) = unmatched.next() {
                 return Err(mismatch(*call, kind, fresh));
+            } else if self.sealed {
+                return Err(beyond(fresh));
             } else {
                 let call = CallId(self.next);
                 self.next += 1;
@@ -229,6 +233,12 @@ fn named(mut operation: Operation, execution: ExecutionId, call: CallId) -> Oper
         operation.request = InstanceId::of_child(execution, call).to_string().into();
     }
     operation
+}
+
+fn beyond(asked: &Asked<'_>) -> Text {
+    let Asked { command, location, .. } = asked;
+    format!("history has no further call, the code asked for {} at {location}", Wanted(command))
+        .into()
 }
 
 fn mismatch(call: CallId, kind: &Kind, asked: &Asked<'_>) -> Text {

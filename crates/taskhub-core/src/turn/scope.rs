@@ -47,8 +47,13 @@ impl Scope {
     /// Sends an event to another instance.
     #[track_caller]
     pub fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
-        let place = self.place();
-        let command = Command::Send { to, name, input };
+        self.tell_at(self.place(), Command::Send { to, name, input });
+    }
+
+    /// Asks for something that nobody waits for, such as a signal, at a place that was taken
+    /// before; each place serves one. What takes time is a [`call`](Self::call).
+    pub fn tell_at(&self, place: Place, command: Command) {
+        debug_assert!(command.is_sent(), "somebody has to wait for {command:?}");
         self.state.borrow_mut().ask(place, command, usize::MAX, None);
     }
 

@@ -69,14 +69,32 @@ pub(super) struct Completion {
 /// nothing when its branches create them. Calls of one poll are therefore ordered by where they
 /// stand in the source; those of one line by where they lie in the future of the code, whose
 /// layout is fixed; and only those that lie elsewhere (in a `Vec` or a `Box`) by creation.
+///
+/// What nobody waits for (a signal, an unlock) keeps its place in what the code did: behind the
+/// call that was made before it. A branch stops at the first call that it awaits, so receivers hear
+/// from it in the order in which it spoke; and replay needs no other, as nothing comes back.
 #[derive(Clone, Copy)]
 struct Fresh {
+    is_sent: bool,
     location: &'static Location<'static>,
     offset: usize,
     seq: u64,
 }
 
 impl Fresh {
+    /// The calls of one poll in their order.
+    fn sorted(asked: Vec<Self>) -> Vec<Self> {
+        if asked.len() < 2 {
+            return asked;
+        }
+        let mut chunks: Vec<_> = asked.chunk_by(|_, next| next.is_sent).collect();
+
+        // Only what was sent before any call has no call in front of it.
+        let from = usize::from(asked[0].is_sent);
+        chunks[from..].sort_by(|a, b| a[0].order(&b[0]));
+        chunks.concat()
+    }
+
     fn order(&self, other: &Self) -> Ordering {
         let place = if ptr::eq(self.location, other.location) {
             Ordering::Equal
@@ -137,11 +155,12 @@ impl State {
         waker: Option<Waker>,
     ) {
         let Place { seq, location } = place;
+        let is_sent = command.is_sent();
         let call = Call { command, id: None, done: None, skipped: false, waker, rank: 0 };
         self.calls.insert(seq, Box::new(call));
         let inside = self.home.contains(&address);
         let offset = if inside { address - self.home.start } else { usize::MAX };
-        self.fresh.push(Fresh { location, offset, seq });
+        self.fresh.push(Fresh { is_sent, location, offset, seq });
     }
 
     /// A call is polled again without being released.
@@ -291,8 +310,7 @@ impl State {
 
     /// Gives ids to the calls of the poll that just ended; see [`super::matching`].
     pub(super) fn settle(&mut self) -> Result<(), Text> {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.sort_by(Fresh::order);
+        let fresh = Fresh::sorted(std::mem::take(&mut self.fresh));
         for Fresh { seq, .. } in &fresh {
             let Some(call) = self.calls.get_mut(seq) else { continue };
             if let Command::Event { name } = &call.command {

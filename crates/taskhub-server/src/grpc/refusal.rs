@@ -23,9 +23,11 @@ pub(super) fn refused(refusal: Refusal) -> Status {
     match refusal {
         Refusal::NotFound(_) => Status::not_found(message),
         Refusal::Exists(..) => Status::already_exists(message),
-        Refusal::Ended(..) | Refusal::NotEnded(..) | Refusal::NotFailed(..) | Refusal::InUse(_) => {
-            Status::failed_precondition(message)
-        }
+        Refusal::Ended(..)
+        | Refusal::NotEnded(..)
+        | Refusal::NotFailed(..)
+        | Refusal::CannotRewind(..)
+        | Refusal::InUse(_) => Status::failed_precondition(message),
         Refusal::TooLarge(..) => Status::resource_exhausted(message),
         Refusal::Busy(what) => busy(what),
         // Whether it happened is not known: nobody may repeat it without looking.

@@ -3,7 +3,10 @@
 //! A completion token names one delivery of one hub. One that counts no longer is answered like any
 //! other: nothing happens, and there is nothing that the worker could do about it.
 
-use taskhub_core::{Answer, Done, Refusal, Task};
+use taskhub_core::{
+    Answer, Done, Performed, Refusal, Taken, Task,
+    turn::{Progress, Step},
+};
 use taskhub_engine::DeliveryId;
 use taskhub_wire::{
     outcome_in, performed_in,
@@ -64,8 +67,16 @@ pub(super) async fn turn(
     if let Some(span) = response.orchestration_trace_context.clone() {
         call.spans.note(task.ticket.execution, span);
     }
-    let taken = taken_in(&task.ticket, response).map_err(bad_message)?;
-    finish(call, delivery, Done::Turn(Box::new(taken))).await
+    match taken_in(&task.ticket, response) {
+        Ok(taken) => finish(call, delivery, Done::Turn(Box::new(taken))).await,
+        Err(error) => {
+            // The worker would only note the refusal, and be given the same turn again.
+            let progress = Progress::Finished(Err(error.failure()));
+            let step = Step { progress, actions: Vec::new(), custom_status: None };
+            finish(call, delivery, Done::Turn(Box::new(Taken { takes: None, step }))).await?;
+            Err(bad_message(error))
+        }
+    }
 }
 
 /// Operations of an entity ended.
@@ -76,8 +87,14 @@ pub(super) async fn operations(
     let Some((delivery, task)) = delivered(call, &result.completion_token) else {
         return Ok(CompleteTaskResponse {});
     };
-    let performed = performed_in(&task.ticket, result).map_err(bad_message)?;
-    finish(call, delivery, Done::Operations(Box::new(performed))).await
+    match performed_in(&task.ticket, result) {
+        Ok(performed) => finish(call, delivery, Done::Operations(Box::new(performed))).await,
+        Err(error) => {
+            let failed = Performed { failed: Some(error.failure()), ..Performed::default() };
+            finish(call, delivery, Done::Operations(Box::new(failed))).await?;
+            Err(bad_message(error))
+        }
+    }
 }
 
 async fn finish(

@@ -35,6 +35,13 @@ impl HubName {
     }
 }
 
+/// That of those who name none.
+impl Default for HubName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
 impl fmt::Display for HubName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -16,12 +16,13 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 use tower::ServiceExt as _;
 
-use crate::{Config, Hubs, auth::Tokens, grpc, http};
+use crate::{Config, Hubs, LimitsConfig, auth::Tokens, grpc, http};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
-    grpc: Router,
+    /// `None` when only HTTP is spoken.
+    grpc: Option<Router>,
     http: Router,
     tokens: Tokens,
     calls: Arc<Semaphore>,
@@ -30,10 +31,21 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(hubs: &Hubs, config: &Config) -> Self {
         Self {
-            grpc: grpc::routes(hubs, config.limits.message_bytes),
+            grpc: Some(grpc::routes(hubs, config.limits.message_bytes)),
             http: http::routes(hubs, config),
             tokens: Tokens::new(config.tokens.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Answers with an application's own routes, and its hubs over gRPC if it says so.
+    pub(super) fn around(routes: Router, grpc: Option<&Hubs>) -> Self {
+        let message_bytes = LimitsConfig::default().message_bytes;
+        Self {
+            grpc: grpc.map(|hubs| grpc::routes(hubs, message_bytes)),
+            http: routes,
+            tokens: Tokens::new(Vec::new()),
+            calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
     }
 
@@ -41,17 +53,20 @@ impl Front {
     /// the others, answers 200 to an unknown path of HTTP.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let request = request.map(Body::new);
-        if is_grpc(&request) { self.grpc(request).await } else { self.http(request).await }
+        match &self.grpc {
+            Some(grpc) if is_grpc(&request) => self.grpc(grpc, request).await,
+            _ => self.http(request).await,
+        }
     }
 
-    async fn grpc(&self, request: Request<Body>) -> Response {
+    async fn grpc(&self, grpc: &Router, request: Request<Body>) -> Response {
         if !grpc::is_open(request.uri().path()) && !self.tokens.admit(request.headers()) {
             return Status::unauthenticated("send `authorization: Bearer <token>`").into_http();
         }
         let Ok(_counted) = self.calls.try_acquire() else {
             return grpc::busy("too many calls are under way").into_http();
         };
-        grpc::answer(self.grpc.clone(), request).await
+        grpc::answer(grpc.clone(), request).await
     }
 
     async fn http(&self, request: Request<Body>) -> Response {

@@ -46,7 +46,8 @@ impl Running {
         config.data = folder.path().to_owned();
         change(&mut config);
         let server = Server::start(&config).await.unwrap();
-        let (address, hubs) = (server.addresses()[0], server.hubs().clone());
+        let (address, hubs) =
+            (server.addresses()[0], server.hubs().expect("it serves hubs").clone());
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(server.run(async {
             let _ = stopped.await;

@@ -1,6 +1,7 @@
 //! The house rules, enforced on every file of the repository; CONTRIBUTING.md says why.
 
 mod arrows;
+mod features;
 mod markdown;
 mod names;
 mod repository;
@@ -41,6 +42,10 @@ fn manifest(path: &str) -> bool {
 
 fn markdown(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|it| it.eq_ignore_ascii_case("md"))
+}
+
+fn table_of_features(path: &str) -> bool {
+    path == "docs/features.md"
 }
 
 fn any(_: &str) -> bool {
@@ -124,4 +129,9 @@ fn markdown_is_where_readers_look() {
 fn a_relative_link_leads_to_a_file() {
     let paths = repository::paths();
     enforce(markdown, |source| markdown::links_lead_to(&paths, source));
+}
+
+#[test]
+fn every_feature_has_a_page_and_a_test() {
+    enforce(table_of_features, features::rows_are_full);
 }

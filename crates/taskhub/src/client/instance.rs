@@ -11,10 +11,13 @@ use super::{
     WaitError,
 };
 use crate::{
-    Data, Event, Failure,
+    Data, Event, Failure, History,
     data::{decode, encode},
     handle::{Named, Startable},
 };
+
+/// How often an export tries to read an instance as it stood at one moment.
+const EXPORTS_MAX: u32 = 100;
 
 /// Stands for an orchestration of which only the name is known: its output is any JSON.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +105,37 @@ impl<H> InstanceRef<H> {
         let id = self.id.clone().map_err(HubError::from)?;
         let history = self.client.hub.history(id.clone()).await.map_err(HubError::from)?;
         history.ok_or(HistoryError::NotFound(id))
+    }
+
+    /// Its history with where it stands, to look at or to keep for
+    /// [tests](crate::testing::replay).
+    ///
+    /// ```no_run
+    /// # use taskhub::prelude::*;
+    /// async fn keep(hub: &Client) -> Result<()> {
+    ///     hub.instance("order-17").export().await?.save("tests/histories")?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn export(&self) -> Result<History, HistoryError> {
+        // Two questions, between which something may happen.
+        for _ in 0..EXPORTS_MAX {
+            let stands = self.status().await.map_err(|error| match error {
+                StatusError::NotFound(id) => HistoryError::NotFound(id),
+                StatusError::Hub(error) => HistoryError::Hub(error),
+            })?;
+            let events = self.history().await?;
+            if events.len() as u64 == stands.events {
+                return Ok(History {
+                    custom_status: stands.custom_status_text().map(Text::from),
+                    instance: stands.id,
+                    status: stands.status,
+                    outcome: stands.outcome,
+                    events,
+                });
+            }
+        }
+        Err(HubError::Busy("the instance changes too fast to be read").into())
     }
 
     /// Waits until its first turn has run, and tells where it stands; at once if it has ended.

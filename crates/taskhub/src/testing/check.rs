@@ -5,6 +5,8 @@ use taskhub_core::{
     turn::{Execution, Orchestration, Progress},
 };
 
+use super::stray;
+
 /// Histories up to this length are checked at every step, longer ones as they grow.
 const ALWAYS: usize = 200;
 
@@ -58,26 +60,8 @@ impl Check {
         outcome: Option<&Outcome>,
         cut: usize,
     ) -> Result<(), String> {
-        let Some(Event { at, kind: Kind::Started(started) }) = history.first() else {
-            return Ok(());
-        };
-        let mut again = Execution::begin(code, instance.clone(), started, *at);
-        again.replay_until(history.len() as u64);
-        let mut seen = Seen::default();
-        let mut turns = 0;
-        for (position, event) in history.iter().enumerate() {
-            let before = position.checked_sub(1).map(|before| &history[before].kind);
-            let begins = event.kind.is_arrival() && before.is_some_and(|it| !it.is_arrival());
-            if begins {
-                turns += 1;
-                if turns % cut == 0 {
-                    seen.step(&mut again)?;
-                }
-            }
-            again.absorb(position as u64, event);
-        }
-        seen.step(&mut again)?;
-        if let Some(drift) = again.drift() {
+        let seen = Seen::again(code, instance, history, cut)?;
+        if let Some(drift) = seen.drift {
             return Err(drift.to_string());
         }
         if seen.outcome.as_ref() != outcome {
@@ -95,17 +79,52 @@ impl Check {
     }
 }
 
+/// What a replay came to.
 #[derive(Default)]
-struct Seen {
-    outcome: Option<Outcome>,
-    custom_status: Option<Text>,
+pub(super) struct Seen {
+    pub outcome: Option<Outcome>,
+    pub custom_status: Option<Text>,
+    /// The first call that had another input than in the history.
+    pub drift: Option<Text>,
 }
 
 impl Seen {
+    /// Replays a history, with so many turns at a time, or says where the code does otherwise.
+    pub(super) fn again(
+        code: &dyn Orchestration,
+        instance: &InstanceId,
+        history: &[Event],
+        cut: usize,
+    ) -> Result<Self, String> {
+        let mut seen = Self::default();
+        let Some(Event { at, kind: Kind::Started(started) }) = history.first() else {
+            return Err("it does not begin with a start".to_owned());
+        };
+        let _guard = stray::guard();
+        let mut again = Execution::begin(code, instance.clone(), started, *at);
+        again.replay_until(history.len() as u64);
+        again.seal();
+        let mut turns = 0;
+        for (position, event) in history.iter().enumerate() {
+            let before = position.checked_sub(1).map(|before| &history[before].kind);
+            let begins = event.kind.is_arrival() && before.is_some_and(|it| !it.is_arrival());
+            if begins {
+                turns += 1;
+                if turns % cut == 0 {
+                    seen.step(&mut again)?;
+                }
+            }
+            again.absorb(position as u64, event);
+        }
+        seen.step(&mut again)?;
+        seen.drift = again.drift();
+        Ok(seen)
+    }
+
     fn step(&mut self, execution: &mut Execution) -> Result<(), String> {
         let step = execution.step();
         if let Some(action) = step.actions.first() {
-            return Err(format!("history has no such call: {action:?}"));
+            return Err(format!("history has nothing more, the code does {action:?}"));
         }
         self.custom_status = step.custom_status.or(self.custom_status.take());
         match step.progress {
@@ -115,7 +134,7 @@ impl Seen {
                 Ok(())
             }
             Progress::Stuck(why) => Err(why.to_string()),
-            Progress::Terminated(_) | Progress::Rewound(_) => {
+            Progress::Terminated(_) => {
                 unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(..) => Err("it continues as new too early".to_owned()),
@@ -123,7 +142,7 @@ impl Seen {
     }
 }
 
-fn shown(outcome: Option<&Outcome>) -> String {
+pub(super) fn shown(outcome: Option<&Outcome>) -> String {
     match outcome {
         None => "no end yet".to_owned(),
         Some(Ok(output)) => output.as_deref().unwrap_or("null").to_owned(),

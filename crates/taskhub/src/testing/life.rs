@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use taskhub_core::{
-    CallId, Event, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp, Work,
+    CallId, Event, ExecutionId, InstanceId, Kind, Outcome, RuntimeStatus, Started, Text, Timestamp,
+    Work,
     turn::{Execution, Orchestration, Progress},
 };
 
-use super::check::Check;
+use super::{check::Check, stray};
+use crate::History;
 
 /// Turns that one step of a test may take, before it counts as a loop without an end.
 const TURNS_MAX: u32 = 100_000;
@@ -96,6 +98,7 @@ impl Life {
     /// One turn. How many arrivals the next execution begins with, if the code continues as new.
     #[track_caller]
     fn turn(&mut self, takes: u32) -> Option<u32> {
+        let _guard = stray::guard();
         let step = self.execution.step();
         self.history.push(Event { at: self.now, kind: Kind::TurnStarted { takes, clock: None } });
         for kind in step.actions {
@@ -112,7 +115,7 @@ impl Life {
                 self.open.clear();
                 self.outcome = Some(outcome);
             }
-            Progress::Terminated(_) | Progress::Rewound(_) => {
+            Progress::Terminated(_) => {
                 unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(how, kept) => {
@@ -197,6 +200,25 @@ impl Life {
         }
         let open: Vec<_> = self.open.iter().map(|(call, open)| format!("{call} {open}")).collect();
         format!("it waits for {}", open.join(", "))
+    }
+
+    pub(super) fn export(&self) -> History {
+        let status = match &self.outcome {
+            None => RuntimeStatus::Running,
+            Some(Ok(_)) => RuntimeStatus::Completed,
+            Some(Err(_)) => RuntimeStatus::Failed,
+        };
+        let mut events = self.history.clone();
+        if self.outcome.is_some() {
+            events.push(Event { at: self.now, kind: Kind::Completed { status } });
+        }
+        History {
+            instance: self.instance.clone(),
+            status,
+            outcome: self.outcome.clone(),
+            custom_status: self.custom_status.clone(),
+            events,
+        }
     }
 
     pub(super) fn name(&self) -> &'static str {
