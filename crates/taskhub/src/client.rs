@@ -14,8 +14,8 @@ use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
 use taskhub_engine::Hub;
 
 pub use errors::{
-    ControlError, HistoryError, HubError, ListError, PurgeError, RaiseError, StartError,
-    StatusError, WaitError,
+    ControlError, HistoryError, HubError, ListError, PurgeError, RaiseError, RewindError,
+    StartError, StatusError, WaitError,
 };
 pub use instance::{InstanceRef, Terminate, Untyped};
 pub use list::{Filter, Page};

@@ -6,7 +6,7 @@ use taskhub_core::{
 };
 use taskhub_wire::{
     history_in, history_out, history_shown,
-    proto::{HistoryEvent, OrchestratorStartedEvent, history_event::EventType},
+    proto::{HistoryEvent, history_event::EventType},
     timestamp_out,
 };
 

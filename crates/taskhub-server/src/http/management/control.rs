@@ -1,7 +1,7 @@
 //! What is done to one instance that runs: raise an event, pause it, let it go on, end it.
 
 use axum::{body::Body, http::StatusCode, response::Response};
-use taskhub_core::{InstanceId, Refusal, RuntimeStatus, Text, Verb};
+use taskhub_core::{InstanceId, RuntimeStatus, Text, Verb};
 
 use super::{
     answer,
