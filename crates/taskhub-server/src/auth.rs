@@ -18,6 +18,11 @@ impl Tokens {
         Self(tokens)
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a request may pass. How long this takes says nothing about the tokens but their
     /// lengths.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {

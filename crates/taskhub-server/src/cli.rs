@@ -1,5 +1,6 @@
 //! The command line of `taskhub`.
 
+mod keys;
 mod serve;
 mod variables;
 
@@ -27,6 +28,10 @@ enum Command {
     /// over its variable, a variable over the file. On SIGTERM held calls are handed back, turns
     /// in hand are finished, and the program ends with 0.
     Serve(Box<serve::Flags>),
+    /// Make, replace, remove and list the keys of the HTTP API
+    ///
+    /// A running server takes a change within a second.
+    Keys(keys::Flags),
     /// Print the completions of this program for a shell
     Completions {
         /// Which shell
@@ -39,6 +44,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(flags) => serve::run(*flags),
+        Command::Keys(flags) => keys::run(flags),
         Command::Completions { shell } => {
             let (mut program, mut out) = (Arguments::command(), std::io::stdout());
             clap_complete::generate(shell, &mut program, "taskhub", &mut out);

@@ -71,6 +71,10 @@ pub struct HttpConfig {
     /// Whether addresses in answers are made of `X-Forwarded-Host` and `X-Forwarded-Proto`: only
     /// behind a proxy that sets both.
     pub forwarded: bool,
+    /// The origins, such as `https://example.com`, whose web pages may call this server; `*` for
+    /// all. None: browsers refuse them.
+    #[serde(deserialize_with = "one_or_many")]
+    pub origins: Vec<String>,
 }
 
 /// How much is too much.
@@ -134,6 +138,9 @@ pub enum ConfigError {
     /// A token that anybody could guess.
     #[error("a token is empty; remove it, or let everybody in by setting no token at all")]
     EmptyToken,
+    /// A text that browsers never send as an origin.
+    #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
+    Origin(String),
 }
 
 impl Default for Config {
@@ -194,6 +201,9 @@ impl Config {
         if self.tokens.iter().any(String::is_empty) {
             return Err(ConfigError::EmptyToken);
         }
+        if let Some(origin) = self.http.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::Origin(origin.clone()));
+        }
         Ok(())
     }
 
@@ -213,6 +223,12 @@ impl Config {
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
+}
+
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, host)| host);
+    let plain = |host: &str| !host.is_empty() && !host.contains('/');
+    text == "*" || (host.is_some_and(plain) && text.chars().all(|c| c.is_ascii_graphic()))
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

@@ -1,7 +1,10 @@
 //! The HTTP side: routers that this server mounts, and that an application can mount too.
 
+mod door;
 mod management;
 mod probes;
+
+use std::sync::{Arc, atomic::AtomicBool};
 
 use axum::{
     Json, Router,
@@ -10,8 +13,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Config, Hubs};
+use crate::{Config, Hubs, Keys};
+pub(crate) use door::Token;
+pub(crate) use management::is_management;
 
+pub use door::authorize;
 pub use management::{
     HttpManagementPayload, Links, Management, create_check_status_response,
     create_http_management_payload, management,
@@ -22,10 +28,13 @@ pub use probes::probes;
 /// The paths that need no token: who watches the process should not have one.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// All routes of the server.
-pub(crate) fn routes(hubs: &Hubs, config: &Config) -> Router {
-    let api =
-        Management::new(hubs.clone()).https(config.tls.is_some()).forwarded(config.http.forwarded);
+/// All routes of the server; whether only this machine reaches it is up to where it listens.
+pub(crate) fn routes(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Router {
+    let api = Management::new(hubs.clone())
+        .https(config.tls.is_some())
+        .forwarded(config.http.forwarded)
+        .keys(keys.clone(), Arc::new(AtomicBool::new(is_local)))
+        .origins(&config.http.origins);
     probes(hubs.clone()).fallback(|request: Request| async move {
         // Its paths are known in any spelling.
         if management::is_management(request.uri()) {

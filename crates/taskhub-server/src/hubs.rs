@@ -107,7 +107,7 @@ impl Hubs {
         let hubs = Self {
             inner: Arc::new(Inner {
                 data: config.data.clone(),
-                default: HubName::parse(HubName::DEFAULT)?,
+                default: HubName::default(),
                 count_max: config.hubs.count_max.max(listed.as_ref().map_or(1, Vec::len)),
                 listed,
                 limits,

@@ -16,6 +16,7 @@ mod config;
 mod grpc;
 pub mod http;
 mod hubs;
+mod keys;
 mod serve;
 mod tls;
 
@@ -23,5 +24,6 @@ pub use config::{
     Config, ConfigError, HttpConfig, HubsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig,
 };
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
+pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};
 pub use serve::{ServeError, Server};
 pub use tls::TlsError;

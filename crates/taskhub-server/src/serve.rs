@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, ConfigError, HubError, Hubs, LimitsConfig, TlsError, tls};
+use crate::{Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, tls};
 use connection::Connections;
 use front::Front;
 
@@ -52,6 +52,9 @@ pub enum ServeError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The hubs cannot be opened.
     #[error(transparent)]
     Hubs(#[from] HubError),
@@ -70,8 +73,17 @@ impl Server {
         {
             tracing::warn!(%address, "everybody who reaches this address is let in: set `tokens`");
         }
+        let keys = Keys::open(&config.data)?;
+        let is_local = addresses.iter().all(|address| address.ip().is_loopback());
+        if config.tokens.is_empty() && keys.is_empty() {
+            if is_local {
+                tracing::warn!("everybody on this machine may manage instances: there are no keys");
+            } else {
+                tracing::warn!("nobody may manage instances over HTTP: `taskhub keys create`");
+            }
+        }
         let hubs = Hubs::open(config).await?;
-        let front = Front::new(&hubs, config);
+        let front = Front::new(&hubs, &keys, is_local, config);
         let connections_max = config.limits.connections.max(1);
         let hubs = Some(hubs);
         Ok(Self { listeners, addresses, tls, connections_max, front, hubs })

@@ -1,11 +1,17 @@
 //! A process that serves: functions, routes and a store, from start to graceful stop.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
-use taskhub_server::{HubName, Hubs, Server};
+use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
@@ -29,6 +35,7 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
+    management: Option<Keys>,
     workers: Option<HubName>,
 }
 
@@ -38,6 +45,8 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
+    /// Whether only clients on this machine reach the routes.
+    is_local: Arc<AtomicBool>,
     workers: Option<HubName>,
 }
 
@@ -61,6 +70,9 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
+    /// The keys of the management API cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
     Listen(String, std::io::Error),
@@ -105,6 +117,7 @@ impl Host {
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
+        self.is_local.store(address.ip().is_loopback(), Ordering::Relaxed);
         let (hub, triggering) = (self.client.hub().clone(), self.triggering);
         let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
         let stopping = async {
@@ -195,6 +208,14 @@ impl HostBuilder {
         self
     }
 
+    /// Serves the management API of Durable Functions too, at `/runtime/webhooks/durabletask`; see
+    /// [`management`](crate::management). Who has one of the keys is let in, and while there are
+    /// none, everybody who reaches [`Host::serve`] at a loopback address.
+    pub fn management_api(mut self, keys: Keys) -> Self {
+        self.management = Some(keys);
+        self
+    }
+
     /// Lets clients and workers of the Durable Task SDKs (Python, JavaScript, Java, Go, .NET) take
     /// part, over gRPC, on the port that this host listens on; they find it as the hub `default`.
     /// Functions here and there call each other by name, as an [`External`](crate::External); a
@@ -232,9 +253,14 @@ impl HostBuilder {
         let registered = registry.build()?;
         let hub = open(registered.code(), self.limits)?;
         let client = registered.connect(hub);
+        let is_local = Arc::new(AtomicBool::new(false));
         let routes = self.routes.with_state(client.clone());
+        let routes = match self.management {
+            Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
+            None => routes,
+        };
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, workers: self.workers })
+        Ok(Host { client, routes, triggering, is_local, workers: self.workers })
     }
 }
 

@@ -85,6 +85,7 @@ mod history;
 mod host;
 pub mod howto;
 mod labels;
+pub mod management;
 pub mod prelude;
 mod registry;
 mod retry;

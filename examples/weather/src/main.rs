@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use taskhub::prelude::*;
+use taskhub::{management::Keys, prelude::*};
 
 /// The reply to one request, raised by whoever received it.
 const REPLY: Event<String> = Event::new("weather_response");
@@ -68,6 +68,7 @@ async fn main() -> Result<(), HostError> {
         .blob_store(BlobStore::folder(&flags.data)?)
         .blobs("weather-results/{name}", reply)
         .schedule("0 0 0 * * *", purge_old)
+        .management_api(Keys::open(&flags.data)?)
         .build()?
         .serve(flags.listen)
         .await

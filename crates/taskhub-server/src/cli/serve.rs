@@ -47,6 +47,13 @@ pub(super) struct Flags {
     /// The private key of the certificate, a PEM file
     #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Make addresses in answers of `X-Forwarded-Host` and `X-Forwarded-Proto`; only behind a
+    /// proxy that sets both
+    #[arg(long, env = "TASKHUB_HTTP_FORWARDED")]
+    http_forwarded: bool,
+    /// Let web pages of this origin call the server; repeat it for more, `*` for all
+    #[arg(long, value_name = "ORIGIN", env = "TASKHUB_HTTP_ORIGINS", value_delimiter = ',')]
+    http_origins: Vec<String>,
     /// The largest gRPC message, in bytes [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
     message_bytes: Option<usize>,
@@ -81,6 +88,8 @@ impl Flags {
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });
         }
+        config.http.forwarded |= self.http_forwarded;
+        over_list(&mut config.http.origins, self.http_origins);
         over(&mut config.limits.message_bytes, self.message_bytes);
         over(&mut config.limits.payload_bytes, self.payload_bytes);
         over(&mut config.limits.calls, self.calls);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskhub_core::{Answer, Refusal, RuntimeStatus, Verb};
+use taskhub_core::{Answer, Refusal, Verb};
 use taskhub_wire::proto::{GetInstanceRequest, GetInstanceResponse};
 use tokio::time::Instant;
 use tonic::Status;
@@ -20,12 +20,12 @@ const ABSENT_TIME_MAX: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
-/// Answers when the first turn of an instance has run.
+/// Answers when the first turn of an instance has run, as soon as the hub says so.
 pub(super) async fn for_start(
     call: &Call<'_>,
     request: GetInstanceRequest,
 ) -> Result<GetInstanceResponse, Status> {
-    wait(call, request, || Verb::Status, |status| status != RuntimeStatus::Pending).await
+    wait(call, request, || Verb::WaitStart).await
 }
 
 /// Answers when an instance has ended.
@@ -33,25 +33,22 @@ pub(super) async fn for_end(
     call: &Call<'_>,
     request: GetInstanceRequest,
 ) -> Result<GetInstanceResponse, Status> {
-    wait(call, request, || Verb::Wait, RuntimeStatus::is_terminal).await
+    wait(call, request, || Verb::Wait).await
 }
 
 async fn wait(
     call: &Call<'_>,
     request: GetInstanceRequest,
     ask: impl Fn() -> Verb,
-    is_over: impl Fn(RuntimeStatus) -> bool,
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let mut pause = LOOK_AGAIN;
-    let mut give_up = Instant::now() + ABSENT_TIME_MAX;
+    let give_up = Instant::now() + ABSENT_TIME_MAX;
     loop {
         match call.hub.ask(id.clone(), ask()).await {
-            Answer::Status(record) if is_over(record.status) => {
+            Answer::Status(record) => {
                 return there(call, &id, &record, request.get_inputs_and_outputs).await;
             }
-            // It is there, so it will start; should it be purged, the search begins anew.
-            Answer::Status(_) => give_up = Instant::now() + ABSENT_TIME_MAX,
             Answer::Refused(Refusal::NotFound(_)) if Instant::now() < give_up => {}
             Answer::Refused(Refusal::NotFound(_)) => return Ok(absent()),
             other => return Err(unexpected(other)),

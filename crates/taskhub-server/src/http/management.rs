@@ -14,19 +14,23 @@ mod start;
 mod status;
 mod wait;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
     extract::{OriginalUri, Request, State},
-    http::{Method, StatusCode, Uri, request::Parts},
+    http::{HeaderValue, Method, StatusCode, Uri, request::Parts},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use tokio::sync::Semaphore;
 
-use crate::{HubName, Hubs};
+use super::door::Door;
+use crate::{HubName, Hubs, Keys};
 use answer::empty;
 use call::{Answered, Call};
 
@@ -58,6 +62,7 @@ pub struct Management {
     hubs: Hubs,
     https: bool,
     forwarded: bool,
+    door: Door,
     reads: Arc<Semaphore>,
 }
 
@@ -65,7 +70,7 @@ impl Management {
     /// The API over these hubs.
     pub fn new(hubs: Hubs) -> Self {
         let reads = Arc::new(Semaphore::new(READS_COUNT_MAX));
-        Self { hubs, https: false, forwarded: false, reads }
+        Self { hubs, https: false, forwarded: false, door: Door::default(), reads }
     }
 
     /// The server speaks TLS: addresses in answers begin with `https`.
@@ -78,6 +83,23 @@ impl Management {
     /// servers behind a proxy that sets both.
     pub fn forwarded(mut self, forwarded: bool) -> Self {
         self.forwarded = forwarded;
+        self
+    }
+
+    /// Lets in only who has one of these keys. As long as there are none, everybody is let in if
+    /// only clients on this machine reach the server, and nobody otherwise.
+    pub fn keys(mut self, keys: Keys, is_local: Arc<AtomicBool>) -> Self {
+        self.door = Door::Keys { keys, is_local, origins: Arc::new([]) };
+        self
+    }
+
+    /// Lets web pages from these origins in where no key is needed; `*` for all. Others are
+    /// refused, since any page can make a browser send requests.
+    pub fn origins(mut self, allowed: &[String]) -> Self {
+        let allowed = allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+        if let Door::Keys { origins, .. } = &mut self.door {
+            *origins = allowed.collect();
+        }
         self
     }
 
@@ -101,6 +123,9 @@ impl Management {
     }
 
     async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
+        if let Err(why) = self.door.admit(&parts) {
+            return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
+        }
         let links = Links::of(&parts).https(self.https).base(base);
         let links = if self.forwarded { links.forwarded(&parts.headers) } else { links };
         let named = links.query.text("taskHub").filter(|name| !name.trim().is_empty());
@@ -110,6 +135,11 @@ impl Management {
         };
         let hub = self.hubs.hub(&name).await.map_err(answer::no_hub)?;
         let links = links.hub(name.as_str());
+        // Whoever is given the addresses has shown the key that they need.
+        let links = match crate::keys::sent(&parts) {
+            Some(key) => links.code(key),
+            None => links,
+        };
         let bytes_max = self.hubs.payload_bytes_max();
         Ok(Call { hub, links, parts, bytes_max, reads: self.reads })
     }

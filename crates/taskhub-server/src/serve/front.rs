@@ -1,22 +1,23 @@
 //! What every request meets first: the token, the limit on calls, and the way to its protocol.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Router,
     body::Body,
     http::{
-        HeaderValue, Request, StatusCode,
-        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        HeaderName, HeaderValue, Request, StatusCode,
+        header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::Response,
 };
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tonic::Status;
-use tower::ServiceExt as _;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{Config, Hubs, LimitsConfig, auth::Tokens, grpc, http};
+use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -24,15 +25,18 @@ pub(super) struct Front {
     /// `None` when only HTTP is spoken.
     grpc: Option<Router>,
     http: Router,
+    cors: Option<CorsLayer>,
     tokens: Tokens,
     calls: Arc<Semaphore>,
 }
 
 impl Front {
-    pub(super) fn new(hubs: &Hubs, config: &Config) -> Self {
+    /// Whether only this machine reaches it is up to where it listens.
+    pub(super) fn new(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Self {
         Self {
             grpc: Some(grpc::routes(hubs, config.limits.message_bytes)),
-            http: http::routes(hubs, config),
+            http: http::routes(hubs, keys, is_local, config),
+            cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
         }
@@ -44,6 +48,7 @@ impl Front {
         Self {
             grpc: grpc.map(|hubs| grpc::routes(hubs, message_bytes)),
             http: routes,
+            cors: None,
             tokens: Tokens::new(Vec::new()),
             calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
@@ -53,9 +58,16 @@ impl Front {
     /// the others, answers 200 to an unknown path of HTTP.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let request = request.map(Body::new);
-        match &self.grpc {
-            Some(grpc) if is_grpc(&request) => self.grpc(grpc, request).await,
-            _ => self.http(request).await,
+        if let Some(grpc) = &self.grpc
+            && is_grpc(&request)
+        {
+            return self.grpc(grpc, request).await;
+        }
+        let Some(cors) = &self.cors else { return self.http(request).await };
+        let http = service_fn(|request| async { Ok::<_, Infallible>(self.http(request).await) });
+        match cors.layer(http).oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
         }
     }
 
@@ -69,9 +81,16 @@ impl Front {
         grpc::answer(grpc.clone(), request).await
     }
 
-    async fn http(&self, request: Request<Body>) -> Response {
+    async fn http(&self, mut request: Request<Body>) -> Response {
         let open = http::OPEN_PATHS.contains(&request.uri().path());
-        if !open && !self.tokens.admit(request.headers()) {
+        let is_let_in = self.tokens.admit(request.headers());
+        if http::is_management(request.uri()) {
+            // It knows keys, too.
+            if !self.tokens.is_empty() {
+                let token = if is_let_in { http::Token::Known } else { http::Token::Unknown };
+                request.extensions_mut().insert(token);
+            }
+        } else if !open && !is_let_in {
             let message = "send `Authorization: Bearer <token>`";
             let mut response = http::refusal(StatusCode::UNAUTHORIZED, message);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -88,6 +107,19 @@ impl Front {
             Err(never) => match never {},
         }
     }
+}
+
+/// What browsers are told about pages from elsewhere; without origins nothing.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    if origins.is_empty() {
+        return None;
+    }
+    let listed = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let for_all = origins.iter().any(|origin| origin == "*");
+    let allowed = if for_all { AllowOrigin::any() } else { AllowOrigin::list(listed) };
+    let shown = [LOCATION, RETRY_AFTER, HeaderName::from_static("x-ms-continuation-token")];
+    let cors = CorsLayer::new().allow_origin(allowed).allow_methods(Any).expose_headers(shown);
+    Some(cors.allow_headers(AllowHeaders::mirror_request()))
 }
 
 /// Whether this is a call of gRPC proper; gRPC for browsers is another protocol.

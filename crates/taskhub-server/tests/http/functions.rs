@@ -15,7 +15,8 @@ impl Functions for Here {
     fn orchestration(&self, name: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
         match name {
             "echo" | "taskhub.own" => Some(&Echo),
-            "wait" => Some(&Wait),
+            "wait" => Some(&Wait("Reply")),
+            "approve" => Some(&Wait("approval")),
             "plain" => Some(&Plain),
             "fail" => Some(&Fail),
             "steps" => Some(&Steps),
@@ -32,13 +33,14 @@ impl Orchestration for Echo {
     }
 }
 
-/// Returns what the event `Reply` brings, and says so meanwhile.
-struct Wait;
+/// Returns what an event brings, and says so meanwhile.
+struct Wait(&'static str);
 impl Orchestration for Wait {
     fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
+        let name = self.0.into();
         Box::pin(async move {
             scope.set_custom_status(r#"{"waits":true}"#.into());
-            scope.call(Command::Event { name: "Reply".into() }).await
+            scope.call(Command::Event { name }).await
         })
     }
 }

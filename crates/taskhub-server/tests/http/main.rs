@@ -1,6 +1,5 @@
 //! The management API over a real socket, with a hub whose functions run in this process.
 
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod entities;
 mod functions;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
@@ -11,7 +10,6 @@ mod lists;
 mod purges;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod script;
 mod starts;
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod waits;

@@ -9,7 +9,7 @@ use axum::{
 use hyper_util::rt::TokioIo;
 use taskhub_core::{Answer, InstanceId, Limits, Verb};
 use taskhub_engine::{Code, Hub, store::MemoryStore};
-use taskhub_server::{HubName, Hubs, http::management};
+use taskhub_server::{HubName, Hubs, http::Management};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -66,13 +66,18 @@ impl Answered {
 
 impl Api {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|api| api).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(Management) -> Management) -> Self {
         let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
         let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, Limits::default()).unwrap();
         let hubs = Hubs::with(HubName::parse("Test").unwrap(), hub.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let routes = change(Management::new(hubs)).routes();
         let serving = tokio::spawn(async move {
-            axum::serve(listener, management(hubs)).await.unwrap();
+            axum::serve(listener, routes).await.unwrap();
         });
         Self { hub, address, serving }
     }

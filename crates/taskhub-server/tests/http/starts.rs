@@ -1,6 +1,9 @@
 //! Instances, started and restarted.
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 use axum::{body::Body, http::Request};
+use taskhub_server::Keys;
 
 use crate::running::{Api, BASE};
 
@@ -163,5 +166,14 @@ async fn a_restart_under_the_same_id_needs_an_end() {
     assert_eq!(answer.code, 400);
     let message = "InstanceId does not match a valid orchestration instance.";
     assert_eq!(answer.field("Message"), message);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn whom_other_machines_reach_needs_a_key_before_anybody_is_let_in() {
+    let api = Api::start_with(|api| api.keys(Keys::none(), Arc::new(AtomicBool::new(false)))).await;
+    let answer = api.post("/orchestrators/echo", "").await;
+    assert_eq!(answer.code, 401);
+    assert!(answer.field("Message").contains("taskhub keys create"), "{}", answer.body);
     api.stop().await;
 }

@@ -4,6 +4,8 @@ mod clients;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod keys;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;

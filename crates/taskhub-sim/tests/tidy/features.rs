@@ -25,12 +25,12 @@ fn fault(row: &str) -> Option<String> {
         return Some(format!("there is no test `{name}` in {file}; name the one that there is"));
     }
     let (page, heading) = page.split_once('#')?;
-    let text = repository::read(&below_docs(page));
-    let has = text.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+    let content = repository::read(&below_docs(page));
+    let has = content.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
     (!has).then(|| format!("{page} has no heading `{heading}`; link to one that it has"))
 }
 
-/// The text and the target of a cell that is one link.
+/// The content and the target of a cell that is one link.
 fn link(cell: &str) -> Option<(&str, &str)> {
     cell.strip_prefix('[')?.strip_suffix(')')?.split_once("](")
 }

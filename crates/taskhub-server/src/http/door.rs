@@ -1,0 +1,109 @@
+//! Who may use the management API: whoever has a key, or, where that is safe, everybody.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderValue, StatusCode,
+        header::{HOST, ORIGIN},
+        request::Parts,
+    },
+    middleware::Next,
+    response::Response,
+};
+
+use crate::keys::{AuthLevel, Keys};
+
+/// Put into the request by whoever let the client in already, or could not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// It sent a token that lets it in.
+    Known,
+    /// Tokens are asked for, and it sent none that lets it in.
+    Unknown,
+}
+
+/// The way into the management API.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Door {
+    /// Everybody is let in: others guard it.
+    #[default]
+    Open,
+    /// Who has a key is let in. While there are no keys, everybody on this machine is.
+    Keys {
+        keys: Keys,
+        /// Whether only clients on this machine reach it.
+        is_local: Arc<AtomicBool>,
+        /// The origins whose web pages may use it.
+        origins: Arc<[HeaderValue]>,
+    },
+}
+
+impl Door {
+    /// Lets a request in, or says why not.
+    pub(super) fn admit(&self, request: &Parts) -> Result<(), &'static str> {
+        let Self::Keys { keys, is_local, origins } = self else { return Ok(()) };
+        let token = request.extensions.get::<Token>();
+        if token == Some(&Token::Known) || keys.admit(&AuthLevel::Management, request) {
+            return Ok(());
+        }
+        if token.is_some() {
+            return Err("send `Authorization: Bearer <token>`, or a key as `x-functions-key`");
+        }
+        if !keys.is_empty() {
+            return Err("send a key as the header `x-functions-key` or the parameter `code`");
+        }
+        if !is_local.load(Ordering::Relaxed) {
+            return Err("other machines reach this server: make a key with `taskhub keys create`");
+        }
+        // Any web page may make a browser on this machine send requests here.
+        if is_of_a_page(request) && !is_allowed(request, origins) {
+            return Err("web pages need a key, or an origin that `http.origins` lists");
+        }
+        Ok(())
+    }
+}
+
+/// A middleware for the routes of an application: who has no key that is good enough is answered
+/// with 401.
+///
+/// ```
+/// use axum::{Router, middleware::from_fn_with_state, routing::get};
+/// use taskhub_server::{AuthLevel, Keys, http::authorize};
+///
+/// # fn routes(keys: Keys) -> Router {
+/// let level = AuthLevel::Function("orders".to_owned());
+/// Router::new()
+///     .route("/api/orders", get(|| async { "cups" }))
+///     .layer(from_fn_with_state((keys, level), authorize))
+/// # }
+/// ```
+pub async fn authorize(
+    State((keys, level)): State<(Keys, AuthLevel)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    if keys.admit(&level, &parts) {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let message = "send a key as the header `x-functions-key` or the parameter `code`";
+    super::refusal(StatusCode::UNAUTHORIZED, message)
+}
+
+/// Whether a browser sends this for a page that came from elsewhere.
+fn is_of_a_page(request: &Parts) -> bool {
+    let Some(origin) = request.headers.get(ORIGIN) else { return false };
+    let host = request.headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let authority = origin.as_bytes().splitn(3, |byte| *byte == b'/').nth(2);
+    authority != Some(host)
+}
+
+fn is_allowed(request: &Parts, origins: &[HeaderValue]) -> bool {
+    let origin = request.headers.get(ORIGIN);
+    origins.iter().any(|known| known == "*" || Some(known) == origin)
+}

@@ -1,0 +1,49 @@
+//! The management API of Durable Functions over HTTP: for clients and scripts that know it.
+//!
+//! [`HostBuilder::management_api`](crate::HostBuilder::management_api) serves it beside the routes
+//! of the application; `docs/http.md` shows what it can do. The functions here answer requests of
+//! the application itself in the same forms:
+//!
+//! ```
+//! use axum::{extract::{Request, State}, response::Response};
+//! use taskhub::{management::{Links, create_check_status_response}, prelude::*};
+//!
+//! #[orchestration]
+//! async fn greet(ctx: Context, name: String) -> Result<String> {
+//!     Ok(format!("Hello, {name}"))
+//! }
+//!
+//! /// Starts the orchestration, and answers with 202 and where to look for its result.
+//! async fn start(State(hub): State<Client>, request: Request) -> Response {
+//!     let (parts, _) = request.into_parts();
+//!     let run = hub.start(greet, "you".to_owned()).id("greeting-1").await.expect("it can start");
+//!     create_check_status_response(&Links::of(&parts), run.id().expect("it has one").as_str())
+//! }
+//!
+//! # fn app() -> Result<HostBuilder, taskhub::management::KeysError> {
+//! let keys = taskhub::management::Keys::open("greetings.hub")?;
+//! # Ok(
+//! Host::builder().orchestration(greet).route("/start", post(start)).management_api(keys)
+//! # )
+//! # }
+//! ```
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use axum::Router;
+pub use taskhub_server::{
+    AuthLevel, Key, KeyKind, Keys, KeysError,
+    http::{
+        HttpManagementPayload, Links, authorize, create_check_status_response,
+        create_http_management_payload, wait_for_completion_or_create_check_status_response,
+    },
+};
+use taskhub_server::{HubName, Hubs, http::Management};
+
+use crate::Client;
+
+/// The routes of the API, for the one hub that there is.
+pub(crate) fn routes(client: &Client, keys: Keys, is_local: &Arc<AtomicBool>) -> Router {
+    let hubs = Hubs::with(HubName::default(), client.hub().clone());
+    Management::new(hubs).keys(keys, is_local.clone()).routes()
+}
