@@ -135,14 +135,16 @@ fn an_instance_that_took_the_id_of_a_child_is_left_alone() {
     assert!(why.contains("exists already"), "{why}");
 }
 
+/// The same parent, and a child that waits for nothing durable.
+const HANGS: bench::Code =
+    &[BESIDE[0], ("child", |_| Box::pin(async move { std::future::pending().await }))];
+
 #[test]
 fn a_child_that_cannot_go_on_fails_its_parent_again() {
     let mut bench = Bench::new(BESIDE);
     bench.start("parent");
     bench.ask("child", Verb::Raise { name: "go".into(), input: Some("wrong".into()) });
     assert_eq!(bench.status("parent"), RuntimeStatus::Failed);
-    const HANGS: bench::Code =
-        &[BESIDE[0], ("child", |_| Box::pin(async move { std::future::pending().await }))];
     bench.deploy(HANGS);
     bench.rewind("parent");
     assert_eq!(bench.status("child"), RuntimeStatus::Failed);

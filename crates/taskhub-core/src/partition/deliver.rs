@@ -147,7 +147,7 @@ impl Partition {
             // Only entities perform operations, and are locked.
             Message::Operation(_) | Message::Lock(_) | Message::Unlock { .. } => {}
             Message::Start(_) | Message::Rewind { .. } => {
-                debug_assert!(false, "starts are handled before")
+                debug_assert!(false, "starts are handled before");
             }
         }
     }

@@ -30,12 +30,18 @@ impl Partition {
         now: Timestamp,
     ) {
         let Some(instance) = self.slots.known_mut(id) else { return };
+        let status = instance.status();
+        if status != RuntimeStatus::Failed {
+            let refused = Answer::Refused(Refusal::NotFailed(id.clone(), status));
+            instance.replies.push((request, Reply::Answer(refused)));
+            return self.touch(id);
+        }
         let Some(past) = instance.past.take() else {
             let verb = Verb::Rewind { reason };
             let request = Request { id: request, instance: id.clone(), verb };
             return self.read_past(id, Input::Request(request));
         };
-        let answer = match instance.rewind(&past, None, reason, now, &*self.functions) {
+        let answer = match instance.rewind(&past, None, reason.as_ref(), now, &*self.functions) {
             Ok(()) => Answer::Done,
             Err(why) => Answer::Refused(Refusal::CannotRewind(id.clone(), why)),
         };
@@ -64,8 +70,8 @@ impl Partition {
                 let Some(past) = instance.past.take() else {
                     return self.read_past(&id, Input::Deliver(envelope));
                 };
-                let (functions, reason) = (&*self.functions, reason.clone());
-                match instance.rewind(&past, Some(parent.clone()), reason, now, functions) {
+                let (now_parent, functions) = (Some(parent.clone()), &*self.functions);
+                match instance.rewind(&past, now_parent, reason.as_ref(), now, functions) {
                     Ok(()) => instance.taken.push(message),
                     Err(why) => {
                         let why = Refusal::CannotRewind(id.clone(), why).to_string();
@@ -106,7 +112,7 @@ impl Instance {
         &mut self,
         past: &[Bytes],
         parent: Option<Parent>,
-        reason: Option<Text>,
+        reason: Option<&Text>,
         now: Timestamp,
         functions: &dyn Functions,
     ) -> Result<(), Text> {
@@ -124,7 +130,7 @@ impl Instance {
             (started.execution, started.parent) = (execution, parent.clone());
         }
         let at = now.max(self.record.updated_at);
-        events.push(Event { at, kind: Kind::Rewound { reason: reason.clone() } });
+        events.push(Event { at, kind: Kind::Rewound { reason: reason.cloned() } });
         let mut anew = Self::known(self.id.clone(), self.record.clone());
         anew.record.execution = execution;
         anew.record.parent = parent;
@@ -135,7 +141,7 @@ impl Instance {
         if !anew.ledger.sections.is_empty() {
             return Err(LOCKED.into());
         }
-        anew.ask_again(&events, self.record.execution, reason.as_ref());
+        anew.ask_again(&events, self.record.execution, reason);
         anew.fresh = events;
         anew.seq = self.seq;
         *self = anew;

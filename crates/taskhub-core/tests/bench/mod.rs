@@ -139,8 +139,8 @@ impl Bench {
             HistoryChange::Replace { events } => pieces = vec![events.clone()],
         }
         let stored = Stored { record: (**record).clone(), history: pieces };
-        assert_eq!(codec::decode_history(&stored.history).unwrap().len() as u64, record.events);
         self.stored.insert(turn.instance.clone(), stored);
+        assert_eq!(self.history(turn.instance.as_str()).len() as u64, record.events);
     }
 
     /// Asks, and gives the answer.

@@ -88,8 +88,8 @@ impl<H> InstanceRef<H> {
         Ok(done(&answer)?)
     }
 
-    /// Lets an instance that has failed go on from before its failure: what was done stays done, what
-    /// failed is done again, and so are its children that failed. It may be rewound again.
+    /// Lets an instance that has failed go on from before its failure: what was done stays done,
+    /// what failed is done again, and children that failed go on too. It may be rewound again.
     ///
     /// The history must still fit the code, without what failed; otherwise nothing changes.
     pub async fn rewind(&self, reason: impl AsRef<str>) -> Result<(), RewindError> {
