@@ -57,6 +57,12 @@ pub enum Verb {
     },
     /// Ask an entity for an operation, and do not wait for it.
     Signal(Box<Requested>),
+    /// Give back an entity for an orchestration that is gone. The engine does so by itself, as
+    /// long as it can read what the orchestration has locked.
+    Unlock {
+        /// The critical section that it was locked for.
+        section: Text,
+    },
     /// A worker did what it was given.
     Finish(Box<TaskResult>),
     /// Forget it; only when it has ended, is parked, or is an entity that nobody uses.

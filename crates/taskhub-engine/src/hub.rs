@@ -29,7 +29,7 @@ use crate::{
     store::{Clock, system_clock},
 };
 use dispatch::Dispatch;
-pub use entities::EntityPage;
+pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
 use mail::{Mail, Post};
 use requests::Requests;

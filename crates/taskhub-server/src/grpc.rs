@@ -1,9 +1,11 @@
 //! The gRPC side: the service of the Durable Task protocol, health, and reflection.
 
+mod agent;
 mod answer;
 mod clients;
 mod entities;
 mod forced;
+mod hands;
 mod histories;
 mod instances;
 mod partial;
@@ -28,6 +30,7 @@ use crate::Hubs;
 use service::Service;
 
 pub(crate) use answer::answer;
+pub(crate) use hands::Hands;
 pub(crate) use refusal::busy;
 
 /// Whether a path needs no token: who watches the process should not have one.

@@ -261,7 +261,8 @@ impl Reader {
     }
 }
 
-fn is_call(wire: &EventType) -> bool {
+/// Whether the code did it.
+pub(crate) fn is_call(wire: &EventType) -> bool {
     matches!(
         wire,
         EventType::TaskScheduled(_)

@@ -15,7 +15,7 @@ use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
-    Client, Registry, RegistryError,
+    Client, Entity, Registry, RegistryError,
     handle::{ActivityCode, Function, OrchestrationCode},
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
@@ -160,6 +160,12 @@ impl HostBuilder {
         F::Signature: ActivityCode,
     {
         self.registry = self.registry.activity(function);
+        self
+    }
+
+    /// Adds an entity: `.entity::<Counter>()`.
+    pub fn entity<E: Entity>(mut self) -> Self {
+        self.registry = self.registry.entity::<E>();
         self
     }
 

@@ -18,7 +18,7 @@ use super::{
     spans::Spans,
     task_hubs, waits, work_items, workers,
 };
-use crate::{HubName, Hubs};
+use crate::{HubName, Hubs, serve::Connection};
 
 /// Where the name of the hub stands in the metadata of a call.
 const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
@@ -49,6 +49,8 @@ pub(super) struct Call<'a> {
     pub chunks: &'a Partial,
     /// The spans of orchestrations.
     pub spans: &'a Arc<Spans>,
+    /// What it came by.
+    pub connection: Option<Connection>,
     reads: &'a Semaphore,
 }
 
@@ -58,11 +60,12 @@ impl Service {
         Self { hubs, reads, chunks: Partial::default(), spans: Arc::default() }
     }
 
-    async fn call(&self, metadata: &MetadataMap) -> Result<Call<'_>, Status> {
-        let name = hub_name(metadata)?;
+    async fn call<T>(&self, request: &Request<T>) -> Result<Call<'_>, Status> {
+        let name = hub_name(request.metadata())?;
+        let connection = request.extensions().get().cloned();
         let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
-        let (hubs, reads) = (&self.hubs, &self.reads);
-        Ok(Call { hub, name, hubs, chunks: &self.chunks, spans: &self.spans, reads })
+        let Self { hubs, chunks, spans, reads } = self;
+        Ok(Call { hub, name, hubs, chunks, spans, connection, reads })
     }
 }
 
@@ -119,7 +122,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::GetWorkItemsRequest>,
             ) -> Result<Response<Self::GetWorkItemsStream>, Status> {
-                let call = self.call(request.metadata()).await?;
+                let call = self.call(&request).await?;
                 let stream = work_items::stream(&call, request);
                 Ok(Response::new(Box::pin(stream)))
             }
@@ -128,7 +131,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::StreamInstanceHistoryRequest>,
             ) -> Result<Response<Self::StreamInstanceHistoryStream>, Status> {
-                let call = self.call(request.metadata()).await?;
+                let call = self.call(&request).await?;
                 let stream = histories::stream(&call, request.into_inner()).await?;
                 Ok(Response::new(Box::pin(stream)))
             }
@@ -137,7 +140,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::$asks>,
             ) -> Result<Response<proto::$answers>, Status> {
-                let call = self.call(request.metadata()).await?;
+                let call = self.call(&request).await?;
                 $family::$answer(&call, request.into_inner()).await.map(Response::new)
             })*
         }

@@ -1,6 +1,9 @@
 //! The stream of work to one worker: items as it has room for them, and a sign of life between.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::Stream;
 use prost::Message as _;
@@ -19,13 +22,16 @@ use taskhub_wire::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::Status;
 
-use super::{service::Call, spans::Spans, workers::token_of};
-use crate::serve::Connection;
-
-/// How much of each kind a worker gets at once that does not say.
-const ROOM: usize = 100;
+use super::{
+    agent::{Agent, ROOM},
+    hands::Work,
+    service::Call,
+    spans::Spans,
+    workers::token_of,
+};
+use crate::{HubName, serve::Connection};
 
 /// How often a worker hears something: SDKs connect anew after 120 s of silence.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -38,18 +44,22 @@ pub(super) fn stream(
     call: &Call<'_>,
     request: tonic::Request<GetWorkItemsRequest>,
 ) -> impl Stream<Item = Result<WorkItem, Status>> + Send + use<> {
-    let connection = request.extensions().get::<Connection>().cloned();
-    let bytes_max = bytes_max(request.metadata());
+    let agent = Agent::of(request.metadata());
     let request = request.into_inner();
+    let bytes_max = match usize::try_from(request.message_bytes_max) {
+        Ok(0) | Err(_) => agent.bytes_max(),
+        Ok(told) => told,
+    };
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
-    let worker = call.hub.connect_worker(options(request));
+    let worker = call.hub.connect_worker(options(request, agent));
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
     let (items, stream) = mpsc::channel(1);
     let dialect = Dialect { history_bytes_max, ..Dialect::default() };
     let stopping = call.hubs.stopping().clone();
-    let (hub, spans) = (call.hub.clone(), call.spans.clone());
-    let feed = Feed { hub, spans, worker, items, dialect, bytes_max, stopping, connection };
+    let (hub, name, spans) = (call.hub.clone(), call.name.clone(), call.spans.clone());
+    let connection = call.connection.clone();
+    let feed = Feed { hub, name, spans, worker, items, dialect, bytes_max, stopping, connection };
     tokio::spawn(feed.run());
     futures::stream::unfold(stream, |mut stream| async { Some((stream.recv().await?, stream)) })
 }
@@ -57,6 +67,7 @@ pub(super) fn stream(
 /// One worker and the way to it.
 struct Feed {
     hub: Hub,
+    name: HubName,
     spans: Arc<Spans>,
     worker: Worker,
     items: mpsc::Sender<Result<WorkItem, Status>>,
@@ -105,6 +116,10 @@ impl Feed {
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {
+            let work = Work::of(&self.name, &task.ticket);
+            if let (Some(connection), Some(work)) = (&self.connection, work) {
+                connection.hands.give(work, id, Instant::now());
+            }
             return Some(item);
         }
         let (hub, done) = (self.hub.clone(), too_large(&task.job, bytes, self.bytes_max));
@@ -131,15 +146,16 @@ fn health_ping() -> WorkItem {
     WorkItem { request: Some(Request::HealthPing(HealthPing {})), completion_token: String::new() }
 }
 
-fn options(request: GetWorkItemsRequest) -> WorkerOptions {
-    let room = |asked: i32| match usize::try_from(asked) {
-        Ok(0) | Err(_) => ROOM,
+fn options(request: GetWorkItemsRequest, agent: Agent) -> WorkerOptions {
+    let room_or = |asked: i32, unsaid: usize| match usize::try_from(asked) {
+        Ok(0) | Err(_) => unsaid,
         Ok(room) => room,
     };
+    let room = |asked| room_or(asked, ROOM);
     WorkerOptions {
         activities: room(request.max_concurrent_activity_work_items),
         turns: room(request.max_concurrent_orchestration_work_items),
-        entities: room(request.max_concurrent_entity_work_items),
+        entities: room_or(request.max_concurrent_entity_work_items, agent.unsaid_entities()),
         serves: request.work_item_filters.map(serves).unwrap_or_default(),
         name: request.worker_instance_id,
     }
@@ -165,14 +181,6 @@ fn serves(filters: WorkItemFilters) -> Serves {
         ),
         entities: Names::Only(entities.map(|proto::EntityFilter { name }| named(name)).collect()),
     }
-}
-
-/// The largest message that a worker receives: by default 4 MiB in every gRPC library but that of
-/// JavaScript, whose SDK takes any.
-fn bytes_max(metadata: &MetadataMap) -> usize {
-    let agent = metadata.get("user-agent").and_then(|agent| agent.to_str().ok());
-    let is_node = agent.is_some_and(|agent| agent.starts_with("grpc-node"));
-    if is_node { usize::MAX } else { 4 << 20 }
 }
 
 fn too_large(job: &Job, bytes: usize, bytes_max: usize) -> Done {

@@ -1,7 +1,10 @@
 //! What workers give back: results, or the work itself.
 //!
 //! A completion token names one delivery of one hub. One that counts no longer is answered like any
-//! other: nothing happens, and there is nothing that the worker could do about it.
+//! other: nothing happens, and there is nothing that the worker could do about it. Some SDKs send
+//! none; `hands.rs` finds the delivery for them.
+
+use std::time::Instant;
 
 use taskhub_core::{
     Answer, Done, Performed, Refusal, Taken, Task,
@@ -21,6 +24,7 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
+    hands::{Whose, Work},
     instances::unexpected,
     refusal::{bad_message, refused},
     service::Call,
@@ -37,12 +41,36 @@ fn delivered(call: &Call<'_>, token: &str) -> Option<(DeliveryId, Task)> {
     Some((delivery, call.hub.delivered(delivery)?))
 }
 
+/// The delivery that a result is of, if it counts still.
+fn ended(call: &Call<'_>, token: &str, work: Option<Work>) -> Option<(DeliveryId, Task)> {
+    let hands = call.connection.as_ref().map(|connection| &connection.hands);
+    let delivery = if token.is_empty() {
+        match hands?.end_one(&work?, Instant::now()) {
+            Whose::Only(delivery) => delivery,
+            Whose::Unclear(all) => {
+                for delivery in all {
+                    call.hub.give_back(delivery);
+                }
+                return None;
+            }
+        }
+    } else {
+        let delivery = DeliveryId::from_str_radix(token, 16).ok()?;
+        if let (Some(hands), Some(work)) = (hands, work) {
+            hands.end(&work, delivery);
+        }
+        delivery
+    };
+    Some((delivery, call.hub.delivered(delivery)?))
+}
+
 /// An activity ended.
 pub(super) async fn activity(
     call: &Call<'_>,
     response: ActivityResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let Some((delivery, _)) = delivered(call, &response.completion_token) else {
+    let work = Work::told(&call.name, &response.instance_id, Some(response.task_id));
+    let Some((delivery, _)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
     finish(call, delivery, Done::Activity(outcome_in(response))).await
@@ -53,7 +81,8 @@ pub(super) async fn turn(
     call: &Call<'_>,
     response: OrchestratorResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let Some((delivery, task)) = delivered(call, &response.completion_token) else {
+    let work = Work::told(&call.name, &response.instance_id, None);
+    let Some((delivery, task)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
     if response.requires_history {
@@ -71,9 +100,7 @@ pub(super) async fn turn(
         Ok(taken) => finish(call, delivery, Done::Turn(Box::new(taken))).await,
         Err(error) => {
             // The worker would only note the refusal, and be given the same turn again.
-            let progress = Progress::Finished(Err(error.failure()));
-            let step = Step { progress, actions: Vec::new(), custom_status: None };
-            finish(call, delivery, Done::Turn(Box::new(Taken { takes: None, step }))).await?;
+            finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
             Err(bad_message(error))
         }
     }
@@ -119,14 +146,25 @@ pub(super) async fn abandon_activity(
     Ok(AbandonActivityTaskResponse {})
 }
 
-/// Lets others have a turn.
-#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+/// Lets others have a turn; or nobody, if the worker says that the code is wrong.
 pub(super) async fn abandon_turn(
     call: &Call<'_>,
     request: AbandonOrchestrationTaskRequest,
 ) -> Result<AbandonOrchestrationTaskResponse, Status> {
-    abandon(call, &request.completion_token);
+    let Some(why) = request.stuck else {
+        abandon(call, &request.completion_token);
+        return Ok(AbandonOrchestrationTaskResponse {});
+    };
+    if let Some((delivery, _)) = delivered(call, &request.completion_token) {
+        finish(call, delivery, came_to(Progress::Stuck(why.into()))).await?;
+    }
     Ok(AbandonOrchestrationTaskResponse {})
+}
+
+/// A turn that did nothing but come to this.
+fn came_to(progress: Progress) -> Done {
+    let step = Step { progress, actions: Vec::new(), custom_status: None };
+    Done::Turn(Box::new(Taken { takes: None, step }))
 }
 
 /// Lets others have the operations of an entity.

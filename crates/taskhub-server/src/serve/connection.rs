@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{first_bytes::FirstBytes, front::Front};
+use crate::grpc::Hands;
 
 /// How long a client may take for its first bytes, and over HTTP/1 from one request to the end of
 /// the next one's head; a connection is an open file, and these are few.
@@ -37,10 +38,12 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
 /// The connection that a request came by.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Connection {
     /// Cancelled when it has ended.
     pub gone: CancellationToken,
+    /// What its workers do just now.
+    pub hands: Arc<Hands>,
 }
 
 /// What all connections share.
@@ -68,11 +71,11 @@ impl Connections {
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let stream = TokioIo::new(FirstBytes::new(stream, HEAD_TIME_MAX));
-        let gone = CancellationToken::new();
-        let _gone = gone.clone().drop_guard();
+        let connection = Connection::default();
+        let _gone = connection.gone.clone().drop_guard();
         let service = service_fn(|mut request| {
             let front = self.front.clone();
-            request.extensions_mut().insert(Connection { gone: gone.clone() });
+            request.extensions_mut().insert(connection.clone());
             async move { Ok::<_, Infallible>(front.answer(request).await) }
         });
         let http = http();

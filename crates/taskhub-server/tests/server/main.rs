@@ -9,3 +9,5 @@ mod keys;
 mod lists;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod untold;

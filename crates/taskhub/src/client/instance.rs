@@ -194,7 +194,7 @@ impl<H: Named> InstanceRef<H> {
     }
 }
 
-fn done(answer: &Answer) -> Result<(), HubError> {
+pub(super) fn done(answer: &Answer) -> Result<(), HubError> {
     match answer {
         Answer::Done => Ok(()),
         other => Err(HubError::Unexpected(format!("{other:?}"))),
