@@ -130,7 +130,7 @@ impl Life {
                 self.open.clear();
                 self.outcome = Some(outcome);
             }
-            Progress::Terminated(_) | Progress::Rewound(_) => {
+            Progress::Terminated(_) => {
                 unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(how, kept) => {
