@@ -317,6 +317,11 @@ impl World {
                 self.coverage.count("instances read");
                 Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
             }
+            Read::Whole(id) => {
+                let loaded = if fails { Err(down()) } else { self.store.load_whole(&id) };
+                self.coverage.count("instances read with their past");
+                Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
+            }
             Read::Wakes { after, limit } => {
                 let page = self.store.wakes(owner.partition, after.as_ref(), limit);
                 self.coverage.count("pages of wakes read");
