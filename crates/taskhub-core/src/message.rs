@@ -39,13 +39,14 @@ pub enum Message {
         /// Whether its own children end too.
         recursive: bool,
     },
-    /// A failed child of this call is to go on from before its failure, since its parent does,
-    /// under a new execution.
+    /// The parent goes on from before its failure, under a new execution, and waits for this child:
+    /// one that failed goes on too, one that returned says so again, one that runs takes note, and
+    /// any other is started.
     Rewind {
-        /// The execution and the call that called it.
-        child_of: (ExecutionId, CallId),
-        /// The execution that now waits for it.
-        parent: ExecutionId,
+        /// How it would begin now; names the parent as it is now.
+        started: Box<Started>,
+        /// The parent's execution before.
+        execution: ExecutionId,
         /// Why.
         reason: Option<Text>,
     },
@@ -73,11 +74,22 @@ pub enum Message {
         /// The entities.
         entities: Arc<[InstanceId]>,
     },
-    /// Be there for everybody again; to an entity.
+    /// Be there for everybody again; to an entity, which passes it on as a request to lock is: so
+    /// it overtakes no request that is still on its way.
     Unlock {
         /// The critical section.
         section: Text,
+        /// The entities behind this one.
+        next: Arc<[InstanceId]>,
     },
+}
+
+impl Message {
+    /// What unlocks these entities, one after another.
+    pub(crate) fn unlock(section: &Text, entities: &[InstanceId]) -> Option<(InstanceId, Self)> {
+        let (first, next) = entities.split_first()?;
+        Some((first.clone(), Self::Unlock { section: section.clone(), next: next.into() }))
+    }
 }
 
 /// A message on its way: it stands in the receiver's inbox from the sender's commit until the

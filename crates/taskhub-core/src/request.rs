@@ -57,6 +57,12 @@ pub enum Verb {
     },
     /// Ask an entity for an operation, and do not wait for it.
     Signal(Box<Requested>),
+    /// Give back an entity for an orchestration that is gone. The engine does so by itself, as
+    /// long as it can read what the orchestration has locked.
+    Unlock {
+        /// The critical section that it was locked for.
+        section: Text,
+    },
     /// A worker did what it was given.
     Finish(Box<TaskResult>),
     /// Forget it; only when it has ended, is parked, or is an entity that nobody uses.
@@ -129,6 +135,9 @@ pub enum Refusal {
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
     NotFailed(InstanceId, RuntimeStatus),
+    /// The instance has failed, and cannot go on from before that.
+    #[error("instance {0} cannot be rewound: {1}")]
+    CannotRewind(InstanceId, Text),
     /// Orchestrations and entities are asked different things.
     #[error(
         "this cannot be asked of {0}: entities are signaled and read, orchestrations are started, \

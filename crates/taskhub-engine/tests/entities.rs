@@ -1,14 +1,14 @@
 //! Entities on a real node: operations are performed like activities, and others can look.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use taskhub_core::{
-    Answer, Done, EntityMetadata, ExecutionId, InstanceId, Job, Limits, Operation, Performed,
-    Requested, Reuse, Started, Task, Text, Timestamp, Verb,
-    store::Filter,
+    Answer, Batch, Change, CommitSeq, Done, EntityMetadata, ExecutionId, InstanceId, Job, Limits,
+    Operation, Performed, Requested, Reuse, Started, Task, Text, Timestamp, TurnRecord, Verb,
+    store::{Filter, Node, Ownership, Store as _},
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
-use taskhub_engine::{Activities, Code, Hub, Lockstep, Running, store::MemoryStore};
+use taskhub_engine::{Activities, Cleaned, Code, Hub, Lockstep, Running, store::MemoryStore};
 
 /// Adds to the entity that its input names, then locks it and waits for ever.
 struct Adds;
@@ -49,8 +49,11 @@ fn add(request: &str) -> Operation {
 }
 
 fn open() -> Hub {
+    open_on(Arc::new(MemoryStore::new(3)))
+}
+
+fn open_on(store: Arc<MemoryStore>) -> Hub {
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
-    let store = Arc::new(MemoryStore::new(3));
     let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|_| false) };
     Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("the store is new")
 }
@@ -116,4 +119,36 @@ async fn entities_are_listed_apart_from_orchestrations_page_by_page() {
     }
     assert_eq!(found, [entity("a"), entity("b"), entity("c")]);
     hub.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_gives_back_only_what_nobody_holds() {
+    let store = Arc::new(MemoryStore::new(1));
+    let hub = open_on(store.clone());
+    for key in ["a", "b"] {
+        start(&hub, key, &entity(key)).await;
+        locked(&hub, entity(key)).await;
+    }
+    hub.stop().await;
+    forget(&store, "a");
+    let hub = open_on(store);
+    let cleaned = hub.clean_entities(None, 10).await.expect("the store works");
+    assert_eq!(cleaned, Cleaned { removed: 0, released: 1, next: None });
+    let holder = async |key| hub.entity(entity(key)).await.expect("the store works");
+    assert_eq!(holder("a").await.and_then(|it| it.locked_by), None);
+    assert_eq!(holder("b").await.and_then(|it| it.locked_by), Some(InstanceId::trusted("b")));
+    hub.stop().await;
+}
+
+/// Removes an instance behind the engine's back.
+fn forget(store: &MemoryStore, id: &str) {
+    let node = Node { id: "vandal".into(), address: "".into() };
+    let held = store.claim(&node, 1, Duration::MAX).expect("nobody owns it");
+    let instance = InstanceId::trusted(id);
+    let Ownership { partition, epoch } = held[0];
+    let (seq, change) = (CommitSeq(1), Change::Purge);
+    let turn = TurnRecord { partition, seq, instance, change, sent: Vec::new(), taken: Vec::new() };
+    let batch = Batch { owners: vec![(partition, epoch)], turns: vec![turn] };
+    store.commit(&batch).expect("the store works");
+    store.release(&held).expect("the store works");
 }

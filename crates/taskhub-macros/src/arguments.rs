@@ -44,7 +44,9 @@ fn set(kind: Kind, all: &mut Arguments, key: &Ident, input: ParseStream<'_>) -> 
     let known = key.to_string();
     let twice = match (known.as_str(), kind) {
         ("name", _) => all.name.replace(text(input)?).is_some(),
-        ("version", _) => all.version.replace(text(input)?).is_some(),
+        ("version", Kind::Orchestration | Kind::Activity) => {
+            all.version.replace(text(input)?).is_some()
+        }
         ("retry", Kind::Activity) => all.retry.replace(input.parse()?).is_some(),
         ("attempt_timeout", Kind::Activity) => {
             all.attempt_timeout.replace(input.parse()?).is_some()
@@ -79,6 +81,7 @@ fn unknown(kind: Kind, key: &str) -> String {
         (Kind::Orchestration, _) => {
             format!("`{key}` is not known here; there are `name`, `version` and `unchecked`")
         }
+        (Kind::Operation, _) => format!("`{key}` is not known here; there is `name`"),
         (Kind::Activity, _) => {
             format!(
                 "`{key}` is not known here; there are `name`, `version`, `retry`, \

@@ -44,9 +44,10 @@ fn expand(kind: Kind, arguments: &Arguments, function: &Function) -> TokenStream
     let (handle, vis) = (&function.item.sig.ident, &function.item.vis);
     let cfg: Vec<_> = attributes(function, |name| name == "cfg").collect();
     let signature = signature(kind, arguments, function);
-    let code = match kind {
-        Kind::Orchestration => orchestration_code(function),
-        Kind::Activity => activity_code(function),
+    let code = if kind == Kind::Orchestration {
+        orchestration_code(function)
+    } else {
+        activity_code(function)
     };
     let call = call(kind, function);
     quote! {
@@ -62,7 +63,20 @@ fn expand(kind: Kind, arguments: &Arguments, function: &Function) -> TokenStream
     }
 }
 
-fn attributes(function: &Function, pick: fn(&str) -> bool) -> impl Iterator<Item = &Attribute> {
+/// Whether an attribute belongs to the function that callers see.
+pub(crate) fn is_outer(name: &str) -> bool {
+    !is_within(name) || name == "allow"
+}
+
+/// Whether an attribute belongs to the function that has the code.
+pub(crate) fn is_within(name: &str) -> bool {
+    !matches!(name, "doc" | "cfg" | "deprecated" | "must_use")
+}
+
+pub(crate) fn attributes(
+    function: &Function,
+    pick: fn(&str) -> bool,
+) -> impl Iterator<Item = &Attribute> {
     function.item.attrs.iter().filter(move |attribute| {
         pick(&attribute.path().get_ident().map(Ident::to_string).unwrap_or_default())
     })
@@ -76,9 +90,10 @@ fn signature(kind: Kind, arguments: &Arguments, function: &Function) -> TokenStr
         || quote!(::core::option::Option::None),
         |version| quote!(::core::option::Option::Some(#version)),
     );
-    let kind = match kind {
-        Kind::Orchestration => quote!(::taskhub::handle::Orchestration),
-        Kind::Activity => quote!(::taskhub::handle::Activity),
+    let kind = if kind == Kind::Orchestration {
+        quote!(::taskhub::handle::Orchestration)
+    } else {
+        quote!(::taskhub::handle::Activity)
     };
     let input = function
         .input
@@ -175,17 +190,15 @@ fn call(kind: Kind, function: &Function) -> TokenStream {
     let (handle, vis, block) = (&item.sig.ident, &item.vis, &item.block);
     let inner = format_ident!("__taskhub_{}", handle.to_string().trim_start_matches("r#"));
     let (parameters, output) = (&item.sig.inputs, &item.sig.output);
-    let outer = attributes(function, |name| {
-        matches!(name, "doc" | "cfg" | "deprecated" | "must_use" | "allow")
-    });
-    let within =
-        attributes(function, |name| !matches!(name, "doc" | "cfg" | "deprecated" | "must_use"));
+    let outer = attributes(function, is_outer);
+    let within = attributes(function, is_within);
     let arguments: Vec<_> = function.before.iter().chain(&function.input).collect();
     let names: Vec<_> = arguments.iter().map(|(name, _)| name).collect();
     let types = arguments.iter().map(|(_, ty)| ty);
-    let (new, block) = match kind {
-        Kind::Orchestration => (quote!(orchestration), combinators::in_order(quote!(#block))),
-        Kind::Activity => (quote!(activity), quote!(#block)),
+    let (new, block) = if kind == Kind::Orchestration {
+        (quote!(orchestration), combinators::in_order(quote!(#block)))
+    } else {
+        (quote!(activity), quote!(#block))
     };
     quote! {
         #(#outer)*

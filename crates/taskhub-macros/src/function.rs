@@ -1,7 +1,8 @@
 //! The function under an attribute: checked, and taken apart into what the expansion needs.
 
 use syn::{
-    Error, FnArg, Ident, ItemFn, Pat, Result, ReturnType, Signature, Type, spanned::Spanned as _,
+    Error, FnArg, Ident, ItemFn, Pat, Receiver, Result, ReturnType, Signature, Type,
+    spanned::Spanned as _,
 };
 
 /// Which attribute it is.
@@ -9,6 +10,8 @@ use syn::{
 pub(crate) enum Kind {
     Orchestration,
     Activity,
+    /// An operation of an entity.
+    Operation,
 }
 
 impl Kind {
@@ -17,14 +20,21 @@ impl Kind {
         match self {
             Self::Orchestration => "an orchestration",
             Self::Activity => "an activity",
+            Self::Operation => "an operation",
+        }
+    }
+
+    /// The types that stand for themselves among the arguments.
+    fn extractors(self) -> &'static [&'static str] {
+        match self {
+            Self::Orchestration => &[],
+            Self::Activity => &["State", "ActivityContext", "Client"],
+            Self::Operation => &["State", "EntityContext", "Client"],
         }
     }
 }
 
-/// The types that stand for themselves among the arguments of an activity.
-const EXTRACTORS: [&str; 3] = ["State", "ActivityContext", "Client"];
-
-/// More than an activity needs; the library implements its handles up to here.
+/// More than an activity or an operation needs; the library implements its handles up to here.
 const ARGUMENTS_MAX: usize = 8;
 
 /// Types that surely are no alias of `Result`.
@@ -50,7 +60,7 @@ impl Function {
         let arguments = arguments(kind, &item.sig)?;
         let (before, input) = match kind {
             Kind::Orchestration => of_orchestration(&item.sig, arguments)?,
-            Kind::Activity => of_activity(&item.sig, arguments)?,
+            Kind::Activity | Kind::Operation => with_extractors(kind, &item.sig, arguments)?,
         };
         let output = output(kind, &item.sig)?;
         Ok(Self { item, before, input, output })
@@ -83,22 +93,40 @@ fn check_signature(kind: Kind, signature: &Signature) -> Result<()> {
 }
 
 fn arguments(kind: Kind, signature: &Signature) -> Result<Vec<Argument>> {
-    let each = signature.inputs.iter().enumerate();
-    each.map(|(index, argument)| match argument {
-        FnArg::Receiver(this) => {
-            let advice = format!("{} is a free function: take `self` out", kind.noun());
-            Err(Error::new(this.span(), advice))
+    let mut arguments = Vec::new();
+    for (index, argument) in signature.inputs.iter().enumerate() {
+        match argument {
+            FnArg::Receiver(this) if kind == Kind::Operation => check_receiver(this)?,
+            FnArg::Receiver(this) => {
+                let advice = format!("{} is a free function: take `self` out", kind.noun());
+                return Err(Error::new(this.span(), advice));
+            }
+            FnArg::Typed(typed) => {
+                let name = match &*typed.pat {
+                    Pat::Ident(name) => shown(&name.ident),
+                    other => Ident::new(&format!("argument_{index}"), other.span()),
+                };
+                check_type(&typed.ty)?;
+                arguments.push((name, (*typed.ty).clone()));
+            }
         }
-        FnArg::Typed(typed) => {
-            let name = match &*typed.pat {
-                Pat::Ident(name) => shown(&name.ident),
-                other => Ident::new(&format!("argument_{index}"), other.span()),
-            };
-            check_type(&typed.ty)?;
-            Ok((name, (*typed.ty).clone()))
-        }
-    })
-    .collect()
+    }
+    if kind == Kind::Operation && signature.receiver().is_none() {
+        let advice = "an operation takes `&mut self`, or `&self` if it only reads; what is no \
+             operation is not `async`";
+        return Err(Error::new(signature.ident.span(), advice));
+    }
+    Ok(arguments)
+}
+
+fn check_receiver(this: &Receiver) -> Result<()> {
+    let is_plain = this.colon_token.is_none()
+        && this.reference.as_ref().is_some_and(|(_, lifetime)| lifetime.is_none());
+    if is_plain {
+        return Ok(());
+    }
+    let advice = "an operation takes `&mut self`, or `&self` if it only reads";
+    Err(Error::new(this.span(), advice))
 }
 
 /// The name as others see it: an underscore in front only matters within the function.
@@ -141,23 +169,29 @@ fn of_orchestration(
     Ok((vec![context], input))
 }
 
-fn of_activity(
+fn with_extractors(
+    kind: Kind,
     signature: &Signature,
     mut arguments: Vec<Argument>,
 ) -> Result<(Vec<Argument>, Option<Argument>)> {
+    let noun = kind.noun();
     if arguments.len() > ARGUMENTS_MAX {
-        let advice = format!("an activity takes at most {ARGUMENTS_MAX} arguments");
+        let advice = format!("{noun} takes at most {ARGUMENTS_MAX} arguments");
         return Err(Error::new(signature.inputs.span(), advice));
     }
+    let extractors = kind.extractors();
     let is_extractor =
-        |ty: &Type| last_name(ty).is_some_and(|name| EXTRACTORS.iter().any(|known| name == known));
+        |ty: &Type| last_name(ty).is_some_and(|name| extractors.iter().any(|known| name == known));
     let input = match arguments.last() {
         Some((_, ty)) if !is_extractor(ty) => arguments.pop(),
         _ => None,
     };
     if let Some((_, ty)) = arguments.iter().find(|(_, ty)| !is_extractor(ty)) {
-        let advice = "only the last argument of an activity can be its input; those before it are \
-             `State<T>`, `Client` or `ActivityContext`";
+        let context = extractors.get(1).unwrap_or(&"");
+        let advice = format!(
+            "only the last argument of {noun} can be its input; those before it are `State<T>`, \
+             `Client` or `{context}`"
+        );
         return Err(Error::new(ty.span(), advice));
     }
     Ok((arguments, input))

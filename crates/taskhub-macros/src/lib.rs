@@ -7,6 +7,7 @@ use proc_macro::TokenStream;
 mod arguments;
 mod combinators;
 mod determinism;
+mod entity;
 mod expand;
 mod function;
 #[cfg(test)]
@@ -68,4 +69,30 @@ pub fn orchestration(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn activity(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::durable(Kind::Activity, arguments.into(), item.into()).into()
+}
+
+/// Makes an entity out of the `impl` of its state: each `async fn` in it is an operation.
+///
+/// ```text
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Counter { value: i64 }
+///
+/// #[entity]                       // named `counter`: names of entities have no case
+/// #[entity(name = "Count")]       // ... under a name that outlives renames
+/// impl Counter {
+///     async fn add(&mut self, amount: i64) -> Result<i64> { .. }
+///     async fn value(&self) -> Result<i64> { .. }
+/// }
+/// ```
+///
+/// An operation takes `&mut self`, or `&self` if it only reads; then extractors (`State<T>`,
+/// `Client`, `EntityContext`) and at most one input. It returns `taskhub::Result<T>`, its future is
+/// `Send`. Input and output implement serde's `Serialize` and `Deserialize`, and so does the state,
+/// which is `Default`, `Send` and `Sync` too. What is not `async` is left alone.
+///
+/// The attribute leaves the methods in place: `Counter::add` is what callers name, and
+/// `counter.add(5).await` is an ordinary call in a unit test.
+#[proc_macro_attribute]
+pub fn entity(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entity::entity(arguments.into(), item.into()).into()
 }

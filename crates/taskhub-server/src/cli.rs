@@ -1,5 +1,6 @@
 //! The command line of `taskhub`.
 
+mod client;
 mod keys;
 mod serve;
 mod variables;
@@ -9,12 +10,23 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// How a command that could not do its work ends; clap ends wrong usage with 2.
-const FAILURE: u8 = 1;
+use client::Failure;
+
+/// What programs learn of the end; `Failure::code` gives the numbers, and clap that of wrong usage.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  there is no such instance or hub
+  4  the instance is not in the state for it
+  5  no server answered
+  6  not let in
+  7  the instance that was waited for failed or was terminated";
 
 /// A durable task hub: orchestrations that survive, for the Durable Task SDKs.
 #[derive(Debug, Parser)]
-#[command(name = "taskhub", version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage.")]
+#[command(name = "taskhub", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -28,6 +40,8 @@ enum Command {
     /// over its variable, a variable over the file. On SIGTERM held calls are handed back, turns
     /// in hand are finished, and the program ends with 0.
     Serve(Box<serve::Flags>),
+    #[command(flatten)]
+    Client(Box<client::Asked>),
     /// Make, replace, remove and list the keys of the HTTP API
     ///
     /// A running server takes a change within a second.
@@ -43,8 +57,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Serve(flags) => serve::run(*flags),
-        Command::Keys(flags) => keys::run(flags),
+        Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
+        Command::Client(asked) => asked.run(),
+        Command::Keys(flags) => keys::run(flags).map_err(Failure::from),
         Command::Completions { shell } => {
             let (mut program, mut out) = (Arguments::command(), std::io::stdout());
             clap_complete::generate(shell, &mut program, "taskhub", &mut out);
@@ -54,8 +69,10 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("taskhub: {error}");
-            ExitCode::from(FAILURE)
+            if error.code() != 0 {
+                eprintln!("taskhub: {error}");
+            }
+            ExitCode::from(error.code())
         }
     }
 }

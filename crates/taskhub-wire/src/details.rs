@@ -24,12 +24,23 @@ fn value_in(wire: Value) -> Json {
     match wire.kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
         Some(Kind::BoolValue(value)) => value.into(),
-        // JSON knows no infinity.
-        Some(Kind::NumberValue(value)) => Number::from_f64(value).map_or(Json::Null, Json::Number),
+        Some(Kind::NumberValue(value)) => number_in(value),
         Some(Kind::StringValue(value)) => value.into(),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(value_in).collect(),
         Some(Kind::StructValue(object)) => object_in(object),
     }
+}
+
+/// Outside there are no integers; readers of JSON who want one take no fraction for it. And JSON
+/// knows no infinity.
+fn number_in(value: f64) -> Json {
+    /// Up to here every integer is a number of its own.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < EXACT_MAX {
+        #[expect(clippy::cast_possible_truncation, reason = "it is an integer, and small enough")]
+        return (value as i64).into();
+    }
+    Number::from_f64(value).map_or(Json::Null, Json::Number)
 }
 
 /// What is known inside, for the outside; what is no JSON object is not sent.
@@ -70,7 +81,7 @@ mod tests {
 
     #[test]
     fn details_survive_the_way_out_and_back() {
-        let details = r#"{"a":null,"b":[true,1.5,{"c":"d"}],"e":{}}"#;
+        let details = r#"{"a":null,"b":[true,1.5,-3,{"c":"d"}],"e":{}}"#;
         assert_eq!(details_in(details_out(Some(details))).as_deref(), Some(details));
         assert_eq!(details_in(details_out(None)), None);
     }

@@ -75,7 +75,7 @@ mod tests {
                     stack: stack.map(Into::into),
                     cause: failure,
                     non_retriable,
-                    details: Some(r#"{"code":7.0}"#.into()),
+                    details: Some(r#"{"code":7}"#.into()),
                 }));
             }
             failure.map_or_else(|| Failure::new("", ""), |failure| *failure)

@@ -5,6 +5,7 @@
 //! comes from outside is checked: an [`InvalidMessage`] says which field is wrong, and why.
 
 mod action;
+mod again;
 mod arrival;
 mod aside;
 mod call;
@@ -27,12 +28,13 @@ mod trace;
 mod work;
 mod work_item;
 
+pub use again::{Extent, is_answered_by_name, news_in};
 pub use chunks::Chunks;
 pub use entity::{performed_in, performed_out};
 pub use failure::{failure_in, failure_out};
 pub use history::{History, history_in, history_out, history_shown};
 pub use invalid::InvalidMessage;
-pub use record::{Detail, state_out};
+pub use record::{Detail, state_in, state_out};
 pub use repeated::drop_repeated;
 pub use response::{outcome_in, outcome_out, taken_in, taken_out};
 pub use status::{status_in, status_out, statuses_in};

@@ -1,15 +1,24 @@
 //! Where an instance stands, as a client sees it.
 
-use taskhub_core::{InstanceId, Record, Started};
+use taskhub_core::{CallId, ExecutionId, InstanceId, Outcome, Parent, Record, Started};
 
-use crate::{failure_out, proto::OrchestrationState, status_out, tags_out, timestamp_out};
+use crate::{
+    InvalidMessage, failure_in, failure_out,
+    ids::{instance_in, receiver_in},
+    proto::OrchestrationState,
+    status_in, status_out, tags_in, tags_out,
+    text::{text_in, text_out},
+    timestamp_in, timestamp_out,
+    work_item::maybe_execution_in,
+};
 
 /// How much a client wants to know.
 #[derive(Debug, Clone, Copy)]
 pub enum Detail<'a> {
     /// No payloads.
     Brief,
-    /// The output too, and what is known only from the start: the input and the scheduled time.
+    /// The output too, and what is known only from the start: the input and the scheduled time, if
+    /// somebody looked for it.
     Full(Option<&'a Started>),
 }
 
@@ -42,7 +51,48 @@ pub fn state_out(instance: &InstanceId, record: &Record, detail: Detail<'_>) -> 
         completed_timestamp: record.completed_at.map(timestamp_out),
         parent_instance_id: record.parent.as_ref().map(|parent| parent.instance.to_string()),
         tags: tags_out(&record.tags),
+        events: i64::try_from(record.events).unwrap_or(i64::MAX),
+        stuck: text_out(record.stuck.as_ref()),
     }
+}
+
+/// Where an instance stands, as a client reads it who asked for everything.
+///
+/// When it is due and whether it is busy is not told, and of a parent only the id is.
+pub fn state_in(wire: OrchestrationState) -> Result<(InstanceId, Record), InvalidMessage> {
+    let id = receiver_in("instanceId", &wire.instance_id)?;
+    let status = status_in("orchestrationStatus", wire.orchestration_status)?;
+    let time = |field, at: Option<_>| {
+        at.map(|at| timestamp_in(field, &at)).transpose().map(Option::unwrap_or_default)
+    };
+    let parent = wire.parent_instance_id.filter(|parent| !parent.is_empty()).map(|parent| {
+        let instance = instance_in("parentInstanceId", &parent)?;
+        let (execution, name, call) = (ExecutionId(0), "".into(), CallId(0));
+        Ok(Parent { instance, execution, name, call })
+    });
+    let outcome: Outcome = match wire.failure_details {
+        Some(details) => Err(failure_in(details)),
+        None => Ok(text_in(wire.output)),
+    };
+    let completed_at = wire.completed_timestamp.as_ref();
+    let record = Record {
+        execution: maybe_execution_in(wire.execution_id.as_deref())?.unwrap_or(ExecutionId(0)),
+        name: wire.name.into(),
+        version: text_in(wire.version.filter(|version| !version.is_empty())),
+        status,
+        created_at: time("createdTimestamp", wire.created_timestamp)?,
+        updated_at: time("lastUpdatedTimestamp", wire.last_updated_timestamp)?,
+        completed_at: completed_at.map(|at| timestamp_in("completedTimestamp", at)).transpose()?,
+        due: None,
+        busy: false,
+        custom_status: text_in(wire.custom_status),
+        tags: tags_in(wire.tags),
+        parent: parent.transpose()?,
+        stuck: text_in(wire.stuck),
+        outcome: status.is_terminal().then_some(outcome),
+        events: u64::try_from(wire.events).unwrap_or_default(),
+    };
+    Ok((id, record))
 }
 
 #[cfg(test)]
@@ -98,5 +148,26 @@ mod tests {
     fn execution_ids_are_32_hex_digits() {
         let state = state_out(&InstanceId::trusted("a"), &ended(Ok(None)), Detail::Brief);
         assert_eq!(state.execution_id.as_deref(), Some("0000000000000000000000000000000a"));
+    }
+
+    #[test]
+    fn what_a_client_reads_is_what_the_hub_knows() {
+        let id = InstanceId::trusted("order-17");
+        for outcome in [Ok(Some("42".into())), Ok(None), Err(Failure::new("Declined", "no money"))]
+        {
+            let mut record = ended(outcome);
+            record.stuck = Some("the code asked for a timer".into());
+            let read = state_in(state_out(&id, &record, Detail::Full(None)));
+            assert_eq!(read, Ok((id.clone(), record)));
+        }
+    }
+
+    #[test]
+    fn a_state_of_another_server_is_read_or_refused() {
+        let wire = OrchestrationState { instance_id: "a".into(), ..Default::default() };
+        let read = state_in(wire.clone()).map(|(_, record)| (record.status, record.outcome));
+        assert_eq!(read, Ok((RuntimeStatus::Running, None)));
+        assert!(state_in(OrchestrationState { orchestration_status: 99, ..wire }).is_err());
+        assert!(state_in(OrchestrationState::default()).is_err());
     }
 }

@@ -25,14 +25,19 @@ fn the_service_has_its_29_calls_and_no_package() {
 fn all_118_messages_are_there_with_their_fields() {
     let files = files();
     let messages: Vec<_> = files.iter().flat_map(|file| &file.message_type).collect();
-    let fields: usize = messages.iter().map(|message| message.field.len()).sum();
+    let known = |field: &&prost_types::FieldDescriptorProto| field.number() <= 10_000;
+    let fields = messages.iter().flat_map(|message| &message.field).filter(known).count();
     // One more than the SDKs know: the action of older Go clients.
     assert_eq!((messages.len(), fields), (118, 380));
 }
 
 #[test]
 fn a_message_has_the_bytes_that_other_languages_write() {
-    let request = GetInstanceRequest { instance_id: "ab".into(), get_inputs_and_outputs: true };
+    let request = GetInstanceRequest {
+        instance_id: "ab".into(),
+        get_inputs_and_outputs: true,
+        ..GetInstanceRequest::default()
+    };
     assert_eq!(request.encode_to_vec(), b"\x0a\x02ab\x10\x01");
     let event = HistoryEvent {
         event_id: -1,

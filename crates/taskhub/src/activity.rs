@@ -143,16 +143,17 @@ impl fmt::Debug for ActivityContext {
     }
 }
 
-/// What can stand before the input of an activity: [`State`], [`Client`], [`ActivityContext`].
+/// What can stand before the input of an activity: [`State`], [`Client`], [`ActivityContext`]; and
+/// before that of an operation, with an [`EntityContext`](crate::EntityContext) instead.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be given to an activity",
+    message = "`{Self}` cannot be given to an activity or an operation",
     label = "neither the input nor an extractor",
-    note = "arguments before the input are `State<T>`, `Client` or `ActivityContext`",
+    note = "arguments before the input are `State<T>`, `Client` or `{C}`",
     note = "the `T` of a `State<T>` must be `Clone + Send + Sync + 'static`: wrap it in an `Arc`"
 )]
-pub trait Extract: Sized {
+pub trait Extract<C = ActivityContext>: Sized {
     #[doc(hidden)]
-    fn extract(context: &ActivityContext) -> Result<Self>;
+    fn extract(context: &C) -> Result<Self>;
 
     #[doc(hidden)]
     #[must_use]
@@ -163,15 +164,11 @@ pub trait Extract: Sized {
 
 impl<T: Clone + Send + Sync + 'static> Extract for State<T> {
     fn extract(context: &ActivityContext) -> Result<Self> {
-        let missing = || {
-            let message = format!("there is no state of type {}", type_name::<T>());
-            Failure::new("MissingState", message).no_retry()
-        };
-        context.states.get::<T>().map(State).ok_or_else(missing)
+        context.states.find()
     }
 
     fn needs() -> Option<Needed> {
-        Some(Needed { id: TypeId::of::<T>(), name: type_name::<T>() })
+        Some(Needed::of::<T>())
     }
 }
 
@@ -196,6 +193,12 @@ pub struct Needed {
     pub(crate) name: &'static str,
 }
 
+impl Needed {
+    pub(crate) fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>(), name: type_name::<T>() }
+    }
+}
+
 /// The states of a process, by type.
 #[derive(Default)]
 pub(crate) struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
@@ -205,8 +208,12 @@ impl States {
         self.0.insert(TypeId::of::<T>(), Box::new(state));
     }
 
-    fn get<T: Clone + 'static>(&self) -> Option<T> {
-        self.0.get(&TypeId::of::<T>())?.downcast_ref::<T>().cloned()
+    pub(crate) fn find<T: Clone + 'static>(&self) -> Result<State<T>> {
+        let found = self.0.get(&TypeId::of::<T>()).and_then(|state| state.downcast_ref::<T>());
+        found.cloned().map(State).ok_or_else(|| {
+            let message = format!("there is no state of type {}", type_name::<T>());
+            Failure::new("MissingState", message).no_retry()
+        })
     }
 
     pub(crate) fn contains(&self, needed: &Needed) -> bool {

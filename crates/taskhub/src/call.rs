@@ -11,7 +11,7 @@ use std::{
 use futures::future::FusedFuture;
 use serde::Serialize;
 use taskhub_core::{
-    InstanceId, Outcome, Timestamp, Work,
+    InstanceId, InvalidInstanceId, Operation, Outcome, Timestamp, Work,
     turn::{Command, Pending, Place, Scope},
 };
 
@@ -19,6 +19,7 @@ use crate::{
     Data, Failure, Result, Retry,
     attempt::take_progress,
     data::{decode, encode},
+    entity::Sections,
     handle::Target,
     labels,
 };
@@ -28,6 +29,7 @@ use crate::{
 #[must_use = "nothing is called until it is awaited"]
 pub struct Call<O> {
     scope: Scope,
+    sections: Sections,
     place: Place,
     work: Work,
     callee: Callee,
@@ -44,6 +46,8 @@ enum Callee {
     Activity,
     /// Under this instance id, or one that is made.
     Child(Option<InstanceId>),
+    /// An operation of this entity.
+    Operation(InstanceId),
 }
 
 /// How long a call, or each attempt of it, may take.
@@ -71,10 +75,12 @@ impl<O: Data> Call<O> {
     #[track_caller]
     pub(crate) fn new<I: Serialize>(
         scope: Scope,
+        sections: Sections,
         target: Target,
         is_activity: bool,
         input: I,
     ) -> Self {
+        let callee = if is_activity { Callee::Activity } else { Callee::Child(None) };
         let place = scope.place();
         let (input, stage) = match encode(input) {
             Ok(input) => (input, Stage::Made),
@@ -86,8 +92,9 @@ impl<O: Data> Call<O> {
             began: scope.now(),
             place,
             scope,
+            sections,
             work,
-            callee: if is_activity { Callee::Activity } else { Callee::Child(None) },
+            callee,
             retry: target.retry.map(Box::new),
             limit: None,
             attempt_limit: target.attempt_timeout.map(|time| Limit::boxed(time, place)),
@@ -95,6 +102,22 @@ impl<O: Data> Call<O> {
             stage,
             output: PhantomData,
         }
+    }
+
+    #[track_caller]
+    pub(crate) fn of_operation<I: Serialize>(
+        scope: Scope,
+        sections: Sections,
+        entity: Result<InstanceId, InvalidInstanceId>,
+        name: &'static str,
+        input: I,
+    ) -> Self {
+        let mut call = Self::new(scope, sections, Target::named(name), false, input);
+        match entity {
+            Ok(entity) => call.callee = Callee::Operation(entity),
+            Err(invalid) => call.stage = Stage::Broken(Failure::from(invalid).no_retry()),
+        }
+        call
     }
 
     /// How often to try, and when; instead of what the activity says of itself.
@@ -168,11 +191,25 @@ impl<O: Data> Call<O> {
         let command = match &self.callee {
             Callee::Child(instance) => Command::Child { instance: instance.clone(), work },
             Callee::Activity => Command::Activity(work),
+            Callee::Operation(entity) => {
+                let Work { name, input, .. } = work;
+                let operation = Operation { request: "".into(), name, input };
+                Command::Operation { entity: entity.clone(), operation }
+            }
         };
         self.stage = Stage::Trying(self.scope.call_at(place, command));
     }
 
     fn begin(&mut self) {
+        let allowed = match &self.callee {
+            Callee::Activity => Ok(()),
+            Callee::Child(_) => self.sections.check_child(&self.work.name),
+            Callee::Operation(entity) => self.sections.check_call(entity),
+        };
+        if let Err(failure) = allowed {
+            self.stage = Stage::Broken(failure);
+            return;
+        }
         self.began = self.scope.now();
         self.attempt(self.place);
         if let Some(limit) = &mut self.limit {

@@ -1,5 +1,7 @@
 //! The hub as seen from outside of orchestrations: start, list, and lead to single instances.
 
+mod entities;
+mod entity;
 mod errors;
 mod instance;
 mod list;
@@ -13,9 +15,11 @@ use serde::Serialize;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
 use taskhub_engine::Hub;
 
+pub use entities::{Cleaned, EntityFilter, EntityPage};
+pub use entity::{EntityRef, EntityStatus};
 pub use errors::{
-    ControlError, HistoryError, HubError, ListError, PurgeError, RaiseError, StartError,
-    StatusError, WaitError,
+    ControlError, EntityError, HistoryError, HubError, ListError, PurgeError, RaiseError,
+    RewindError, SignalError, StartError, StatusError, WaitError,
 };
 pub use instance::{InstanceRef, Terminate, Untyped};
 pub use list::{Filter, Page};

@@ -16,8 +16,9 @@ use taskhub_core::{
 use uuid::Uuid;
 
 use crate::{
-    Call, Data, Event, Failure, Result, Timestamp, Wait,
+    Call, Data, Entity, Event, Failure, Result, Timestamp, Untyped, Wait,
     data::encode,
+    entity::{self, EntityProxy, Lock, Lockable, Sections},
     handle::{Callable, Kind as _, Orchestration},
 };
 
@@ -29,12 +30,13 @@ use crate::{
 #[derive(Clone)]
 pub struct Context {
     scope: Scope,
+    sections: Sections,
     name: &'static str,
 }
 
 impl Context {
     pub(crate) fn new(scope: Scope, name: &'static str) -> Self {
-        Self { scope, name }
+        Self { scope, sections: Sections::default(), name }
     }
 
     /// Calls an activity, another orchestration, or a function in another program.
@@ -66,7 +68,59 @@ impl Context {
     /// ```
     #[track_caller]
     pub fn call<M, C: Callable<M>>(&self, target: C, input: C::Input) -> Call<C::Output> {
-        Call::new(self.scope.clone(), target.target(), C::Kind::IS_ACTIVITY, input)
+        let (scope, sections) = (self.scope.clone(), self.sections.clone());
+        Call::new(scope, sections, target.target(), C::Kind::IS_ACTIVITY, input)
+    }
+
+    /// The entity with this key, to be called, signaled or locked.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use taskhub::prelude::*;
+    /// # #[derive(Default, Serialize, Deserialize)]
+    /// # struct Stock { pieces: u64 }
+    /// #[entity]
+    /// impl Stock {
+    ///     async fn take(&mut self, pieces: u64) -> Result<bool> {
+    ///         # let _ = (&self.pieces, pieces); Ok(true)
+    ///         // ..
+    ///     }
+    /// }
+    ///
+    /// #[orchestration]
+    /// async fn order(ctx: Context, article: String) -> Result<bool> {
+    ///     ctx.entity::<Stock>(article).call(Stock::take, 1).await
+    /// }
+    /// ```
+    ///
+    /// An id that cannot be one is reported by what is done with the entity.
+    #[must_use]
+    pub fn entity<E: Entity>(&self, key: impl AsRef<str>) -> EntityProxy<E> {
+        EntityProxy::new(&self.scope, &self.sections, entity::id::<E>(key.as_ref()))
+    }
+
+    /// An entity in another program. What it can do is an
+    /// [`External::operation`](crate::External::operation).
+    #[must_use]
+    pub fn entity_by_name(
+        &self,
+        name: impl AsRef<str>,
+        key: impl AsRef<str>,
+    ) -> EntityProxy<Untyped> {
+        let id = InstanceId::entity(name.as_ref(), key.as_ref());
+        EntityProxy::new(&self.scope, &self.sections, id)
+    }
+
+    /// Waits until all of these entities are free, and has them for itself until the
+    /// [`CriticalSection`] is dropped: nobody else is served by them meanwhile.
+    ///
+    /// Whoever locks several gets them one after another in the order of their ids, so that no two
+    /// can wait for each other. For the same reason there is one section at a time, and within it
+    /// only the locked entities are called, and no orchestrations; a call that breaks this fails
+    /// with the kind [`Failure::CRITICAL_SECTION`]. Entities locked here are called, not signaled.
+    #[track_caller]
+    pub fn lock(&self, entities: impl Lockable) -> Lock {
+        Lock::new(&self.scope, &self.sections, &entities)
     }
 
     /// Waits for an event, which somebody raises by [`Client`](crate::Client), by

@@ -35,6 +35,8 @@ impl Failure {
     pub const TIMEOUT: &'static str = "Timeout";
     /// The kind of a failure to write a value as JSON, or to read one.
     pub const DATA: &'static str = "Data";
+    /// The kind of a failure to keep the rules of critical sections.
+    pub const CRITICAL_SECTION: &'static str = "CriticalSection";
     /// The kind of a failure of code that panicked.
     pub const PANIC: &'static str = "Panic";
 

@@ -24,6 +24,7 @@
 //! What lives elsewhere is a constant: an [`Event`], or an [`External`] function.
 
 mod event;
+mod operation;
 
 use std::{
     fmt,
@@ -34,6 +35,9 @@ use std::{
 };
 
 pub use event::Event;
+pub use operation::{
+    Changes, Operates, Operation, OperationBody, OperationCode, OperationSignature, Reads,
+};
 
 use crate::{ActivityContext, Context, Data, Failure, Result, Retry, activity::Needed};
 
@@ -193,7 +197,8 @@ pub trait ActivityCode: Signature<Kind = Activity> + Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a durable function",
     label = "cannot be called durably",
-    note = "mark the function with #[activity] or #[orchestration], or name it by an `External`"
+    note = "mark the function with #[activity] or #[orchestration], or name it by an `External`",
+    note = "an operation is called through its entity: `ctx.entity::<E>(key).call(operation, ..)`"
 )]
 pub trait Callable<M>: Sized {
     /// What it takes.
@@ -350,6 +355,12 @@ impl<I, O, K> External<I, O, K> {
     }
 }
 
+impl Target {
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self { name, version: None, retry: None, attempt_timeout: None }
+    }
+}
+
 #[diagnostic::do_not_recommend]
 impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
     type Input = I;
@@ -358,7 +369,7 @@ impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
     type Kind = K;
 
     fn target(self) -> Target {
-        Target { name: self.name, version: self.version, retry: None, attempt_timeout: None }
+        Target { version: self.version, ..Target::named(self.name) }
     }
 }
 

@@ -4,9 +4,9 @@ pub use axum::routing::{get, post};
 pub use futures::future::{join_all, try_join_all};
 
 pub use crate::{
-    ActivityContext, Client, Context, Embedded, Event, External, Failure, Filter, Host,
-    HostBuilder, HostError, InstanceRef, OnTimeout, Result, Retry, RuntimeStatus, State, Timestamp,
-    activity, handle, orchestration, sync_over_async,
+    ActivityContext, Client, Context, Embedded, Entity, EntityContext, Event, External, Failure,
+    Filter, Host, HostBuilder, HostError, InstanceRef, OnTimeout, Result, Retry, RuntimeStatus,
+    State, Timestamp, activity, entity, handle, orchestration, sync_over_async,
     testing::Run,
     trigger::{Blob, BlobStore, Occurrence},
 };

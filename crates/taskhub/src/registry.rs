@@ -8,17 +8,18 @@ use std::{
 };
 
 use taskhub_core::{
-    Done, Job, Piece, Task, Work,
+    Done, InstanceId, Job, Operations, Piece, Task, Work,
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
 use tokio::sync::SetOnce;
 
 use crate::{
-    ActivityContext, Client,
+    ActivityContext, Client, Entity,
     activity::{Needed, States},
     attempt::{self, Pulse},
     code::{Activity, Performed, Replayed},
+    entity::{Acting, Actor, Around},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
     labels,
 };
@@ -28,6 +29,7 @@ use crate::{
 pub struct Registry {
     orchestrations: Named<Arc<dyn Orchestration>>,
     activities: Named<Arc<dyn Activity>>,
+    entities: Named<Arc<dyn Actor>>,
     states: States,
     /// What functions need that are not registered by themselves, such as handlers of triggers.
     needed: Vec<(String, Needed)>,
@@ -40,7 +42,7 @@ pub struct Registry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// An activity, or the handler of a trigger, takes a state that nobody gave.
+    /// An activity, an entity or the handler of a trigger takes a state that nobody gave.
     #[error(
         "`{activity}` takes a State<{state}>, and there is none: add `.state(..)` with a \
          value of that type"
@@ -71,7 +73,8 @@ impl Registry {
         F::Signature: OrchestrationCode,
     {
         let code = Arc::new(Replayed::<F::Signature>::new());
-        let added = self.orchestrations.add::<F::Signature>(code);
+        let (name, version) = (F::Signature::NAME, F::Signature::VERSION);
+        let added = self.orchestrations.add(name, version, code);
         self.note(added)
     }
 
@@ -82,7 +85,15 @@ impl Registry {
         F: Function<M>,
         F::Signature: ActivityCode,
     {
-        let added = self.activities.add::<F::Signature>(Performed::<F::Signature>::boxed());
+        let (name, version) = (F::Signature::NAME, F::Signature::VERSION);
+        let added = self.activities.add(name, version, Performed::<F::Signature>::boxed());
+        self.note(added)
+    }
+
+    /// Adds an entity: `.entity::<Counter>()`.
+    #[must_use]
+    pub fn entity<E: Entity>(mut self) -> Self {
+        let added = self.entities.add(E::NAME, None, Acting::<E>::boxed());
         self.note(added)
     }
 
@@ -124,7 +135,10 @@ impl Registry {
         let by_activities = self.activities.iter().flat_map(|(name, code)| {
             code.needs().into_iter().map(|needed| (name.to_owned(), needed))
         });
-        let mut needed = by_activities.chain(self.needed);
+        let by_entities = self.entities.iter().flat_map(|(name, code)| {
+            code.needs().into_iter().map(|needed| (name.to_owned(), needed))
+        });
+        let mut needed = by_activities.chain(by_entities).chain(self.needed);
         if let Some((activity, missing)) = needed.find(|(_, it)| !self.states.contains(it)) {
             return Err(RegistryError::MissingState { activity, state: missing.name });
         }
@@ -133,6 +147,7 @@ impl Registry {
         let activities = Performers {
             workers: self.workers,
             activities: self.activities,
+            entities: self.entities,
             states: Arc::new(self.states),
             client: client.clone(),
         };
@@ -150,6 +165,7 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("orchestrations", &names(self.orchestrations.iter().map(|it| it.0).collect()))
             .field("activities", &names(self.activities.iter().map(|it| it.0).collect()))
+            .field("entities", &names(self.entities.iter().map(|it| it.0).collect()))
             .finish_non_exhaustive()
     }
 }
@@ -192,11 +208,16 @@ impl<T> Default for Named<T> {
 }
 
 impl<T> Named<T> {
-    fn add<S: Signature>(&mut self, it: T) -> Result<(), RegistryError> {
-        let name = *self.folded.entry(S::NAME.to_lowercase()).or_insert(S::NAME);
-        match self.exact.entry(name).or_default().insert(S::VERSION, it) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        version: Option<&'static str>,
+        it: T,
+    ) -> Result<(), RegistryError> {
+        let known = *self.folded.entry(name.to_lowercase()).or_insert(name);
+        match self.exact.entry(known).or_default().insert(version, it) {
             None => Ok(()),
-            Some(_) => Err(RegistryError::Twice(S::NAME)),
+            Some(_) => Err(RegistryError::Twice(name)),
         }
     }
 
@@ -233,6 +254,7 @@ impl Functions for Replays {
 struct Performers {
     workers: bool,
     activities: Named<Arc<dyn Activity>>,
+    entities: Named<Arc<dyn Actor>>,
     states: Arc<States>,
     client: Arc<SetOnce<Client>>,
 }
@@ -241,10 +263,23 @@ impl Performers {
     fn find(&self, work: &Work) -> Option<&Arc<dyn Activity>> {
         self.activities.find(&work.name, work.version.as_deref())
     }
+
+    fn operate(&self, id: &InstanceId, asked: &Operations) -> Option<Running> {
+        let code = self.entities.find(id.as_entity()?.0, None)?.clone();
+        let (id, asked) = (id.clone(), asked.clone());
+        let (states, client) = (self.states.clone(), self.client.clone());
+        Some(Box::pin(async move {
+            let client = client.wait().await.clone();
+            Done::Operations(Box::new(code.perform(id, asked, Around { states, client }).await))
+        }))
+    }
 }
 
 impl Activities for Performers {
     fn run(&self, task: &Task) -> Option<Running> {
+        if let Job::Operations(asked) = &task.job {
+            return self.operate(&task.ticket.instance, asked);
+        }
         let (Piece::Activity(call), Job::Activity(work)) = (task.ticket.piece, &task.job) else {
             return None;
         };

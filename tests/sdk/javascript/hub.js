@@ -16,7 +16,7 @@ const {
 
 const { Server } = require("./server.js");
 
-const PATIENCE_S = 30;
+const PATIENCE_S = 60;
 
 /** Asks again and again, for what no call of the SDK can wait for. */
 async function eventually(holds) {

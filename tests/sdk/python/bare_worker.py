@@ -3,19 +3,25 @@
 import queue
 import threading
 
+import grpc
 from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.internal import orchestrator_service_pb2_grpc as stubs
+from durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from google.protobuf import wrappers_pb2
 
 from hub import PATIENCE, Hub
 
 
 class BareWorker:
-    """One stream of work items, answered by the test."""
+    """One stream of work items on a connection of its own, answered by the test."""
 
     def __init__(self, hub: Hub, **request):
-        self._stub = hub.stub
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self._channel = grpc.insecure_channel(hub.address, options)
+        named = grpc.intercept_channel(self._channel, DefaultClientInterceptorImpl(hub.metadata))
+        self._stub = stubs.TaskHubSidecarServiceStub(named)
         self._items: queue.Queue = queue.Queue()
-        self._call = hub.stub.GetWorkItems(pb.GetWorkItemsRequest(**request))
+        self._call = self._stub.GetWorkItems(pb.GetWorkItemsRequest(**request))
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -48,11 +54,20 @@ class BareWorker:
 
     def poll(self) -> pb.WorkItem | None:
         """An item that has come already, if one has."""
-        return None if self._items.empty() else self.next()
+        return self.next() if self.has_some() else None
+
+    def has_some(self) -> bool:
+        """Whether an item has come."""
+        return not self._items.empty()
+
+    def leave(self) -> None:
+        """Cancels the stream and keeps the connection, as a worker does that finishes its work."""
+        self._call.cancel()
 
     def close(self) -> None:
-        """Cancels the stream, as a worker does that stops."""
+        """Ends the connection, as a worker does that dies."""
         self._call.cancel()
+        self._channel.close()
 
     def turn(self, item: pb.WorkItem, *actions: pb.OrchestratorAction, **more) -> None:
         """Answers an orchestration's turn."""

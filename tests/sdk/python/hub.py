@@ -15,12 +15,13 @@ from durabletask.internal.grpc_interceptor import DefaultClientInterceptorImpl
 from durabletask.task import FailureDetails
 from durabletask.worker import TaskHubGrpcWorker
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until a test stops waiting for what should come at once."""
 
 CHANNEL = [
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # An attempt has at least this long, whatever its name says.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
 """How to find a server again soon after it was killed."""

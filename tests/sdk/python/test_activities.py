@@ -7,7 +7,7 @@ from durabletask.exception_properties import ExceptionPropertiesProvider
 from durabletask.task import TaskFailedError, when_all
 from durabletask.worker import ConcurrencyOptions
 
-from hub import Hub
+from hub import PATIENCE, Hub
 
 
 def call_boom(ctx, input):
@@ -66,7 +66,7 @@ def test_fan_out_gives_results_in_the_order_of_the_calls(hub: Hub):
 
 def test_activities_of_one_instance_run_at_the_same_time(hub: Hub):
     def meet(ctx, _):
-        meeting.wait(10)
+        meeting.wait(PATIENCE)
         return True
 
     def fan_out(ctx, n):
@@ -150,7 +150,7 @@ def test_an_activity_that_is_not_awaited_runs_all_the_same(hub: Hub):
     noted = threading.Event()
     hub.serve(forgetful, activities=[note])
     assert hub.result(forgetful) == "done"
-    assert noted.wait(10)
+    assert noted.wait(PATIENCE)
 
 
 def test_an_activity_runs_once_where_nothing_fails(hub: Hub):
@@ -190,7 +190,7 @@ def test_a_worker_for_one_activity_at_a_time_gets_them_all_done(hub: Hub):
 @pytest.mark.beyond_memory
 def test_a_result_that_comes_after_the_end_changes_nothing(hub: Hub):
     def slow(ctx, _):
-        go.wait(10)
+        go.wait(PATIENCE)
 
     def racing(ctx, _):
         ctx.call_activity(slow)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from durabletask.task import TaskFailedError, when_all, when_any
 
-from hub import Hub
+from hub import PATIENCE, Hub
 
 
 def number(ctx, n):
@@ -37,7 +37,7 @@ def test_all_waits_for_the_last_even_if_one_fails(hub: Hub):
 
 def test_any_gives_the_first_that_is_done(hub: Hub):
     def slow(ctx, _):
-        go.wait(10)
+        go.wait(PATIENCE)
         return "slow"
 
     def racing(ctx, _):

@@ -9,7 +9,7 @@ from durabletask.entities import EntityInstanceId
 from durabletask.task import when_all
 
 from entities import counter, until_count
-from hub import Hub, eventually
+from hub import PATIENCE, Hub, eventually
 from server import Server
 
 
@@ -127,7 +127,7 @@ def test_an_activity_that_was_out_counts_once(own_hub: Hub, own_server: Server):
     def slow(ctx, _):
         ran.append(1)
         begun.set()
-        go.wait(20)
+        go.wait(PATIENCE)
         return len(ran)
 
     def calling(ctx, _):
@@ -136,7 +136,7 @@ def test_an_activity_that_was_out_counts_once(own_hub: Hub, own_server: Server):
     ran, begun, go = [], threading.Event(), threading.Event()
     own_hub.serve(calling, activities=[slow])
     instance = own_hub.start(calling)
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     own_server.restart()
     go.set()
     assert output(own_hub, instance) in (1, 2)

@@ -9,7 +9,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import TaskFailedError
 
 from entities import count_of, counter, until_count
-from hub import Hub, eventually
+from hub import PATIENCE, Hub, eventually
 
 A, B = EntityInstanceId("counter", "a"), EntityInstanceId("counter", "b")
 
@@ -205,7 +205,7 @@ def test_what_began_before_the_lock_ends_before_the_lock(hub: Hub):
     def slow(ctx, input):
         if ctx.operation == "slow":
             inside.set()
-            go.wait(10)
+            go.wait(PATIENCE)
         ctx.set_state([*ctx.get_state(list, []), ctx.operation])
 
     def locking(ctx, _):
@@ -217,7 +217,7 @@ def test_what_began_before_the_lock_ends_before_the_lock(hub: Hub):
     entity = EntityInstanceId("slow", "x")
     hub.serve(locking, entities=[slow])
     hub.client.signal_entity(entity, "slow")
-    assert inside.wait(10)
+    assert inside.wait(PATIENCE)
     instance = hub.start(locking)
     eventually(lambda: "EntityLockRequested" in hub.event_names(instance))
     hub.client.signal_entity(entity, "after")

@@ -11,7 +11,7 @@ LONGER_THAN_THE_WORKER_IS_PATIENT = 125
 """Seconds; the SDK drops a connection on which nothing came for 120."""
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 @pytest.mark.beyond_memory
 def test_an_idle_worker_hears_from_the_server_and_stays(hub: Hub, caplog):
     def echo(ctx, input):

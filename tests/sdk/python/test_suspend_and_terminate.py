@@ -7,7 +7,7 @@ import grpc
 import pytest
 from durabletask.client import OrchestrationStatus
 
-from hub import Hub, eventually
+from hub import PATIENCE, Hub, eventually
 
 SUSPENDED = OrchestrationStatus.SUSPENDED
 RUNNING = OrchestrationStatus.RUNNING
@@ -53,7 +53,7 @@ def test_a_timer_that_is_due_meanwhile_fires_after_the_resume(hub: Hub):
 def test_an_activity_that_ends_meanwhile_counts_after_the_resume(hub: Hub):
     def slow(ctx, _):
         ran.append(1)
-        go.wait(10)
+        go.wait(PATIENCE)
         return "result"
 
     def calling(ctx, _):
@@ -145,7 +145,7 @@ def test_a_suspended_instance_can_be_terminated(hub: Hub):
 def test_terminating_a_suspended_instance_does_not_repeat_its_work(hub: Hub):
     def note(ctx, _):
         noted.append(1)
-        go.wait(10)
+        go.wait(PATIENCE)
 
     def working(ctx, _):
         yield ctx.wait_for_external_event("go")

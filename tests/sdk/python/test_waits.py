@@ -8,7 +8,7 @@ import pytest
 from durabletask.client import OrchestrationStatus
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from hub import Hub
+from hub import PATIENCE, Hub
 
 
 def waiting(ctx, _):
@@ -36,7 +36,7 @@ def test_a_wait_for_what_has_ended_ends_at_once(hub: Hub):
     hub.client.raise_orchestration_event(instance, "go", data=1)
     hub.output(instance)
     for call in (hub.stub.WaitForInstanceCompletion, hub.stub.WaitForInstanceStart):
-        answer = call(request(instance), timeout=10)
+        answer = call(request(instance), timeout=PATIENCE)
         assert answer.orchestrationState.output.value == "1"
 
 
@@ -44,10 +44,10 @@ def test_many_wait_for_the_same_instance(hub: Hub):
     hub.serve(waiting)
     instance = hub.start(waiting)
     call = hub.stub.WaitForInstanceCompletion
-    waits = [call.future(request(instance), timeout=30) for _ in range(8)]
+    waits = [call.future(request(instance), timeout=PATIENCE) for _ in range(8)]
     hub.client.raise_orchestration_event(instance, "go", data="all")
     for wait in waits:
-        assert wait.result(30).orchestrationState.output.value == '"all"'
+        assert wait.result(PATIENCE).orchestrationState.output.value == '"all"'
 
 
 @pytest.mark.beyond_memory
@@ -61,7 +61,7 @@ def test_a_thousand_waits_do_not_hold_up_other_calls(hub: Hub):
     for instance in instances:
         hub.client.raise_orchestration_event(instance, "go", data=1)
     for wait in waits:
-        assert wait.result(30).orchestrationState.output.value == "1"
+        assert wait.result(PATIENCE).orchestrationState.output.value == "1"
 
 
 @pytest.mark.beyond_memory
@@ -73,17 +73,17 @@ def test_a_wait_that_is_cancelled_leaves_the_others(hub: Hub):
         wait.cancel()
     hub.client.raise_orchestration_event(instance, "go", data=2)
     for wait in waits[1::2]:
-        assert wait.result(30).orchestrationState.output.value == "2"
+        assert wait.result(PATIENCE).orchestrationState.output.value == "2"
     assert all(wait.cancelled() for wait in waits[::2])
 
 
 def test_a_wait_for_an_instance_that_comes_later_is_answered(hub: Hub):
-    wait = hub.stub.WaitForInstanceCompletion.future(request("later"), timeout=20)
+    wait = hub.stub.WaitForInstanceCompletion.future(request("later"), timeout=PATIENCE)
     hub.serve(waiting)
     hub.start(waiting, instance_id="later")
     hub.client.raise_orchestration_event("later", "go", data=3)
     hub.output("later")
-    answer = wait.result(20)
+    answer = wait.result(PATIENCE)
     assert answer.exists and answer.orchestrationState.output.value == "3"
 
 

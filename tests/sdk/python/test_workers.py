@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from durabletask.client import OrchestrationStatus
+from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.task import when_all
 
 from bare_worker import BareWorker, finish, schedule
-from hub import Hub, eventually
+from hub import PATIENCE, Hub, eventually
 from worker_process import chain, stuck
 
 pytestmark = pytest.mark.beyond_memory
@@ -88,7 +89,7 @@ def test_a_worker_that_stops_lets_running_work_end(hub: Hub):
     def slow(ctx, _):
         ran.append(1)
         begun.set()
-        go.wait(10)
+        go.wait(PATIENCE)
         return "result"
 
     def calling(ctx, _):
@@ -97,7 +98,7 @@ def test_a_worker_that_stops_lets_running_work_end(hub: Hub):
     ran, begun, go = [], threading.Event(), threading.Event()
     worker = hub.serve(calling, activities=[slow])
     instance = hub.start(calling)
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
     go.set()
@@ -117,28 +118,68 @@ def test_an_instance_moves_to_another_worker_between_turns(hub: Hub):
         hub.client.raise_orchestration_event(instance, "go", data=n)
         eventually(lambda: hub.event_names(instance).count("EventRaised") == n + 1)
         worker.stop()
+    hub.serve(waiting)
     assert hub.output(instance) == [0, 1, 2]
 
 
-def test_what_a_broken_stream_had_comes_back_at_once(hub: Hub):
+def test_a_result_of_a_worker_that_is_leaving_counts(hub: Hub):
+    instance = hub.start("turns")
+    leaving = BareWorker(hub)
+    leaving.turn(leaving.next(), schedule(1, "work"))
+    activity = leaving.next()
+    leaving.leave()
+    staying = BareWorker(hub)
+    leaving.result(activity, '"late"')
+    turn = staying.next()
+    while not turn.HasField("orchestratorRequest"):
+        turn = staying.next()
+    assert turn.orchestratorRequest.newEvents[1].taskCompleted.result.value == '"late"'
+    staying.turn(turn, finish(2, "1"))
+    assert hub.output(instance) == 1
+    leaving.close()
+    staying.close()
+
+
+def test_what_a_broken_connection_had_comes_back_at_once(hub: Hub):
     instance = hub.start("turns")
     first = BareWorker(hub)
     lost = first.next()
     second = BareWorker(hub)
     first.close()
-    item = second.next(timeout=10)
+    item = second.next()
     assert item.orchestratorRequest.instanceId == instance
     assert item.completionToken != lost.completionToken
     second.turn(item, schedule(1, "work"))
     activity = second.next()
     third = BareWorker(hub)
     second.close()
-    again = third.next(timeout=10)
+    again = third.next()
     assert again.activityRequest.taskId == activity.activityRequest.taskId == 1
     third.result(again, "x")
     third.turn(third.next(), finish(2, '"done"'))
     assert hub.output(instance) == "done"
     third.close()
+
+
+def test_work_that_takes_every_worker_down_is_given_up(hub: Hub):
+    only_turns = pb.WorkItemFilters(orchestrations=[pb.OrchestrationFilter(name="turns")])
+    only_work = pb.WorkItemFilters(activities=[pb.ActivityFilter(name="work")])
+    survivor = BareWorker(hub, workItemFilters=only_turns)
+    instance = hub.start("turns")
+    survivor.turn(survivor.next(), schedule(1, "work"))
+    turn = None
+    for _ in range(100):
+        victim = BareWorker(hub, workItemFilters=only_work)
+        eventually(lambda: victim.poll() or survivor.has_some())
+        victim.close()
+        if turn := survivor.poll():
+            break
+    failed = turn.orchestratorRequest.newEvents[1].taskFailed
+    assert failed.failureDetails.isNonRetriable
+    assert "workers" in failed.failureDetails.errorMessage
+    survivor.turn(turn, finish(2, '"without it"'))
+    assert hub.output(instance) == "without it"
+    survivor.close()
 
 
 def test_workers_that_come_and_go_lose_nothing(hub: Hub):

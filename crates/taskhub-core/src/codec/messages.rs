@@ -27,17 +27,14 @@ impl From<&Message> for wire::Message {
                     recursive: *recursive,
                     execution: execution.map(execution_out).unwrap_or_default(),
                     call: call.map_or(0, |call| call.0),
-                    parent: Vec::new(),
                 })
             }
-            Message::Rewind { child_of: (execution, call), parent, reason } => {
-                wire::Body::Rewind(wire::Reason {
-                    why: out(reason.as_ref()),
-                    recursive: false,
+            Message::Rewind { started, execution, reason } => {
+                wire::Body::Rewind(Box::new(wire::Rewind {
+                    started: Some((&**started).into()),
                     execution: execution_out(*execution),
-                    call: call.0,
-                    parent: execution_out(*parent),
-                })
+                    why: out(reason.as_ref()),
+                }))
             }
             Message::Operation(requested) => wire::Body::Operation(Box::new((&**requested).into())),
             Message::OperationFinished { execution, call, outcome } => {
@@ -56,7 +53,9 @@ impl From<&Message> for wire::Message {
                 let locks = locks_out(*call, section, entities);
                 wire::Body::LocksGranted(wire::Locks { caller: Some(caller), ..locks })
             }
-            Message::Unlock { section } => wire::Body::Unlock(locks_out(CallId(0), section, &[])),
+            Message::Unlock { section, next } => {
+                wire::Body::Unlock(locks_out(CallId(0), section, next))
+            }
         };
         Self { body: Some(body) }
     }
@@ -88,8 +87,8 @@ impl TryFrom<wire::Message> for Message {
                 recursive: wire.recursive,
             },
             wire::Body::Rewind(wire) => Self::Rewind {
-                child_of: (execution_in(&wire.execution)?, CallId(wire.call)),
-                parent: execution_in(&wire.parent)?,
+                started: Box::new(wire.started.unwrap_or_default().try_into()?),
+                execution: execution_in(&wire.execution)?,
                 reason: back(wire.why),
             },
             wire::Body::Operation(wire) => Self::Operation(Box::new((*wire).try_into()?)),
@@ -105,7 +104,10 @@ impl TryFrom<wire::Message> for Message {
                 let (execution, call) = (caller.execution, caller.call);
                 Self::LocksGranted { execution, call, section: wire.section.into(), entities }
             }
-            wire::Body::Unlock(wire) => Self::Unlock { section: wire.section.into() },
+            wire::Body::Unlock(wire) => {
+                let next = entities_in(wire.entities);
+                Self::Unlock { section: wire.section.into(), next }
+            }
         })
     }
 }

@@ -14,6 +14,8 @@ pub struct EntityMetadata {
     pub state: Option<Text>,
     /// The orchestration that has it for itself, in a critical section.
     pub locked_by: Option<InstanceId>,
+    /// Names that section.
+    pub section: Option<Text>,
     /// How many operations and locks it was asked for that are not done, later ones included.
     pub backlog: usize,
     /// When it last changed: its state, its lock, or what it was asked for.
@@ -35,6 +37,7 @@ impl EntityMetadata {
             id,
             backlog: entity.backlog(),
             state: entity.now.state,
+            section: entity.now.lock.as_ref().map(|lock| lock.section.clone()),
             locked_by: entity.now.lock.map(|lock| lock.holder),
             modified: record.updated_at,
             stuck,

@@ -40,35 +40,48 @@ impl Partition {
             Verb::Start { started, reuse } => {
                 self.reuse(request, &id, started, &reuse, status, now);
             }
-            Verb::Status => self.reply(request, &id, Reply::Status),
-            Verb::Wait if status.is_terminal() => self.reply(request, &id, Reply::Status),
-            Verb::WaitStart if status != RuntimeStatus::Pending => {
-                self.reply(request, &id, Reply::Status);
+            Verb::Wait if !status.is_terminal() => self.waiters.until_end(request, id),
+            Verb::WaitStart if status == RuntimeStatus::Pending => {
+                self.waiters.until_start(request, id);
             }
-            Verb::Wait => self.waiters.until_end(request, id),
-            Verb::WaitStart => self.waiters.until_start(request, id),
+            Verb::Status | Verb::Wait | Verb::WaitStart => self.reply(request, &id, Reply::Status),
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
-            Verb::Rewind { .. } | Verb::Finish(_) => {
-                let why = Refusal::NotFailed(id.clone(), status);
-                self.reply(request, &id, refused(why));
-            }
+            Verb::Rewind { reason } => self.rewind(request, &id, reason, now),
             _ if status.is_terminal() => {
                 let why = Refusal::Ended(id.clone(), status);
                 self.reply(request, &id, refused(why));
             }
+            verb => self.control(request, &id, verb, status, now),
+        }
+    }
+
+    /// What can be done to an instance that has not ended.
+    fn control(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        verb: Verb,
+        status: RuntimeStatus,
+        now: Timestamp,
+    ) {
+        match verb {
             Verb::Raise { name, input } => {
-                self.arrive(request, &id, now, Kind::EventRaised { name, input });
+                self.arrive(request, id, now, Kind::EventRaised { name, input });
             }
             Verb::Suspend { .. } if status == RuntimeStatus::Suspended => {
-                self.reply(request, &id, Reply::Answer(Answer::Done));
+                self.reply(request, id, Reply::Answer(Answer::Done));
             }
-            Verb::Suspend { reason } => self.arrive(request, &id, now, Kind::Suspended { reason }),
-            Verb::Resume { reason } => self.resume(request, &id, reason, status, now),
+            Verb::Suspend { reason } => self.arrive(request, id, now, Kind::Suspended { reason }),
+            Verb::Resume { reason } => self.resume(request, id, reason, status, now),
+            Verb::Unlock { section } => {
+                self.arrive(request, id, now, Kind::LockReleased { section });
+            }
             Verb::Terminate { reason, recursive } => {
-                self.terminate(&id, now, reason, recursive);
-                self.reply(request, &id, Reply::Answer(Answer::Done));
+                self.terminate(id, now, reason, recursive);
+                self.reply(request, id, Reply::Answer(Answer::Done));
             }
+            other => debug_assert!(false, "{other:?} is handled before"),
         }
     }
 
@@ -225,7 +238,7 @@ impl Instance {
             let (execution, call) = (parent.execution, parent.call);
             (parent.instance, Message::ChildFinished { execution, call, outcome })
         });
-        self.ledger.sections.values().flat_map(Section::unlocks).chain(told).collect()
+        self.ledger.sections.values().filter_map(Section::unlock).chain(told).collect()
     }
 }
 
@@ -247,7 +260,7 @@ fn improper(request: &Request, bytes_max: usize) -> Option<Refusal> {
     let Request { instance, verb, .. } = request;
     let is_entity = instance.as_entity().is_some();
     let is_for_it = match verb {
-        Verb::Signal(_) => is_entity,
+        Verb::Signal(_) | Verb::Unlock { .. } => is_entity,
         Verb::Status | Verb::Purge | Verb::Resume { .. } | Verb::Finish(_) => true,
         _ => !is_entity,
     };

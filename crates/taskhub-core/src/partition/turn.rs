@@ -47,7 +47,7 @@ impl Instance {
         self.record.stuck = None;
         let at = now.max(self.record.updated_at);
         let later = match &step.progress {
-            Progress::ContinuedAsNew(..) | Progress::Rewound(_) => {
+            Progress::ContinuedAsNew(..) => {
                 let remote = self.runner.elsewhere();
                 remote.map(|remote| remote.untaken(&self.fresh, takes)).unwrap_or_default()
             }
@@ -67,7 +67,7 @@ impl Instance {
             self.act(at, kind);
         }
         match step.progress {
-            Progress::Waiting | Progress::Stuck(_) | Progress::Rewound(_) => {}
+            Progress::Waiting | Progress::Stuck(_) => {}
             Progress::Finished(Ok(output)) => self.end(now, RuntimeStatus::Completed, Ok(output)),
             Progress::Finished(Err(why)) => self.end(now, RuntimeStatus::Failed, Err(why)),
             Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
@@ -97,13 +97,8 @@ impl Instance {
         let execution = self.record.execution;
         match &kind {
             Kind::ChildScheduled { call, instance, work } => {
-                let parent = Parent {
-                    instance: self.id.clone(),
-                    execution,
-                    name: self.record.name.clone(),
-                    call: *call,
-                };
-                let started = Started { parent: Some(parent), ..begun(execution, *call, work) };
+                let parent = Some(self.as_parent(*call));
+                let started = Started { parent, ..begun(execution, *call, work) };
                 self.send(instance, Message::Start(Box::new(started)));
             }
             Kind::InstanceStarted { call, instance, work, at } => {
@@ -123,6 +118,12 @@ impl Instance {
         self.write(Event { at, kind });
     }
 
+    /// What it is to the child of a call.
+    pub(super) fn as_parent(&self, call: CallId) -> Parent {
+        let (instance, name) = (self.id.clone(), self.record.name.clone());
+        Parent { instance, execution: self.record.execution, name, call }
+    }
+
     fn send(&mut self, to: &InstanceId, message: Message) {
         self.outgoing.push((to.clone(), message));
     }
@@ -133,11 +134,11 @@ impl Instance {
             self.cancelled.push((self.record.execution, Piece::Activity(call)));
         }
         if let Some(section) = self.ledger.sections.get(&call) {
-            self.outgoing.extend(section.unlocks());
+            self.outgoing.extend(section.unlock());
         }
     }
 
-    fn use_entity(&mut self, kind: &Kind) {
+    pub(super) fn use_entity(&mut self, kind: &Kind) {
         let caller =
             |call| Caller { instance: self.id.clone(), execution: self.record.execution, call };
         match kind {
@@ -156,7 +157,7 @@ impl Instance {
                 self.outgoing.push(request.next());
             }
             Kind::Unlocked { section, entity, .. } => {
-                self.send(entity, Message::Unlock { section: section.clone() });
+                self.outgoing.extend(Message::unlock(section, std::slice::from_ref(entity)));
             }
             _ => {}
         }

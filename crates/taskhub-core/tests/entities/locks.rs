@@ -1,8 +1,12 @@
 //! Critical sections: several entities for one orchestration, given back however it ends.
 
+use bytes::Bytes;
 use taskhub_core::{InstanceId, Limits, Verb};
 
-use crate::world::{Trouble, World, whatever_happens};
+use crate::{
+    script::entity,
+    world::{Trouble, World, whatever_happens},
+};
 
 #[test]
 fn while_an_entity_is_locked_only_its_holder_is_served() {
@@ -155,35 +159,39 @@ fn locks_are_given_back_when_a_parked_holder_is_purged() {
     let mut world = World::new(Trouble::None, Limits::default());
     let id = InstanceId::trusted("h");
     world.start("h", "lock a; wait go");
-    world.start("other", "wait go");
-    park(&mut world, &id);
+    // From now on its code does something else than its history says.
+    let history = &mut world.stored(&id).history;
+    *history = history.iter().map(|piece| replaced(piece, b"lock a", b"call a")).collect();
+    world.crash();
+    world.raise("h", "go");
+    assert!(world.stored(&id).record.stuck.is_some());
     world.ask(&id, Verb::Purge);
     assert_free(&mut world, &["a"]);
 }
 
-/// Makes an instance one that its code no longer fits.
-fn park(world: &mut World, id: &InstanceId) {
-    let stored = world.stored(id);
-    stored.history = stored.history.iter().map(|piece| spoil(piece)).collect();
-    world.crash();
-    world.raise(id.as_str(), "go");
-    assert!(world.stored(id).record.stuck.is_some());
-}
-
-/// The script asks for another timer than history has, say; here, for another entity.
-fn spoil(piece: &[u8]) -> bytes::Bytes {
-    let text: Vec<u8> = piece.to_vec();
-    let from = b"lock a";
-    let at = text.windows(from.len()).position(|window| window == from);
-    let mut text = text;
-    if let Some(at) = at {
-        text[at..at + from.len()].copy_from_slice(b"call a");
+fn replaced(piece: &[u8], old: &[u8], new: &[u8]) -> Bytes {
+    let mut piece = piece.to_vec();
+    if let Some(at) = piece.windows(old.len()).position(|window| window == old) {
+        piece[at..at + old.len()].copy_from_slice(new);
     }
-    text.into()
+    piece.into()
 }
 
 #[test]
-fn nothing_is_locked_for_long_by_an_empty_or_a_foreign_lock() {
+fn a_lock_whose_holder_is_gone_without_a_trace_can_be_given_back() {
+    whatever_happens(|world| {
+        world.start("h", "lock a; wait go");
+        let section = world.entity("a").and_then(|it| it.section).expect("it is locked");
+        let unlock = |section: &str| Verb::Unlock { section: section.into() };
+        world.ask(&entity("a"), unlock("another section"));
+        assert_eq!(world.holder("a").as_deref(), Some("h"));
+        world.ask(&entity("a"), unlock(&section));
+        assert_free(world, &["a"]);
+    });
+}
+
+#[test]
+fn what_is_no_entity_is_passed_over_by_a_lock() {
     whatever_happens(|world| {
         world.start("other", "wait go");
         world.start("h", "lock !other,a,!nobody; call a x; unlock");

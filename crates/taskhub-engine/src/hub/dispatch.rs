@@ -120,14 +120,13 @@ impl Drop for Dispatch {
 /// Runs one task; a panic is a failure like any other.
 async fn run(activities: &dyn Activities, task: &Task) -> Done {
     let Some(running) = activities.run(task) else {
-        let name = match &task.job {
-            Job::Activity(work) => work.name.clone(),
-            Job::Operations(_) => task.ticket.instance.to_string().into(),
-            Job::Turn(turn) => turn.name.clone(),
+        let (what, name, kind) = match &task.job {
+            Job::Activity(work) => ("activity", &*work.name, "ActivityTaskNotFound"),
+            Job::Operations(_) => ("entity", task.ticket.instance.as_str(), "EntityTaskNotFound"),
+            Job::Turn(turn) => ("orchestration", &*turn.name, "OrchestratorTaskNotFound"),
         };
-        let message = format!("no activity or entity `{name}` is registered in this process");
-        let failure = Failure::new("ActivityTaskNotFound", message).non_retriable();
-        return failed(&task.job, failure);
+        let message = format!("no {what} `{name}` is registered in this process");
+        return failed(&task.job, Failure::new(kind, message).non_retriable());
     };
     let ended = AssertUnwindSafe(running).catch_unwind().await;
     ended.unwrap_or_else(|panic| failed(&task.job, Failure::panic("the activity", &*panic)))

@@ -1,7 +1,7 @@
 //! Entities as the store has them: one, or a page of them.
 
 use taskhub_core::{
-    EntityMetadata, InstanceId,
+    Answer, EntityMetadata, InstanceId, Refusal, Verb,
     store::{Cursor, Filter, Store, StoreError, Which},
 };
 
@@ -35,6 +35,49 @@ impl Hub {
             Ok(EntityPage { entities: entities.collect::<Result<_, _>>()?, next: page.next })
         })
         .await
+    }
+}
+
+/// What a clean-up found on one page of the entities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Empty entities that were forgotten. They vanish by themselves, so there should be none.
+    pub removed: u64,
+    /// Locks that were given back, as their holders are gone. The engine does so when a holder
+    /// ends; what is left is of those that were parked with a history that cannot be read.
+    pub released: u64,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl Hub {
+    /// Looks at up to `limit` entities from behind `after`: forgets those that are empty, and gives
+    /// back those that are locked by an orchestration that has ended, or is not there.
+    pub async fn clean_entities(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Cleaned, StoreError> {
+        let page = self.entities(Filter { after, limit, ..Filter::default() }).await?;
+        let mut cleaned = Cleaned { next: page.next, ..Cleaned::default() };
+        for EntityMetadata { id, state, locked_by, section, backlog, stuck, .. } in page.entities {
+            if let (Some(holder), Some(section)) = (locked_by, section) {
+                let freed = self.is_gone(holder).await
+                    && self.ask(id, Verb::Unlock { section }).await == Answer::Done;
+                cleaned.released += u64::from(freed);
+            } else if state.is_none() && backlog == 0 && stuck.is_none() {
+                let gone = self.ask(id, Verb::Purge).await == Answer::Done;
+                cleaned.removed += u64::from(gone);
+            }
+        }
+        Ok(cleaned)
+    }
+
+    async fn is_gone(&self, holder: InstanceId) -> bool {
+        match self.ask(holder, Verb::Status).await {
+            Answer::Status(record) => record.status.is_terminal(),
+            answer => matches!(answer, Answer::Refused(Refusal::NotFound(_))),
+        }
     }
 }
 

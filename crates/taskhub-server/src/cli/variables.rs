@@ -11,12 +11,14 @@ pub(super) fn unknown(
     program: &Command,
     set: impl Iterator<Item = String>,
 ) -> Vec<(String, Option<String>)> {
-    let flags = program.get_subcommands().flat_map(Command::get_arguments);
-    let known: Vec<_> = flags.filter_map(|flag| flag.get_env()?.to_str()).collect();
+    let of = |command| Command::get_arguments(command).filter_map(|flag| flag.get_env()?.to_str());
+    let known: Vec<_> = program.get_subcommands().flat_map(of).collect();
+    // Only a server tells of them, so only its own can have been meant.
+    let meant: Vec<_> = program.find_subcommand("serve").into_iter().flat_map(of).collect();
     let ours = set.filter(|name| name.starts_with(PREFIX) && !known.contains(&name.as_str()));
     let rest = |name: &str| name.strip_prefix(PREFIX).unwrap_or(name).to_owned();
     ours.map(|name| {
-        let meant = crate::config::most_alike(&rest(&name), known.iter().map(|known| rest(known)));
+        let meant = crate::config::most_alike(&rest(&name), meant.iter().map(|meant| rest(meant)));
         (name, meant.map(|meant| format!("{PREFIX}{meant}")))
     })
     .collect()

@@ -7,9 +7,10 @@ use taskhub_wire::{
     proto::{
         CreateInstanceRequest, CreateInstanceResponse, CreateOrchestrationAction,
         OrchestrationIdReusePolicy, RaiseEventRequest, RaiseEventResponse, ResumeRequest,
-        ResumeResponse, SuspendRequest, SuspendResponse, TerminateRequest, TerminateResponse,
+        ResumeResponse, RewindInstanceRequest, RewindInstanceResponse, SuspendRequest,
+        SuspendResponse, TerminateRequest, TerminateResponse,
     },
-    statuses_in, tags_in, timestamp_in, trace_in,
+    status_out, statuses_in, tags_in, timestamp_in, trace_in,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -76,6 +77,7 @@ fn started(request: CreateInstanceRequest) -> Result<Started, Status> {
     if tags_bytes > TAGS_BYTES_MAX {
         return Err(too_long("tags", tags_bytes, TAGS_BYTES_MAX));
     }
+    let deadline = request.deadline.as_ref().map(|at| timestamp_in("deadline", at)).transpose();
     let version = request.version.filter(|version| !version.is_empty());
     let trace = request.parent_trace_context.and_then(trace_in);
     if let Some(trace) = &trace {
@@ -86,6 +88,7 @@ fn started(request: CreateInstanceRequest) -> Result<Started, Status> {
     Ok(Started {
         version: version.map(Text::from),
         start_at: start_at.map_err(bad_message)?,
+        deadline: deadline.map_err(bad_message)?,
         tags: tags_in(request.tags),
         trace,
         ..Started::new(name("name", request.name)?, request.input.map(Text::from), execution)
@@ -99,8 +102,8 @@ pub(super) async fn raise(
 ) -> Result<RaiseEventResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
-    tell(call, id, Verb::Raise { name, input }).await?;
-    Ok(RaiseEventResponse {})
+    let ended = tell(call, id, Verb::Raise { name, input }).await?;
+    Ok(RaiseEventResponse { ended })
 }
 
 /// Ends an instance; one that is not there needs no ending.
@@ -111,8 +114,11 @@ pub(super) async fn terminate(
     let id = instance_id(&request.instance_id)?;
     let reason = reason(call, "output", request.output)?;
     match tell(call, id, Verb::Terminate { reason, recursive: request.recursive }).await {
-        Err(status) if status.code() != tonic::Code::NotFound => Err(status),
-        _ => Ok(TerminateResponse {}),
+        Ok(ended) => Ok(TerminateResponse { ended, absent: false }),
+        Err(status) if status.code() == tonic::Code::NotFound => {
+            Ok(TerminateResponse { ended: None, absent: true })
+        }
+        Err(status) => Err(status),
     }
 }
 
@@ -123,8 +129,8 @@ pub(super) async fn suspend(
 ) -> Result<SuspendResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let reason = reason(call, "reason", request.reason)?;
-    tell(call, id, Verb::Suspend { reason }).await?;
-    Ok(SuspendResponse {})
+    let ended = tell(call, id, Verb::Suspend { reason }).await?;
+    Ok(SuspendResponse { ended })
 }
 
 /// Lets a paused instance go on.
@@ -134,14 +140,29 @@ pub(super) async fn resume(
 ) -> Result<ResumeResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let reason = reason(call, "reason", request.reason)?;
-    tell(call, id, Verb::Resume { reason }).await?;
-    Ok(ResumeResponse {})
+    let ended = tell(call, id, Verb::Resume { reason }).await?;
+    Ok(ResumeResponse { ended })
 }
 
-/// Tells an instance something; it is all the same to one that has ended.
-async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<(), Status> {
+/// Lets a failed instance go on from before its failure.
+pub(super) async fn rewind(
+    call: &Call<'_>,
+    request: RewindInstanceRequest,
+) -> Result<RewindInstanceResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let reason = reason(call, "reason", request.reason)?;
+    match call.hub.ask(id, Verb::Rewind { reason }).await {
+        Answer::Done => Ok(RewindInstanceResponse {}),
+        other => Err(unexpected(other)),
+    }
+}
+
+/// Tells an instance something. It is all the same to one that has ended; how, is for those who can
+/// read it.
+async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<Option<i32>, Status> {
     match call.hub.ask(id, verb).await {
-        Answer::Done | Answer::Refused(Refusal::Ended(..)) => Ok(()),
+        Answer::Done => Ok(None),
+        Answer::Refused(Refusal::Ended(_, status)) => Ok(Some(status_out(status).into())),
         other => Err(unexpected(other)),
     }
 }

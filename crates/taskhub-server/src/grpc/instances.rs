@@ -20,7 +20,7 @@ pub(super) async fn get(
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     match call.hub.ask(id.clone(), Verb::Status).await {
-        Answer::Status(record) => there(call, &id, &record, request.get_inputs_and_outputs).await,
+        Answer::Status(record) => there(call, &id, &record, wanted(&request)).await,
         Answer::Refused(Refusal::NotFound(_)) => Ok(absent()),
         other => Err(unexpected(other)),
     }
@@ -31,9 +31,9 @@ pub(super) async fn there(
     call: &Call<'_>,
     id: &InstanceId,
     record: &Record,
-    payloads: bool,
+    wanted: Wanted,
 ) -> Result<GetInstanceResponse, Status> {
-    let state = state(call, id, record, payloads).await?;
+    let state = state(call, id, record, wanted).await?;
     Ok(GetInstanceResponse { exists: true, orchestration_state: Some(state) })
 }
 
@@ -42,22 +42,46 @@ pub(super) fn absent() -> GetInstanceResponse {
     GetInstanceResponse { exists: false, orchestration_state: None }
 }
 
+/// Which payloads a client wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    None,
+    All,
+    /// All but the input.
+    Output,
+}
+
+impl Wanted {
+    pub(super) fn of(payloads: bool, without_input: bool) -> Self {
+        match (payloads, without_input) {
+            (false, _) => Self::None,
+            (true, false) => Self::All,
+            (true, true) => Self::Output,
+        }
+    }
+}
+
+/// Which payloads a request asks for.
+pub(super) fn wanted(request: &GetInstanceRequest) -> Wanted {
+    Wanted::of(request.get_inputs_and_outputs, request.without_input)
+}
+
 /// What a client sees of an instance; the input stands in its history.
 pub(super) async fn state(
     call: &Call<'_>,
     id: &InstanceId,
     record: &Record,
-    payloads: bool,
+    wanted: Wanted,
 ) -> Result<OrchestrationState, Status> {
-    if !payloads {
-        return Ok(state_out(id, record, Detail::Brief));
-    }
-    let started = started(call, id).await?;
+    let started = match wanted {
+        Wanted::None => return Ok(state_out(id, record, Detail::Brief)),
+        Wanted::Output => None,
+        Wanted::All => started(call, id).await?,
+    };
     Ok(state_out(id, record, Detail::Full(started.as_deref())))
 }
 
-/// How the current execution of an instance began.
-/// How an instance began, if it is there.
+/// How the current execution of an instance began, if it is there.
 pub(super) async fn started(
     call: &Call<'_>,
     id: &InstanceId,

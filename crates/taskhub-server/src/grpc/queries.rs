@@ -9,12 +9,12 @@ use taskhub_wire::{
         InstanceQuery, ListInstanceIdsRequest, ListInstanceIdsResponse, QueryInstancesRequest,
         QueryInstancesResponse,
     },
-    statuses_in, timestamp_in,
+    statuses_in, tags_in, timestamp_in,
 };
 use tonic::Status;
 
 use super::{
-    instances::state,
+    instances::{Wanted, state},
     refusal::{bad_message, unreadable},
     service::Call,
 };
@@ -39,9 +39,10 @@ pub(super) async fn query(
     }
     let page = page(call, filter(&query)?).await?;
     let mut response = QueryInstancesResponse::default();
+    let wanted = Wanted::of(query.fetch_inputs_and_outputs, query.without_inputs);
     let (mut bytes, mut next) = (0, page.next);
     for (id, record) in page.instances {
-        let state = state(call, &id, &record, query.fetch_inputs_and_outputs).await?;
+        let state = state(call, &id, &record, wanted).await?;
         bytes += [&state.input, &state.output, &state.custom_status]
             .into_iter()
             .flatten()
@@ -94,6 +95,10 @@ fn filter(query: &InstanceQuery) -> Result<Filter, Status> {
         prefix: query.instance_id_prefix.as_deref().map(Text::from),
         created_from: time("createdTimeFrom", query.created_time_from.as_ref())?,
         created_to: time("createdTimeTo", query.created_time_to.as_ref())?,
+        completed_from: time("completedTimeFrom", query.completed_time_from.as_ref())?,
+        completed_to: time("completedTimeTo", query.completed_time_to.as_ref())?,
+        tags: tags_in(query.tags.clone()).to_vec(),
+        stuck: query.stuck,
         after: token_in("continuationToken", query.continuation_token.as_deref())?,
         limit: page_count(query.max_instance_count),
         ..Filter::default()

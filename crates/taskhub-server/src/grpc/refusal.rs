@@ -9,6 +9,9 @@ use crate::HubError;
 /// When to try again, in milliseconds.
 const RETRY_AFTER_MS: &str = "250";
 
+/// How large a payload may be, for those who were refused one.
+const BYTES_MAX: &str = "taskhub-payload-bytes-max";
+
 /// A limit is reached for now.
 pub(crate) fn busy(what: &str) -> Status {
     let mut status = Status::resource_exhausted(format!("{what}; try again a little later"));
@@ -23,10 +26,16 @@ pub(super) fn refused(refusal: Refusal) -> Status {
     match refusal {
         Refusal::NotFound(_) => Status::not_found(message),
         Refusal::Exists(..) => Status::already_exists(message),
-        Refusal::Ended(..) | Refusal::NotEnded(..) | Refusal::NotFailed(..) | Refusal::InUse(_) => {
-            Status::failed_precondition(message)
+        Refusal::Ended(..)
+        | Refusal::NotEnded(..)
+        | Refusal::NotFailed(..)
+        | Refusal::CannotRewind(..)
+        | Refusal::InUse(_) => Status::failed_precondition(message),
+        Refusal::TooLarge(_, _, bytes_max) => {
+            let mut status = Status::resource_exhausted(message);
+            status.metadata_mut().insert(BYTES_MAX, bytes_max.into());
+            status
         }
-        Refusal::TooLarge(..) => Status::resource_exhausted(message),
         Refusal::Busy(what) => busy(what),
         // Whether it happened is not known: nobody may repeat it without looking.
         Refusal::Lost(_) => Status::unknown(message),

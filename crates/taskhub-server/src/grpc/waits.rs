@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
-    instances::{absent, there, unexpected},
+    instances::{absent, there, unexpected, wanted},
     service::{Call, instance_id},
 };
 
@@ -44,12 +44,11 @@ async fn wait(
     let id = instance_id(&request.instance_id)?;
     let mut pause = LOOK_AGAIN;
     let give_up = Instant::now() + ABSENT_TIME_MAX;
+    let may_come = !request.only_if_there;
     loop {
         match call.hub.ask(id.clone(), ask()).await {
-            Answer::Status(record) => {
-                return there(call, &id, &record, request.get_inputs_and_outputs).await;
-            }
-            Answer::Refused(Refusal::NotFound(_)) if Instant::now() < give_up => {}
+            Answer::Status(record) => return there(call, &id, &record, wanted(&request)).await,
+            Answer::Refused(Refusal::NotFound(_)) if may_come && Instant::now() < give_up => {}
             Answer::Refused(Refusal::NotFound(_)) => return Ok(absent()),
             other => return Err(unexpected(other)),
         }

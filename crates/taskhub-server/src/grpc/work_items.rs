@@ -46,10 +46,13 @@ pub(super) fn stream(
 ) -> impl Stream<Item = Result<WorkItem, Status>> + Send + use<> {
     let agent = Agent::of(request.metadata());
     let request = request.into_inner();
+    let bytes_max = match usize::try_from(request.message_bytes_max) {
+        Ok(0) | Err(_) => agent.bytes_max(),
+        Ok(told) => told,
+    };
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
     let worker = call.hub.connect_worker(options(request, agent));
-    let bytes_max = agent.bytes_max();
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
     let (items, stream) = mpsc::channel(1);
     let dialect = Dialect { history_bytes_max, ..Dialect::default() };

@@ -100,9 +100,7 @@ pub(super) async fn turn(
         Ok(taken) => finish(call, delivery, Done::Turn(Box::new(taken))).await,
         Err(error) => {
             // The worker would only note the refusal, and be given the same turn again.
-            let progress = Progress::Finished(Err(error.failure()));
-            let step = Step { progress, actions: Vec::new(), custom_status: None };
-            finish(call, delivery, Done::Turn(Box::new(Taken { takes: None, step }))).await?;
+            finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
             Err(bad_message(error))
         }
     }
@@ -148,14 +146,25 @@ pub(super) async fn abandon_activity(
     Ok(AbandonActivityTaskResponse {})
 }
 
-/// Lets others have a turn.
-#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+/// Lets others have a turn; or nobody, if the worker says that the code is wrong.
 pub(super) async fn abandon_turn(
     call: &Call<'_>,
     request: AbandonOrchestrationTaskRequest,
 ) -> Result<AbandonOrchestrationTaskResponse, Status> {
-    abandon(call, &request.completion_token);
+    let Some(why) = request.stuck else {
+        abandon(call, &request.completion_token);
+        return Ok(AbandonOrchestrationTaskResponse {});
+    };
+    if let Some((delivery, _)) = delivered(call, &request.completion_token) {
+        finish(call, delivery, came_to(Progress::Stuck(why.into()))).await?;
+    }
     Ok(AbandonOrchestrationTaskResponse {})
+}
+
+/// A turn that did nothing but come to this.
+fn came_to(progress: Progress) -> Done {
+    let step = Step { progress, actions: Vec::new(), custom_status: None };
+    Done::Turn(Box::new(Taken { takes: None, step }))
 }
 
 /// Lets others have the operations of an entity.

@@ -94,7 +94,11 @@ pub(crate) fn start(id: &str) -> CreateInstanceRequest {
 }
 
 pub(crate) fn get(id: &str) -> GetInstanceRequest {
-    GetInstanceRequest { instance_id: id.to_owned(), get_inputs_and_outputs: true }
+    GetInstanceRequest {
+        instance_id: id.to_owned(),
+        get_inputs_and_outputs: true,
+        ..GetInstanceRequest::default()
+    }
 }
 
 /// A request for a hub.

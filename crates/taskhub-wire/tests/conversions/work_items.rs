@@ -6,7 +6,7 @@ use taskhub_core::{
     Requested, Task, Timestamp, Turn, Work,
 };
 use taskhub_wire::{
-    Dialect, history_out,
+    Dialect, Extent, history_out,
     proto::{HistoryEvent, OrchestratorRequest, WorkItem, history_event::EventType, work_item},
     timestamp_out, turn_history_out, work_item_in, work_item_out,
 };
@@ -178,4 +178,37 @@ fn an_activity_says_whose_call_it_is() {
     let Some(work_item::Request::ActivityRequest(wire)) = item.request else { panic!("activity") };
     let of = wire.orchestration_instance.unwrap_or_default();
     assert_eq!((&*wire.name, wire.task_id, &*of.instance_id), ("pay", 4, "order-17"));
+}
+
+proptest! {
+    /// A worker that keeps code in memory knows by the extent whether it missed anything.
+    #[test]
+    fn the_extent_of_a_history_grows_by_its_turns(log in generate::history()) {
+        let mut log = log;
+        log.retain(|event| !matches!(event.kind, Kind::Completed { .. }));
+        let mut calls = Vec::new();
+        for event in &log {
+            match &event.kind {
+                Kind::TurnStarted { .. } => calls.push(0),
+                kind if kind.is_action() => *calls.last_mut().expect("a turn calls") += 1,
+                _ => {}
+            }
+        }
+        let told = history_out(&instance(), &log).past;
+        let begins = |event: &HistoryEvent| {
+            matches!(event.event_type, Some(EventType::OrchestratorStarted(_)))
+        };
+        let mut extent = Extent::default();
+        let mut rest = &told[..];
+        for calls in calls {
+            let turns = rest.iter().enumerate().skip(1);
+            let end = turns.filter(|(_, it)| begins(it)).map(|(at, _)| at).next();
+            let (turn, later) = rest.split_at(end.unwrap_or(rest.len()));
+            // What is new is the beginning of the turn and what it took: its calls and its end go.
+            let new = &turn[..turn.len() - calls - 1];
+            extent = extent.after(new, calls);
+            rest = later;
+        }
+        prop_assert_eq!(extent, Extent::of(&told));
+    }
 }

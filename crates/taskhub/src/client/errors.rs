@@ -104,6 +104,36 @@ pub enum RaiseError {
     Hub(#[from] HubError),
 }
 
+/// Why an entity was not signaled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignalError {
+    /// The payload has so many bytes, and only so many are allowed.
+    #[error(
+        "a payload of {1} bytes for entity {0} is too large, {2} are allowed; pass a reference \
+         to it, or raise `Limits::payload_bytes_max`"
+    )]
+    TooLarge(InstanceId, usize, usize),
+    /// The input cannot be written as JSON.
+    #[error("{0}")]
+    Input(Failure),
+    /// It is about the hub, not the entity.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why an entity was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntityError {
+    /// The state cannot be read as the type that is asked for.
+    #[error("{0}")]
+    State(Failure),
+    /// It is about the hub, not the entity.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
 /// Why an instance was not terminated, suspended or resumed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -114,6 +144,24 @@ pub enum ControlError {
     /// The instance has ended.
     #[error("instance {0} has ended: it is {1:?}")]
     Ended(InstanceId, RuntimeStatus),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+/// Why an instance was not rewound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewindError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has not failed.
+    #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
+    NotFailed(InstanceId, RuntimeStatus),
+    /// The instance has failed, and cannot go on from before that.
+    #[error("instance {0} cannot be rewound: {1}")]
+    CannotRewind(InstanceId, Text),
     /// It is about the hub, not the instance.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -215,7 +263,9 @@ macro_rules! refusals {
 refusals! {
     StartError { Exists(id, status), TooLarge(id, bytes, limit) }
     RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
+    SignalError { TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }
+    RewindError { NotFound(id), NotFailed(id, status), CannotRewind(id, why) }
     StatusError { NotFound(id) }
     WaitError { NotFound(id) }
     PurgeError { NotFound(id), NotEnded(id, status) }

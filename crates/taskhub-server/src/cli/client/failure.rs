@@ -1,0 +1,92 @@
+//! Why a command failed, and the exit code that says so to programs.
+
+use std::{error::Error, io};
+
+use tonic::{Code, Status};
+
+/// Why a command to a server came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(in crate::cli) enum Failure {
+    /// Anything that no other variant tells.
+    #[error("{0}")]
+    Other(String),
+    /// What was said on the command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no such instance or hub.
+    #[error("{0}")]
+    NotFound(String),
+    /// The instance is not in the state for it.
+    #[error("{0}")]
+    Refused(String),
+    /// No server answered.
+    #[error("{0}")]
+    NoServer(String),
+    /// The server does not know the token.
+    #[error("{0}; set `--token` or TASKHUB_TOKEN")]
+    NotLetIn(String),
+    /// The instance that was waited for came to a bad end.
+    #[error("{0}")]
+    BadEnd(String),
+    /// What was to be printed could not be.
+    #[error("the output could not be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The exit code.
+    pub(in crate::cli) fn code(&self) -> u8 {
+        match self {
+            // Who reads has read enough: `taskhub list | head`.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Other(_) | Self::Output(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotFound(_) => 3,
+            Self::Refused(_) => 4,
+            Self::NoServer(_) => 5,
+            Self::NotLetIn(_) => 6,
+            Self::BadEnd(_) => 7,
+        }
+    }
+
+    /// There is no such instance.
+    pub(super) fn no_instance(id: &str) -> Self {
+        Self::NotFound(format!("there is no instance {id}"))
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::NotFound => Self::NotFound(message),
+            Code::AlreadyExists | Code::FailedPrecondition => Self::Refused(message),
+            Code::InvalidArgument => Self::Usage(message),
+            Code::Unauthenticated | Code::PermissionDenied => Self::NotLetIn(message),
+            Code::Unavailable => Self::NoServer(message),
+            Code::DeadlineExceeded | Code::Cancelled => {
+                Self::NoServer("the server did not answer in time; see `--timeout`".to_owned())
+            }
+            _ if status.source().is_some() => {
+                Self::NoServer(format!("the connection failed: {}", causes(&status)))
+            }
+            code => Self::Other(format!("{message} ({code:?})")),
+        }
+    }
+}
+
+impl From<Box<dyn Error>> for Failure {
+    fn from(error: Box<dyn Error>) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// The innermost reason, which says most.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

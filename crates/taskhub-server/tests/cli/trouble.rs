@@ -1,0 +1,124 @@
+//! What goes wrong, and the exit code that says so.
+
+use taskhub_server::TlsConfig;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
+use crate::program::{Ended, Running, taskhub};
+
+fn says(ended: &Ended, code: i32, word: &str) {
+    assert_eq!(ended.code, code, "{}", ended.err);
+    assert!(ended.err.contains(word), "{}", ended.err);
+    assert_eq!(ended.out, "");
+}
+
+#[tokio::test]
+async fn an_unknown_instance_is_not_found_by_any_command() {
+    let server = Running::plain().await;
+    for command in [
+        &["status", "nobody"][..],
+        &["status", "nobody", "--watch"],
+        &["history", "nobody"],
+        &["history", "nobody", "--json"],
+        &["export", "nobody"],
+        &["raise", "nobody", "go"],
+        &["terminate", "nobody"],
+        &["suspend", "nobody"],
+        &["resume", "nobody"],
+        &["rewind", "nobody"],
+        &["restart", "nobody"],
+        &["purge", "nobody"],
+    ] {
+        says(&server.taskhub(command).await, 3, "nobody");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_has_ended_or_is_there_already_is_told_of() {
+    let server = Running::plain().await;
+    server.well(&["start", "charge", "--id", "a"]).await;
+    says(&server.taskhub(&["start", "charge", "--id", "a"]).await, 4, "a");
+    server.well(&["terminate", "a"]).await;
+    for command in [&["raise", "a", "go"][..], &["terminate", "a"], &["suspend", "a"]] {
+        says(&server.taskhub(command).await, 4, "has ended already: Terminated");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_instances_those_that_can_are_done() {
+    let server = Running::plain().await;
+    server.well(&["start", "charge", "--id", "a"]).await;
+    let ended = server.taskhub(&["terminate", "nobody", "a"]).await;
+    assert_eq!((ended.code, ended.out.as_str()), (3, "a terminated\n"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_server_is_told_from_a_server_that_says_no() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    says(&taskhub(&["list", "--server", &address]).await, 5, "no server answers");
+    let server = Running::with(|config| config.tokens = vec!["sesame".to_owned()]).await;
+    says(&server.taskhub(&["list"]).await, 6, "--token");
+    says(&server.taskhub(&["list", "--token", "wrong"]).await, 6, "--token");
+    server.well(&["list", "--token", "sesame"]).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_no_server() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let speaking = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = other.accept().await.unwrap();
+            stream.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+        }
+    });
+    let ended = taskhub(&["list", "--server", &address, "--timeout", "5"]).await;
+    assert_eq!(ended.code, 5, "{}", ended.err);
+    speaking.abort();
+}
+
+#[tokio::test]
+async fn rubbish_is_wrong_usage() {
+    let server = Running::plain().await;
+    for (rubbish, word) in [
+        (&["start", "charge", "--input", "{oops"][..], "no JSON"),
+        (&["start", "charge", "--input", "@/nowhere/at/all"], "cannot be read"),
+        (&["start", "charge", "--tag", "blue"], "KEY=VALUE"),
+        (&["start", "charge", "--at", "soon"], "soon"),
+        (&["start", ""], "name"),
+        (&["list", "--status", "happy"], "happy"),
+        (&["list", "--created-after", "yesterday"], "yesterday"),
+        (&["list", "--hub", "not a hub"], "not a hub"),
+        (&["list", "--hub", "no\nhub"], "--hub"),
+        (&["purge"], "--all"),
+        (&["purge", "a", "--all"], "--all"),
+        (&["purge", "--status", "running"], "ended"),
+        (&["terminate"], "IDS"),
+    ] {
+        says(&server.taskhub(rubbish).await, 2, word);
+    }
+    for address in ["ftp://127.0.0.1", "http://", "not an address"] {
+        says(&taskhub(&["list", "--server", address]).await, 2, "no address");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_is_trusted_only_when_it_is_named() {
+    let files = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let tls = TlsConfig { cert: cert.clone(), key };
+    let mut server = Running::with(|config| config.tls = Some(tls)).await;
+    server.url = server.url.replace("http://127.0.0.1", "https://localhost");
+    assert_eq!(server.taskhub(&["list"]).await.code, 5);
+    server.well(&["list", "--ca", cert.to_str().unwrap()]).await;
+    server.stop().await;
+}
