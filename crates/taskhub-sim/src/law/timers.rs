@@ -80,7 +80,7 @@ fn made_at(log: &[Event], call: CallId) -> Option<Timestamp> {
 }
 
 /// How late a timer may fire while nothing is wrong.
-const LATE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LATE_MAX: Duration = Duration::from_secs(10);
 
 /// A turn became durable: its timers fired after their time, each once, and not late by much when
 /// nothing was wrong from `calm` on.
