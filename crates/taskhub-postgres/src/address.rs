@@ -48,16 +48,8 @@ impl Address {
             // The one that can be written to: the others only follow it.
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        let tls = match asked {
-            Some(secure) => {
-                config.ssl_mode(SslMode::Require);
-                Some(secure.connector()?)
-            }
-            None => {
-                config.ssl_mode(SslMode::Disable);
-                None
-            }
-        };
+        let tls = asked.map(|secure| secure.connector()).transpose()?;
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         Ok(Self { config, tls })
     }
 
@@ -150,21 +142,22 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
 mod tests {
     use super::*;
 
-    fn secure(url: &str) -> Option<Option<String>> {
-        Secure::split_off(url).1.map(|secure| secure.roots)
+    fn asked(url: &str) -> Option<Secure> {
+        Secure::split_off(url).1
     }
 
     #[test]
     fn tls_is_spoken_when_the_url_asks_for_it() {
         let at = |query: &str| format!("postgres://me@db/hub?{query}");
         for plain in ["", "sslmode=disable", "sslmode=prefer", "connect_timeout=3"] {
-            assert_eq!(secure(&at(plain)), None, "{plain}");
+            assert_eq!(asked(&at(plain)), None, "{plain}");
         }
         for mode in ["require", "verify-ca", "verify-full"] {
-            assert_eq!(secure(&at(&format!("sslmode={mode}&options=x"))), Some(None));
+            let url = at(&format!("sslmode={mode}&options=x"));
+            assert_eq!(asked(&url), Some(Secure { roots: None }));
         }
-        let roots = Some(Some("/etc/ca.pem".to_owned()));
-        assert_eq!(secure(&at("sslrootcert=%2Fetc/ca.pem")), roots);
+        let roots = Some("/etc/ca.pem".to_owned());
+        assert_eq!(asked(&at("sslrootcert=%2Fetc/ca.pem")), Some(Secure { roots }));
         let (rest, _) = Secure::split_off(&at("sslmode=require&connect_timeout=3"));
         assert_eq!(rest, at("connect_timeout=3"));
     }

@@ -170,7 +170,7 @@ impl<'a> Writing<'a> {
         for (effect, key) in self.folded.effects.iter().zip(&rows.keys) {
             match (effect.record, key) {
                 (Some(record), Some(key)) => {
-                    self.store.keys.remember(effect.instance, *key, record)
+                    self.store.keys.remember(effect.instance, *key, record);
                 }
                 _ => self.store.keys.forget(effect.instance),
             }
@@ -219,6 +219,7 @@ impl<'a> Writing<'a> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn damaged(error: StoreError) -> Trouble {
     Trouble::Damaged(error.to_string())
 }

@@ -81,7 +81,7 @@ impl PostgresOptions {
             url: url.into(),
             hub: "default".to_owned(),
             partitions: 32,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
             readers: 4,
             writers: 4,
             clock: None,

@@ -63,15 +63,11 @@ impl Link {
         params: Params<'_>,
     ) -> Result<Vec<Row>, Trouble> {
         let work = async {
-            let statement = match self.statements.get(sql) {
-                Some(statement) => statement.clone(),
-                None => {
-                    let statement = self.client.prepare(sql).await?;
-                    self.statements.insert(sql, statement.clone());
-                    statement
-                }
-            };
-            self.client.query(&statement, params).await
+            if !self.statements.contains_key(sql) {
+                self.statements.insert(sql, self.client.prepare(sql).await?);
+            }
+            let statement = &self.statements[sql];
+            self.client.query(statement, params).await
         };
         Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
     }

@@ -37,6 +37,10 @@ impl Question {
         format!("${}", self.params.len())
     }
 
+    fn params(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
+        self.params.iter().map(|(value, kind)| (&**value, kind.clone())).collect()
+    }
+
     fn time(&mut self, value: Timestamp) -> String {
         self.param(value.0, Type::INT8)
     }
@@ -57,10 +61,8 @@ impl PostgresStore {
                 Some(prefix) => self.are_few(link, prefix).await?,
                 None => false,
             };
-            let (sql, params) = self.question(filter, few);
-            let params: Vec<(&(dyn ToSql + Sync), Type)> =
-                params.iter().map(|(value, kind)| (&**value, kind.clone())).collect();
-            page(&link.once(&sql, &params).await?, filter)
+            let (sql, question) = self.question(filter, few);
+            page(&link.once(&sql, &question.params()).await?, filter)
         })?)
     }
 
@@ -74,16 +76,14 @@ impl PostgresStore {
              WHERE i.hub = {hub} AND {} LIMIT {SORTED_COUNT_MAX} + 1) AS few",
             question.spans.join(" AND ")
         );
-        let params: Vec<(&(dyn ToSql + Sync), Type)> =
-            question.params.iter().map(|(value, kind)| (&**value, kind.clone())).collect();
-        let rows = link.once(&sql, &params).await?;
+        let rows = link.once(&sql, &question.params()).await?;
         let count: i64 = rows.first().map_or(Ok(0), |row| get(row, 0))?;
         Ok(count <= SORTED_COUNT_MAX)
     }
 
     /// The statement for a page. Each row has whether it fits; the last one that could be looked
     /// at comes too, since the list goes on behind it.
-    fn question(&self, filter: &Filter, few: bool) -> (String, Vec<(Box<dyn ToSql + Sync>, Type)>) {
+    fn question(&self, filter: &Filter, few: bool) -> (String, Question) {
         let mut question = Question::default();
         let hub = question.param(self.hub, Type::INT4);
         let at = match filter.order {
@@ -113,7 +113,7 @@ impl PostgresStore {
              ) AS i WHERE i.fits OR i.place = {SCANNED_COUNT_MAX} ORDER BY i.at, i.id LIMIT {most}",
             columns = columns!(),
         );
-        (sql, question.params)
+        (sql, question)
     }
 }
 
