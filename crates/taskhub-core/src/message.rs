@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, ExecutionId, InstanceId, LockRequest, MessageId, Outcome, PartitionId, Requested,
     Started, Text,
@@ -88,6 +89,7 @@ impl Message {
     /// What unlocks these entities, one after another.
     pub(crate) fn unlock(section: &Text, entities: &[InstanceId]) -> Option<(InstanceId, Self)> {
         let (first, next) = entities.split_first()?;
+        let next = if mutated(Mutation::UnlockFirst) { &[] } else { next };
         Some((first.clone(), Self::Unlock { section: section.clone(), next: next.into() }))
     }
 }

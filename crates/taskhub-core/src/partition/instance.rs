@@ -188,7 +188,9 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        self.outgoing.extend(ledger.sections.values().filter_map(Section::unlock));
+        if !mutated(Mutation::KeepLocks) {
+            self.outgoing.extend(ledger.sections.values().filter_map(Section::unlock));
+        }
     }
 
     /// It cannot be run until a person helps.

@@ -1,6 +1,7 @@
 //! What a turn of an orchestration does to its instance, wherever its code ran.
 
 use super::{deliver::too_large, instance::Instance};
+use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
     Parent, Piece, Requested, RuntimeStatus, Started, Taken, Timestamp, Work,
@@ -25,7 +26,11 @@ impl Instance {
         limits: &Limits,
     ) -> bool {
         let Some(remote) = self.runner.elsewhere() else { return false };
-        let Some(out) = remote.out.take_if(|out| out.piece == piece) else { return false };
+        let Some(out) =
+            remote.out.take_if(|out| out.piece == piece || mutated(Mutation::TakeOtherTurn))
+        else {
+            return false;
+        };
         let count = taken.takes.unwrap_or(out.takes).min(out.takes);
         self.conclude(taken.step, count, Some(out.clock), now, functions, limits);
         true
@@ -47,7 +52,7 @@ impl Instance {
         self.record.stuck = None;
         let at = now.max(self.record.updated_at);
         let later = match &step.progress {
-            Progress::ContinuedAsNew(..) => {
+            Progress::ContinuedAsNew(..) if !mutated(Mutation::ForgetLater) => {
                 let remote = self.runner.elsewhere();
                 remote.map(|remote| remote.untaken(&self.fresh, takes)).unwrap_or_default()
             }
