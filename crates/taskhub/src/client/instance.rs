@@ -1,14 +1,14 @@
 //! One instance, and what can be asked of it.
 
-use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use taskhub_core::{
     Answer, Event as Entry, InstanceId, InvalidInstanceId, RuntimeStatus, Text, Verb,
 };
 
 use super::{
-    Client, ControlError, HistoryError, HubError, PurgeError, RaiseError, RewindError, Status,
-    StatusError, WaitError,
+    Client, ControlError, HistoryError, HubError, Purge, RaiseError, Restart, RewindError, Status,
+    StatusError, Terminate, WaitError,
 };
 use crate::{
     Data, Event, Failure, History,
