@@ -59,11 +59,14 @@ impl Hub {
             }
         }
         while let Some(member) = family.pop() {
-            match self.ask(member, Verb::Purge).await {
-                Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..))
-                    if !family.is_empty() => {}
-                Answer::Done if !family.is_empty() => {}
-                answer => return answer,
+            let answer = self.ask(member, Verb::Purge).await;
+            let is_passed_over = matches!(
+                answer,
+                Answer::Done | Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..))
+            );
+            // The eldest is last, and its answer is that of all.
+            if family.is_empty() || !is_passed_over {
+                return answer;
             }
         }
         Answer::Done
