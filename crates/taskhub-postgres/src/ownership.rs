@@ -21,7 +21,7 @@ macro_rules! now {
         concat!(
             "coalesce($",
             $test,
-            "::int8, (extract(epoch FROM clock_timestamp()) * 1000000)::int8)"
+            "::int8, (extract(epoch FROM statement_timestamp()) * 1000000)::int8)"
         )
     };
 }
