@@ -2,6 +2,7 @@
 
 mod crashes;
 mod cuts;
+mod hints;
 mod opening;
 mod others;
 mod proxy;
