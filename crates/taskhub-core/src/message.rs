@@ -73,11 +73,22 @@ pub enum Message {
         /// The entities.
         entities: Arc<[InstanceId]>,
     },
-    /// Be there for everybody again; to an entity.
+    /// Be there for everybody again; to an entity, which passes it on as a request to lock is: so
+    /// it overtakes no request that is still on its way.
     Unlock {
         /// The critical section.
         section: Text,
+        /// The entities behind this one.
+        next: Arc<[InstanceId]>,
     },
+}
+
+impl Message {
+    /// What unlocks these entities, one after another.
+    pub(crate) fn unlock(section: &Text, entities: &[InstanceId]) -> Option<(InstanceId, Self)> {
+        let (first, next) = entities.split_first()?;
+        Some((first.clone(), Self::Unlock { section: section.clone(), next: next.into() }))
+    }
 }
 
 /// A message on its way: it stands in the receiver's inbox from the sender's commit until the

@@ -7,6 +7,7 @@ mod lane_thread;
 mod mail;
 mod readers;
 mod requests;
+mod tally;
 mod turn_thread;
 mod workers;
 
@@ -33,6 +34,8 @@ pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
 use mail::{Mail, Post};
 use requests::Requests;
+use tally::Tallies;
+pub use tally::Tally;
 pub use turn_thread::{Dies, Lockstep};
 pub use workers::Worker;
 use workers::Workers;
@@ -55,6 +58,7 @@ struct Inner {
     post: Post,
     workers: Workers,
     held: Held,
+    tallies: Arc<Tallies>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
     clock: Clock,
@@ -102,7 +106,9 @@ impl Hub {
             })?);
         }
         drop(to_lane);
-        let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits);
+        let tallies = Arc::<Tallies>::default();
+        let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits)
+            .counted(&tallies);
         threads.push(spawn("taskhub-lane".to_owned(), move || lane.run(&from_turns))?);
         for index in 0..limits.readers_count.max(1) {
             let reader = readers::Reader::new(store.clone(), reads.clone(), post.clone());
@@ -114,7 +120,7 @@ impl Hub {
         }
         let requests = Requests::new(post.clone(), store.partitions(), &limits);
         let (threads, clock) = (Mutex::new(threads), system_clock());
-        let inner = Inner { store, requests, post, workers, held, threads, limits, clock };
+        let inner = Inner { store, requests, post, workers, held, tallies, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -206,6 +212,12 @@ impl Hub {
     #[must_use]
     pub fn held_requests(&self) -> usize {
         self.inner.requests.held()
+    }
+
+    /// What it has done since it was opened; a hub in lockstep does not count.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.inner.tallies.now()
     }
 
     /// How many partitions the hub has.

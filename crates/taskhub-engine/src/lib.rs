@@ -19,7 +19,7 @@ mod shard;
 pub mod store;
 
 pub use activities::{Activities, Admission, Code, Running};
-pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Worker};
+pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
 pub use lane::Lane;
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
 pub use shard::{Routed, Shard};

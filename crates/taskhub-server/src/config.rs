@@ -1,5 +1,6 @@
 //! Settings: from `taskhub.toml`, with the environment and flags over it.
 
+mod retention;
 mod suggestion;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use retention::{Age, InvalidAge, RetentionConfig};
 use suggestion::closest;
 pub(crate) use suggestion::most_alike;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// How HTTP is answered.
     pub http: HttpConfig,
+    /// How long instances are kept after they have ended.
+    pub retention: RetentionConfig,
     /// How much is too much.
     pub limits: LimitsConfig,
     /// What is logged.
@@ -153,6 +157,7 @@ impl Default for Config {
             hubs: HubsConfig::default(),
             tls: None,
             http: HttpConfig::default(),
+            retention: RetentionConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
         }

@@ -15,7 +15,7 @@ use axum::{
 
 use crate::{Config, Hubs, Keys};
 pub(crate) use door::Token;
-pub(crate) use management::is_management;
+pub(crate) use management::{is_management, is_own};
 
 pub use door::authorize;
 pub use management::{
@@ -27,6 +27,9 @@ pub use probes::probes;
 
 /// The paths that need no token: who watches the process should not have one.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Where Prometheus reads; it needs no token where only this machine asks.
+pub(crate) const METRICS_PATH: &str = "/metrics";
 
 /// All routes of the server; whether only this machine reaches it is up to where it listens.
 pub(crate) fn routes(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Router {

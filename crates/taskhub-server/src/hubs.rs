@@ -224,6 +224,13 @@ impl Hubs {
         open.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The hubs that are open, by name.
+    pub(crate) fn open_ones(&self) -> Vec<(HubName, Hub)> {
+        let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = slots.iter().filter_map(|(name, slot)| Some((name.clone(), slot.hub()?)));
+        open.collect()
+    }
+
     /// The largest payload, in bytes.
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {

@@ -165,6 +165,17 @@ impl Keys {
         self.with(<[Key]>::is_empty)
     }
 
+    /// Tells the log what it means that there are none, if there are none.
+    pub fn warn(&self, is_local: bool) {
+        if self.is_empty() && is_local {
+            tracing::warn!("everybody on this machine may manage instances: there are no keys");
+        } else if self.is_empty() {
+            tracing::warn!(
+                "nobody may manage instances over HTTP: make a key, `taskhub keys create`"
+            );
+        }
+    }
+
     /// Whether a request has a key that is good enough. How long this takes says nothing about
     /// the keys but how many there are.
     #[must_use]

@@ -17,11 +17,14 @@ mod grpc;
 pub mod http;
 mod hubs;
 mod keys;
+mod metrics;
+mod retention;
 mod serve;
 mod tls;
 
 pub use config::{
-    Config, ConfigError, HttpConfig, HubsConfig, LimitsConfig, LogConfig, LogFormat, TlsConfig,
+    Age, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig, LogConfig,
+    LogFormat, RetentionConfig, TlsConfig,
 };
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};

@@ -16,7 +16,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, tls};
+use crate::{
+    Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, retention, tls,
+};
 use connection::Connections;
 use front::Front;
 
@@ -75,14 +77,11 @@ impl Server {
         }
         let keys = Keys::open(&config.data)?;
         let is_local = addresses.iter().all(|address| address.ip().is_loopback());
-        if config.tokens.is_empty() && keys.is_empty() {
-            if is_local {
-                tracing::warn!("everybody on this machine may manage instances: there are no keys");
-            } else {
-                tracing::warn!("nobody may manage instances over HTTP: `taskhub keys create`");
-            }
+        if config.tokens.is_empty() {
+            keys.warn(is_local);
         }
         let hubs = Hubs::open(config).await?;
+        tokio::spawn(retention::keep(hubs.clone(), config.retention.clone()));
         let front = Front::new(&hubs, &keys, is_local, config);
         let connections_max = config.limits.connections.max(1);
         let hubs = Some(hubs);

@@ -1,7 +1,8 @@
 //! The clients: each asks the owner, tries again when it is refused, and may go away.
 
 use taskhub_core::{
-    Answer, ExecutionId, Refusal, Request, RequestId, Reuse, Started, Timestamp, Verb,
+    Answer, ExecutionId, Operation, Refusal, Request, RequestId, Requested, Reuse, Started, Text,
+    Timestamp, Verb,
 };
 
 use crate::{
@@ -139,11 +140,26 @@ impl World {
             Act::Suspend => Verb::Suspend { reason: None },
             Act::Resume => Verb::Resume { reason: None },
             Act::Purge => Verb::Purge,
+            Act::Signal(later) => {
+                let at = self.scenario.operations[asked.operation].at;
+                let request = signal_of(asked.request);
+                let input = Some(format!("{request}:0").into());
+                Verb::Signal(Box::new(Requested {
+                    operation: Operation { request, name: "add".into(), input },
+                    caller: None,
+                    due: later.map(|later| Timestamp(EPOCH + at + later)),
+                }))
+            }
             Act::Status => Verb::Status,
             Act::Wait => Verb::Wait,
         };
         Request { id: asked.request, instance: asked.instance.clone(), verb }
     }
+}
+
+/// Names the operation that a client asks for with this request.
+pub(crate) fn signal_of(request: RequestId) -> Text {
+    format!("c{}", request.0).into()
 }
 
 fn named(act: &Act) -> &'static str {
@@ -158,6 +174,8 @@ fn named(act: &Act) -> &'static str {
         Act::Suspend => "asked: suspend",
         Act::Resume => "asked: resume",
         Act::Purge => "asked: purge",
+        Act::Signal(None) => "asked: signal",
+        Act::Signal(Some(_)) => "asked: signal later",
         Act::Status => "asked: status",
         Act::Wait => "asked: wait",
     }

@@ -8,11 +8,11 @@ use futures::{
     stream::FuturesUnordered,
 };
 use taskhub_core::{
-    Failure, InstanceId, Outcome, Text, Work,
+    Failure, InstanceId, Operation, Outcome, Text, Timestamp, Work,
     turn::{Command, ContinueAsNew, Functions, Orchestration, Pending, Run, Scope},
 };
 
-use crate::program::{Notes, Program, Step, shown};
+use crate::program::{Held, Notes, Program, Step, entity, operation, shown};
 
 /// What orchestrations panic with, and fail with, when their program says so.
 pub(crate) const WANTED: &str = "as the program says";
@@ -182,9 +182,63 @@ impl Code {
                 notes.note("sent");
                 scope.send(to.clone(), (*name).into(), Some(payload.into()));
             }
+            Step::Spawn(program, later) => {
+                let work = work(&self.names[*program], None);
+                let at = later.map(|pause| after(scope, pause));
+                notes.note("began");
+                scope.tell_at(scope.place(), Command::Start { instance: None, work, at });
+            }
+            Step::End(to, recursive) => {
+                let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
+                scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
+            }
             Step::Status => scope.set_custom_status(notes.output()),
             Step::Clock => notes.note(format!("{}", scope.now().0)),
             Step::Unique => notes.note(format!("{:x}", scope.unique())),
+            step => self.use_entities(scope, step, notes).await,
+        }
+    }
+
+    /// The steps that concern entities. What is asked for in one poll is ordered by where it
+    /// stands here.
+    async fn use_entities(&self, scope: &Scope, step: &Step, notes: &mut Notes) {
+        match step {
+            Step::Unlock => {
+                if let Some(Held { section, entities }) = notes.held.take() {
+                    for entity in entities {
+                        scope.tell_at(
+                            scope.place(),
+                            Command::Unlock { section: section.clone(), entity },
+                        );
+                    }
+                }
+            }
+            Step::Tell(index, later) => {
+                let (entity, operation) = (entity(*index), asked(scope, notes));
+                let at = later.map(|pause| after(scope, pause));
+                notes.note("told");
+                scope.tell_at(scope.place(), Command::Signal { entity, operation, at });
+            }
+            Step::Ask(index) => {
+                let (entity, operation) = (entity(*index), asked(scope, notes));
+                notes.note(shown(&scope.call(Command::Operation { entity, operation }).await));
+            }
+            Step::Lock(indexes) => {
+                let section = scope.call(lock(indexes)).await;
+                hold(notes, indexes, section);
+            }
+            Step::LockOr(indexes, pause) => {
+                match select(scope.call(lock(indexes)), timer(scope, *pause)).await {
+                    Either::Left((section, _)) => hold(notes, indexes, section),
+                    Either::Right(_) => notes.note("late"),
+                }
+            }
+            Step::Inside => {
+                for entity in notes.locked() {
+                    let operation = asked(scope, notes);
+                    notes.note(shown(&scope.call(Command::Operation { entity, operation }).await));
+                }
+            }
             _ => {}
         }
     }
@@ -214,8 +268,28 @@ pub(crate) fn work(name: &str, input: Option<Text>) -> Work {
     Work::new(name, input)
 }
 
+/// The next operation that this execution asks for.
+fn asked(scope: &Scope, notes: &Notes) -> Operation {
+    operation(scope.execution(), notes.entries.len())
+}
+
+fn lock(indexes: &[usize]) -> Command {
+    Command::Lock { entities: indexes.iter().copied().map(entity).collect() }
+}
+
+fn hold(notes: &mut Notes, indexes: &[usize], section: Outcome) {
+    notes.note("locked");
+    let entities = indexes.iter().copied().map(entity).collect();
+    let section = section.ok().flatten().unwrap_or_default();
+    notes.held = Some(Held { section, entities });
+}
+
+fn after(scope: &Scope, pause: u64) -> Timestamp {
+    scope.now().plus(Duration::from_millis(pause))
+}
+
 fn timer(scope: &Scope, pause: u64) -> Pending {
-    scope.call(Command::Timer { fire_at: scope.now().plus(Duration::from_millis(pause)) })
+    scope.call(Command::Timer { fire_at: after(scope, pause) })
 }
 
 fn event(scope: &Scope, name: &'static str) -> Pending {

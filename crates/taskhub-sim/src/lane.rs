@@ -160,6 +160,8 @@ impl World {
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
                 self.elsewhere.on_turn(&applied, chronicle)?;
+                let checks = self.entities.on_turn(&applied, chronicle)?;
+                self.coverage.check(6, checks);
                 self.raised.on_turn(&applied, chronicle)?;
                 let programs = &self.scenario.programs;
                 law::replay::on_turn(&applied, chronicle, programs, &self.workers[0], broken)?;

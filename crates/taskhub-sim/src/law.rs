@@ -2,9 +2,11 @@
 
 pub(crate) mod durable;
 pub(crate) mod elsewhere;
+pub(crate) mod entities;
 pub(crate) mod exactly_once;
 pub(crate) mod history;
 pub(crate) mod limits;
+pub(crate) mod locks;
 pub(crate) mod owner;
 pub(crate) mod progress;
 pub(crate) mod replay;

@@ -3,6 +3,7 @@
 //! No futures and no cleverness: straight through the steps, and at each wait the earliest event in
 //! history among those being waited for. The core has to come to the same calls and the same end.
 
+mod outward;
 mod seen;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp};
+use taskhub_core::{CallId, Event, ExecutionId, Kind, Started, Text, Timestamp};
 
 use seen::Seen;
 pub(crate) use seen::taken;
@@ -84,7 +85,15 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     // One that has ended is not given up, unless its end was not known to the turn.
     let in_time = |call: &CallId, turn| seen.ended_by(*call, turn);
     let dropped = dropped.into_iter().filter_map(|(call, turn)| Some((calls[call].call()?, turn)));
-    let dropped = dropped.filter(|(call, turn)| !in_time(call, *turn)).map(|it| it.0).collect();
+    // Locks are given back in any case.
+    let lock = |call: &CallId| {
+        matches!(
+            calls.iter().find(|kind| kind.call() == Some(*call)),
+            Some(Kind::LocksRequested { .. })
+        )
+    };
+    let dropped = dropped.filter(|(call, turn)| lock(call) || !in_time(call, *turn));
+    let dropped = dropped.map(|it| it.0).collect();
     Some(Told { calls, dropped, status, end })
 }
 
@@ -186,34 +195,6 @@ impl<'a> Teller<'a> {
         Some(())
     }
 
-    fn outward(&mut self, step: &Step) -> Option<()> {
-        match step {
-            Step::Child(program, id) => {
-                let call = self.child(*program, id.clone());
-                self.note_first(call)?;
-            }
-            Step::Children(program) => {
-                let calls = [self.child(*program, None), self.child(*program, None)];
-                self.join(&calls)?;
-            }
-            Step::Send(to, name) => {
-                let payload = format!("{}.{}", self.execution, self.notes.entries.len());
-                self.notes.note("sent");
-                let (to, name, input) = (to.clone(), Text::from(*name), Some(payload.into()));
-                self.call(Kind::EventSent { call: UNKNOWN, to, name, input });
-            }
-            Step::Status => self.status = Some(self.notes.output()),
-            Step::Clock => self.notes.note(format!("{}", self.now.0)),
-            Step::Unique => {
-                self.uniques += 1;
-                let unique = self.execution.derive(u64::MAX - self.uniques).0;
-                self.notes.note(format!("{unique:x}"));
-            }
-            _ => {}
-        }
-        Some(())
-    }
-
     fn retry(&mut self, attempts: u32, pause: u64) -> Option<()> {
         for attempt in 0..attempts {
             let call = self.activity("frail", attempt as usize);
@@ -304,23 +285,6 @@ impl<'a> Teller<'a> {
         self.settled = self.calls.len();
     }
 
-    fn with_id(&self, kind: &Kind, id: CallId) -> Kind {
-        let mut kind = kind.clone();
-        match &mut kind {
-            Kind::ActivityScheduled { call, .. }
-            | Kind::TimerCreated { call, .. }
-            | Kind::EventSent { call, .. } => *call = id,
-            Kind::ChildScheduled { call, instance, .. } => {
-                *call = id;
-                if instance.as_str().is_empty() {
-                    *instance = InstanceId::of_child(self.execution, id);
-                }
-            }
-            _ => {}
-        }
-        kind
-    }
-
     fn call(&mut self, kind: Kind) -> usize {
         self.calls.push(kind);
         self.calls.len() - 1
@@ -335,19 +299,13 @@ impl<'a> Teller<'a> {
         let fire_at = self.now.plus(Duration::from_millis(pause));
         self.call(Kind::TimerCreated { call: UNKNOWN, fire_at })
     }
-
-    fn child(&mut self, program: usize, id: Option<InstanceId>) -> usize {
-        let work = crate::code::work(&self.programs[program].name, None);
-        let instance = id.unwrap_or_else(|| InstanceId::trusted(""));
-        self.call(Kind::ChildScheduled { call: UNKNOWN, instance, work })
-    }
 }
 
 fn outcome(event: &Event) -> String {
     match &event.kind {
-        Kind::ActivityFinished { outcome, .. } | Kind::ChildFinished { outcome, .. } => {
-            shown(outcome)
-        }
+        Kind::ActivityFinished { outcome, .. }
+        | Kind::ChildFinished { outcome, .. }
+        | Kind::OperationFinished { outcome, .. } => shown(outcome),
         Kind::EventRaised { input, .. } => shown(&Ok(input.clone())),
         _ => "-".to_owned(),
     }

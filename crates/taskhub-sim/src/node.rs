@@ -38,6 +38,8 @@ pub(crate) enum Mail {
     Forget(RequestId),
     /// Something happened to a partition, if it is still owned under this epoch.
     Owned(Ownership, Vec<Input>),
+    /// What the inbox of a partition had at that time: all of it, if a time is given.
+    Found(Ownership, Vec<Input>, Option<i64>),
     /// Something happened to a partition, whoever owns it.
     Input(PartitionId, Input),
     /// There is a message in the inbox of a partition.
@@ -66,6 +68,8 @@ pub(crate) struct Node {
     pub stopping: bool,
     pub paused_until: i64,
     pub skew: i64,
+    /// The latest time that its clock ever showed to a turn thread.
+    pub latest: Timestamp,
     pub broken: bool,
     pub sound: bool,
     pub limits: Limits,
@@ -85,6 +89,11 @@ pub(crate) struct Node {
     /// Messages that were handed to their receiver in memory, and are not durable.
     pub direct: BTreeSet<MessageId>,
     pub renewed_at: i64,
+    /// When each partition was opened, and up to when its inbox is known.
+    pub opened: BTreeMap<PartitionId, i64>,
+    pub looked: BTreeMap<PartitionId, i64>,
+    /// From which owner to which partition messages go by way of the inbox.
+    by_inbox: BTreeSet<(PartitionId, Epoch, PartitionId)>,
 }
 
 /// A shard and what waits for it.
@@ -112,6 +121,7 @@ impl Node {
             stopping: false,
             paused_until: 0,
             skew: 0,
+            latest: Timestamp::START,
             broken: false,
             sound: false,
             limits: limits.clone(),
@@ -128,6 +138,9 @@ impl Node {
             out: BTreeMap::new(),
             direct: BTreeSet::new(),
             renewed_at: 0,
+            opened: BTreeMap::new(),
+            looked: BTreeMap::new(),
+            by_inbox: BTreeSet::new(),
         };
         node.forget_all(shards);
         node
@@ -153,6 +166,9 @@ impl Node {
         self.waiters.clear();
         self.out.clear();
         self.direct.clear();
+        self.opened.clear();
+        self.looked.clear();
+        self.by_inbox.clear();
     }
 
     /// A new process, with this code.
@@ -201,13 +217,24 @@ impl Node {
         bench.inputs.remove(&partition);
         self.waiters.remove(&partition);
         self.out.remove(&partition);
+        self.looked.remove(&partition);
         self.asks.extract_if(.., |_, asked| asked.partition == partition).map(|it| it.1).collect()
     }
 
-    /// Whether this message goes from hand to hand, behind the turn that sent it.
+    /// Whether this message goes from hand to hand, behind the turn that sent it. It must not
+    /// overtake one from the same sender that went, or will go, by way of the stored inbox.
     pub(crate) fn takes_directly(&mut self, envelope: &Envelope) -> Option<Ownership> {
-        let owned = self.owned(envelope.partition)?;
-        self.direct.insert(envelope.id);
-        Some(owned)
+        let MessageId { from, epoch, .. } = envelope.id;
+        let to = envelope.partition;
+        let way = (from, epoch, to);
+        // All that earlier owners of the sender sent stood in the inbox when this one was opened.
+        let seen = self.looked.get(&to) > self.opened.get(&from);
+        let owned = self.owned(to).filter(|_| seen && !self.by_inbox.contains(&way));
+        if owned.is_some() {
+            self.direct.insert(envelope.id);
+        } else {
+            self.by_inbox.insert(way);
+        }
+        owned
     }
 }

@@ -147,6 +147,7 @@ impl World {
         let busy = self.store.busy(owned.partition, None, limit).unwrap_or_default();
         let node = &mut self.nodes[life.node];
         node.bench(owned.partition).shard.own(owned, wakes, busy);
+        node.opened.insert(owned.partition, self.now);
         let (now, numbers) = (self.now, [5, life.node as u64, owned.epoch.0]);
         self.trace.note(now, &numbers, || format!("node{} owns {owned:?}", life.node));
         self.look_soon(life, owned);
@@ -167,11 +168,11 @@ impl World {
         }
         let limit = if self.random.chance(500) { 2 } else { 100 };
         let inbox = self.store.inbox(owned.partition, known, limit).unwrap_or_default();
-        if inbox.is_empty() {
-            return;
+        if !inbox.is_empty() {
+            self.coverage.count("inboxes read with something in them");
         }
-        self.coverage.count("inboxes read with something in them");
+        let all = (inbox.len() < limit).then_some(self.now);
         let inputs = inbox.into_iter().map(Input::Deliver).collect();
-        self.soon(5_000, Happening::Send(life, Mail::Owned(owned, inputs)));
+        self.soon(5_000, Happening::Send(life, Mail::Found(owned, inputs, all)));
     }
 }

@@ -1,6 +1,6 @@
 //! What the simulated orchestrations do: small programs, drawn from the seed.
 
-use taskhub_core::{InstanceId, Text};
+use taskhub_core::{ExecutionId, InstanceId, Operation, Text};
 
 use crate::random::Random;
 
@@ -46,6 +46,23 @@ pub enum Step {
     Children(usize),
     /// Sends an event.
     Send(InstanceId, &'static str),
+    /// Calls an operation of the entity of that index.
+    Ask(usize),
+    /// Signals the entity of that index, perhaps for only after so many milliseconds.
+    Tell(usize, Option<u64>),
+    /// Locks the entities of those indexes, in that order.
+    Lock(Vec<usize>),
+    /// Locks entities, but waits only so many milliseconds.
+    LockOr(Vec<usize>, u64),
+    /// Calls an operation of each entity that is locked.
+    Inside,
+    /// Unlocks what is locked.
+    Unlock,
+    /// Starts an orchestration and does not wait for it, perhaps for only after so many
+    /// milliseconds.
+    Spawn(usize, Option<u64>),
+    /// Terminates an instance.
+    End(InstanceId, bool),
     /// Shows what it knows.
     Status,
     /// Notes the time.
@@ -81,6 +98,9 @@ impl Program {
             let length = 1 + random.index(5);
             let mut steps: Vec<_> =
                 (0..length).map(|_| Step::draw(random, index, count, instances)).collect();
+            if random.chance(250) {
+                draw_section(random, &mut steps);
+            }
             if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
@@ -100,7 +120,13 @@ impl Step {
         let pause = 100 + random.below(4000);
         let other = InstanceId::trusted(format!("i{}", random.index(instances)));
         let child = own + 1 + random.index(3);
-        match random.below(21) {
+        let entity = random.index(ENTITIES);
+        let later = random.chance(400).then_some(pause);
+        match random.below(28) {
+            21 | 22 => Self::Ask(entity),
+            23..=25 => Self::Tell(entity, later),
+            26 if child < programs => Self::Spawn(child, later),
+            27 => Self::End(other, random.chance(500)),
             2 => Self::Retry(some, pause),
             3 => Self::FanOut(some * 2),
             4 => Self::Unordered(some),
@@ -122,11 +148,67 @@ impl Step {
     }
 }
 
+/// Puts a critical section around some of the steps: what concerns entities stands outside. It may
+/// never be left, except by the end of the program.
+fn draw_section(random: &mut Random, steps: &mut Vec<Step>) {
+    steps.retain(|step| !matches!(step, Step::Ask(_) | Step::Tell(..)) || random.chance(500));
+    let uses = |step: &Step| matches!(step, Step::Ask(_) | Step::Tell(..));
+    let first = steps.iter().rposition(uses).map_or(0, |at| at + 1);
+    let mut entities: Vec<_> = (0..ENTITIES).filter(|_| random.chance(600)).collect();
+    if entities.is_empty() {
+        entities.push(random.index(ENTITIES));
+    }
+    if random.chance(500) {
+        entities.reverse();
+    }
+    let pause = 50 + random.below(2_000);
+    let lock =
+        if random.chance(300) { Step::LockOr(entities, pause) } else { Step::Lock(entities) };
+    steps.insert(first, lock);
+    steps.insert(first + 1, Step::Inside);
+    if random.chance(800) {
+        let rest = steps.len() - first - 2;
+        steps.insert(first + 2 + random.index(rest + 1), Step::Unlock);
+        if random.chance(300) {
+            steps.push(Step::Ask(random.index(ENTITIES)));
+        }
+    }
+}
+
+/// How many entities there are.
+pub(crate) const ENTITIES: usize = 4;
+
+/// The entity of an index.
+pub(crate) fn entity(index: usize) -> InstanceId {
+    InstanceId::trusted(format!("@cell@{index}"))
+}
+
+/// The operation that is asked for as the `count`th thing of an execution. Its input says by whom,
+/// and which of those of its sender it is.
+pub(crate) fn operation(execution: ExecutionId, count: usize) -> Operation {
+    let name = match count % 7 {
+        2 => "clear",
+        4 => "pass",
+        _ => "add",
+    };
+    let input = Some(format!("{execution}:{count}").into());
+    Operation { request: "".into(), name: name.into(), input }
+}
+
+/// Entities that an execution has locked, and the name of the critical section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub section: Text,
+    pub entities: Vec<InstanceId>,
+}
+
 /// What a program carries from one execution to the next: how often it went on, and its notes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub round: u32,
     pub entries: Vec<String>,
+    /// What is locked; no further execution has it.
+    pub held: Option<Held>,
 }
 
 impl Notes {
@@ -135,7 +217,8 @@ impl Notes {
             return Self::default();
         };
         let entries = entries.split(';').filter(|entry| !entry.is_empty());
-        Self { round: round.parse().unwrap_or(0), entries: entries.map(str::to_owned).collect() }
+        let round = round.parse().unwrap_or(0);
+        Self { round, entries: entries.map(str::to_owned).collect(), held: None }
     }
 
     pub(crate) fn write(&self) -> Text {
@@ -152,6 +235,11 @@ impl Notes {
             let (key, payload) = entry.split_once('=')?;
             (key == name).then_some(payload)
         })
+    }
+
+    /// The entities that are locked.
+    pub(crate) fn locked(&self) -> Vec<InstanceId> {
+        self.held.as_ref().map(|held| held.entities.clone()).unwrap_or_default()
     }
 
     pub(crate) fn note(&mut self, entry: impl Into<String>) {

@@ -3,7 +3,7 @@
 use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text};
 
 use crate::{
-    program::{EVENTS, Program},
+    program::{ENTITIES, EVENTS, Program, entity},
     random::Random,
 };
 
@@ -57,7 +57,7 @@ pub struct Rates {
     pub activity_hangs: u32,
     /// A worker is lost with a turn or with operations, and another one gets them.
     pub worker_lost: u32,
-    /// A worker takes fewer arrivals with a turn than it was given.
+    /// A worker takes fewer arrivals with a turn than it was given, or performs fewer operations.
     pub turn_partial: u32,
     /// A turn thread comes late to its mail.
     pub thread_late: u32,
@@ -124,6 +124,8 @@ pub enum Act {
     Resume,
     /// Purge it.
     Purge,
+    /// Ask the entity for an operation, perhaps for only after some microseconds.
+    Signal(Option<i64>),
     /// Ask where it stands.
     Status,
     /// Wait for its end.
@@ -214,6 +216,9 @@ fn draw_limits(random: &mut Random) -> Limits {
         limits.backlog_count_max = 1 + random.index(3);
     }
     if random.chance(300) {
+        limits.operations_count_max = 1 + random.index(3);
+    }
+    if random.chance(300) {
         limits.continues_in_row_max = 1 + random.index(2);
     }
     limits
@@ -252,8 +257,24 @@ fn draw_operations(random: &mut Random, instances: usize, programs: &[Program]) 
         let at = random.between(0, CALM_AFTER);
         operations.push(Operation { at, instance, act, patience: None, within: None });
     }
+    for _ in 0..random.index(20) {
+        draw_visit(random, &mut operations);
+    }
     operations.sort_by_key(|operation| operation.at);
     operations
+}
+
+/// Somebody uses an entity.
+fn draw_visit(random: &mut Random, operations: &mut Vec<Operation>) {
+    let act = match random.below(12) {
+        0 => Act::Purge,
+        1 => Act::Status,
+        2..=4 => Act::Signal(Some(random.between(-SECONDS, 8 * SECONDS))),
+        _ => Act::Signal(None),
+    };
+    let instance = entity(random.index(ENTITIES));
+    let at = random.between(0, CALM_AFTER / 2);
+    operations.push(Operation { at, instance, act, patience: None, within: None });
 }
 
 /// The life of one instance, as its clients mean it: a start, events, somebody who waits.

@@ -131,6 +131,7 @@ impl World {
     pub(crate) fn at_rest(&mut self) -> Result<(), Violation> {
         self.coverage.check(11, 1);
         law::progress::at_rest(&self.chronicle)?;
+        self.entities.at_rest(&self.chronicle)?;
         for asked in self.open.values() {
             let record = self.chronicle.record(&asked.instance);
             let waits = asked.act == crate::scenario::Act::Wait

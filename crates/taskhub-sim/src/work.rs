@@ -8,6 +8,7 @@ use taskhub_core::{
 use taskhub_engine::Routed;
 
 use crate::{
+    client::signal_of,
     law::{self, Violation},
     node::{Asked, Life, Mail},
     scenario::Act,
@@ -36,6 +37,14 @@ impl World {
             Mail::Owned(owner, inputs) => {
                 if node.owns(owner) {
                     self.put(life, owner.partition, inputs);
+                }
+            }
+            Mail::Found(owner, inputs, all) => {
+                if node.owns(owner) {
+                    node.looked.extend(all.map(|at| (owner.partition, at)));
+                    if !inputs.is_empty() {
+                        self.put(life, owner.partition, inputs);
+                    }
                 }
             }
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
@@ -112,6 +121,7 @@ impl World {
     /// A shard runs one of its partitions.
     pub(crate) fn work(&mut self, life: Life, shard: usize) -> Result<(), Violation> {
         let clock = self.nodes[life.node].clock(self.now);
+        self.nodes[life.node].latest = self.nodes[life.node].latest.max(clock);
         let bench = &mut self.nodes[life.node].shards[shard];
         bench.busy = false;
         let Some((partition, inputs)) = bench.inputs.pop_first() else { return Ok(()) };
@@ -215,7 +225,7 @@ impl World {
             } else {
                 // In the order of sending: one thread's mail to another does not overtake itself.
                 let mail = Mail::Owned(receiver, vec![Input::Deliver(envelope)]);
-                self.at(self.now + 20, Happening::Send(life, mail));
+                self.in_order(self.now + 20, Happening::Send(life, mail));
             }
         }
         for read in reads {
@@ -259,6 +269,7 @@ impl World {
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
                 out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
+                law::entities::on_dispatch(&task, node.latest)?;
                 law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
                 self.soon(3_000, Happening::Run(life, Box::new(task)));
@@ -276,10 +287,13 @@ impl World {
         let chronicle = &self.chronicle;
         law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
         self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
-        if let (Act::Raise(_, payload), Answer::Done) = (&asked.act, answer) {
-            self.raised.acknowledge(&self.chronicle, &asked.instance, payload)?;
+        match (&asked.act, answer) {
+            (Act::Raise(_, payload), Answer::Done) => {
+                self.raised.acknowledge(&self.chronicle, &asked.instance, payload)
+            }
+            (Act::Signal(_), Answer::Done) => self.entities.acknowledge(&signal_of(asked.request)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// A reader reads; what it read takes some time to arrive.

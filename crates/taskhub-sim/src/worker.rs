@@ -1,5 +1,7 @@
 //! The workers: what they are given, what comes of it, and what goes wrong with them.
 
+mod operations;
+
 use std::sync::Arc;
 
 use taskhub_core::{
@@ -7,6 +9,8 @@ use taskhub_core::{
     partition::Input,
     turn::{Execution, Functions as _, Progress, Step},
 };
+
+pub(crate) use operations::done;
 
 use crate::{
     node::{Life, Mail},
@@ -29,9 +33,12 @@ impl World {
         let done = match &task.job {
             Job::Activity(_) => self.run_activity(),
             Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
-            Job::Operations(_) => return,
+            Job::Operations(given) => {
+                Done::Operations(Box::new(self.perform(&task.ticket.instance, given)))
+            }
         };
         self.elsewhere.note(&task, &done);
+        self.entities.note(&task, &done);
         let result = TaskResult { ticket: task.ticket, done };
         if !self.calm && self.random.chance(self.rates.activity_hangs) {
             self.coverage.count("workers that hang");

@@ -16,7 +16,8 @@ use crate::{
     code::{Deployed, Serves},
     coverage::Coverage,
     law::{
-        Violation, elsewhere::Elsewhere, exactly_once::Raised, results::Results, timers::Timers,
+        Violation, elsewhere::Elsewhere, entities::Entities, exactly_once::Raised,
+        results::Results, timers::Timers,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub results: Results,
     pub timers: Timers,
     pub elsewhere: Elsewhere,
+    pub entities: Entities,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -142,6 +144,7 @@ impl World {
             results: Results::default(),
             timers: Timers::default(),
             elsewhere: Elsewhere::default(),
+            entities: Entities::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,
@@ -172,12 +175,21 @@ impl World {
         self.at(CALM_AFTER, Happening::Calm);
     }
 
-    /// Lets something happen at a time.
+    /// Lets something happen at a time; chance decides what comes first of what is to happen then.
     pub(crate) fn at(&mut self, at: i64, what: Happening) {
+        let tie = self.random.word();
+        self.enqueue(at, tie, what);
+    }
+
+    /// Lets something happen at a time, behind what was put in order before it.
+    pub(crate) fn in_order(&mut self, at: i64, what: Happening) {
+        self.enqueue(at, 0, what);
+    }
+
+    fn enqueue(&mut self, at: i64, tie: u64, what: Happening) {
         self.queued += 1;
-        let at = at.max(self.now);
-        let queued = Queued { at, tie: self.random.word(), number: self.queued, what };
-        self.queue.push(Reverse(queued));
+        let (at, number) = (at.max(self.now), self.queued);
+        self.queue.push(Reverse(Queued { at, tie, number, what }));
     }
 
     /// Lets something happen after about so many microseconds.

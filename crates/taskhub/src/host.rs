@@ -45,6 +45,8 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
+    /// Those of the management API, if it is served.
+    keys: Option<Keys>,
     /// Whether only clients on this machine reach the routes.
     is_local: Arc<AtomicBool>,
     workers: Option<HubName>,
@@ -118,6 +120,9 @@ impl Host {
         let address = listener.local_addr().map_err(HostError::Serve)?;
         tracing::info!(%address, files, "serving");
         self.is_local.store(address.ip().is_loopback(), Ordering::Relaxed);
+        if let Some(keys) = &self.keys {
+            keys.warn(address.ip().is_loopback());
+        }
         let (hub, triggering) = (self.client.hub().clone(), self.triggering);
         let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
         let stopping = async {
@@ -261,12 +266,13 @@ impl HostBuilder {
         let client = registered.connect(hub);
         let is_local = Arc::new(AtomicBool::new(false));
         let routes = self.routes.with_state(client.clone());
+        let keys = self.management.clone();
         let routes = match self.management {
             Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
             None => routes,
         };
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, is_local, workers: self.workers })
+        Ok(Host { client, routes, triggering, keys, is_local, workers: self.workers })
     }
 }
 

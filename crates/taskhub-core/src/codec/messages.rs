@@ -56,7 +56,9 @@ impl From<&Message> for wire::Message {
                 let locks = locks_out(*call, section, entities);
                 wire::Body::LocksGranted(wire::Locks { caller: Some(caller), ..locks })
             }
-            Message::Unlock { section } => wire::Body::Unlock(locks_out(CallId(0), section, &[])),
+            Message::Unlock { section, next } => {
+                wire::Body::Unlock(locks_out(CallId(0), section, next))
+            }
         };
         Self { body: Some(body) }
     }
@@ -105,7 +107,10 @@ impl TryFrom<wire::Message> for Message {
                 let (execution, call) = (caller.execution, caller.call);
                 Self::LocksGranted { execution, call, section: wire.section.into(), entities }
             }
-            wire::Body::Unlock(wire) => Self::Unlock { section: wire.section.into() },
+            wire::Body::Unlock(wire) => {
+                let next = entities_in(wire.entities);
+                Self::Unlock { section: wire.section.into(), next }
+            }
         })
     }
 }

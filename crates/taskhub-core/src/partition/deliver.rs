@@ -126,9 +126,7 @@ impl Partition {
                     instance.arrive(now, Kind::LocksGranted { call, section });
                 } else {
                     // Whoever asked does not wait any more.
-                    let unlock = Message::Unlock { section };
-                    let unlocks = entities.iter().map(|entity| (entity.clone(), unlock.clone()));
-                    instance.outgoing.extend(unlocks);
+                    instance.outgoing.extend(Message::unlock(&section, &entities));
                 }
             }
             // An id that was in use when the parent called it belongs to somebody else.

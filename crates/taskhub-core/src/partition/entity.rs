@@ -42,15 +42,17 @@ impl Entity {
     pub(super) fn note(&mut self, event: &Event) {
         match &event.kind {
             Kind::Entity(state) => self.now = (**state).clone(),
-            Kind::OperationRequested(requested) => self.ask((**requested).clone(), event.at),
+            Kind::OperationRequested(requested) => self.ask((**requested).clone()),
             Kind::LockRequested(request) => self.queue.push_back(Item::Lock((**request).clone())),
             Kind::LockReleased { section } => self.release(section),
             _ => {}
         }
     }
 
-    fn ask(&mut self, requested: Requested, now: Timestamp) {
-        match requested.due.filter(|due| *due > now) {
+    /// Whether something is due is for the clock to say: the time of an event may be ahead of it,
+    /// after an owner whose clock was.
+    fn ask(&mut self, requested: Requested) {
+        match requested.due {
             Some(due) => {
                 self.asked += 1;
                 self.delayed.insert((due, self.asked), requested);

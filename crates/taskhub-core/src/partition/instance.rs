@@ -243,7 +243,7 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        self.outgoing.extend(ledger.sections.values().flat_map(Section::unlocks));
+        self.outgoing.extend(ledger.sections.values().filter_map(Section::unlock));
     }
 
     /// It cannot be run until a person helps.

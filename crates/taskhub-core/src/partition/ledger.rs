@@ -46,9 +46,8 @@ pub(super) struct Section {
 
 impl Section {
     /// What gives back all of its entities; those that are not locked yet are no longer asked.
-    pub(super) fn unlocks(&self) -> Vec<(InstanceId, Message)> {
-        let unlock = Message::Unlock { section: self.name.clone() };
-        self.entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
+    pub(super) fn unlock(&self) -> Option<(InstanceId, Message)> {
+        Message::unlock(&self.name, &self.entities)
     }
 }
 

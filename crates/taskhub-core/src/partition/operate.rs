@@ -30,10 +30,12 @@ impl Partition {
     /// A message to an entity.
     pub(super) fn deliver_to_entity(&mut self, envelope: Envelope, now: Timestamp) {
         let Envelope { id: message, to, message: asked, .. } = envelope;
+        let mut onwards = None;
         let kind = match asked {
             Message::Operation(requested) => Kind::OperationRequested(requested),
             Message::Lock(request) => Kind::LockRequested(request),
-            Message::Unlock { section } if self.slots.known_mut(&to).is_some() => {
+            Message::Unlock { section, next } if self.slots.known_mut(&to).is_some() => {
+                onwards = Message::unlock(&section, &next);
                 Kind::LockReleased { section }
             }
             other => return self.drop_message(&to, message, other),
@@ -42,6 +44,7 @@ impl Partition {
         if let Some(instance) = self.slots.known_mut(&to) {
             instance.arrive(now, kind);
             instance.taken.push(message);
+            instance.outgoing.extend(onwards);
         }
         self.touch(&to);
     }
@@ -49,9 +52,9 @@ impl Partition {
     /// A message that nobody can take. Those who wait for something are told.
     pub(super) fn drop_message(&mut self, to: &InstanceId, message: MessageId, dropped: Message) {
         let answers = match dropped {
-            Message::LocksGranted { section, entities, .. } => {
-                let unlock = Message::Unlock { section };
-                entities.iter().map(|entity| (entity.clone(), unlock.clone())).collect()
+            Message::LocksGranted { section, entities: next, .. }
+            | Message::Unlock { section, next } => {
+                Message::unlock(&section, &next).into_iter().collect()
             }
             // What is no entity cannot be locked; whoever wants all of them still gets the others.
             Message::Lock(request) => vec![request.onwards()],

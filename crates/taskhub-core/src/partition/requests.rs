@@ -226,7 +226,7 @@ impl Instance {
             let (execution, call) = (parent.execution, parent.call);
             (parent.instance, Message::ChildFinished { execution, call, outcome })
         });
-        self.ledger.sections.values().flat_map(Section::unlocks).chain(told).collect()
+        self.ledger.sections.values().filter_map(Section::unlock).chain(told).collect()
     }
 }
 

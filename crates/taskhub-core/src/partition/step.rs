@@ -7,7 +7,8 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, Change, CommitSeq, Envelope, InstanceId, Message, MessageId, Timestamp, TurnRecord,
+    Answer, Change, CommitSeq, Envelope, InstanceId, Message, MessageId, Refusal, Timestamp,
+    TurnRecord,
 };
 
 impl Partition {
@@ -63,8 +64,21 @@ impl Partition {
         let Some(instance) = self.slots.known_mut(id) else { return };
         let outgoing = std::mem::take(&mut instance.outgoing);
         let taken = std::mem::take(&mut instance.taken);
+        let replies = std::mem::take(&mut instance.replies);
         let seq = self.record(id, Change::Purge, outgoing, taken);
-        self.tell(id);
+        let gone = || Answer::Refused(Refusal::NotFound(id.clone()));
+        for (request, reply) in replies {
+            self.answer(
+                request,
+                match reply {
+                    Reply::Answer(answer) => answer,
+                    Reply::Status => gone(),
+                },
+            );
+        }
+        for waiter in self.waiters.abandoned(id) {
+            self.answer(waiter, gone());
+        }
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
     }

@@ -133,7 +133,7 @@ impl Instance {
             self.cancelled.push((self.record.execution, Piece::Activity(call)));
         }
         if let Some(section) = self.ledger.sections.get(&call) {
-            self.outgoing.extend(section.unlocks());
+            self.outgoing.extend(section.unlock());
         }
     }
 
@@ -156,7 +156,7 @@ impl Instance {
                 self.outgoing.push(request.next());
             }
             Kind::Unlocked { section, entity, .. } => {
-                self.send(entity, Message::Unlock { section: section.clone() });
+                self.outgoing.extend(Message::unlock(section, std::slice::from_ref(entity)));
             }
             _ => {}
         }

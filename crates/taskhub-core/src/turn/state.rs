@@ -196,12 +196,11 @@ impl State {
             return;
         };
         self.by_id.remove(&id);
-        match call.done {
-            Some(done) => {
-                self.ready.remove(&done.position);
-            }
-            None if self.given_up.remove(&id) => {}
-            None => self.actions.push(Kind::CallCancelled { call: id }),
+        let done = call.done.map(|done| self.ready.remove(&done.position)).is_some();
+        // Locks that were granted to nobody are given back, too.
+        let matters = !done || matches!(call.command, Command::Lock { .. });
+        if matters && !self.given_up.remove(&id) {
+            self.actions.push(Kind::CallCancelled { call: id });
         }
     }
 

@@ -19,6 +19,7 @@ use taskhub_core::{
 use super::{
     Held, LEASE,
     mail::{Generation, Mail, Post},
+    tally::Tallies,
 };
 use crate::Lane;
 
@@ -47,6 +48,7 @@ pub(super) struct LaneThread {
     post: Post,
     limits: Limits,
     lane: Lane,
+    tallies: Arc<Tallies>,
     /// Turns under an earlier epoch than this are left-overs from before a failure.
     epochs: BTreeMap<PartitionId, Epoch>,
     generation: Generation,
@@ -67,7 +69,14 @@ impl LaneThread {
         let (store, limits) = (store.clone(), limits.clone());
         let lane = Lane::new(&limits);
         let (epochs, generation, pause) = (BTreeMap::new(), FIRST, RETRY_AFTER);
-        Self { store, node, held, post, limits, lane, epochs, generation, pause, trouble: None }
+        let (tallies, trouble) = (Arc::default(), None);
+        Self { store, node, held, post, limits, lane, tallies, epochs, generation, pause, trouble }
+    }
+
+    /// The same, counting into these numbers.
+    pub(super) fn counted(mut self, tallies: &Arc<Tallies>) -> Self {
+        self.tallies = tallies.clone();
+        self
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -77,8 +86,10 @@ impl LaneThread {
             if batch.turns.is_empty() {
                 continue;
             }
+            let begun = Instant::now();
             match self.store.commit(&batch) {
                 Ok(()) => {
+                    self.tallies.committed(&batch, begun.elapsed());
                     self.pause = RETRY_AFTER;
                     self.tell(&batch);
                     if self.trouble.take().is_some() {
@@ -121,6 +132,7 @@ impl LaneThread {
     /// decided meanwhile can never be written. False when the node is to stop before that works.
     fn recover(&mut self, error: &CommitError) -> bool {
         let why = error.to_string();
+        self.tallies.failed();
         self.complain(&why, "a commit failed; the hub refuses requests until the store works");
         self.generation += 1;
         let generation = self.generation;

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _};
 use tracing_subscriber::EnvFilter;
 
 use super::{Arguments, variables};
-use crate::{Config, LogFormat, Server, TlsConfig, config::LogConfig};
+use crate::{Age, Config, LogFormat, Server, TlsConfig, config::LogConfig};
 
 /// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
 #[derive(Debug, Args)]
@@ -54,6 +54,18 @@ pub(super) struct Flags {
     /// Let web pages of this origin call the server; repeat it for more, `*` for all
     #[arg(long, value_name = "ORIGIN", env = "TASKHUB_HTTP_ORIGINS", value_delimiter = ',')]
     http_origins: Vec<String>,
+    /// Forget completed instances so long after their end, such as `30d` [default: never]
+    #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_COMPLETED")]
+    retention_completed: Option<Age>,
+    /// Forget failed instances so long after their end [default: never]
+    #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_FAILED")]
+    retention_failed: Option<Age>,
+    /// Forget terminated instances so long after their end [default: never]
+    #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_TERMINATED")]
+    retention_terminated: Option<Age>,
+    /// Forget cancelled instances so long after their end [default: never]
+    #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_CANCELED")]
+    retention_canceled: Option<Age>,
     /// The largest gRPC message, in bytes [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
     message_bytes: Option<usize>,
@@ -90,6 +102,11 @@ impl Flags {
         }
         config.http.forwarded |= self.http_forwarded;
         over_list(&mut config.http.origins, self.http_origins);
+        let retention = &mut config.retention;
+        retention.completed = self.retention_completed.or(retention.completed);
+        retention.failed = self.retention_failed.or(retention.failed);
+        retention.terminated = self.retention_terminated.or(retention.terminated);
+        retention.canceled = self.retention_canceled.or(retention.canceled);
         over(&mut config.limits.message_bytes, self.message_bytes);
         over(&mut config.limits.payload_bytes, self.payload_bytes);
         over(&mut config.limits.calls, self.calls);

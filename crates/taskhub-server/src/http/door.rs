@@ -1,8 +1,11 @@
 //! Who may use the management API: whoever has a key, or, where that is safe, everybody.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -11,6 +14,7 @@ use axum::{
         HeaderValue, StatusCode,
         header::{HOST, ORIGIN},
         request::Parts,
+        uri::Authority,
     },
     middleware::Next,
     response::Response,
@@ -60,6 +64,9 @@ impl Door {
         if !is_local.load(Ordering::Relaxed) {
             return Err("other machines reach this server: make a key with `taskhub keys create`");
         }
+        if !is_for_here(request) || is_forwarded(request) {
+            return Err("this came by another name, or by a proxy: send a key, once there is one");
+        }
         // Any web page may make a browser on this machine send requests here.
         if is_of_a_page(request) && !is_allowed(request, origins) {
             return Err("web pages need a key, or an origin that `http.origins` lists");
@@ -93,6 +100,25 @@ pub async fn authorize(
     }
     let message = "send a key as the header `x-functions-key` or the parameter `code`";
     super::refusal(StatusCode::UNAUTHORIZED, message)
+}
+
+/// Whether the client calls this machine by one of its own names. A page from elsewhere whose name
+/// was made to lead here does not.
+fn is_for_here(request: &Parts) -> bool {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let Some(authority) = authority.or_else(|| request.uri.authority().cloned()) else {
+        return true;
+    };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_loopback || host.eq_ignore_ascii_case("localhost")
+}
+
+/// Whether a proxy passes on what may come from anywhere.
+fn is_forwarded(request: &Parts) -> bool {
+    let headers = ["forwarded", "x-forwarded-for", "x-forwarded-host"];
+    headers.iter().any(|header| request.headers.contains_key(*header))
 }
 
 /// Whether a browser sends this for a page that came from elsewhere.

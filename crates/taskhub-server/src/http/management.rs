@@ -2,10 +2,13 @@
 //! paths, with the codes and in the forms that existing clients and scripts know.
 
 mod answer;
+mod batch;
 mod call;
 mod control;
 mod entities;
+mod events;
 mod history;
+mod lines;
 mod links;
 mod list;
 mod purge;
@@ -32,11 +35,13 @@ use tokio::sync::Semaphore;
 use super::door::Door;
 use crate::{HubName, Hubs, Keys};
 use answer::empty;
+use batch::Batch;
 use call::{Answered, Call};
 
 pub use links::{
     HttpManagementPayload, Links, create_check_status_response, create_http_management_payload,
 };
+pub(crate) use purge::is_own;
 pub use wait::wait_for_completion_or_create_check_status_response;
 
 /// Where clients look for the API.
@@ -186,6 +191,17 @@ async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
         ("instances", []) if method == Method::DELETE => call.purge_many().await,
         ("instances", [id]) if method == Method::GET => call.status(id).await,
         ("instances", [id]) if method == Method::DELETE => call.purge(id).await,
+        ("instances", [verb]) if method == Method::POST => match Batch::named(verb, &call) {
+            Some(batch) => call.batch(batch).await,
+            None => Ok(empty(StatusCode::NOT_FOUND)),
+        },
+        ("instances", [id, what]) if method == Method::GET => {
+            match what.to_ascii_lowercase().as_str() {
+                "history" => call.history(id).await,
+                "output" => call.output(id).await,
+                _ => Ok(empty(StatusCode::NOT_FOUND)),
+            }
+        }
         ("instances", [id, verb]) if method == Method::POST => {
             match verb.to_ascii_lowercase().as_str() {
                 "terminate" => call.terminate(id).await,

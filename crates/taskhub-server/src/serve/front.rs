@@ -17,7 +17,7 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http};
+use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http, metrics::Metrics};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub(super) struct Front {
     cors: Option<CorsLayer>,
     tokens: Tokens,
     calls: Arc<Semaphore>,
+    /// `None` in an application, which counts for itself.
+    metrics: Option<Metrics>,
+    /// Whether only this machine asks.
+    is_local: bool,
 }
 
 impl Front {
@@ -39,6 +43,8 @@ impl Front {
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
+            metrics: Some(Metrics::new(hubs)),
+            is_local,
         }
     }
 
@@ -51,13 +57,24 @@ impl Front {
             cors: None,
             tokens: Tokens::new(Vec::new()),
             calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            metrics: None,
+            is_local: false,
         }
+    }
+
+    /// Answers a request, and counts it.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let request = request.map(Body::new);
+        let Some(metrics) = &self.metrics else { return self.answer_as_it_is(request).await };
+        let call = metrics.begin(&request, self.grpc.is_some() && is_grpc(&request));
+        let response = self.answer_as_it_is(request).await;
+        metrics.end(call, &response);
+        response
     }
 
     /// A gRPC call is known by its content type alone: a router that takes it by path, or after
     /// the others, answers 200 to an unknown path of HTTP.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
-        let request = request.map(Body::new);
+    async fn answer_as_it_is(&self, request: Request<Body>) -> Response {
         if let Some(grpc) = &self.grpc
             && is_grpc(&request)
         {
@@ -82,7 +99,9 @@ impl Front {
     }
 
     async fn http(&self, mut request: Request<Body>) -> Response {
-        let open = http::OPEN_PATHS.contains(&request.uri().path());
+        let metrics = self.metrics.as_ref().filter(|_| request.uri().path() == http::METRICS_PATH);
+        let open = http::OPEN_PATHS.contains(&request.uri().path())
+            || (metrics.is_some() && self.is_local);
         let is_let_in = self.tokens.admit(request.headers());
         if http::is_management(request.uri()) {
             // It knows keys, too.
@@ -95,6 +114,9 @@ impl Front {
             let mut response = http::refusal(StatusCode::UNAUTHORIZED, message);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
+        }
+        if let Some(metrics) = metrics {
+            return metrics.response();
         }
         let Ok(_counted) = self.calls.try_acquire() else {
             let message = "too many requests are under way; try again a little later";

@@ -1,5 +1,6 @@
 //! The management API over a real socket, with a hub whose functions run in this process.
 
+mod beyond;
 mod entities;
 mod functions;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

@@ -11,7 +11,8 @@ const START: &str = "/runtime/webhooks/durabletask/orchestrators/charge";
 
 /// Starts an instance: the head and the body of the answer.
 async fn start(server: &Running, query: &str, headers: &str) -> String {
-    let head = format!("POST {START}{query} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n");
+    let head =
+        format!("POST {START}{query} HTTP/1.1\r\nhost: localhost:7071\r\nconnection: close\r\n");
     server.raw(&format!("{head}content-length: 0\r\n{headers}\r\n")).await
 }
 
@@ -28,6 +29,24 @@ async fn on_this_machine_nobody_needs_a_key_while_there_is_none() {
     let answer = start(&server, "", "").await;
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     assert!(!answer.contains("code="), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_came_by_another_name_or_by_a_proxy_needs_a_key() {
+    let server = Running::plain().await;
+    let head =
+        |host: &str| format!("POST {START} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    for (host, headers, code) in [
+        ("evil.example", "", "401"),
+        ("localhost", "x-forwarded-for: 192.0.2.1\r\n", "401"),
+        ("LOCALHOST", "", "202"),
+        ("127.0.0.1:1", "", "202"),
+        ("[::1]:7071", "", "202"),
+    ] {
+        let answer = server.raw(&format!("{}content-length: 0\r\n{headers}\r\n", head(host))).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{host}: {answer}");
+    }
     server.stop().await;
 }
 
@@ -76,16 +95,18 @@ async fn with_tokens_but_no_keys_a_token_is_needed() {
 async fn web_pages_from_elsewhere_are_refused_unless_their_origin_is_listed() {
     let origins = vec!["https://good.example".to_owned()];
     let server = Running::with(|config| config.http.origins = origins).await;
-    for (origin, code) in
-        [("https://bad.example", "401"), ("https://good.example", "202"), ("http://a", "202")]
-    {
+    for (origin, code) in [
+        ("https://bad.example", "401"),
+        ("https://good.example", "202"),
+        ("http://localhost:7071", "202"),
+    ] {
         let answer = start(&server, "", &format!("origin: {origin}\r\n")).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{origin}: {answer}");
         let told = answer.contains("access-control-allow-origin: https://good.example");
         assert_eq!(told, origin == "https://good.example", "{answer}");
     }
     let asked = format!(
-        "OPTIONS {START} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "OPTIONS {START} HTTP/1.1\r\nhost: localhost:7071\r\nconnection: close\r\n\
          origin: https://good.example\r\naccess-control-request-method: POST\r\n\
          access-control-request-headers: x-functions-key\r\n\r\n"
     );
@@ -119,7 +140,7 @@ async fn a_client_that_goes_away_frees_its_waiter() {
     let server = Running::plain().await;
     let hub = server.hubs.hub(server.hubs.default_name()).await.unwrap();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let head = format!("POST {START}?timeout=3600 HTTP/1.1\r\nhost: a\r\n");
+    let head = format!("POST {START}?timeout=3600 HTTP/1.1\r\nhost: localhost:7071\r\n");
     stream.write_all(format!("{head}content-length: 0\r\n\r\n").as_bytes()).await.unwrap();
     for (count, stream) in [(1, Some(stream)), (0, None)] {
         while hub.held_requests() != count {

@@ -7,6 +7,8 @@ mod doors;
 mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
+mod metrics;
+mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

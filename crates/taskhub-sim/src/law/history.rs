@@ -29,6 +29,10 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
     ensure(record.events == log.len() as u64, || {
         broken("the record counts the events", format!("{} for {}", record.events, log.len()))
     })?;
+    if id.as_entity().is_some() {
+        let sense = log.iter().enumerate().all(|(position, event)| entity_has(position, event));
+        return ensure(sense, || broken("the log makes sense", format!("{log:?}")));
+    }
     makes_sense(log).map_err(|happened| broken("the log makes sense", happened))?;
     let last = log.last().map(|event| &event.kind);
     let ended = matches!(last, Some(Kind::Completed { status }) if *status == record.status);
@@ -38,6 +42,15 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
     ensure(record.outcome.is_some() == ended && record.completed_at.is_some() == ended, || {
         broken("whoever has ended has an outcome", format!("{:?}", record.outcome))
     })
+}
+
+/// Whether the history of an entity can have this event at this place.
+fn entity_has(position: usize, event: &Event) -> bool {
+    match &event.kind {
+        Kind::Entity(_) => position == 0,
+        Kind::OperationRequested(_) | Kind::LockRequested(_) | Kind::LockReleased { .. } => true,
+        _ => false,
+    }
 }
 
 /// Whether a log could have been written by turns.
@@ -76,7 +89,7 @@ fn makes_sense(log: &[Event]) -> Result<(), String> {
                     return Err(format!("#{position} is {kind:?} instead of call {next}"));
                 }
                 next += 1;
-                if !matches!(kind, Kind::EventSent { .. }) {
+                if takes_time(kind) {
                     open.insert(call, kind);
                 }
             }
@@ -90,13 +103,32 @@ fn makes_sense(log: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
+fn takes_time(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ActivityScheduled { .. }
+            | Kind::ChildScheduled { .. }
+            | Kind::TimerCreated { .. }
+            | Kind::OperationCalled { .. }
+            | Kind::LocksRequested { .. }
+    )
+}
+
 fn close(open: &mut BTreeMap<CallId, &Kind>, call: CallId, by: &Kind) -> Result<(), String> {
+    // A section that is granted can still be given up.
+    if let (Some(Kind::LocksRequested { section: asked, .. }), Kind::LocksGranted { section, .. }) =
+        (open.get(&call), by)
+        && asked == section
+    {
+        return Ok(());
+    }
     let fits = matches!(
         (open.remove(&call), by),
         (Some(_), Kind::CallCancelled { .. })
             | (Some(Kind::ActivityScheduled { .. }), Kind::ActivityFinished { .. })
             | (Some(Kind::ChildScheduled { .. }), Kind::ChildFinished { .. })
             | (Some(Kind::TimerCreated { .. }), Kind::TimerFired { .. })
+            | (Some(Kind::OperationCalled { .. }), Kind::OperationFinished { .. })
     );
     if fits { Ok(()) } else { Err(format!("{by:?} ends a call that is not open")) }
 }

@@ -2,7 +2,7 @@
 
 use taskhub_core::{Event, InstanceId, Kind, Record, RuntimeStatus};
 
-use super::{Violation, ensure};
+use super::{Violation, ensure, entities, locks};
 use crate::{chronicle::Chronicle, model};
 
 /// The troubles are over: whether everything has come as far as it can.
@@ -21,6 +21,7 @@ pub(crate) fn at_rest(chronicle: &Chronicle) -> Result<(), Violation> {
             Violation::new(11, "who has a deadline ends", format!("{id} has one: {deadline:?}"))
         })?;
         if let Some(record) = known.record()
+            && id.as_entity().is_none()
             && !record.status.is_terminal()
             && record.status != RuntimeStatus::Suspended
         {
@@ -52,6 +53,16 @@ fn as_far_as_it_can(
         let waits = match &event.kind {
             Kind::ChildScheduled { instance, .. } => {
                 !waits_rightly(chronicle, id, record, call, instance)
+            }
+            Kind::OperationCalled { entity, operation, .. } => {
+                // Somebody else has locked the entity; whether he may is for another law.
+                let known = chronicle.instances.get(entity);
+                let log = known.map(|known| known.log.as_slice()).unwrap_or_default();
+                let locked = locks::of(log).0.is_some_and(|lock| lock.holder != *id);
+                !locked || !entities::open(log).contains_key(&operation.request)
+            }
+            Kind::LocksRequested { section, entities, .. } => {
+                !locks::waits_rightly(chronicle, section, entities)
             }
             Kind::ActivityScheduled { .. } | Kind::TimerCreated { .. } => true,
             _ => false,

@@ -1,10 +1,13 @@
 //! Promise 3: "A turn is all or nothing: consumed messages, appended events, status, new messages,
 //! tasks and timers are one commit."
 
-use taskhub_core::{Change, Envelope, Failure, Kind, Message, Outcome, Record, RuntimeStatus};
+use taskhub_core::{
+    CallId, Caller, Change, Envelope, Event, ExecutionId, Failure, InstanceId, Kind, Message,
+    Outcome, Record, Requested, RuntimeStatus, Text,
+};
 
 use super::{Violation, ensure};
-use crate::chronicle::Applied;
+use crate::chronicle::{Applied, follows};
 
 /// A turn became durable: what it took shows in what it wrote, and what it wrote in what it sent.
 pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
@@ -48,7 +51,8 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
         }
         Message::Terminate { child_of, .. } => {
             let parent = applied.before.as_ref().and_then(|before| before.parent.as_ref());
-            let ours = parent.is_some_and(|it| *child_of == Some((it.execution, it.call)));
+            let ours = child_of.is_none()
+                || parent.is_some_and(|it| *child_of == Some((it.execution, it.call)));
             let ends = record(applied).is_some_and(|record| record.status.is_terminal());
             let terminated = |kind: &Kind| matches!(kind, Kind::Terminated { .. });
             if ours {
@@ -69,40 +73,57 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
         }
         Message::Start(started) => {
             ended
-                && record(applied).is_some_and(|record| {
-                    let mut execution = started.execution;
-                    (0..64).any(|_| {
-                        let same = execution == record.execution;
-                        execution = execution.derive(u64::MAX);
-                        same
-                    })
-                })
+                && record(applied)
+                    .is_some_and(|record| follows(started.execution, record.execution))
         }
         Message::ChildFinished { execution, call, outcome } => {
-            let scheduled = |kind: &Kind| matches!(kind, Kind::ChildScheduled { .. });
-            let open = |event: &taskhub_core::Event| {
-                scheduled(&event.kind) && event.kind.call() == Some(*call)
-            };
-            let closed =
-                |event: &taskhub_core::Event| event.kind.call() == Some(*call) && !open(event);
-            let written = Kind::ChildFinished { call: *call, outcome: outcome.clone() };
-            let waits = applied.before.as_ref().is_some_and(|it| it.execution == *execution)
-                && running
-                && applied.old.iter().any(open)
-                && !applied.old.iter().any(closed);
-            !waits
-                || applied.replaced
-                || applied.fresh.iter().any(|event| event.kind == written || closed(event))
+            let (call, outcome) = (*call, outcome.clone());
+            ends(applied, *execution, &Kind::ChildFinished { call, outcome })
+        }
+        Message::OperationFinished { execution, call, outcome } => {
+            let (call, outcome) = (*call, outcome.clone());
+            ends(applied, *execution, &Kind::OperationFinished { call, outcome })
+        }
+        Message::LocksGranted { execution, call, section, entities } => {
+            let kind = Kind::LocksGranted { call: *call, section: section.clone() };
+            let given_back = entities.is_empty() || unlocks(applied, section);
+            given_back || ends(applied, *execution, &kind)
+        }
+        Message::Operation(requested) => {
+            let written = Kind::OperationRequested(requested.clone());
+            applied.fresh.iter().any(|event| event.kind == written)
         }
         _ => true,
     }
 }
 
+fn unlocks(applied: &Applied<'_>, section: &Text) -> bool {
+    applied.turn.sent.iter().any(|sent| match &sent.message {
+        Message::Unlock { section: it, .. } => it == section,
+        _ => false,
+    })
+}
+
+/// Whether the end of a call is written, or the call does not wait for it.
+fn ends(applied: &Applied<'_>, execution: ExecutionId, written: &Kind) -> bool {
+    let Some(before) = &applied.before else { return true };
+    let ours = |event: &&Event| event.kind.call() == written.call();
+    let open =
+        |event: &Event| event.kind.is_action() && !matches!(event.kind, Kind::CallCancelled { .. });
+    let old: Vec<_> = applied.old.iter().filter(ours).collect();
+    let waits = before.execution == execution
+        && !before.status.is_terminal()
+        && !old.is_empty()
+        && old.iter().all(|event| open(event));
+    let closed = |event: &Event| event.kind == *written || ours(&event) && !open(event);
+    !waits || applied.replaced || applied.fresh.iter().any(closed)
+}
+
 /// A message that has to be sent.
 struct Due {
-    to: taskhub_core::InstanceId,
+    to: InstanceId,
     message: Option<Message>,
-    call: Option<taskhub_core::CallId>,
+    call: Option<CallId>,
 }
 
 impl Due {
@@ -123,6 +144,26 @@ fn sends(applied: &Applied<'_>, kind: &Kind) -> Option<Due> {
     match kind {
         Kind::ChildScheduled { call, instance, .. } => {
             Some(Due { to: instance.clone(), message: None, call: Some(*call) })
+        }
+        Kind::InstanceStarted { instance, .. } => {
+            Some(Due { to: instance.clone(), message: None, call: None })
+        }
+        Kind::TerminateSent { to, reason, recursive, .. } => {
+            let (reason, recursive) = (reason.clone(), *recursive);
+            let message = Message::Terminate { child_of: None, reason, recursive };
+            Some(Due { to: to.clone(), message: Some(message), call: None })
+        }
+        Kind::OperationCalled { call, entity, operation } => {
+            let (instance, operation) = (applied.turn.instance.clone(), operation.clone());
+            let execution = record(applied)?.execution;
+            let caller = Some(Caller { instance, execution, call: *call });
+            let message = Message::Operation(Box::new(Requested { operation, caller, due: None }));
+            Some(Due { to: entity.clone(), message: Some(message), call: None })
+        }
+        Kind::OperationSignaled { entity, operation, at, .. } => {
+            let requested = Requested { operation: operation.clone(), caller: None, due: *at };
+            let message = Some(Message::Operation(Box::new(requested)));
+            Some(Due { to: entity.clone(), message, call: None })
         }
         Kind::EventSent { to, name, input, .. } => {
             let message = Message::Raise { name: name.clone(), input: input.clone() };

@@ -105,7 +105,8 @@ impl Hub {
         let requests = Requests::new(post.clone(), partitions, &limits);
         let threads = Mutex::new(vec![thread]);
         let clock = Arc::new(move || pacer.now());
-        let inner = Inner { store, requests, post, workers, held, threads, limits, clock };
+        let tallies = Arc::default();
+        let inner = Inner { store, requests, post, workers, held, tallies, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

@@ -25,6 +25,14 @@ impl From<Response> for Refused {
     }
 }
 
+impl Refused {
+    /// What it says, for an answer that has begun already.
+    pub(super) async fn body(self) -> Vec<u8> {
+        let body = to_bytes(self.0.into_body(), usize::MAX).await;
+        body.map(|bytes| bytes.to_vec()).unwrap_or_default()
+    }
+}
+
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         *self.0

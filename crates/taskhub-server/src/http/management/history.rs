@@ -10,7 +10,7 @@ use taskhub_core::{
 
 use super::{
     answer::{quoted, shown},
-    query::exact,
+    query::{Query, exact},
 };
 
 /// What a client wants to see of a history.
@@ -20,11 +20,24 @@ pub(super) struct Shown {
     pub results: bool,
 }
 
+impl Shown {
+    pub(super) fn asked(query: &Query) -> Self {
+        Self {
+            inputs: query.flag("showInput").unwrap_or(true),
+            results: query.flag("showHistoryOutput").unwrap_or(false),
+        }
+    }
+}
+
 /// One entry, in the words of the original. Most fields are absent from most entries.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Entry<'a> {
     event_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_scheduled_id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_start_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,6 +140,7 @@ fn by_others<'a>(kind: &'a Kind, record: &'a Record, shown: Shown) -> Option<Ent
             ended(["EntityOperationCompleted", "EntityOperationFailed"], outcome, shown)
         }
         Kind::TimerFired { .. } => Entry::of("TimerFired"),
+        Kind::TurnStarted { .. } => Entry::of("OrchestratorStarted"),
         Kind::EventRaised { name, input: sent } => Entry {
             name: Some(name),
             input: input(sent.as_ref(), shown),
@@ -201,7 +215,6 @@ fn generic(kind: &Kind) -> Entry<'_> {
         Kind::TerminateSent { to, .. } => format!("terminated {to}"),
         Kind::CallCancelled { call } => format!("gave up call {call}"),
         Kind::Noted { name, value, .. } => format!("noted {name}: {value}"),
-        Kind::TurnStarted { takes, .. } => format!("began a turn with {takes} arrivals"),
         other => format!("{other:?}"),
     };
     Entry { data: Some(data), ..Entry::of("GenericEvent") }
@@ -210,6 +223,13 @@ fn generic(kind: &Kind) -> Entry<'_> {
 impl Entry<'_> {
     fn of(event_type: &'static str) -> Self {
         Self { event_type, ..Self::default() }
+    }
+
+    /// The same with the number of its call, by which a call and its end are put together.
+    pub(super) fn numbered(self, event: &Event) -> Self {
+        let end = end(&event.kind).map(|call| call.0);
+        let call = called(event).map(|(call, _)| call.0);
+        Self { event_id: call, task_scheduled_id: end, ..self }
     }
 }
 

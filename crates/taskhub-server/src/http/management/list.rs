@@ -36,7 +36,7 @@ impl Call {
         let filter = Filter {
             after: token_in(&self.parts.headers)?,
             limit: page_count(query),
-            ..filter(query)
+            ..filter(query)?
         };
         let page = self.page(filter).await?;
         let with_inputs = query.flag("showInput").unwrap_or(true);
@@ -70,14 +70,30 @@ impl Call {
 }
 
 /// Which instances are meant.
-pub(super) fn filter(query: &Query) -> Filter {
-    Filter {
+/// By name and by tag are additions.
+pub(super) fn filter(query: &Query) -> Answered<Filter> {
+    Ok(Filter {
         statuses: query.statuses("runtimeStatus"),
         prefix: query.text("instanceIdPrefix").filter(|it| !it.is_empty()).map(Text::from),
         created_from: query.time("createdTimeFrom"),
         created_to: query.time("createdTimeTo").map(including),
+        name: query.text("name").filter(|it| !it.is_empty()).map(Text::from),
+        tags: tags(query)?,
         ..Filter::default()
+    })
+}
+
+/// The labels in a query, each as `tag=key:value`, sorted by key.
+pub(super) fn tags(query: &Query) -> Answered<Vec<(Text, Text)>> {
+    let mut tags = Vec::new();
+    for tag in query.all("tag") {
+        let wrong = || answer::bad_argument(&format!("{tag:?} is no tag; write `tag=key:value`"));
+        let (key, value) = tag.split_once(':').ok_or_else(wrong)?;
+        tags.push((Text::from(key), Text::from(value)));
     }
+    tags.sort();
+    tags.dedup_by(|a, b| a.0 == b.0);
+    Ok(tags)
 }
 
 /// The end of a range that includes the point in time itself, as clients mean it.

@@ -41,7 +41,7 @@ impl Call {
 
     /// `DELETE instances`
     pub(super) async fn purge_many(self) -> Answered<Response> {
-        let mut filter = filter(&self.links.query);
+        let mut filter = filter(&self.links.query)?;
         if filter.created_from.is_none() {
             let message = "Please provide value for 'createdTimeFrom' parameter.";
             return Ok(answer::json(StatusCode::BAD_REQUEST, &message));
@@ -72,7 +72,12 @@ pub(super) fn ended(asked: &[RuntimeStatus]) -> Vec<RuntimeStatus> {
 
 /// Whether who lists instances so means this one too.
 pub(super) fn is_meant(filter: &Filter, record: &Record) -> bool {
-    filter.prefix.is_some() || !record.name.starts_with(OWN_NAMES)
+    filter.prefix.is_some() || !is_own(record)
+}
+
+/// Whether it is one of the library's own.
+pub(crate) fn is_own(record: &Record) -> bool {
+    record.name.starts_with(OWN_NAMES)
 }
 
 /// Purges those that are there and have ended; how many.

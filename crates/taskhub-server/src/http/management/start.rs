@@ -16,6 +16,7 @@ use super::{
     answer,
     call::{Answered, Call, checked},
     links::create_check_status_response,
+    list::tags,
     query::Query,
     wait::answered,
 };
@@ -50,6 +51,7 @@ impl Call {
         }
         let started = Started {
             version: version.map(Text::from),
+            tags: tags(&self.links.query)?.into(),
             trace: trace(&self.parts.headers),
             ..Started::new(name, input, ExecutionId(execution.as_u128()))
         };

@@ -90,13 +90,9 @@ pub(super) async fn status(
     id: &InstanceId,
     record: &Record,
 ) -> Answered<Response> {
-    let flag = |name| links.query.flag(name);
-    let shown = Shown {
-        inputs: flag("showInput").unwrap_or(true),
-        results: flag("showHistoryOutput").unwrap_or(false),
-    };
+    let shown = Shown::asked(&links.query);
     let has_begun = record.status != RuntimeStatus::Pending;
-    let history = if flag("showHistory").unwrap_or(false) && has_begun {
+    let history = if links.query.flag("showHistory").unwrap_or(false) && has_begun {
         Some(hub.history(id.clone()).await.map_err(answer::unreadable)?.unwrap_or_default())
     } else {
         None

@@ -11,10 +11,13 @@ use taskhub_engine::Hub;
 
 use super::{
     answer,
-    call::Answered,
+    call::{Answered, Call, absent, orchestration},
     links::{Links, create_check_status_response},
     status::{output, status},
 };
+
+/// How long to wait when the client does not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before looking again for an instance that is not there: the hub tells only of
 /// those that are. First, and at most; each time twice as long.
@@ -37,6 +40,16 @@ pub async fn wait_for_completion_or_create_check_status_response(
         return create_check_status_response(links, instance);
     };
     answered(hub, links, &id, timeout).await.into_response()
+}
+
+impl Call {
+    /// `GET instances/{id}/output`: an addition to the original.
+    pub(super) async fn output(self, id: &str) -> Answered<Response> {
+        let id = orchestration(id)?;
+        self.record(&id).await?.ok_or_else(absent)?;
+        let timeout = self.links.query.seconds("timeout").unwrap_or(TIMEOUT);
+        answered(&self.hub, &self.links, &id, timeout).await
+    }
 }
 
 /// The same, for an instance whose id is known to be one.

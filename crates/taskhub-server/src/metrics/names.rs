@@ -1,0 +1,46 @@
+//! The names of the metrics, with what `docs/telemetry.md` says of them.
+
+use metrics::Recorder as _;
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+pub(super) const CALLS: &str = "taskhub_calls_total";
+pub(super) const CALL_SECONDS: &str = "taskhub_call_seconds";
+pub(super) const STARTED: &str = "taskhub_instances_started_total";
+pub(super) const ENDED: &str = "taskhub_instances_ended_total";
+pub(super) const COMMITS: &str = "taskhub_commits_total";
+pub(super) const COMMIT_FAILURES: &str = "taskhub_commit_failures_total";
+pub(super) const COMMIT_CHANGES: &str = "taskhub_commit_changes_total";
+pub(super) const COMMIT_BYTES: &str = "taskhub_commit_bytes_total";
+pub(super) const COMMIT_MICROS: &str = "taskhub_commit_microseconds_total";
+pub(super) const HELD: &str = "taskhub_held_requests";
+pub(super) const WORKERS: &str = "taskhub_workers";
+pub(super) const WAITING: &str = "taskhub_tasks_waiting";
+pub(super) const GIVEN: &str = "taskhub_tasks_given";
+pub(super) const BUILD: &str = "taskhub_build_info";
+
+/// Tells Prometheus what each of them is.
+pub(super) fn describe(recorder: &PrometheusRecorder) {
+    for (name, text) in [
+        (CALLS, "Calls that were answered, by protocol, call and status."),
+        (STARTED, "Orchestrations that were started, children included."),
+        (ENDED, "Orchestrations that ended, by status."),
+        (COMMITS, "Commits that succeeded."),
+        (COMMIT_FAILURES, "Commits that failed."),
+        (COMMIT_CHANGES, "Changes of instances that were committed."),
+        (COMMIT_BYTES, "About how many bytes were committed."),
+        (COMMIT_MICROS, "How long all commits took together."),
+    ] {
+        recorder.describe_counter(name.into(), None, text.into());
+    }
+    for (name, text) in [
+        (HELD, "Requests that wait for an instance."),
+        (WORKERS, "Workers that are connected."),
+        (WAITING, "Tasks that wait for a worker."),
+        (GIVEN, "Tasks that workers have in hand."),
+        (BUILD, "1, with the version of the server."),
+    ] {
+        recorder.describe_gauge(name.into(), None, text.into());
+    }
+    let text = "How long calls took; of a stream, until it began.";
+    recorder.describe_histogram(CALL_SECONDS.into(), None, text.into());
+}

@@ -1,0 +1,95 @@
+//! Retention: instances that ended long enough ago are forgotten, without anybody asking.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use taskhub_core::{
+    Answer, Refusal, RuntimeStatus, Timestamp, Verb,
+    store::{Filter, Order},
+};
+use taskhub_engine::Hub;
+
+use crate::{Hubs, RetentionConfig, http::is_own};
+
+/// How long to rest between two rounds over all hubs.
+const REST: Duration = Duration::from_mins(1);
+
+/// How many instances are listed at a time, and how many of them are purged at the same time.
+const PAGE_COUNT: usize = 500;
+const AT_ONCE: usize = 16;
+
+/// How long to rest between two pages, so that others get their turn.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Keeps all hubs that are open tidy, until they stop.
+pub(crate) async fn keep(hubs: Hubs, policy: RetentionConfig) {
+    let ages: Vec<_> = policy.ages().collect();
+    if ages.is_empty() {
+        return;
+    }
+    let stopping = hubs.stopping().clone();
+    let rounds = async {
+        loop {
+            for name in hubs.names() {
+                // One that is being deleted just now need not be tidied.
+                if let Ok(hub) = hubs.hub(&name).await {
+                    for (status, age) in &ages {
+                        sweep(&hub, name.as_str(), *status, *age).await;
+                    }
+                }
+            }
+            tokio::time::sleep(REST).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = stopping.cancelled() => {}
+    }
+}
+
+/// Purges the instances with this status that ended longer ago than that.
+async fn sweep(hub: &Hub, name: &str, status: RuntimeStatus, age: Duration) {
+    let micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+    let mut next = Some(Filter {
+        statuses: vec![status],
+        completed_to: Some(Timestamp(hub.now().0.saturating_sub(micros))),
+        order: Order::Completed,
+        limit: PAGE_COUNT,
+        ..Filter::default()
+    });
+    let mut count = 0;
+    while let Some(filter) = next {
+        match page(hub, &filter).await {
+            Ok((purged, rest)) => {
+                count += purged;
+                next = rest;
+            }
+            Err(why) => {
+                tracing::warn!(hub = name, ?status, why, "retention goes on in a minute");
+                break;
+            }
+        }
+        tokio::time::sleep(BREATH).await;
+    }
+    if count > 0 {
+        tracing::info!(hub = name, ?status, count, "instances were forgotten, as told");
+    }
+}
+
+/// Purges one page: how many, and the next one.
+async fn page(hub: &Hub, filter: &Filter) -> Result<(usize, Option<Filter>), String> {
+    let page = hub.query(filter.clone()).await.map_err(|error| error.to_string())?;
+    let meant = page.instances.iter().filter(|(_, record)| !is_own(record));
+    let purges: Vec<_> = meant.map(|(id, _)| hub.ask(id.clone(), Verb::Purge)).collect();
+    let mut purges = stream::iter(purges).buffer_unordered(AT_ONCE);
+    let mut count = 0;
+    while let Some(answer) = purges.next().await {
+        match answer {
+            Answer::Done => count += 1,
+            Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)) => {}
+            Answer::Refused(refusal) => return Err(refusal.to_string()),
+            other => return Err(format!("the hub answered something else: {other:?}")),
+        }
+    }
+    Ok((count, page.next.map(|after| Filter { after: Some(after), ..filter.clone() })))
+}
