@@ -1,6 +1,7 @@
 //! A hub in another process: where its server is, and how to be let in.
 
 mod asking;
+mod bring;
 mod item;
 mod kept;
 mod reading;
@@ -64,7 +65,9 @@ pub enum RemoteError {
     #[error("{0:?} is no address of a server: {1}; write it as http://HOST:PORT or https://HOST")]
     Address(String, String),
     /// The scheduler's connection string asks for something that only its own cloud has.
-    #[error("`Authentication={0}` is not supported; use `None`, and a token if the server wants one")]
+    #[error(
+        "`Authentication={0}` is not supported; use `None`, and a token if the server wants one"
+    )]
     Authentication(String),
     /// A name or a token cannot be sent.
     #[error("the {0} has characters that cannot be sent")]
@@ -139,8 +142,9 @@ impl Remote {
             hub: header("name of the hub", hub.as_deref())?,
             token: header("token", bearer.as_deref())?,
         };
-        let service = TaskHubSidecarServiceClient::with_interceptor(endpoint.connect_lazy(), labels)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let service =
+            TaskHubSidecarServiceClient::with_interceptor(endpoint.connect_lazy(), labels)
+                .max_decoding_message_size(MESSAGE_BYTES_MAX);
         Ok(Link { service, address, closing: CancellationToken::new() })
     }
 

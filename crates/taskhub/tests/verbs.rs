@@ -30,5 +30,5 @@ async fn who_waits_for_the_first_turn_hears_of_it() {
     let run = hub.start(waits, ()).at(later).await.unwrap();
     let error = run.began(Duration::from_millis(1)).await.unwrap_err();
     assert!(matches!(error, WaitError::Timeout(_)), "{error}");
-    hub.hub().stop().await;
+    hub.hub().expect("it is here").stop().await;
 }

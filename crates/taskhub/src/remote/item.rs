@@ -14,38 +14,36 @@ use taskhub_wire::{
     },
     work_item_in,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::{
-    asking::soon,
-    refusal::{is_absent, is_busy},
-    turns::Came,
-    worker::Worker,
-};
+use super::{bring::Brought, turns::Came, worker::Worker};
 
-/// How long to try to bring a result back. Then the server gives the work out again.
-const BRING_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// How long to wait before a result is brought again: first, and at most.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// How long to keep a turn that nobody here can run, so that it does not go to and fro.
+/// How long to keep work that nobody here can do, so that it does not go to and fro.
 const ABSENT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Begins with an item. Limits of activities count in the order in which items come.
     pub(super) fn begin(&self, item: WorkItem, hand: &mut JoinSet<()>) {
-        let token = item.completion_token.clone();
-        match item.request {
-            None | Some(Request::HealthPing(_)) => {}
-            Some(Request::OrchestratorRequest(request)) => {
+        let WorkItem { request, completion_token: token } = item;
+        let undone = match &request {
+            None | Some(Request::HealthPing(_)) => return,
+            Some(Request::OrchestratorRequest(_)) => None,
+            Some(Request::ActivityRequest(_)) => {
+                let completion_token = token.clone();
+                Some(Brought::ActivityUndone(AbandonActivityTaskRequest { completion_token }))
+            }
+            Some(Request::EntityRequest(_) | Request::EntityRequestV2(_)) => {
+                let completion_token = token.clone();
+                Some(Brought::OperationsUndone(AbandonEntityTaskRequest { completion_token }))
+            }
+        };
+        match (request, undone) {
+            (Some(Request::OrchestratorRequest(request)), _) => {
                 hand.spawn(self.clone().turn(request, token));
             }
-            Some(request) => {
-                let is_activity = matches!(request, Request::ActivityRequest(_));
-                let item = WorkItem { request: Some(request), completion_token: token.clone() };
+            (request, Some(undone)) => {
+                let item = WorkItem { request, completion_token: token.clone() };
                 match work_item_in(item, Vec::new()) {
                     Ok(Some(given)) => {
                         let task = task(given);
@@ -54,10 +52,11 @@ impl Worker {
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        hand.spawn(self.clone().give_back(is_activity, token, error));
+                        hand.spawn(self.clone().give_back(undone, error));
                     }
                 }
             }
+            (_, None) => {}
         }
     }
 
@@ -72,7 +71,7 @@ impl Worker {
         let Err(refused) = self.bring(&task, &token, &done).await else { return };
         let instance = &task.ticket.instance;
         tracing::warn!(%instance, %refused, "the server did not take a result");
-        if matches!(refused.code(), Code::ResourceExhausted | Code::OutOfRange) {
+        if is_too_large(&refused) {
             let message = format!("its result cannot be sent: {}", refused.message());
             let failure = Failure::new("ResultTooLarge", message).non_retriable();
             let failed = match &task.job {
@@ -87,22 +86,17 @@ impl Worker {
     }
 
     async fn bring(&self, task: &Task, token: &str, done: &Done) -> Result<(), Status> {
-        let Ticket { instance, piece, .. } = &task.ticket;
-        insist(async || {
-            let mut service = self.link.service.clone();
-            match (done, piece, &task.job) {
-                (Done::Activity(outcome), Piece::Activity(call), _) => {
-                    let response = outcome_out(instance, *call, token.to_owned(), outcome);
-                    service.complete_activity_task(soon(response)).await.map(drop)
-                }
-                (Done::Operations(performed), _, Job::Operations(operations)) => {
-                    let result = performed_out(operations, token.to_owned(), performed);
-                    service.complete_entity_task(soon(result)).await.map(drop)
-                }
-                _ => Err(Status::internal("the result does not belong to the work")),
+        let (Ticket { instance, piece, .. }, token) = (&task.ticket, token.to_owned());
+        let brought = match (done, piece, &task.job) {
+            (Done::Activity(outcome), Piece::Activity(call), _) => {
+                Brought::Activity(outcome_out(instance, *call, token, outcome))
             }
-        })
-        .await
+            (Done::Operations(performed), _, Job::Operations(operations)) => {
+                Brought::Operations(performed_out(operations, token, performed))
+            }
+            _ => return Err(Status::internal("the result does not belong to the work")),
+        };
+        self.link.bring(brought).await
     }
 
     /// Runs a turn of an orchestration.
@@ -117,15 +111,13 @@ impl Worker {
         };
         let stuck = match came {
             Came::To(response) => {
-                let mut service = self.link.service.clone();
-                let brought = insist(async || {
-                    let response = soon((*response).clone());
-                    service.complete_orchestrator_task(response).await.map(drop)
-                });
-                if let Err(status) = brought.await {
-                    tracing::error!(instance, %status, "the server did not take a turn");
+                let Err(status) = self.link.bring(Brought::Turn(*response)).await else { return };
+                tracing::error!(instance, %status, "the server did not take a turn");
+                if !is_too_large(&status) {
+                    return;
                 }
-                return;
+                let why = status.message();
+                Some(format!("what one turn asks for is too much for one message: {why}"))
             }
             Came::Stuck(why) => {
                 tracing::warn!(instance, %why, "an orchestration is stuck");
@@ -136,13 +128,8 @@ impl Worker {
                 None
             }
         };
-        let mut service = self.link.service.clone();
-        let given_back = insist(async || {
-            let (completion_token, stuck) = (token.clone(), stuck.clone());
-            let request = AbandonOrchestrationTaskRequest { completion_token, stuck };
-            service.abandon_task_orchestrator_work_item(soon(request)).await.map(drop)
-        });
-        if let Err(status) = given_back.await {
+        let undone = AbandonOrchestrationTaskRequest { completion_token: token, stuck };
+        if let Err(status) = self.link.bring(Brought::TurnUndone(undone)).await {
             tracing::warn!(instance, %status, "a turn could not be given back");
         }
     }
@@ -159,24 +146,18 @@ impl Worker {
     }
 
     /// Gives back what cannot be read: another worker may be newer.
-    async fn give_back(self, is_activity: bool, token: String, error: InvalidMessage) {
+    async fn give_back(self, undone: Brought, error: InvalidMessage) {
         tracing::error!(%error, "the server sent work that cannot be read");
         tokio::time::sleep(ABSENT_PAUSE).await;
-        let mut service = self.link.service.clone();
-        let given_back = insist(async || {
-            let completion_token = token.clone();
-            if is_activity {
-                let request = AbandonActivityTaskRequest { completion_token };
-                service.abandon_task_activity_work_item(soon(request)).await.map(drop)
-            } else {
-                let request = AbandonEntityTaskRequest { completion_token };
-                service.abandon_task_entity_work_item(soon(request)).await.map(drop)
-            }
-        });
-        if let Err(status) = given_back.await {
+        if let Err(status) = self.link.bring(undone).await {
             tracing::warn!(%status, "work could not be given back");
         }
     }
+}
+
+/// Whether a message was larger than what the server takes.
+fn is_too_large(status: &Status) -> bool {
+    matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
 }
 
 /// Work as the activities and entities of a process take it. Partitions are those of the server.
@@ -189,20 +170,4 @@ fn task(given: Given) -> Task {
         piece: given.piece,
     };
     Task { ticket, job: given.job }
-}
-
-/// Tries until the server answers, though it may be away for a while.
-async fn insist(mut attempt: impl AsyncFnMut() -> Result<(), Status>) -> Result<(), Status> {
-    let (began, mut pause) = (Instant::now(), PAUSE);
-    loop {
-        match attempt().await {
-            Err(status)
-                if (is_absent(&status) || is_busy(&status)) && began.elapsed() < BRING_TIME_MAX =>
-            {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            }
-            ended => return ended,
-        }
-    }
 }
