@@ -44,6 +44,7 @@
 //! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`] | start, raise, wait, terminate, list, purge |
+//! | [`Remote`] | a hub that a server has, instead of this process |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`Saga`] | undoing what was done |
 //! | [`testing`] | tests of orchestrations and of whole programs |
@@ -62,6 +63,7 @@
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
 //! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
 //! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
+//! - [leave the hub to a server](howto::remote), and share it with other programs
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes

@@ -7,7 +7,7 @@ use taskhub_wire::proto::{
     ActivityResponse, EntityBatchResult, OrchestratorResponse,
 };
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
     Link,
@@ -40,9 +40,8 @@ impl Link {
         let (began, mut pause) = (Instant::now(), PAUSE);
         loop {
             match self.bring_once(result.clone()).await {
-                Err(status)
-                    if (is_absent(&status) || is_busy(&status)) && began.elapsed() < TIME_MAX =>
-                {
+                // What was taken already counts once.
+                Err(status) if is_later(&status) && began.elapsed() < TIME_MAX => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -68,4 +67,9 @@ impl Link {
             }
         }
     }
+}
+
+/// Whether the same is to be tried again.
+fn is_later(status: &Status) -> bool {
+    is_absent(status) || is_busy(status) || status.code() == Code::DeadlineExceeded
 }

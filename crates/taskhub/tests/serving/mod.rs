@@ -22,9 +22,16 @@ impl Serving {
         Self::with(|_| {}).await
     }
 
+    #[allow(dead_code, reason = "not every test changes settings")]
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self::open("127.0.0.1:0".to_owned(), folder, change).await
+    }
+
+    /// Over hubs that are in a folder already.
+    #[allow(dead_code, reason = "not every test has such a folder")]
+    pub(crate) async fn over(folder: TempDir) -> Self {
+        Self::open("127.0.0.1:0".to_owned(), folder, |_| {}).await
     }
 
     async fn open(address: String, folder: TempDir, change: impl FnOnce(&mut Config)) -> Self {
@@ -54,6 +61,12 @@ impl Serving {
 }
 
 impl Stopped {
+    /// What it kept.
+    #[allow(dead_code, reason = "not every test looks at it")]
+    pub(crate) fn folder(self) -> TempDir {
+        self.1
+    }
+
     /// Starts it again where it was.
     #[allow(dead_code, reason = "not every test starts one again")]
     pub(crate) async fn again(self) -> Serving {
