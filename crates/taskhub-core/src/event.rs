@@ -173,7 +173,8 @@ pub enum Kind {
         /// What was noted.
         value: Text,
     },
-    /// A failed execution goes on from before its failure.
+    /// A failed execution goes on from before its failure: what stands before this is what is left
+    /// of its history. A turn follows, which may take nothing.
     Rewound {
         /// Why.
         reason: Option<Text>,
@@ -315,8 +316,14 @@ impl Kind {
     /// Whether it came from outside the code, and waits until a turn takes it.
     #[must_use]
     pub fn is_arrival(&self) -> bool {
-        let own = matches!(self, Self::TurnStarted { .. } | Self::Completed { .. });
-        !own && !matches!(self, Self::Entity(_)) && !self.is_action()
+        let own = matches!(
+            self,
+            Self::TurnStarted { .. }
+                | Self::Completed { .. }
+                | Self::Rewound { .. }
+                | Self::Entity(_)
+        );
+        !own && !self.is_action()
     }
 
     /// Whether the code did it.

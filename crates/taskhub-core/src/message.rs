@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, ExecutionId, InstanceId, LockRequest, MessageId, Outcome, PartitionId, Requested,
     Started, Text,
@@ -39,13 +40,14 @@ pub enum Message {
         /// Whether its own children end too.
         recursive: bool,
     },
-    /// A failed child of this call is to go on from before its failure, since its parent does,
-    /// under a new execution.
+    /// The parent goes on from before its failure, under a new execution, and waits for this child:
+    /// one that failed goes on too, one that returned says so again, one that runs takes note, and
+    /// any other is started.
     Rewind {
-        /// The execution and the call that called it.
-        child_of: (ExecutionId, CallId),
-        /// The execution that now waits for it.
-        parent: ExecutionId,
+        /// How it would begin now; names the parent as it is now.
+        started: Box<Started>,
+        /// The parent's execution before.
+        execution: ExecutionId,
         /// Why.
         reason: Option<Text>,
     },
@@ -87,6 +89,7 @@ impl Message {
     /// What unlocks these entities, one after another.
     pub(crate) fn unlock(section: &Text, entities: &[InstanceId]) -> Option<(InstanceId, Self)> {
         let (first, next) = entities.split_first()?;
+        let next = if mutated(Mutation::UnlockFirst) { &[] } else { next };
         Some((first.clone(), Self::Unlock { section: section.clone(), next: next.into() }))
     }
 }

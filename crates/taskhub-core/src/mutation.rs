@@ -46,11 +46,29 @@ pub enum Mutation {
     ForgetTimer,
     /// A new owner does not look for work that was outstanding.
     ForgetBusy,
+    /// A worker's answer counts for another turn than the one that it was given.
+    TakeOtherTurn,
+    /// What arrived during a turn elsewhere is lost when that goes on as a new execution.
+    ForgetLater,
+    /// Operations of a batch are performed again.
+    PerformAgain,
+    /// A later signal overtakes an earlier one.
+    Overtake,
+    /// Whoever asks a locked entity has his operation performed.
+    PerformLocked,
+    /// Who ends keeps what he has locked.
+    KeepLocks,
+    /// An unlocking does not go on to the next entity.
+    UnlockFirst,
+    /// Whatever has its time is looked at twenty seconds late.
+    FireLate,
+    /// Delayed operations are performed half a second early.
+    PerformEarly,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 20] = [
+    pub const ALL: [(Self, u8); 29] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -59,10 +77,19 @@ impl Mutation {
         (Self::DispatchEarly, 4),
         (Self::SkipDedupe, 5),
         (Self::LoseMiddle, 5),
+        (Self::ForgetLater, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
+        (Self::TakeOtherTurn, 6),
+        (Self::PerformAgain, 6),
+        (Self::Overtake, 6),
+        (Self::PerformLocked, 6),
+        (Self::KeepLocks, 6),
+        (Self::UnlockFirst, 6),
         (Self::FireEarly, 7),
         (Self::FireTwice, 7),
+        (Self::FireLate, 7),
+        (Self::PerformEarly, 7),
         (Self::ForgetBuffered, 8),
         (Self::ReleaseTwo, 8),
         (Self::MatchBlindly, 8),

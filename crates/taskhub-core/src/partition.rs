@@ -20,10 +20,13 @@ mod deliver;
 mod entity;
 mod instance;
 mod ledger;
+mod load;
 mod metadata;
 mod operate;
 mod outbox;
 mod requests;
+mod rewind;
+mod rewrite;
 mod runner;
 mod slots;
 mod step;
@@ -90,6 +93,8 @@ pub struct Decisions {
 pub enum Read {
     /// An instance; comes back as [`Input::Loaded`].
     Instance(InstanceId),
+    /// An instance with its history, though it has ended; comes back as [`Input::Loaded`].
+    Whole(InstanceId),
     /// Wakes behind this one; come back as [`Input::Wakes`].
     Wakes {
         /// The last one known, if any.

@@ -135,6 +135,9 @@ pub enum Refusal {
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
     NotFailed(InstanceId, RuntimeStatus),
+    /// The instance has failed, and cannot go on from before that.
+    #[error("instance {0} cannot be rewound: {1}")]
+    CannotRewind(InstanceId, Text),
     /// Orchestrations and entities are asked different things.
     #[error(
         "this cannot be asked of {0}: entities are signaled and read, orchestrations are started, \

@@ -74,6 +74,15 @@ pub trait Store: Send + Sync + 'static {
     /// What is kept of an instance; its history only while it has not ended.
     fn load(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError>;
 
+    /// What is kept of an instance with its history, though it has ended.
+    fn load_whole(&self, instance: &InstanceId) -> Result<Option<Stored>, StoreError> {
+        let mut stored = self.load(instance)?;
+        if let Some(stored) = stored.as_mut().filter(|it| it.record.status.is_terminal()) {
+            stored.history = self.history(instance, 0..u64::MAX)?;
+        }
+        Ok(stored)
+    }
+
     /// The encoded events of an instance whose numbers lie in `events`, in whole turns: the first
     /// and the last piece may reach beyond the range.
     fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError>;

@@ -10,10 +10,11 @@
 //!   if nobody used it. So at most one branch is ready, and random polling order finds nothing to
 //!   choose from. Nor does it matter how the same events were cut into turns.
 //! - **Matching.** Calls get their ids at the end of the poll in which they were first polled, in
-//!   the order in which they stand in the source. At replay the calls of one poll are matched with
-//!   those of history by kind and name, and among equals by input, so that branches polled in
-//!   another order still find their own results. What does not match parks the instance, both
-//!   sides named.
+//!   the order in which they stand in the source; what nobody waits for, such as a signal, stays
+//!   where the code made it, so that receivers hear it in that order. At replay the calls of one
+//!   poll are matched with those of history by kind and name, and among equals by input, so that
+//!   branches polled in another order still find their own results. What does not match parks the
+//!   instance, both sides named.
 //!
 //! ```text
 //!   history ──absorb──> State ──release──> poll ──> Pending consumes, code goes on,

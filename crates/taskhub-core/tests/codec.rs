@@ -129,6 +129,9 @@ fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         started().prop_map(Message::Start),
         (text(), maybe()).prop_map(|(name, input)| Message::Raise { name, input }),
+        (started(), any::<u128>(), maybe()).prop_map(|(started, execution, reason)| {
+            Message::Rewind { started, execution: ExecutionId(execution), reason }
+        }),
         (any::<u128>(), call(), outcome()).prop_map(|(execution, call, outcome)| {
             Message::ChildFinished { execution: ExecutionId(execution), call, outcome }
         }),

@@ -81,6 +81,7 @@ fn kinds() -> Vec<(Kind, &'static str)> {
         (Kind::CallCancelled { call }, "0a0608d00f60ac02"),
         (Kind::Suspended { reason: reason.clone() }, "0a0a08d00f6a050a03776879"),
         (Kind::Resumed { reason: None }, "0a0508d00f7200"),
+        (Kind::Rewound { reason: reason.clone() }, "0a0b08d00fda01050a03776879"),
         (Kind::Terminated { reason }, "0a0a08d00f7a050a03776879"),
         (Kind::Completed { status: RuntimeStatus::Failed }, "0a0608d00f800103"),
     ]
@@ -105,6 +106,15 @@ fn messages() -> Vec<(Message, &'static str)> {
                 "1a4708061231122f0a0643686172676512086465636c696e656422190a02496f12086e6f",
                 "20726f7574651a096174206c696e65203128011a10000000000000000000000000000000",
                 "05",
+            ),
+        ),
+        (
+            Message::Rewind { started: started(), execution, reason: reason.clone() },
+            concat!(
+                "2a7c0a630a07776561746865721201311a027b7d22100000000000000000000000000102",
+                "03042a210a056f726465721210000000000000000000000000000000011a0473686f7020",
+                "0330093a0c0a05636f6c6f721203726564420530302d61624a036b3d7650121210000000",
+                "000000000000000000000000051a03776879",
             ),
         ),
         (

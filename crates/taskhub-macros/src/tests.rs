@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 
-use crate::{combinators, determinism, expand::try_durable, function::Kind};
+use crate::{combinators, determinism, entity::try_entity, expand::try_durable, function::Kind};
 
 fn tokens(text: &str) -> TokenStream {
     text.parse().unwrap()
@@ -188,4 +188,63 @@ fn the_last_argument_is_the_input_unless_it_is_an_extractor() {
     assert_eq!(input("async fn f(c: ActivityContext) -> Result<()> {}"), "()");
     assert_eq!(input("async fn f(a: taskhub::State<A>, b: B) -> Result<()> {}"), "B");
     assert_eq!(input("async fn f((a, b): (u8, u8)) -> Result<()> {}"), "(u8 , u8)");
+}
+
+/// What is refused of an entity, and the text it points at.
+fn entity(arguments: &str, block: &str) -> (String, String) {
+    let error = match try_entity(tokens(arguments), tokens(block)) {
+        Ok(expanded) => panic!("accepted: {expanded}"),
+        Err(error) => error,
+    };
+    (error.to_string(), error.span().source_text().unwrap_or_default())
+}
+
+const ADD: &str = "async fn add(&mut self, amount: i64) -> Result<i64> { Ok(amount) }";
+
+#[test]
+fn an_entity_stands_on_the_block_of_a_plain_type() {
+    for (block, advice, at) in [
+        ("impl Default for A { }", "not on that of a trait", "Default"),
+        ("impl<T> A<T> { }", "cannot be generic", "<T>"),
+        ("impl A<u8> { }", "without parameters", "A<u8>"),
+        ("impl [u8] { }", "a struct or an enum of your own", "[u8]"),
+        ("impl A { fn helper(&self) {} }", "add an `async fn`", "A"),
+        ("struct A;", "stands on the `impl`", "struct"),
+    ] {
+        let (message, span) = entity("", block);
+        assert!(message.contains(advice), "{block}: {message}");
+        assert_eq!(span, at, "{block}");
+    }
+    let (message, _) = entity("name = \"a@b\"", &format!("impl A {{ {ADD} }}"));
+    assert!(message.contains("must not contain `@`"), "{message}");
+    let (message, _) = entity("version = \"2\"", &format!("impl A {{ {ADD} }}"));
+    assert_eq!(message, "`version` is not known here; there is `name`");
+}
+
+#[test]
+fn an_operation_takes_itself_by_reference_and_one_input() {
+    for (operation, advice, at) in [
+        ("async fn f(self) -> Result<()> {}", "`&mut self`, or `&self`", "self"),
+        ("async fn f(self: Box<Self>) -> Result<()> {}", "`&mut self`", "self: Box<Self>"),
+        ("async fn f(&'a mut self) -> Result<()> {}", "`&mut self`", "&'a mut self"),
+        ("async fn f(amount: i64) -> Result<()> {}", "is not `async`", "f"),
+        ("async fn f(&mut self, a: A, b: B) -> Result<()> {}", "`EntityContext`", "A"),
+        ("async fn f(&mut self, a: &str) -> Result<()> {}", "by value", "&str"),
+        ("async fn f(&mut self) -> u8 {}", "an operation returns a `Result`", "u8"),
+        ("async fn f<T>(&mut self, a: T) -> Result<()> {}", "cannot be generic", "<T>"),
+    ] {
+        let (message, span) = entity("", &format!("impl A {{ {operation} }}"));
+        assert!(message.contains(advice), "{operation}: {message}");
+        assert_eq!(span, at, "{operation}");
+    }
+}
+
+#[test]
+fn what_is_not_async_is_left_alone() {
+    let block =
+        format!("impl A {{ const B: u8 = 1; fn helper(&self, a: &str) -> u8 {{ 1 }} {ADD} }}");
+    let expanded = try_entity(tokens(""), tokens(&block)).unwrap().to_string();
+    assert!(expanded.contains("const B : u8 = 1 ; fn helper (& self , a : & str) -> u8 { 1 }"));
+    assert!(expanded.contains("const NAME : & 'static str = \"A\""));
+    assert_eq!(expanded.matches("all . push").count(), 1);
 }

@@ -12,7 +12,7 @@ use taskhub_core::{
     turn::{Command, ContinueAsNew, Functions, Orchestration, Pending, Run, Scope},
 };
 
-use crate::program::{Held, Notes, Program, Step, entity, operation, shown};
+use crate::program::{Held, NEXT, Notes, Program, Step, entity, is_elsewhere, operation, shown};
 
 /// What orchestrations panic with, and fail with, when their program says so.
 pub(crate) const WANTED: &str = "as the program says";
@@ -38,6 +38,7 @@ pub(crate) enum Serves {
 #[derive(Debug, Clone)]
 struct Code {
     program: Program,
+    version: Option<&'static str>,
     names: Vec<Text>,
     broken: bool,
 }
@@ -45,12 +46,14 @@ struct Code {
 impl Deployed {
     pub(crate) fn new(programs: &[Program], serves: Serves, broken: bool) -> Self {
         let names: Vec<_> = programs.iter().map(|program| program.name.clone()).collect();
-        let code = |program: &Program| Code {
+        let versions = |program| [None, Some(NEXT)].map(|version| (program, version));
+        let code = |(program, version): (&Program, _)| Code {
             program: program.clone(),
+            version,
             names: names.clone(),
-            broken: broken && program.steps.first().is_some_and(makes_calls),
+            broken: broken && program.steps(version).first().is_some_and(makes_calls),
         };
-        Self { codes: programs.iter().map(code).collect(), serves }
+        Self { codes: programs.iter().flat_map(versions).map(code).collect(), serves }
     }
 }
 
@@ -59,17 +62,17 @@ fn makes_calls(step: &Step) -> bool {
 }
 
 impl Functions for Deployed {
-    fn orchestration(&self, name: &str, _version: Option<&str>) -> Option<&dyn Orchestration> {
+    fn orchestration(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
         let served = match self.serves {
-            Serves::Early => !name.starts_with("late") && !name.starts_with("far"),
-            Serves::Late => !name.starts_with("far"),
+            Serves::Early => !name.starts_with("late") && !is_elsewhere(name, version),
+            Serves::Late => !is_elsewhere(name, version),
             Serves::All => true,
         };
         if !served {
             return None;
         }
-        let code = self.codes.iter().find(|code| *code.program.name == *name)?;
-        Some(code)
+        let fits = |code: &&Code| *code.program.name == *name && code.version == version;
+        Some(self.codes.iter().find(fits)?)
     }
 }
 
@@ -85,19 +88,18 @@ impl Code {
         if self.broken && scope.is_replaying() {
             let _ = scope.call(activity("forgotten", 0)).await;
         }
-        for step in &self.program.steps {
+        for step in self.program.steps(self.version) {
             match step {
                 Step::Again(rounds) => {
                     if notes.round < *rounds {
                         notes.round += 1;
-                        scope.continue_as_new(ContinueAsNew {
-                            input: Some(notes.write()),
-                            version: None,
-                            keep_events: true,
-                            tags: None,
-                        });
+                        go_on(&scope, &notes, None);
                         return Ok(None);
                     }
+                }
+                Step::Upgrade => {
+                    go_on(&scope, &notes, Some(NEXT.into()));
+                    return Ok(None);
                 }
                 Step::Panic => panic!("{WANTED}"),
                 Step::Fail => return Err(Failure::new("Wanted", WANTED)),
@@ -246,6 +248,11 @@ impl Code {
     fn child(&self, scope: &Scope, program: usize, instance: Option<InstanceId>) -> Pending {
         scope.call(Command::Child { instance, work: work(&self.names[program], None) })
     }
+}
+
+fn go_on(scope: &Scope, notes: &Notes, version: Option<Text>) {
+    let input = Some(notes.write());
+    scope.continue_as_new(ContinueAsNew { input, version, keep_events: true, tags: None });
 }
 
 async fn retry(scope: &Scope, times: u32, pause: u64, notes: &mut Notes) {

@@ -149,6 +149,7 @@ impl World {
     /// What took effect is durable now: the laws look at it.
     pub(crate) fn harden(&mut self) -> Result<(), Violation> {
         let broken = std::mem::take(&mut self.tail_broken);
+        let calm = self.scenario.calm_from();
         for batch in self.store.sync() {
             for turn in &batch.turns {
                 let epoch = batch.owners.iter().find(|it| it.0 == turn.partition);
@@ -156,7 +157,7 @@ impl World {
                 let applied = self.chronicle.apply(turn, epoch)?;
                 let chronicle = &self.chronicle;
                 self.results.on_turn(&applied)?;
-                law::timers::on_turn(&applied, chronicle)?;
+                law::timers::on_turn(&applied, chronicle, calm)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
                 self.elsewhere.on_turn(&applied, chronicle)?;

@@ -79,7 +79,7 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     let Some(Event { at, kind: Kind::Started(started) }) = log.first() else { return None };
     let program = programs.iter().find(|program| program.name == started.name)?;
     let mut teller = Teller::new(programs, started, *at, log);
-    let end = teller.run(program);
+    let end = teller.run(program.steps(started.version.as_deref()));
     teller.settle();
     let Teller { seen, calls, dropped, status, .. } = teller;
     // One that has ended is not given up, unless its end was not known to the turn.
@@ -118,9 +118,10 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn run(&mut self, program: &Program) -> End {
-        for step in &program.steps {
+    fn run(&mut self, steps: &[Step]) -> End {
+        for step in steps {
             match step {
+                Step::Upgrade => return End::GoesOn,
                 Step::Again(rounds) if self.notes.round < *rounds => return End::GoesOn,
                 Step::Panic => return End::Failed("Panic"),
                 Step::Fail => return End::Failed("Wanted"),

@@ -6,7 +6,8 @@ use std::{
 };
 
 use taskhub_core::{
-    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, RequestId, Timestamp,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, RequestId,
+    TaskResult, Timestamp,
     partition::{Input, Partition},
     store::Ownership,
 };
@@ -40,6 +41,8 @@ pub(crate) enum Mail {
     Owned(Ownership, Vec<Input>),
     /// What the inbox of a partition had at that time: all of it, if a time is given.
     Found(Ownership, Vec<Input>, Option<i64>),
+    /// A worker wants to know that its result is durable.
+    Finish(TaskResult),
     /// Something happened to a partition, whoever owns it.
     Input(PartitionId, Input),
     /// There is a message in the inbox of a partition.
@@ -83,6 +86,8 @@ pub(crate) struct Node {
     /// Owned, but no longer worked on: to be given back when the lane is empty.
     pub leaving: Vec<Ownership>,
     pub asks: BTreeMap<RequestId, Asked>,
+    /// Results whose workers are to be told.
+    pub results: BTreeMap<RequestId, TaskResult>,
     pub waiters: BTreeMap<PartitionId, Waiters>,
     /// Work handed out under the present epoch.
     pub out: BTreeMap<PartitionId, Out>,
@@ -134,6 +139,7 @@ impl Node {
             held: BTreeMap::new(),
             leaving: Vec::new(),
             asks: BTreeMap::new(),
+            results: BTreeMap::new(),
             waiters: BTreeMap::new(),
             out: BTreeMap::new(),
             direct: BTreeSet::new(),
@@ -163,6 +169,7 @@ impl Node {
         self.held.clear();
         self.leaving.clear();
         self.asks.clear();
+        self.results.clear();
         self.waiters.clear();
         self.out.clear();
         self.direct.clear();
@@ -218,6 +225,7 @@ impl Node {
         self.waiters.remove(&partition);
         self.out.remove(&partition);
         self.looked.remove(&partition);
+        self.results.retain(|_, result| result.ticket.partition != partition);
         self.asks.extract_if(.., |_, asked| asked.partition == partition).map(|it| it.1).collect()
     }
 

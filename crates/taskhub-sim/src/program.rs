@@ -11,7 +11,7 @@ pub(crate) const EVENTS: [&str; 2] = ["reply", "go"];
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The name under which it is served. Nodes do not serve names with `late` at first, and those
-    /// with `far` never: only workers elsewhere do.
+    /// with `far` not at all: only workers elsewhere do, unless an upgrade changes that.
     pub name: Text,
     /// What it does.
     pub steps: Vec<Step>,
@@ -71,6 +71,8 @@ pub enum Step {
     Unique,
     /// Goes on as a new execution, so many times in all, keeping its events.
     Again(u32),
+    /// Goes on as a new execution of the next version, whose steps are those behind this one.
+    Upgrade,
     /// Panics.
     Panic,
     /// Returns an error.
@@ -102,6 +104,9 @@ impl Program {
                 draw_section(random, &mut steps);
             }
             if random.chance(150) {
+                steps.insert(random.index(steps.len()), Step::Upgrade);
+            }
+            if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
             if random.chance(60) {
@@ -111,6 +116,26 @@ impl Program {
         }
         programs
     }
+}
+
+impl Program {
+    /// The steps of a version.
+    pub(crate) fn steps(&self, version: Option<&str>) -> &[Step] {
+        let upgrade = self.steps.iter().position(|step| *step == Step::Upgrade);
+        match (upgrade, version) {
+            (Some(at), Some(_)) => &self.steps[at + 1..],
+            _ => &self.steps,
+        }
+    }
+}
+
+/// The version that programs are upgraded to.
+pub(crate) const NEXT: &str = "2";
+
+/// Whether only workers elsewhere can run this. Some programs move when they are upgraded.
+pub(crate) fn is_elsewhere(name: &str, version: Option<&str>) -> bool {
+    let moves = version.is_some() && name.ends_with(['1', '3', '5', '7', '9']);
+    name.starts_with("far") != moves
 }
 
 impl Step {

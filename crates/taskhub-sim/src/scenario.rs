@@ -1,8 +1,9 @@
 //! Everything that one seed decides before the run begins: the cluster, the workload, the troubles.
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text};
+use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text, Timestamp};
 
 use crate::{
+    node::EPOCH,
     program::{ENTITIES, EVENTS, Program, entity},
     random::Random,
 };
@@ -192,6 +193,18 @@ impl Scenario {
                 draw_troubles(&mut random, nodes, embedded, partitions)
             },
         }
+    }
+}
+
+impl Scenario {
+    /// From when on, by every clock, nothing can be wrong.
+    pub(crate) fn calm_from(&self) -> Timestamp {
+        Timestamp(EPOCH + if self.is_calm() { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
+    }
+
+    /// Whether nothing is ever wrong.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.troubles.is_empty() && !self.rates.is_any()
     }
 }
 

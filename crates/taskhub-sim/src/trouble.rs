@@ -92,7 +92,7 @@ impl World {
             return;
         }
         let asks = std::mem::take(&mut node.asks);
-        let sound = self.calm || self.random.chance(500);
+        let sound = self.calm || self.scenario.is_calm() || self.random.chance(500);
         let broken = broken && !self.calm;
         node.start(self.scenario.shards, &self.scenario.programs, sound, broken);
         node.renewed_at = self.now;

@@ -1,7 +1,7 @@
 //! What the turn threads do: sort the mail, run the partitions, pass on what they decide.
 
 use taskhub_core::{
-    Answer, Change, Refusal, TaskResult, TurnRecord,
+    Answer, Change, Refusal, Request, TurnRecord, Verb,
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
@@ -47,6 +47,7 @@ impl World {
                     }
                 }
             }
+            Mail::Finish(result) => self.take_result(life, result),
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
             Mail::Look(partition) => {
                 if let Some(owned) = node.owned(partition) {
@@ -161,9 +162,12 @@ impl World {
     /// The results among these inputs are no longer out.
     fn note_results(&mut self, life: Life, inputs: &[Input]) {
         for input in inputs {
-            if let Input::TaskDone(TaskResult { ticket, .. }) = input
-                && let Some(out) = self.nodes[life.node].out.get_mut(&ticket.partition)
-            {
+            let ticket = match input {
+                Input::TaskDone(result) => &result.ticket,
+                Input::Request(Request { verb: Verb::Finish(result), .. }) => &result.ticket,
+                _ => continue,
+            };
+            if let Some(out) = self.nodes[life.node].out.get_mut(&ticket.partition) {
                 out.remove(&(ticket.instance.clone(), ticket.execution, ticket.piece));
             }
         }
@@ -258,6 +262,10 @@ impl World {
                 if let Some(waiters) = node.waiters.get_mut(&owner.partition) {
                     waiters.settle(request);
                 }
+                if let Some(result) = node.results.remove(&request) {
+                    self.result_taken(life, result, &answer);
+                    return Ok(());
+                }
                 let Some(asked) = node.asks.remove(&request) else { return Ok(()) };
                 self.check_answer(&asked, &answer)?;
                 self.reply(&asked, answer);
@@ -269,7 +277,7 @@ impl World {
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
                 out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
-                law::entities::on_dispatch(&task, node.latest)?;
+                law::timers::on_dispatch(&task, node.latest)?;
                 law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
                 self.soon(3_000, Happening::Run(life, Box::new(task)));
@@ -307,6 +315,11 @@ impl World {
             Read::Instance(id) => {
                 let loaded = if fails { Err(down()) } else { self.store.load(&id) };
                 self.coverage.count("instances read");
+                Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
+            }
+            Read::Whole(id) => {
+                let loaded = if fails { Err(down()) } else { self.store.load_whole(&id) };
+                self.coverage.count("instances read with their past");
                 Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
             }
             Read::Wakes { after, limit } => {

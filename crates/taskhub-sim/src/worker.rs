@@ -5,7 +5,8 @@ mod operations;
 use std::sync::Arc;
 
 use taskhub_core::{
-    Done, Event, Failure, InstanceId, Job, Kind, Taken, Task, TaskResult, Ticket, Turn,
+    Answer, Done, Event, Failure, InstanceId, Job, Kind, Request, RequestId, Taken, Task,
+    TaskResult, Ticket, Turn, Verb,
     partition::Input,
     turn::{Execution, Functions as _, Progress, Step},
 };
@@ -97,8 +98,37 @@ impl World {
             let mail = Mail::Input(partition, Input::TaskDone(again));
             self.soon(500_000, Happening::Send(life, mail));
         }
-        let mail = Mail::Input(partition, Input::TaskDone(result));
+        let asks = !matches!(result.done, Done::Activity(_)) && self.random.chance(500);
+        let mail = if asks {
+            Mail::Finish(result)
+        } else {
+            Mail::Input(partition, Input::TaskDone(result))
+        };
         self.soon(200, Happening::Send(life, mail));
+    }
+
+    /// A result arrives whose worker wants to know that it is durable.
+    pub(crate) fn take_result(&mut self, life: Life, result: TaskResult) {
+        let partition = result.ticket.partition;
+        if self.nodes[life.node].owned(partition).is_none() {
+            return;
+        }
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        let instance = result.ticket.instance.clone();
+        let verb = Verb::Finish(Box::new(result.clone()));
+        self.nodes[life.node].results.insert(id, result);
+        self.put(life, partition, vec![Input::Request(Request { id, instance, verb })]);
+    }
+
+    /// A worker is told what became of its result; when it was refused it tries again.
+    pub(crate) fn result_taken(&mut self, life: Life, result: TaskResult, answer: &Answer) {
+        if matches!(answer, Answer::Refused(_)) {
+            self.coverage.count("results refused");
+            self.soon(300_000, Happening::Send(life, Mail::Finish(result)));
+        } else {
+            self.coverage.count("results acknowledged");
+        }
     }
 
     /// Nobody needs the result any more. A worker that can stop says so, and nobody may take that

@@ -123,9 +123,9 @@ impl Bench {
     fn read(&mut self, read: Read) -> Input {
         let (id, store) = (PartitionId(0), &self.store);
         match read {
-            Read::Instance(id) => {
+            Read::Instance(id) | Read::Whole(id) => {
                 self.loads.push(id.clone());
-                let loaded = store.load(&id).map(|stored| stored.map(Box::new));
+                let loaded = store.load_whole(&id).map(|stored| stored.map(Box::new));
                 Input::Loaded(id, loaded)
             }
             Read::Wakes { after, limit } => Input::Wakes(store.wakes(id, after.as_ref(), limit)),

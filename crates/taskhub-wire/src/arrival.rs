@@ -14,7 +14,7 @@ use crate::{
     proto::{
         EntityLockGrantedEvent, EntityLockRequestedEvent, EntityOperationCompletedEvent,
         EntityOperationFailedEvent, EntityUnlockSentEvent, EventRaisedEvent, ExecutionResumedEvent,
-        ExecutionRewoundEvent, ExecutionSuspendedEvent, ExecutionTerminatedEvent, GenericEvent,
+        ExecutionSuspendedEvent, ExecutionTerminatedEvent, GenericEvent,
         SubOrchestrationInstanceCompletedEvent, SubOrchestrationInstanceFailedEvent,
         TaskCompletedEvent, TaskFailedEvent, TimerFiredEvent, history_event::EventType,
     },
@@ -93,10 +93,6 @@ pub(crate) fn arrival_out(
             let input = text_out(reason.as_ref());
             EventType::ExecutionTerminated(ExecutionTerminatedEvent { input, recurse: false })
         }
-        Kind::Rewound { reason } => EventType::ExecutionRewound(ExecutionRewoundEvent {
-            reason: text_out(reason.as_ref()),
-            ..ExecutionRewoundEvent::default()
-        }),
         kind => return asked_out(kind, instance),
     })
 }
@@ -244,7 +240,6 @@ fn verb_in(wire: EventType) -> Option<Kind> {
         EventType::ExecutionSuspended(wire) => Kind::Suspended { reason: text_in(wire.input) },
         EventType::ExecutionResumed(wire) => Kind::Resumed { reason: text_in(wire.input) },
         EventType::ExecutionTerminated(wire) => Kind::Terminated { reason: text_in(wire.input) },
-        EventType::ExecutionRewound(wire) => Kind::Rewound { reason: text_in(wire.reason) },
         _ => return None,
     })
 }

@@ -14,11 +14,11 @@ use crate::{
     failure_out,
     ids::{call_in, call_out},
     proto::{
-        ExecutionCompletedEvent, HistoryEvent, OrchestratorCompletedEvent,
+        ExecutionCompletedEvent, ExecutionRewoundEvent, HistoryEvent, OrchestratorCompletedEvent,
         OrchestratorStartedEvent, history_event::EventType,
     },
     status_in, status_out,
-    text::text_out,
+    text::{text_in, text_out},
     timestamp_in, timestamp_out,
 };
 
@@ -105,6 +105,15 @@ impl Teller<'_> {
                     ..ExecutionCompletedEvent::default()
                 };
                 self.past.push(event_out(-1, event.at, EventType::ExecutionCompleted(ended)));
+            }
+            // It stands where the turns before it end: workers have nothing to do about it.
+            Kind::Rewound { reason } => {
+                self.end_turn();
+                let rewound = ExecutionRewoundEvent {
+                    reason: text_out(reason.as_ref()),
+                    ..ExecutionRewoundEvent::default()
+                };
+                self.past.push(event_out(-1, event.at, EventType::ExecutionRewound(rewound)));
             }
             kind => self.tell_kind(kind, event.at),
         }
@@ -198,6 +207,11 @@ impl Reader {
                 self.begin_turn(Some(at));
                 let status = status_in("orchestrationStatus", wire.orchestration_status)?;
                 self.own.push((Event { at, kind: Kind::Completed { status } }, self.taken));
+            }
+            EventType::ExecutionRewound(wire) => {
+                self.begin_turn(Some(at));
+                let kind = Kind::Rewound { reason: text_in(wire.reason) };
+                self.own.push((Event { at, kind }, self.taken));
             }
             wire => self.read_kind(event_id, at, wire)?,
         }

@@ -69,8 +69,11 @@ pub enum InvalidMessage {
         number: i32,
     },
     /// One turn ends in two ways.
-    #[error("a turn ends at most once: send one of completeOrchestration, rewindOrchestration")]
+    #[error("a turn ends at most once: send one completeOrchestration")]
     TwoEnds,
+    /// A history that a worker rewound.
+    #[error("the hub rewinds histories by itself; send what the turn came to")]
+    Rewinds,
     /// A chunk that does not follow the one before.
     #[error("chunk {got} came after {expected} chunks; send them in order, from 0")]
     Chunk {

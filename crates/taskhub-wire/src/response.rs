@@ -1,7 +1,7 @@
 //! What a turn or an activity came to, as a worker hands it back.
 
 use taskhub_core::{
-    CallId, Event, ExecutionId, Failure, InstanceId, Kind, Outcome, Taken, Ticket, Timestamp,
+    CallId, ExecutionId, Failure, InstanceId, Kind, Outcome, Taken, Ticket, Timestamp,
     turn::{ContinueAsNew, Progress, Step},
 };
 
@@ -10,12 +10,11 @@ use crate::{
     action::{action_in, action_out},
     arrival::{Calls, arrival_out, carried_in},
     call::Speaker,
-    failure_in, failure_out, history_in, history_out,
+    failure_in, failure_out,
     ids::call_out,
     proto::{
         ActivityResponse, CompleteOrchestrationAction, HistoryEvent, OrchestrationStatus,
-        OrchestratorAction, OrchestratorResponse, RewindOrchestrationAction,
-        orchestrator_action::OrchestratorActionType,
+        OrchestratorAction, OrchestratorResponse, orchestrator_action::OrchestratorActionType,
     },
     tags_in, tags_out,
     text::{text_in, text_out},
@@ -32,9 +31,7 @@ pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken
         let field = "action.orchestratorActionType";
         let progress = match orchestrator_action_type.ok_or(InvalidMessage::Missing { field })? {
             OrchestratorActionType::CompleteOrchestration(wire) => completed_in(wire)?,
-            OrchestratorActionType::RewindOrchestration(wire) => {
-                Progress::Rewound(history_in(wire.new_history)?)
-            }
+            OrchestratorActionType::RewindOrchestration(_) => return Err(InvalidMessage::Rewinds),
             wire => {
                 actions.extend(action_in(ticket.execution, id, wire)?);
                 continue;
@@ -95,7 +92,6 @@ pub fn taken_out(
     let end = match &step.progress {
         Progress::Waiting => None,
         Progress::Stuck(_) => return None,
-        Progress::Rewound(history) => Some(rewound_out(instance, history)),
         Progress::Finished(Ok(output)) => Some(ended(CompleteOrchestrationAction {
             orchestration_status: OrchestrationStatus::Completed.into(),
             result: text_out(output.as_ref()),
@@ -127,12 +123,6 @@ pub fn taken_out(
 
 fn ended(wire: CompleteOrchestrationAction) -> OrchestratorActionType {
     OrchestratorActionType::CompleteOrchestration(wire)
-}
-
-fn rewound_out(instance: &InstanceId, history: &[Event]) -> OrchestratorActionType {
-    let told = history_out(instance, history);
-    let new_history = told.past.into_iter().chain(told.waiting).collect();
-    OrchestratorActionType::RewindOrchestration(RewindOrchestrationAction { new_history })
 }
 
 fn continued_out(

@@ -21,7 +21,7 @@ pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
 pub use errors::{
     ControlError, EntityError, HistoryError, HubError, ListError, PurgeError, RaiseError,
-    SignalError, StartError, StatusError, WaitError,
+    RewindError, SignalError, StartError, StatusError, WaitError,
 };
 pub use instance::{InstanceRef, Terminate, Untyped};
 pub use list::{Filter, Page};

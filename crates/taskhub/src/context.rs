@@ -112,7 +112,8 @@ impl Context {
     }
 
     /// Waits until all of these entities are free, and has them for itself until the
-    /// [`CriticalSection`] is dropped: nobody else is served by them meanwhile.
+    /// [`CriticalSection`](crate::CriticalSection) is dropped: nobody else is served by them
+    /// meanwhile.
     ///
     /// Whoever locks several gets them one after another in the order of their ids, so that no two
     /// can wait for each other. For the same reason there is one section at a time, and within it

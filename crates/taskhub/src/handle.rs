@@ -197,7 +197,8 @@ pub trait ActivityCode: Signature<Kind = Activity> + Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a durable function",
     label = "cannot be called durably",
-    note = "mark the function with #[activity] or #[orchestration], or name it by an `External`"
+    note = "mark the function with #[activity] or #[orchestration], or name it by an `External`",
+    note = "an operation is called through its entity: `ctx.entity::<E>(key).call(operation, ..)`"
 )]
 pub trait Callable<M>: Sized {
     /// What it takes.

@@ -1,4 +1,4 @@
-//! One page per task: how to write orchestrations and activities, test them, and trigger them.
+//! One page per task: how to write orchestrations, activities and entities, test and trigger them.
 //!
 //! Every example on these pages is compiled and run with the tests.
 
@@ -10,6 +10,9 @@ pub mod orchestrations {}
 
 #[doc = include_str!("../../../docs/activities.md")]
 pub mod activities {}
+
+#[doc = include_str!("../../../docs/entities.md")]
+pub mod entities {}
 
 #[doc = include_str!("../../../docs/clients.md")]
 pub mod clients {}

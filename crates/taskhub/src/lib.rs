@@ -42,8 +42,9 @@
 //! | [`Context`] | what an orchestration can do: call, wait, sleep, send |
 //! | [`Event`], [`External`] | typed names of what others raise, and of functions elsewhere |
 //! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
+//! | [`entity`](macro@entity), [`EntityContext`] | small durable objects, and what they can do |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
-//! | [`Client`], [`InstanceRef`] | start, raise, wait, terminate, list, purge |
+//! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
 //! | [`Remote`] | a hub that a server has, instead of this process |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`Saga`] | undoing what was done |
@@ -62,6 +63,7 @@
 //! - [hold a request open](howto::sync_over_async) until an answer arrives on another channel
 //! - [write orchestrations](howto::orchestrations): the rules, combinators, loops, status
 //! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
+//! - [write entities](howto::entities): operations, signals, critical sections, reads
 //! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
 //! - [leave the hub to a server](howto::remote), and share it with other programs
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old

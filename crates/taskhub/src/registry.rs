@@ -296,8 +296,12 @@ impl Performers {
         self.activities.find(&work.name, work.version.as_deref())
     }
 
+    fn actor(&self, id: &InstanceId) -> Option<&Arc<dyn Actor>> {
+        self.entities.find(id.as_entity()?.0, None)
+    }
+
     fn operate(&self, id: &InstanceId, asked: &Operations) -> Option<Running> {
-        let code = self.entities.find(id.as_entity()?.0, None)?.clone();
+        let code = self.actor(id)?.clone();
         let (id, asked) = (id.clone(), asked.clone());
         let (states, client) = (self.states.clone(), self.client.clone());
         Some(Box::pin(async move {
@@ -333,7 +337,7 @@ impl Activities for Performers {
         match &task.job {
             Job::Turn(_) => true,
             Job::Activity(work) => self.workers && self.find(work).is_none(),
-            Job::Operations(_) => self.workers,
+            Job::Operations(_) => self.workers && self.actor(&task.ticket.instance).is_none(),
         }
     }
 

@@ -56,6 +56,7 @@
 
 mod chaos;
 mod check;
+mod entities;
 mod expected;
 mod life;
 pub mod replay;
@@ -67,14 +68,17 @@ use std::{fmt, marker::PhantomData, time::Duration};
 use taskhub_core::{InstanceId, Kind};
 
 pub use chaos::chaos;
+pub use entities::TestEntity;
+use expected::Callee;
 pub use expected::Expected;
 use life::Life;
 pub use test_hub::TestHub;
 
 use crate::{
-    Data, Event, Failure, History, Result, Timestamp,
+    Data, Entity, Event, Failure, History, Result, Timestamp, Untyped,
     code::Replayed,
     data::{decode, encode},
+    entity,
     handle::{Callable, Function, OrchestrationCode, Signature},
 };
 
@@ -146,7 +150,31 @@ impl<S: OrchestrationCode> Run<S> {
     /// If it waits for no such call. The message says what it waits for.
     #[track_caller]
     pub fn expect<M, C: Callable<M>>(&mut self, target: C) -> Expected<'_, C::Input, C::Output> {
-        Expected::find::<C::Kind>(&mut self.life, target.target().name)
+        Expected::find(&mut self.life, Callee::of::<C::Kind>(), target.target().name)
+    }
+
+    /// An entity that it calls or signals. Locks need nothing: in a test all entities are free.
+    ///
+    /// # Panics
+    ///
+    /// If the key cannot be one.
+    #[track_caller]
+    pub fn entity<E: Entity>(&mut self, key: impl AsRef<str>) -> TestEntity<'_, E> {
+        TestEntity::new(&mut self.life, entity::id::<E>(key.as_ref()))
+    }
+
+    /// An entity in another program that it calls or signals.
+    ///
+    /// # Panics
+    ///
+    /// If the name or the key cannot be one.
+    #[track_caller]
+    pub fn entity_by_name(
+        &mut self,
+        name: impl AsRef<str>,
+        key: impl AsRef<str>,
+    ) -> TestEntity<'_, Untyped> {
+        TestEntity::new(&mut self.life, InstanceId::entity(name.as_ref(), key.as_ref()))
     }
 
     /// Raises an event, as a client would.

@@ -7,8 +7,12 @@
 //! | [`async_http`] | work that takes longer than a request: 202, and a place to ask |
 //! | [`monitor`] | looking at something until it is as it should be |
 //! | [`approval`] | waiting for a person, and for the next one when nobody answers |
+//! | [`aggregator`] | adding up what comes from many sides, and reporting now and then |
+//! | [`actor`] | many small objects that do one thing at a time |
 //! | [`saga`] | undoing what was done when a later step fails |
 
+pub mod actor;
+pub mod aggregator;
 pub mod approval;
 pub mod async_http;
 pub mod chaining;

@@ -9,8 +9,6 @@ from hub import Hub, eventually
 
 FAILED = OrchestrationStatus.FAILED
 
-pytestmark = pytest.mark.skip(reason="the server does not rewind yet")
-
 
 class Broken:
     """An activity that fails until it is mended, and counts its calls."""

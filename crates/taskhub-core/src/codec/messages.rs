@@ -27,17 +27,14 @@ impl From<&Message> for wire::Message {
                     recursive: *recursive,
                     execution: execution.map(execution_out).unwrap_or_default(),
                     call: call.map_or(0, |call| call.0),
-                    parent: Vec::new(),
                 })
             }
-            Message::Rewind { child_of: (execution, call), parent, reason } => {
-                wire::Body::Rewind(wire::Reason {
-                    why: out(reason.as_ref()),
-                    recursive: false,
+            Message::Rewind { started, execution, reason } => {
+                wire::Body::Rewind(Box::new(wire::Rewind {
+                    started: Some((&**started).into()),
                     execution: execution_out(*execution),
-                    call: call.0,
-                    parent: execution_out(*parent),
-                })
+                    why: out(reason.as_ref()),
+                }))
             }
             Message::Operation(requested) => wire::Body::Operation(Box::new((&**requested).into())),
             Message::OperationFinished { execution, call, outcome } => {
@@ -90,8 +87,8 @@ impl TryFrom<wire::Message> for Message {
                 recursive: wire.recursive,
             },
             wire::Body::Rewind(wire) => Self::Rewind {
-                child_of: (execution_in(&wire.execution)?, CallId(wire.call)),
-                parent: execution_in(&wire.parent)?,
+                started: Box::new(wire.started.unwrap_or_default().try_into()?),
+                execution: execution_in(&wire.execution)?,
                 reason: back(wire.why),
             },
             wire::Body::Operation(wire) => Self::Operation(Box::new((*wire).try_into()?)),

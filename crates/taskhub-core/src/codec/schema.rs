@@ -285,9 +285,17 @@ pub(super) struct Reason {
     pub execution: Vec<u8>,
     #[prost(uint32, tag = "4")]
     pub call: u32,
-    /// The execution that now waits; only in messages.
-    #[prost(bytes = "vec", tag = "5")]
-    pub parent: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Rewind {
+    #[prost(message, optional, tag = "1")]
+    pub started: Option<Started>,
+    /// The parent's execution before.
+    #[prost(bytes = "vec", tag = "2")]
+    pub execution: Vec<u8>,
+    #[prost(string, optional, tag = "3")]
+    pub why: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -313,7 +321,7 @@ pub(super) enum Body {
     #[prost(message, tag = "4")]
     Terminate(Reason),
     #[prost(message, tag = "5")]
-    Rewind(Reason),
+    Rewind(Box<Rewind>),
     #[prost(message, tag = "6")]
     Operation(Box<Operation>),
     #[prost(message, tag = "7")]

@@ -79,7 +79,7 @@ impl Partition {
         let slot = match read {
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
-                let instance = Instance::load(id.clone(), record, &history, &*self.functions);
+                let instance = Instance::load(id.clone(), record, history, &*self.functions);
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),
@@ -89,6 +89,9 @@ impl Partition {
         self.fire_timers(id, now);
         for input in queue {
             self.route(id, input, now, out);
+        }
+        if let Some(instance) = self.slots.known_mut(id) {
+            instance.past = None;
         }
     }
 

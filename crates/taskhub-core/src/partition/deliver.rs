@@ -76,11 +76,16 @@ impl Partition {
         if matches!(envelope.message, Message::Operation(_) | Message::Lock(_)) {
             return self.drop_message(&envelope.to, envelope.id, envelope.message);
         }
-        let waits_for_turn =
-            matches!(envelope.message, Message::Start(_) | Message::Terminate { .. });
+        let waits_for_turn = matches!(
+            envelope.message,
+            Message::Start(_) | Message::Terminate { .. } | Message::Rewind { .. }
+        );
         if waits_for_turn && !self.step_first(&envelope.to, now) {
             let id = envelope.to.clone();
             return self.queue(&id, Input::Deliver(envelope));
+        }
+        if let Message::Rewind { .. } = envelope.message {
+            return self.rewind_child(envelope, now);
         }
         let Envelope { id: message_id, to, message, .. } = envelope;
         match message {
@@ -137,17 +142,16 @@ impl Partition {
                     self.terminate(id, now, reason, recursive);
                 }
             }
-            // Only instances that have ended can be rewound, and only entities locked.
-            Message::Rewind { .. }
-            | Message::Operation(_)
-            | Message::Lock(_)
-            | Message::Unlock { .. } => {}
-            Message::Start(_) => debug_assert!(false, "starts are handled before"),
+            // Only entities perform operations, and are locked.
+            Message::Operation(_) | Message::Lock(_) | Message::Unlock { .. } => {}
+            Message::Start(_) | Message::Rewind { .. } => {
+                debug_assert!(false, "starts are handled before");
+            }
         }
     }
 
     /// A parent calls a child. An id in use by an instance that has not ended fails the call.
-    fn start_child(
+    pub(super) fn start_child(
         &mut self,
         to: &InstanceId,
         message: MessageId,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::mutation::{Mutation, mutated};
 use crate::{EntityState, Event, Kind, Lock, LockRequest, Piece, Requested, Text, Timestamp};
 
 /// What is known of an entity.
@@ -57,6 +58,9 @@ impl Entity {
                 self.asked += 1;
                 self.delayed.insert((due, self.asked), requested);
             }
+            None if mutated(Mutation::Overtake) => {
+                self.queue.push_front(Item::Operation(requested));
+            }
             None => self.queue.push_back(Item::Operation(requested)),
         }
     }
@@ -70,6 +74,8 @@ impl Entity {
 
     /// Moves what was asked for later, and is due now, to the queue.
     pub(super) fn wake(&mut self, now: Timestamp) {
+        let early = std::time::Duration::from_millis(500);
+        let now = if mutated(Mutation::PerformEarly) { now.plus(early) } else { now };
         while let Some(first) = self.delayed.first_entry()
             && first.key().0 <= now
         {
@@ -177,6 +183,9 @@ impl Entity {
         for undone in requested.split_off(done.min(requested.len())).into_iter().rev() {
             self.queue.push_front(Item::Operation(undone));
         }
+        if mutated(Mutation::PerformAgain) {
+            self.queue.extend(requested.iter().cloned().map(Item::Operation));
+        }
         Some(requested)
     }
 
@@ -209,6 +218,7 @@ impl Item {
     /// Whether it is an operation of who holds the lock.
     fn is_of(&self, lock: &Lock) -> bool {
         match self {
+            Self::Operation(_) if mutated(Mutation::PerformLocked) => true,
             Self::Operation(Requested { caller: Some(caller), .. }) => {
                 caller.instance == lock.holder && caller.execution == lock.execution
             }

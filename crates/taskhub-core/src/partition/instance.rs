@@ -5,16 +5,14 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::{
-    entity::Entity,
     ledger::{Ledger, Section},
-    runner::{Remote, Runner},
+    runner::Runner,
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
-    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Timestamp,
-    codec::{self, DecodeError},
-    turn::{Execution, Functions},
+    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Timestamp, codec,
+    turn::Functions,
 };
 
 /// An instance that exists, and has been read or created.
@@ -42,6 +40,8 @@ pub(super) struct Instance {
     pub seq: CommitSeq,
     /// What is to be done with it before this call of `handle` ends.
     pub todo: Todo,
+    /// The history of one that has ended, while somebody needs it.
+    pub past: Option<Vec<Bytes>>,
 }
 
 /// What a listed instance waits for.
@@ -120,7 +120,7 @@ impl Instance {
         instance
     }
 
-    fn known(id: InstanceId, record: Record) -> Self {
+    pub(super) fn known(id: InstanceId, record: Record) -> Self {
         Self {
             id,
             record,
@@ -135,62 +135,7 @@ impl Instance {
             replies: Vec::new(),
             seq: CommitSeq(0),
             todo: Todo::Nothing,
-        }
-    }
-
-    /// An instance as it was stored; its code absorbs its history and will replay it when stepped.
-    pub(super) fn load(
-        id: InstanceId,
-        record: Record,
-        history: &[Bytes],
-        functions: &dyn Functions,
-    ) -> Self {
-        let mut instance = Self::known(id, record);
-        if !instance.record.status.is_terminal()
-            && let Err(error) = instance.replay(history, functions)
-        {
-            instance.park(&format!("its history cannot be read: {error}"));
-        }
-        instance
-    }
-
-    fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
-        let events = codec::decode_history(history)?;
-        if self.id.as_entity().is_some() {
-            self.runner = Runner::Entity(Box::new(Entity::of(&events)));
-            self.changed |= self.record.stuck.take().is_some();
-            return Ok(());
-        }
-        for event in &events {
-            self.ledger.note(event);
-        }
-        if self.ledger.waiting == 0 && self.record.stuck.take().is_some() {
-            self.changed = true; // It can be read again, and there is nothing to run.
-        }
-        let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
-            return Ok(());
-        };
-        self.runner = self.begin(started, *at, functions);
-        if let Some(code) = self.runner.here() {
-            let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
-            code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
-            for (position, event) in events.iter().enumerate() {
-                let raised = matches!(event.kind, Kind::EventRaised { .. });
-                if raised && mutated(Mutation::ForgetBuffered) {
-                    continue;
-                }
-                code.absorb(position as u64, event);
-            }
-        } else if let Some(remote) = self.runner.elsewhere() {
-            remote.add(events);
-        }
-        Ok(())
-    }
-
-    fn begin(&self, started: &Started, at: Timestamp, functions: &dyn Functions) -> Runner {
-        match functions.orchestration(&started.name, started.version.as_deref()) {
-            Some(code) => Runner::Here(Execution::begin(code, self.id.clone(), started, at)),
-            None => Runner::Elsewhere(Remote::default()),
+            past: None,
         }
     }
 
@@ -243,7 +188,9 @@ impl Instance {
         let turn = self.runner.elsewhere().and_then(|remote| remote.out.take());
         let pieces = activities.chain(turn.map(|turn| turn.piece));
         self.cancelled.extend(pieces.map(|piece| (execution, piece)));
-        self.outgoing.extend(ledger.sections.values().filter_map(Section::unlock));
+        if !mutated(Mutation::KeepLocks) {
+            self.outgoing.extend(ledger.sections.values().filter_map(Section::unlock));
+        }
     }
 
     /// It cannot be run until a person helps.
@@ -306,7 +253,7 @@ impl Instance {
 
     /// Whether there is something for a turn to take.
     pub(super) fn wants_turn(&self, now: Timestamp) -> bool {
-        self.ledger.waiting > 0
+        self.ledger.has_turn()
             && !self.ledger.suspended
             && self.ledger.start_at.is_none_or(|at| at <= now)
     }
@@ -346,9 +293,7 @@ impl Instance {
         self.record.due = self.next_due();
         self.record.busy = !self.ledger.activities.is_empty()
             || self.record.stuck.is_some()
-            || (self.ledger.waiting > 0
-                && !self.ledger.suspended
-                && self.ledger.start_at.is_none());
+            || (self.ledger.has_turn() && !self.ledger.suspended && self.ledger.start_at.is_none());
     }
 
     /// When it wants to be looked at though nothing arrived.

@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     pub sections: BTreeMap<CallId, Section>,
     /// Arrivals that no turn has taken.
     pub waiting: u32,
+    /// Whether it was rewound, and no turn has run since.
+    pub rewound: bool,
     /// Whether a turn has run.
     pub ran: bool,
     /// Whether it is suspended.
@@ -65,6 +67,7 @@ impl Ledger {
             Kind::TurnStarted { takes, .. } => {
                 self.waiting = self.waiting.saturating_sub(*takes);
                 self.ran = true;
+                self.rewound = false;
                 self.start_at = None;
             }
             Kind::ActivityScheduled { call, work } => {
@@ -91,10 +94,16 @@ impl Ledger {
             | Kind::ChildFinished { call, .. }
             | Kind::TimerFired { call }
             | Kind::CallCancelled { call } => self.close(*call),
+            Kind::Rewound { .. } => self.rewound = true,
             Kind::Suspended { .. } => self.suspended = true,
             Kind::Resumed { .. } => self.suspended = false,
             _ => {}
         }
+    }
+
+    /// Whether there is something that a turn could do.
+    pub(super) fn has_turn(&self) -> bool {
+        self.waiting > 0 || self.rewound
     }
 
     fn close(&mut self, call: CallId) {

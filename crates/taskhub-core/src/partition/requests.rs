@@ -47,29 +47,41 @@ impl Partition {
             Verb::Status | Verb::Wait | Verb::WaitStart => self.reply(request, &id, Reply::Status),
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
-            Verb::Rewind { .. } | Verb::Finish(_) => {
-                let why = Refusal::NotFailed(id.clone(), status);
-                self.reply(request, &id, refused(why));
-            }
+            Verb::Rewind { reason } => self.rewind(request, &id, reason, now),
             _ if status.is_terminal() => {
                 let why = Refusal::Ended(id.clone(), status);
                 self.reply(request, &id, refused(why));
             }
+            verb => self.control(request, &id, verb, status, now),
+        }
+    }
+
+    /// What can be done to an instance that has not ended.
+    fn control(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        verb: Verb,
+        status: RuntimeStatus,
+        now: Timestamp,
+    ) {
+        match verb {
             Verb::Raise { name, input } => {
-                self.arrive(request, &id, now, Kind::EventRaised { name, input });
+                self.arrive(request, id, now, Kind::EventRaised { name, input });
             }
             Verb::Suspend { .. } if status == RuntimeStatus::Suspended => {
-                self.reply(request, &id, Reply::Answer(Answer::Done));
+                self.reply(request, id, Reply::Answer(Answer::Done));
             }
-            Verb::Suspend { reason } => self.arrive(request, &id, now, Kind::Suspended { reason }),
-            Verb::Resume { reason } => self.resume(request, &id, reason, status, now),
+            Verb::Suspend { reason } => self.arrive(request, id, now, Kind::Suspended { reason }),
+            Verb::Resume { reason } => self.resume(request, id, reason, status, now),
             Verb::Unlock { section } => {
-                self.arrive(request, &id, now, Kind::LockReleased { section });
+                self.arrive(request, id, now, Kind::LockReleased { section });
             }
             Verb::Terminate { reason, recursive } => {
-                self.terminate(&id, now, reason, recursive);
-                self.reply(request, &id, Reply::Answer(Answer::Done));
+                self.terminate(id, now, reason, recursive);
+                self.reply(request, id, Reply::Answer(Answer::Done));
             }
+            other => debug_assert!(false, "{other:?} is handled before"),
         }
     }
 

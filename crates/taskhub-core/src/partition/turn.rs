@@ -1,6 +1,7 @@
 //! What a turn of an orchestration does to its instance, wherever its code ran.
 
 use super::{deliver::too_large, instance::Instance};
+use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
     Parent, Piece, Requested, RuntimeStatus, Started, Taken, Timestamp, Work,
@@ -25,7 +26,11 @@ impl Instance {
         limits: &Limits,
     ) -> bool {
         let Some(remote) = self.runner.elsewhere() else { return false };
-        let Some(out) = remote.out.take_if(|out| out.piece == piece) else { return false };
+        let Some(out) =
+            remote.out.take_if(|out| out.piece == piece || mutated(Mutation::TakeOtherTurn))
+        else {
+            return false;
+        };
         let count = taken.takes.unwrap_or(out.takes).min(out.takes);
         self.conclude(taken.step, count, Some(out.clock), now, functions, limits);
         true
@@ -47,7 +52,7 @@ impl Instance {
         self.record.stuck = None;
         let at = now.max(self.record.updated_at);
         let later = match &step.progress {
-            Progress::ContinuedAsNew(..) | Progress::Rewound(_) => {
+            Progress::ContinuedAsNew(..) if !mutated(Mutation::ForgetLater) => {
                 let remote = self.runner.elsewhere();
                 remote.map(|remote| remote.untaken(&self.fresh, takes)).unwrap_or_default()
             }
@@ -67,7 +72,7 @@ impl Instance {
             self.act(at, kind);
         }
         match step.progress {
-            Progress::Waiting | Progress::Stuck(_) | Progress::Rewound(_) => {}
+            Progress::Waiting | Progress::Stuck(_) => {}
             Progress::Finished(Ok(output)) => self.end(now, RuntimeStatus::Completed, Ok(output)),
             Progress::Finished(Err(why)) => self.end(now, RuntimeStatus::Failed, Err(why)),
             Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
@@ -97,13 +102,8 @@ impl Instance {
         let execution = self.record.execution;
         match &kind {
             Kind::ChildScheduled { call, instance, work } => {
-                let parent = Parent {
-                    instance: self.id.clone(),
-                    execution,
-                    name: self.record.name.clone(),
-                    call: *call,
-                };
-                let started = Started { parent: Some(parent), ..begun(execution, *call, work) };
+                let parent = Some(self.as_parent(*call));
+                let started = Started { parent, ..begun(execution, *call, work) };
                 self.send(instance, Message::Start(Box::new(started)));
             }
             Kind::InstanceStarted { call, instance, work, at } => {
@@ -123,6 +123,12 @@ impl Instance {
         self.write(Event { at, kind });
     }
 
+    /// What it is to the child of a call.
+    pub(super) fn as_parent(&self, call: CallId) -> Parent {
+        let (instance, name) = (self.id.clone(), self.record.name.clone());
+        Parent { instance, execution: self.record.execution, name, call }
+    }
+
     fn send(&mut self, to: &InstanceId, message: Message) {
         self.outgoing.push((to.clone(), message));
     }
@@ -137,7 +143,7 @@ impl Instance {
         }
     }
 
-    fn use_entity(&mut self, kind: &Kind) {
+    pub(super) fn use_entity(&mut self, kind: &Kind) {
         let caller =
             |call| Caller { instance: self.id.clone(), execution: self.record.execution, call };
         match kind {

@@ -1,6 +1,6 @@
 //! Which instances are due when, as far ahead as memory allows; the store has the rest.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use foldhash::{HashMap, HashMapExt as _};
 
@@ -122,7 +122,8 @@ impl Wakes {
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.window.first().map(|wake| wake.at)
+        let late = if mutated(Mutation::FireLate) { 20 } else { 0 };
+        self.window.first().map(|wake| wake.at.plus(Duration::from_secs(late)))
     }
 
     fn pop(&mut self, now: Timestamp) -> Option<InstanceId> {
@@ -187,7 +188,7 @@ impl Partition {
     /// Turns the due timers of an instance into arrivals, and notes when it is due next.
     pub(super) fn fire_timers(&mut self, id: &InstanceId, now: Timestamp) {
         let Some(instance) = self.slots.known_mut(id) else { return };
-        let early = std::time::Duration::from_millis(500);
+        let early = Duration::from_millis(500);
         let due = if mutated(Mutation::FireEarly) { now.plus(early) } else { now };
         for call in instance.ledger.due(due) {
             instance.arrive(now, crate::Kind::TimerFired { call });

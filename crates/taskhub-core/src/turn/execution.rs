@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     cell::RefCell,
+    collections::BTreeSet,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -19,7 +20,7 @@ use super::{
     scope::extent,
     state::{Completion, State},
 };
-use crate::{Event, Failure, InstanceId, Kind, Outcome, Started, Text, Timestamp};
+use crate::{CallId, Event, Failure, InstanceId, Kind, Outcome, Started, Text, Timestamp};
 
 /// Polls that one turn may take without releasing anything, before it counts as spinning.
 const IDLE_POLLS_MAX: u32 = 100_000;
@@ -52,8 +53,6 @@ pub enum Progress {
     Finished(Outcome),
     /// It wants to be terminated, for this reason; code in this process never does.
     Terminated(Option<Text>),
-    /// It goes on from before its failure, with this history; code in this process never does.
-    Rewound(Vec<Event>),
     /// It wants to go on as a new execution, with these events that nobody took.
     ContinuedAsNew(ContinueAsNew, Vec<Kind>),
     /// It cannot go on until somebody changes the code; says why.
@@ -214,6 +213,12 @@ impl Execution {
             return Progress::Stuck(WAITS_ON_NOTHING.into());
         }
         Progress::Waiting
+    }
+
+    /// The calls that history says were given up, and the code has not given up.
+    #[must_use]
+    pub fn still_wanted(&self) -> BTreeSet<CallId> {
+        self.state.borrow().given_up().collect()
     }
 
     /// The first call that was replayed with another input than history has: it still matches, by

@@ -290,6 +290,11 @@ impl State {
         self.given_up.insert(id);
     }
 
+    /// The calls that history says the code gives up, and it has not yet.
+    pub(super) fn given_up(&self) -> impl Iterator<Item = CallId> {
+        self.given_up.iter().copied()
+    }
+
     fn renew(&mut self, (before, after): (Option<Offer>, Option<Offer>)) {
         if before == after {
             return;

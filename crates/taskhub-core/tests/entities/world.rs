@@ -196,7 +196,7 @@ impl World {
 
     fn read(&self, read: Read) -> Input {
         match read {
-            Read::Instance(id) => {
+            Read::Instance(id) | Read::Whole(id) => {
                 let stored = self.stored.get(&id).cloned().map(Box::new);
                 Input::Loaded(id, Ok(stored))
             }

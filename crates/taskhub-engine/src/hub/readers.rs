@@ -51,6 +51,10 @@ pub(super) fn answer(store: &dyn Store, owner: Ownership, read: Read) -> Mail {
             let loaded = store.load(&id);
             Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
         }
+        Read::Whole(id) => {
+            let loaded = store.load_whole(&id);
+            Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
+        }
         Read::Wakes { after, limit } => {
             Input::Wakes(store.wakes(owner.partition, after.as_ref(), limit))
         }

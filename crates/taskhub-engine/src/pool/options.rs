@@ -19,6 +19,19 @@ pub struct WorkerOptions {
     pub serves: Serves,
 }
 
+/// A worker without a name that takes whatever there is, 100 of each kind at once.
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            activities: 100,
+            turns: 100,
+            entities: 100,
+            serves: Serves::default(),
+        }
+    }
+}
+
 /// When work is given to another worker.
 #[derive(Debug, Clone)]
 pub struct Patience {

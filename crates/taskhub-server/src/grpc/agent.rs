@@ -38,6 +38,12 @@ impl Agent {
     pub(super) fn unsaid_entities(self) -> usize {
         if self == Self::JavaOrGo { 0 } else { ROOM }
     }
+
+    /// Whether its filters name entities. Those of the SDK of Java cannot; a worker of it that asks
+    /// for entities takes all.
+    pub(super) fn filters_entities(self) -> bool {
+        self != Self::JavaOrGo
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use taskhub_wire::{
     proto::{
         CreateInstanceRequest, CreateInstanceResponse, CreateOrchestrationAction,
         OrchestrationIdReusePolicy, RaiseEventRequest, RaiseEventResponse, ResumeRequest,
-        ResumeResponse, SuspendRequest, SuspendResponse, TerminateRequest, TerminateResponse,
+        ResumeResponse, RewindInstanceRequest, RewindInstanceResponse, SuspendRequest,
+        SuspendResponse, TerminateRequest, TerminateResponse,
     },
     status_out, statuses_in, tags_in, timestamp_in, trace_in,
 };
@@ -141,6 +142,19 @@ pub(super) async fn resume(
     let reason = reason(call, "reason", request.reason)?;
     let ended = tell(call, id, Verb::Resume { reason }).await?;
     Ok(ResumeResponse { ended })
+}
+
+/// Lets a failed instance go on from before its failure.
+pub(super) async fn rewind(
+    call: &Call<'_>,
+    request: RewindInstanceRequest,
+) -> Result<RewindInstanceResponse, Status> {
+    let id = instance_id(&request.instance_id)?;
+    let reason = reason(call, "reason", request.reason)?;
+    match call.hub.ask(id, Verb::Rewind { reason }).await {
+        Answer::Done => Ok(RewindInstanceResponse {}),
+        other => Err(unexpected(other)),
+    }
 }
 
 /// Tells an instance something. It is all the same to one that has ended; how, is for those who can

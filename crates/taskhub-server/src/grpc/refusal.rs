@@ -26,9 +26,11 @@ pub(super) fn refused(refusal: Refusal) -> Status {
     match refusal {
         Refusal::NotFound(_) => Status::not_found(message),
         Refusal::Exists(..) => Status::already_exists(message),
-        Refusal::Ended(..) | Refusal::NotEnded(..) | Refusal::NotFailed(..) | Refusal::InUse(_) => {
-            Status::failed_precondition(message)
-        }
+        Refusal::Ended(..)
+        | Refusal::NotEnded(..)
+        | Refusal::NotFailed(..)
+        | Refusal::CannotRewind(..)
+        | Refusal::InUse(_) => Status::failed_precondition(message),
         Refusal::TooLarge(_, _, bytes_max) => {
             let mut status = Status::resource_exhausted(message);
             status.metadata_mut().insert(BYTES_MAX, bytes_max.into());

@@ -90,12 +90,9 @@ fn hub_name(metadata: &MetadataMap) -> Result<HubName, Status> {
     name.map_err(|error| no_hub(error.into()))
 }
 
-/// Fills the service in: which function answers which call, and which calls nothing answers yet.
+/// Fills the service in: which function answers which call.
 macro_rules! service {
-    (
-        answered { $($rpc:ident($asks:ident) -> $answers:ident = $family:ident::$answer:ident;)* }
-        unimplemented { $($missing:ident($asked:ident) -> $answered:ty;)* }
-    ) => {
+    ($($rpc:ident($asks:ident) -> $answers:ident = $family:ident::$answer:ident;)*) => {
         #[async_trait]
         impl TaskHubSidecarService for Service {
             type GetWorkItemsStream = Answers<proto::WorkItem>;
@@ -146,49 +143,38 @@ macro_rules! service {
                 let call = self.call(&request).await?;
                 $family::$answer(&call, request.into_inner()).await.map(Response::new)
             })*
-
-            $(async fn $missing(
-                &self,
-                _: Request<proto::$asked>,
-            ) -> Result<Response<$answered>, Status> {
-                Err(Status::unimplemented(concat!(stringify!($missing), " is not there yet")))
-            })*
         }
     };
 }
 
 service! {
-    answered {
-        start_instance(CreateInstanceRequest) -> CreateInstanceResponse = clients::start;
-        get_instance(GetInstanceRequest) -> GetInstanceResponse = instances::get;
-        wait_for_instance_start(GetInstanceRequest) -> GetInstanceResponse = waits::for_start;
-        wait_for_instance_completion(GetInstanceRequest) -> GetInstanceResponse = waits::for_end;
-        restart_instance(RestartInstanceRequest) -> RestartInstanceResponse = restarts::restart;
-        raise_event(RaiseEventRequest) -> RaiseEventResponse = clients::raise;
-        terminate_instance(TerminateRequest) -> TerminateResponse = clients::terminate;
-        suspend_instance(SuspendRequest) -> SuspendResponse = clients::suspend;
-        resume_instance(ResumeRequest) -> ResumeResponse = clients::resume;
-        query_instances(QueryInstancesRequest) -> QueryInstancesResponse = queries::query;
-        list_instance_ids(ListInstanceIdsRequest) -> ListInstanceIdsResponse = queries::list_ids;
-        purge_instances(PurgeInstancesRequest) -> PurgeInstancesResponse = purge::purge;
-        signal_entity(SignalEntityRequest) -> SignalEntityResponse = entities::signal;
-        get_entity(GetEntityRequest) -> GetEntityResponse = entities::get;
-        query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
-        clean_entity_storage(CleanEntityStorageRequest)
-            -> CleanEntityStorageResponse = entities::clean;
-        skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
-            -> SkipGracefulOrchestrationTerminationsResponse = forced::end;
-        complete_activity_task(ActivityResponse) -> CompleteTaskResponse = workers::activity;
-        complete_orchestrator_task(OrchestratorResponse) -> CompleteTaskResponse = workers::turn;
-        complete_entity_task(EntityBatchResult) -> CompleteTaskResponse = workers::operations;
-        abandon_task_activity_work_item(AbandonActivityTaskRequest)
-            -> AbandonActivityTaskResponse = workers::abandon_activity;
-        abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
-            -> AbandonOrchestrationTaskResponse = workers::abandon_turn;
-        abandon_task_entity_work_item(AbandonEntityTaskRequest)
-            -> AbandonEntityTaskResponse = workers::abandon_operations;
-    }
-    unimplemented {
-        rewind_instance(RewindInstanceRequest) -> proto::RewindInstanceResponse;
-    }
+    start_instance(CreateInstanceRequest) -> CreateInstanceResponse = clients::start;
+    get_instance(GetInstanceRequest) -> GetInstanceResponse = instances::get;
+    wait_for_instance_start(GetInstanceRequest) -> GetInstanceResponse = waits::for_start;
+    wait_for_instance_completion(GetInstanceRequest) -> GetInstanceResponse = waits::for_end;
+    restart_instance(RestartInstanceRequest) -> RestartInstanceResponse = restarts::restart;
+    raise_event(RaiseEventRequest) -> RaiseEventResponse = clients::raise;
+    terminate_instance(TerminateRequest) -> TerminateResponse = clients::terminate;
+    suspend_instance(SuspendRequest) -> SuspendResponse = clients::suspend;
+    resume_instance(ResumeRequest) -> ResumeResponse = clients::resume;
+    rewind_instance(RewindInstanceRequest) -> RewindInstanceResponse = clients::rewind;
+    query_instances(QueryInstancesRequest) -> QueryInstancesResponse = queries::query;
+    list_instance_ids(ListInstanceIdsRequest) -> ListInstanceIdsResponse = queries::list_ids;
+    purge_instances(PurgeInstancesRequest) -> PurgeInstancesResponse = purge::purge;
+    signal_entity(SignalEntityRequest) -> SignalEntityResponse = entities::signal;
+    get_entity(GetEntityRequest) -> GetEntityResponse = entities::get;
+    query_entities(QueryEntitiesRequest) -> QueryEntitiesResponse = entities::query;
+    clean_entity_storage(CleanEntityStorageRequest)
+        -> CleanEntityStorageResponse = entities::clean;
+    skip_graceful_orchestration_terminations(SkipGracefulOrchestrationTerminationsRequest)
+        -> SkipGracefulOrchestrationTerminationsResponse = forced::end;
+    complete_activity_task(ActivityResponse) -> CompleteTaskResponse = workers::activity;
+    complete_orchestrator_task(OrchestratorResponse) -> CompleteTaskResponse = workers::turn;
+    complete_entity_task(EntityBatchResult) -> CompleteTaskResponse = workers::operations;
+    abandon_task_activity_work_item(AbandonActivityTaskRequest)
+        -> AbandonActivityTaskResponse = workers::abandon_activity;
+    abandon_task_orchestrator_work_item(AbandonOrchestrationTaskRequest)
+        -> AbandonOrchestrationTaskResponse = workers::abandon_turn;
+    abandon_task_entity_work_item(AbandonEntityTaskRequest)
+        -> AbandonEntityTaskResponse = workers::abandon_operations;
 }

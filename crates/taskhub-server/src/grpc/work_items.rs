@@ -156,13 +156,15 @@ fn options(request: GetWorkItemsRequest, agent: Agent) -> WorkerOptions {
         activities: room(request.max_concurrent_activity_work_items),
         turns: room(request.max_concurrent_orchestration_work_items),
         entities: room_or(request.max_concurrent_entity_work_items, agent.unsaid_entities()),
-        serves: request.work_item_filters.map(serves).unwrap_or_default(),
+        serves: request.work_item_filters.map(|it| serves(it, agent)).unwrap_or_default(),
         name: request.worker_instance_id,
     }
 }
 
-/// Filters that are there name all that a worker takes: an empty list is nothing.
-fn serves(filters: WorkItemFilters) -> Serves {
+/// Filters that are there name all that a worker takes: an empty list is nothing, but for entities
+/// where the SDK cannot name them.
+fn serves(filters: WorkItemFilters, agent: Agent) -> Serves {
+    let any_entity = filters.entities.is_empty() && !agent.filters_entities();
     let texts = |texts: Vec<String>| texts.into_iter().map(Text::from).collect();
     let orchestrations = filters.orchestrations.into_iter();
     let activities = filters.activities.into_iter();
@@ -179,7 +181,11 @@ fn serves(filters: WorkItemFilters) -> Serves {
                 .map(|proto::ActivityFilter { name, versions }| (name.into(), texts(versions)))
                 .collect(),
         ),
-        entities: Names::Only(entities.map(|proto::EntityFilter { name }| named(name)).collect()),
+        entities: if any_entity {
+            Names::All
+        } else {
+            Names::Only(entities.map(|proto::EntityFilter { name }| named(name)).collect())
+        },
     }
 }
 

@@ -9,7 +9,10 @@ use taskhub_core::{
 };
 
 use super::{Violation, ensure};
-use crate::chronicle::{Applied, Chronicle};
+use crate::{
+    chronicle::{Applied, Chronicle},
+    program::is_elsewhere,
+};
 
 /// Every answer that a worker ever gave to a turn.
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl Elsewhere {
         for (position, event) in log.iter().enumerate().skip(fresh) {
             let Kind::TurnStarted { takes, clock } = event.kind else { continue };
             let Some(clock) = clock else {
-                ensure(!is_far(&record.name), || {
+                ensure(!is_elsewhere(&record.name, record.version.as_deref()), || {
                     Violation::new(8, "its code is elsewhere", format!("{id} ran here: {event:?}"))
                 })?;
                 continue;
@@ -101,7 +104,9 @@ impl Elsewhere {
         else {
             return Ok(());
         };
-        if !applied.goes_on || !is_far(&started.name) {
+        // Further executions of the same step ran here.
+        let next = started.execution == before.execution.derive(u64::MAX);
+        if !next || !is_elsewhere(&before.name, before.version.as_deref()) {
             return Ok(());
         }
         let id = &applied.turn.instance;
@@ -119,10 +124,6 @@ impl Elsewhere {
             Violation::new(6, format!("as a worker said: one of {given:?}"), happened)
         })
     }
-}
-
-fn is_far(name: &str) -> bool {
-    name.starts_with("far")
 }
 
 /// Where the last turn stands in a history, or 0.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
     Act, Change, Done, Envelope, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Message,
-    Outcome, Performed, Requested, Task, Text, Timestamp,
+    Outcome, Performed, Requested, Task, Text,
 };
 
 use super::{Violation, ensure, locks};
@@ -183,16 +183,6 @@ fn in_order(
     let before = last.insert((id.clone(), sender.to_owned(), within), number);
     ensure(before.is_none_or(|before| before < number), || {
         broken(id, "in order per sender", &format!("{input} comes after {before:?}"))
-    })
-}
-
-/// Operations are handed out: none before its time, by the clock of the owner.
-pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violation> {
-    let Job::Operations(job) = &task.job else { return Ok(()) };
-    let early = job.requested.iter().find(|it| it.due.is_some_and(|due| due > latest));
-    ensure(early.is_none(), || {
-        let happened = format!("{early:?} is handed out when the clock shows {latest:?}");
-        Violation::new(7, "a delayed operation is never early", happened)
     })
 }
 

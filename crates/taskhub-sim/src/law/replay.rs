@@ -90,7 +90,9 @@ fn replayed(
     sound: &Deployed,
 ) -> Result<(), Violation> {
     let Some(Event { at, kind: Kind::Started(started) }) = log.first() else { return Ok(()) };
-    let Some(code) = sound.orchestration(&started.name, None) else { return Ok(()) };
+    let Some(code) = sound.orchestration(&started.name, started.version.as_deref()) else {
+        return Ok(());
+    };
     let taken = model::taken(log);
     if taken == 0 {
         return Ok(());

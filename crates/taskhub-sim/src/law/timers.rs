@@ -1,10 +1,10 @@
 //! Promise 7: "A timer fires once, and never early."
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use taskhub_core::{
-    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, Timestamp, TurnRecord,
-    codec, store::Ownership,
+    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Job, Kind, Task, Timestamp,
+    TurnRecord, codec, store::Ownership,
 };
 
 use super::{Violation, ensure};
@@ -73,14 +73,28 @@ fn created(log: &[Event], call: CallId) -> Option<Timestamp> {
     })
 }
 
-/// A turn became durable: its timers fired after their time, each once.
-pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<(), Violation> {
+/// When the code began to wait for a timer.
+fn made_at(log: &[Event], call: CallId) -> Option<Timestamp> {
+    let made = |it: &&Event| matches!(it.kind, Kind::TimerCreated { call: it, .. } if it == call);
+    log.iter().find(made).map(|event| event.at)
+}
+
+/// How late a timer may fire while nothing is wrong.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
+/// A turn became durable: its timers fired after their time, each once, and not late by much when
+/// nothing was wrong from `calm` on.
+pub(crate) fn on_turn(
+    applied: &Applied<'_>,
+    chronicle: &Chronicle,
+    calm: Timestamp,
+) -> Result<(), Violation> {
     let id = &applied.turn.instance;
     let Some(known) = chronicle.instances.get(id) else { return Ok(()) };
-    let deadline = known.log.first().and_then(|event| match &event.kind {
-        Kind::Started(started) => started.deadline,
-        _ => None,
-    });
+    let (start_at, deadline) = match known.log.first().map(|event| &event.kind) {
+        Some(Kind::Started(started)) => (started.start_at, started.deadline),
+        _ => (None, None),
+    };
     for event in &applied.fresh {
         if let (Kind::Terminated { reason: Some(reason) }, Some(deadline)) = (&event.kind, deadline)
             && reason.contains("within the time")
@@ -98,6 +112,44 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
             let happened = format!("{id}: {call} for {timer:?} at {:?}, {count} times", event.at);
             Violation::new(7, "a timer fires once, and never early", happened)
         })?;
+        let due = made_at(&known.log, call).max(timer);
+        let late = due.filter(|due| *due >= calm).is_some_and(|due| event.at.since(due) > LATE_MAX);
+        ensure(!late, || {
+            let happened = format!("{id}: {call} for {timer:?} at {:?}", event.at);
+            Violation::new(7, "a timer is not late while nothing is wrong", happened)
+        })?;
+    }
+    let here = |it: &&Event| matches!(it.kind, Kind::TurnStarted { clock: None, .. });
+    let begun = applied.fresh.iter().find(here).map(|event| event.at);
+    if let (Some(begun), Some(start_at)) = (begun, start_at) {
+        ensure(start_at <= begun, || {
+            let happened = format!("{id}: a turn at {begun:?} for {start_at:?}");
+            Violation::new(7, "nothing starts early", happened)
+        })?;
     }
     Ok(())
+}
+
+/// Work is handed out: a first turn, and operations that were asked for later, not before their
+/// time by the clock of the owner, which showed at most `latest`.
+pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violation> {
+    let due = match &task.job {
+        Job::Activity(_) => None,
+        Job::Turn(turn) => {
+            let mut events = turn.history.iter().flat_map(|it| it.iter()).map(|it| &it.kind);
+            match events.next() {
+                Some(Kind::Started(started))
+                    if !events.any(|it| matches!(it, Kind::TurnStarted { .. })) =>
+                {
+                    started.start_at
+                }
+                _ => None,
+            }
+        }
+        Job::Operations(job) => job.requested.iter().filter_map(|it| it.due).max(),
+    };
+    ensure(due.is_none_or(|due| due <= latest), || {
+        let happened = format!("{task:?} is handed out when the clock shows {latest:?}");
+        Violation::new(7, "nothing that was asked for later is early", happened)
+    })
 }

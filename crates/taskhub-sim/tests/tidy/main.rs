@@ -132,6 +132,11 @@ fn a_relative_link_leads_to_a_file() {
 }
 
 #[test]
+fn a_page_shows_files_as_they_are() {
+    enforce(markdown, |source| markdown::shows_files_as_they_are(repository::read, source));
+}
+
+#[test]
 fn every_feature_has_a_page_and_a_test() {
     enforce(table_of_features, features::rows_are_full);
 }

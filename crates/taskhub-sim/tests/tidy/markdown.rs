@@ -65,9 +65,40 @@ fn leads(paths: &[String], from: &str, target: &str) -> bool {
     paths.iter().any(|path| *path == place || within(path))
 }
 
+/// A line of a page that is nothing but a link to a file of `examples/` and a colon has that file,
+/// whole, in the block below it.
+pub(crate) fn shows_files_as_they_are(read: fn(&str) -> String, source: Source<'_>) -> Offences {
+    let mut offences = Vec::new();
+    for (number, line) in source.lines() {
+        let target = line.strip_suffix("):").and_then(|link| link.split_once("](../"));
+        let Some((_, file)) = target.filter(|(_, file)| file.starts_with("examples/")) else {
+            continue;
+        };
+        let mut below = source.text.lines().skip(number);
+        below.find(|line| line.starts_with("```"));
+        let shown: Vec<_> = below.take_while(|line| *line != "```").collect();
+        if shown != read(file).lines().collect::<Vec<_>>() {
+            offences.push((number, format!("`{file}` is another one by now; show it as it is")));
+        }
+    }
+    offences
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_shown_differently_is_reported() {
+        let check = |text| {
+            let source = Source { path: "docs/events.md", text };
+            shows_files_as_they_are(|path| format!("{path}\n\nend\n"), source).len()
+        };
+        assert_eq!(check("[a](../examples/a.py):\n\n```python\nexamples/a.py\n\nend\n```\n"), 0);
+        assert_eq!(check("[a](../examples/a.py):\n\n```python\nexamples/a.py\n```\n"), 1);
+        assert_eq!(check("[a](../examples/a.py):\n"), 1);
+        assert_eq!(check("See [a](../examples/a.py).\n\n```python\nother\n```\n"), 0);
+    }
 
     #[test]
     fn markdown_in_another_place_is_reported() {

@@ -7,10 +7,10 @@ use taskhub_wire::{
         EntityLockGrantedEvent, EntityLockRequestedEvent, EntityOperationCalledEvent,
         EntityOperationCompletedEvent, EntityOperationFailedEvent, EntityOperationSignaledEvent,
         EntityUnlockSentEvent, EventRaisedEvent, EventSentEvent, ExecutionResumedEvent,
-        ExecutionRewoundEvent, ExecutionSuspendedEvent, ExecutionTerminatedEvent,
-        SubOrchestrationInstanceCompletedEvent, SubOrchestrationInstanceCreatedEvent,
-        SubOrchestrationInstanceFailedEvent, TaskCompletedEvent, TaskFailedEvent,
-        TaskScheduledEvent, TimerCreatedEvent, TimerFiredEvent, history_event::EventType,
+        ExecutionSuspendedEvent, ExecutionTerminatedEvent, SubOrchestrationInstanceCompletedEvent,
+        SubOrchestrationInstanceCreatedEvent, SubOrchestrationInstanceFailedEvent,
+        TaskCompletedEvent, TaskFailedEvent, TaskScheduledEvent, TimerCreatedEvent,
+        TimerFiredEvent, history_event::EventType,
     },
     timestamp_out,
 };
@@ -161,13 +161,6 @@ fn what_clients_do() {
             EventType::ExecutionTerminated(ExecutionTerminatedEvent {
                 input: said(),
                 recurse: false,
-            }),
-        ),
-        (
-            vec![Kind::Rewound { reason: reason() }],
-            EventType::ExecutionRewound(ExecutionRewoundEvent {
-                reason: said(),
-                ..Default::default()
             }),
         ),
     ]);

@@ -6,7 +6,7 @@ use taskhub_core::{
 };
 use taskhub_wire::{
     history_in, history_out, history_shown,
-    proto::{HistoryEvent, OrchestratorStartedEvent, history_event::EventType},
+    proto::{HistoryEvent, history_event::EventType},
     timestamp_out,
 };
 
@@ -130,23 +130,15 @@ fn the_end_of_the_execution_comes_last_with_its_result() {
 }
 
 #[test]
-fn the_history_that_a_rewinding_worker_makes_can_be_read() {
+fn a_rewind_stands_behind_the_turns_before_it_and_is_nothing_new() {
     let rewound = Kind::Rewound { reason: Some("fixed".into()) };
-    let failed = Kind::Completed { status: RuntimeStatus::Failed };
-    let log = log_of([started(), turn(1), failed, rewound.clone()]);
+    let log = log_of([started(), turn(1), scheduled(1), rewound, turn(0)]);
     let told = history_out(&instance(), &log);
-    let ended =
-        |event: &HistoryEvent| matches!(event.event_type, Some(EventType::ExecutionCompleted(_)));
-    let mut events: Vec<_> = told.past.into_iter().filter(|event| !ended(event)).collect();
-    events.push(HistoryEvent {
-        event_id: -1,
-        timestamp: Some(timestamp_out(Timestamp(9))),
-        event_type: Some(EventType::OrchestratorStarted(OrchestratorStartedEvent {})),
-    });
-    events.extend(told.waiting);
-    let kinds = history_in(events).map(|log| log.into_iter().map(|it| it.kind).collect());
-    let last = Kind::TurnStarted { takes: 1, clock: None };
-    assert_eq!(kinds, Ok(vec![started(), turn(1), rewound, last]));
+    let (begin, end) = (("begin", -1), ("end", -1));
+    let expected = [begin, ("started", -1), ("scheduled", 1), end, ("rewound", -1), begin, end];
+    assert_eq!((shape(&told.past).as_slice(), told.waiting.len()), (&expected[..], 0));
+    let back = history_in(told.past).map(|back| history_out(&instance(), &back).past);
+    assert_eq!(back.map(|past| shape(&past)), Ok(expected.to_vec()));
 }
 
 #[test]

@@ -212,7 +212,6 @@ fn progress() -> impl Strategy<Value = Progress> {
         generate::outcome().prop_map(Progress::Finished),
         generate::maybe().prop_map(Progress::Terminated),
         (how, kept).prop_map(|(how, kept)| Progress::ContinuedAsNew(how, kept)),
-        generate::history().prop_map(Progress::Rewound),
     ]
 }
 

@@ -160,6 +160,24 @@ pub enum ControlError {
     Hub(#[from] HubError),
 }
 
+/// Why an instance was not rewound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewindError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has not failed.
+    #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
+    NotFailed(InstanceId, RuntimeStatus),
+    /// The instance has failed, and cannot go on from before that.
+    #[error("instance {0} cannot be rewound: {1}")]
+    CannotRewind(InstanceId, Text),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
 /// Why the status of an instance is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -258,6 +276,7 @@ refusals! {
     RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
     SignalError { TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }
+    RewindError { NotFound(id), NotFailed(id, status), CannotRewind(id, why) }
     StatusError { NotFound(id) }
     WaitError { NotFound(id) }
     PurgeError { NotFound(id), NotEnded(id, status) }

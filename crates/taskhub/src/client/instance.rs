@@ -7,8 +7,8 @@ use taskhub_core::{
 };
 
 use super::{
-    Client, ControlError, HistoryError, HubError, PurgeError, RaiseError, Status, StatusError,
-    WaitError,
+    Client, ControlError, HistoryError, HubError, PurgeError, RaiseError, RewindError, Status,
+    StatusError, WaitError,
 };
 use crate::{
     Data, Event, Failure, History,
@@ -84,6 +84,16 @@ impl<H> InstanceRef<H> {
     /// Lets a suspended instance go on; one that is parked is tried again.
     pub async fn resume(&self, reason: impl AsRef<str>) -> Result<(), ControlError> {
         let verb = Verb::Resume { reason: Some(reason.as_ref().into()) };
+        let answer = self.client.ask(&self.id, verb).await?;
+        Ok(done(&answer)?)
+    }
+
+    /// Lets an instance that has failed go on from before its failure: what was done stays done,
+    /// what failed is done again, and children that failed go on too. It may be rewound again.
+    ///
+    /// The history must still fit the code, without what failed; otherwise nothing changes.
+    pub async fn rewind(&self, reason: impl AsRef<str>) -> Result<(), RewindError> {
+        let verb = Verb::Rewind { reason: Some(reason.as_ref().into()) };
         let answer = self.client.ask(&self.id, verb).await?;
         Ok(done(&answer)?)
     }

@@ -87,6 +87,11 @@ fn misuse(message: String) -> Failure {
 }
 
 /// What can be locked: an [`EntityProxy`], an array or a `Vec` of them, a tuple of different ones.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be locked",
+    label = "not an entity, nor several",
+    note = "lock `&entity`, `[&a, &b]`, or a tuple of entities of different types"
+)]
 pub trait Lockable {
     #[doc(hidden)]
     fn ids(&self) -> Result<Vec<InstanceId>, InvalidInstanceId>;

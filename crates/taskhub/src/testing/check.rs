@@ -134,7 +134,7 @@ impl Seen {
                 Ok(())
             }
             Progress::Stuck(why) => Err(why.to_string()),
-            Progress::Terminated(_) | Progress::Rewound(_) => {
+            Progress::Terminated(_) => {
                 unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(..) => Err("it continues as new too early".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use taskhub_core::{CallId, InstanceId, Kind, Outcome, Work};
+use taskhub_core::{CallId, InstanceId, Kind, Outcome, Text};
 
 use super::life::{Life, Open};
 use crate::{
@@ -16,18 +16,44 @@ use crate::{
 pub struct Expected<'a, I, O> {
     life: &'a mut Life,
     call: CallId,
-    is_activity: bool,
+    callee: Callee,
     types: PhantomData<fn(I) -> O>,
+}
+
+/// What kind of call it is.
+#[derive(Clone)]
+pub(super) enum Callee {
+    Activity,
+    Child,
+    Operation(InstanceId),
+}
+
+impl Callee {
+    pub(super) fn of<K: handle::Kind>() -> Self {
+        if K::IS_ACTIVITY { Self::Activity } else { Self::Child }
+    }
+
+    /// What was called, if the call is of this kind: its name and its input.
+    fn called<'a>(&self, open: &'a Open) -> Option<(&'a Text, &'a Option<Text>)> {
+        match (self, open) {
+            (Self::Activity, Open::Activity(work)) | (Self::Child, Open::Child(_, work)) => {
+                Some((&work.name, &work.input))
+            }
+            (Self::Operation(entity), Open::Operation(of, operation)) if of == entity => {
+                Some((&operation.name, &operation.input))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     #[track_caller]
-    pub(super) fn find<K: handle::Kind>(life: &'a mut Life, name: &str) -> Self {
-        let found = calls(life, K::IS_ACTIVITY).find(|(_, work)| same(&work.name, name));
-        let Some(call) = found.map(|(call, _)| call) else {
+    pub(super) fn find(life: &'a mut Life, callee: Callee, name: &str) -> Self {
+        let Some(call) = calls(life, &callee, name).next().map(|(call, _)| call) else {
             panic!("`{}` does not wait for `{name}`: {}", life.name(), life.waits_for());
         };
-        Self { life, call, is_activity: K::IS_ACTIVITY, types: PhantomData }
+        Self { life, call, callee, types: PhantomData }
     }
 
     /// Of several such calls, the first one with this input.
@@ -38,9 +64,8 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     #[track_caller]
     pub fn given(mut self, input: I) -> Self {
         let wanted = encode(input).unwrap_or_else(|failure| panic!("{failure}"));
-        let name = self.work().name.clone();
-        let found = calls(self.life, self.is_activity)
-            .find(|(_, work)| same(&work.name, &name) && work.input == wanted);
+        let (name, _) = self.called();
+        let found = calls(self.life, &self.callee, name).find(|(_, input)| **input == wanted);
         let Some(call) = found.map(|(call, _)| call) else {
             let waits = self.life.waits_for();
             let input = wanted.as_deref().unwrap_or("null");
@@ -50,11 +75,9 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
         self
     }
 
-    fn work(&self) -> &Work {
-        match &self.life.open[&self.call] {
-            Open::Activity(work) | Open::Child(_, work) => work,
-            Open::Timer(_) => unreachable!("an expected call is no timer"),
-        }
+    fn called(&self) -> (&Text, &Option<Text>) {
+        let open = &self.life.open[&self.call];
+        self.callee.called(open).expect("it was found by its kind")
     }
 
     /// What it was called with.
@@ -65,11 +88,11 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     #[must_use]
     #[track_caller]
     pub fn input(&self) -> I {
-        let input = self.work().input.as_deref();
-        decode(input, "the input").unwrap_or_else(|failure| panic!("{failure}"))
+        let (_, input) = self.called();
+        decode(input.as_deref(), "the input").unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// Under which instance id a child was called; `None` for an activity.
+    /// Under which instance id a child was called; `None` for others.
     #[must_use]
     pub fn instance_id(&self) -> Option<InstanceId> {
         match &self.life.open[&self.call] {
@@ -102,23 +125,26 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     #[track_caller]
     fn ends(self, outcome: Outcome) {
         let call = self.call;
-        self.life.arrive(if self.is_activity {
-            Kind::ActivityFinished { call, outcome }
-        } else {
-            Kind::ChildFinished { call, outcome }
+        self.life.arrive(match self.callee {
+            Callee::Activity => Kind::ActivityFinished { call, outcome },
+            Callee::Child => Kind::ChildFinished { call, outcome },
+            Callee::Operation(_) => Kind::OperationFinished { call, outcome },
         });
     }
 }
 
-fn calls(life: &Life, activities: bool) -> impl Iterator<Item = (CallId, &Work)> {
-    life.open.iter().filter_map(move |(call, open)| match open {
-        Open::Activity(work) if activities => Some((*call, work)),
-        Open::Child(_, work) if !activities => Some((*call, work)),
-        _ => None,
+fn calls<'a>(
+    life: &'a Life,
+    callee: &'a Callee,
+    name: &'a str,
+) -> impl Iterator<Item = (CallId, &'a Option<Text>)> {
+    life.open.iter().filter_map(move |(call, open)| {
+        let (known, input) = callee.called(open)?;
+        same(known, name).then_some((*call, input))
     })
 }
 
-fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }
 

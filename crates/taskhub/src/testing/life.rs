@@ -1,10 +1,14 @@
 //! The life of one execution in a test: its history, and what it waits for.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    time::Duration,
+};
 
 use taskhub_core::{
-    CallId, Event, ExecutionId, InstanceId, Kind, Outcome, RuntimeStatus, Started, Text, Timestamp,
-    Work,
+    CallId, Event, ExecutionId, InstanceId, Kind, Operation, Outcome, RuntimeStatus, Started, Text,
+    Timestamp, Work,
     turn::{Execution, Orchestration, Progress},
 };
 
@@ -24,6 +28,10 @@ pub(super) struct Life {
     pub now: Timestamp,
     pub open: BTreeMap<CallId, Open>,
     pub sent: Vec<Sent>,
+    /// Operations that entities were signaled to perform.
+    pub signaled: Vec<(InstanceId, Operation)>,
+    /// Locks that were asked for in this turn: in a test, all entities are free.
+    locks: VecDeque<(CallId, Text)>,
     pub outcome: Option<Outcome>,
     pub custom_status: Option<Text>,
 }
@@ -32,6 +40,7 @@ pub(super) struct Life {
 pub(super) enum Open {
     Activity(Work),
     Child(InstanceId, Work),
+    Operation(InstanceId, Operation),
     Timer(Timestamp),
 }
 
@@ -62,6 +71,8 @@ impl Life {
             now: at,
             open: BTreeMap::new(),
             sent: Vec::new(),
+            signaled: Vec::new(),
+            locks: VecDeque::new(),
             outcome: None,
             custom_status: None,
         };
@@ -81,12 +92,16 @@ impl Life {
         self.write(kind);
         let mut takes = 1;
         for _ in 0..TURNS_MAX {
-            match self.turn(takes) {
-                Some(kept) => takes = kept,
-                None => return,
-            }
+            takes = match (self.turn(takes), self.outcome.is_none()) {
+                (Some(kept), _) => kept,
+                (None, true) if let Some((call, section)) = self.locks.pop_front() => {
+                    self.write(Kind::LocksGranted { call, section });
+                    1
+                }
+                _ => return,
+            };
         }
-        panic!("`{}` continues as new again and again without waiting for anything", self.name);
+        panic!("`{}` goes on again and again without waiting for anything", self.name);
     }
 
     fn write(&mut self, kind: Kind) {
@@ -115,7 +130,7 @@ impl Life {
                 self.open.clear();
                 self.outcome = Some(outcome);
             }
-            Progress::Terminated(_) | Progress::Rewound(_) => {
+            Progress::Terminated(_) => {
                 unreachable!("code in this process does not end so")
             }
             Progress::ContinuedAsNew(how, kept) => {
@@ -141,6 +156,7 @@ impl Life {
     fn continue_as_new(&mut self, started: Started, kept: Vec<Kind>) -> u32 {
         self.history.clear();
         self.open.clear();
+        self.locks.clear();
         self.check = Check::default();
         let instance = self.instance.clone();
         self.execution = Execution::begin(&*self.code, instance, &started, self.now);
@@ -164,8 +180,16 @@ impl Life {
             Kind::TimerCreated { call, fire_at } => {
                 self.open.insert(call, Open::Timer(fire_at));
             }
+            Kind::OperationCalled { call, entity, operation } => {
+                self.open.insert(call, Open::Operation(entity, operation));
+            }
+            Kind::OperationSignaled { entity, operation, .. } => {
+                self.signaled.push((entity, operation));
+            }
+            Kind::LocksRequested { call, section, .. } => self.locks.push_back((call, section)),
             Kind::CallCancelled { call } => {
                 self.open.remove(&call);
+                self.locks.retain(|(lock, _)| *lock != call);
             }
             Kind::EventSent { to, name, input, .. } => self.sent.push(Sent { to, name, input }),
             _ => {}
@@ -232,6 +256,9 @@ impl fmt::Display for Open {
         match self {
             Self::Activity(work) => write!(f, "activity {}({})", work.name, input(work)),
             Self::Child(_, work) => write!(f, "orchestration {}({})", work.name, input(work)),
+            Self::Operation(entity, Operation { name, input, .. }) => {
+                write!(f, "operation {name}({}) of {entity}", input.as_deref().unwrap_or_default())
+            }
             Self::Timer(at) => write!(f, "a timer at {}", crate::Timestamp::of(*at)),
         }
     }

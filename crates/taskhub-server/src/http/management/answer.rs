@@ -98,7 +98,7 @@ pub(super) fn refused(answer: &Answer) -> Response {
         Refusal::NotFound(_) => empty(StatusCode::NOT_FOUND),
         Refusal::Ended(..) => empty(StatusCode::GONE),
         Refusal::Exists(..) | Refusal::InUse(_) => wrong(StatusCode::CONFLICT, &told(refusal)),
-        Refusal::NotEnded(..) | Refusal::NotFailed(..) => {
+        Refusal::NotEnded(..) | Refusal::NotFailed(..) | Refusal::CannotRewind(..) => {
             json(StatusCode::PRECONDITION_FAILED, &told(refusal))
         }
         Refusal::TooLarge(..) => wrong(StatusCode::PAYLOAD_TOO_LARGE, &told(refusal)),

@@ -1,7 +1,7 @@
 //! What is done to one instance that runs: raise an event, pause it, let it go on, end it.
 
 use axum::{body::Body, http::StatusCode, response::Response};
-use taskhub_core::{InstanceId, Refusal, RuntimeStatus, Text, Verb};
+use taskhub_core::{InstanceId, RuntimeStatus, Text, Verb};
 
 use super::{
     answer,
@@ -64,11 +64,6 @@ impl Call {
         }
         let reason: Option<Text> = self.reason()?;
         match self.hub.ask(id, Verb::Rewind { reason }).await {
-            // This hub knows of no rewinding yet.
-            taskhub_core::Answer::Refused(Refusal::NotFailed(_, RuntimeStatus::Failed)) => {
-                let message = "Rewind is not supported by this version of the engine.";
-                Ok(answer::wrong(StatusCode::NOT_IMPLEMENTED, message))
-            }
             taskhub_core::Answer::Done => Ok(answer::empty(StatusCode::ACCEPTED)),
             other => Ok(answer::refused(&other)),
         }

@@ -1,0 +1,82 @@
+//! Instances as they were stored: their open ends, and their code, back from their history.
+
+use bytes::Bytes;
+
+use super::{
+    entity::Entity,
+    instance::Instance,
+    runner::{Remote, Runner},
+};
+use crate::mutation::{Mutation, mutated};
+use crate::{
+    Event, InstanceId, Kind, Record, Started, Timestamp,
+    codec::{self, DecodeError},
+    turn::{Execution, Functions},
+};
+
+impl Instance {
+    /// An instance as it was stored; its code absorbs its history and will replay it when stepped.
+    pub(super) fn load(
+        id: InstanceId,
+        record: Record,
+        history: Vec<Bytes>,
+        functions: &dyn Functions,
+    ) -> Self {
+        let mut instance = Self::known(id, record);
+        if instance.record.status.is_terminal() {
+            instance.past = Some(history).filter(|history| !history.is_empty());
+        } else if let Err(error) = instance.replay(&history, functions) {
+            instance.park(&format!("its history cannot be read: {error}"));
+        }
+        instance
+    }
+
+    fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
+        let events = codec::decode_history(history)?;
+        if self.id.as_entity().is_some() {
+            self.runner = Runner::Entity(Box::new(Entity::of(&events)));
+            self.changed |= self.record.stuck.take().is_some();
+            return Ok(());
+        }
+        self.live(&events, functions);
+        if !self.ledger.has_turn() && self.record.stuck.take().is_some() {
+            self.changed = true; // It can be read again, and there is nothing to run.
+        }
+        if let Some(remote) = self.runner.elsewhere() {
+            remote.add(events);
+        }
+        Ok(())
+    }
+
+    /// Takes note of a whole history.
+    pub(super) fn live(&mut self, events: &[Event], functions: &dyn Functions) {
+        for event in events {
+            self.ledger.note(event);
+        }
+        let Some(Event { at, kind: Kind::Started(started) }) = events.first() else { return };
+        self.runner = self.begin(started, *at, functions);
+        let Some(code) = self.runner.here() else { return };
+        let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
+        code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
+        for (position, event) in events.iter().enumerate() {
+            let raised = matches!(event.kind, Kind::EventRaised { .. });
+            if raised && mutated(Mutation::ForgetBuffered) {
+                continue;
+            }
+            code.absorb(position as u64, event);
+        }
+    }
+
+    /// Who runs an execution that was started so.
+    pub(super) fn begin(
+        &self,
+        started: &Started,
+        at: Timestamp,
+        functions: &dyn Functions,
+    ) -> Runner {
+        match functions.orchestration(&started.name, started.version.as_deref()) {
+            Some(code) => Runner::Here(Execution::begin(code, self.id.clone(), started, at)),
+            None => Runner::Elsewhere(Remote::default()),
+        }
+    }
+}
