@@ -112,9 +112,15 @@ impl Link {
         let (instance_id, reason) = (id.to_string(), text(reason));
         let request = soon(RewindInstanceRequest { instance_id, reason });
         match self.service.clone().rewind_instance(request).await {
-            Err(status) if status.code() == Code::FailedPrecondition => {
-                let status = self.status(id).await?.status;
-                Err(Refused::Instance(Refusal::NotFailed(id.clone(), status)))
+            Err(why) if why.code() == Code::FailedPrecondition => {
+                Err(Refused::Instance(match self.status(id).await?.status {
+                    RuntimeStatus::Failed => {
+                        let begin = format!("instance {id} cannot be rewound: ");
+                        let why = why.message().trim_start_matches(&begin);
+                        Refusal::CannotRewind(id.clone(), why.into())
+                    }
+                    status => Refusal::NotFailed(id.clone(), status),
+                }))
             }
             answer => told(id, 0, answer).map(|_| Answer::Done),
         }
