@@ -282,7 +282,8 @@ async fn a_worker_that_stops_finishes_what_it_has_in_hand() {
     gate.open.notify_one();
     stopping.await.expect("no panic");
     let hub = Client::connect(server.url()).expect("an address");
-    let history = hub.instance(run.id().expect("it has one")).history().await.expect("it is there");
+    let history =
+        hub.instance(run.id().expect("it has one").as_str()).history().await.expect("it is there");
     let finished = |event: &taskhub_core::Event| {
         matches!(event.kind, taskhub_core::Kind::ActivityFinished { .. })
     };
@@ -350,8 +351,9 @@ async fn what_is_refused_is_told_as_by_a_hub_in_the_process() {
     assert_eq!(run.status().await.expect("it is there").status, RuntimeStatus::Pending);
     let exists = hub.start(passes, ()).id("a").await.expect_err("it is there");
     assert!(matches!(exists, StartError::Exists(_, RuntimeStatus::Pending)), "{exists:?}");
-    let soon = hub.instance("nobody").ended(LONG);
-    let nobody = tokio::time::timeout(LONG / 4, soon).await.expect("it is told at once");
+    let nobody = hub.instance("nobody");
+    let told = tokio::time::timeout(LONG / 4, nobody.ended(LONG)).await;
+    let nobody = told.expect("it is told at once");
     assert!(nobody.expect_err("nobody").to_string().contains("there is no instance nobody"));
     server.stop().await;
 }
