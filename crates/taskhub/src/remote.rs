@@ -145,6 +145,7 @@ impl Remote {
         let service =
             TaskHubSidecarServiceClient::with_interceptor(endpoint.connect_lazy(), labels)
                 .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let service = Box::new(service);
         Ok(Link { service, address, closing: CancellationToken::new() })
     }
 
@@ -154,7 +155,7 @@ impl Remote {
         let settings = self.address.split(';').filter_map(|it| it.split_once('='));
         for (key, value) in settings.map(|(key, value)| (key.trim(), value.trim())) {
             match key.to_lowercase().as_str() {
-                "endpoint" => address = value.to_owned(),
+                "endpoint" => value.clone_into(&mut address),
                 "taskhub" => hub = Some(value.to_owned()),
                 "authentication" if !value.eq_ignore_ascii_case("none") => {
                     return Err(RemoteError::Authentication(value.to_owned()));
@@ -190,7 +191,7 @@ type Service = TaskHubSidecarServiceClient<InterceptedService<Channel, Labels>>;
 /// A connection to the server of a hub. Clones are the same connection.
 #[derive(Clone)]
 pub(crate) struct Link {
-    service: Service,
+    service: Box<Service>,
     address: String,
     /// Cancelled when nobody is to wait any more.
     closing: CancellationToken,

@@ -126,6 +126,7 @@ on_both! {
     what_is_exported_can_be_replayed
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn an_orchestration_runs_to_its_output(hub: &Client) {
     let run = hub.start(work, 3).tag("shop", "north").await.unwrap();
     let run: InstanceRef<work> = run;
@@ -137,6 +138,7 @@ async fn an_orchestration_runs_to_its_output(hub: &Client) {
     assert_eq!(run.history().await.unwrap().len() as u64, status.events);
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn an_id_is_used_once_unless_joined(hub: &Client) {
     let first = hub.start(waits, ()).id("w").await.unwrap();
     let error = hub.start(waits, ()).id("w").await.unwrap_err();
@@ -150,6 +152,7 @@ async fn an_id_is_used_once_unless_joined(hub: &Client) {
     assert!(matches!(error, RaiseError::Ended(..)), "{error}");
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn what_is_wrong_is_told_apart(hub: &Client) {
     let nobody = hub.instance("nobody");
     assert!(matches!(nobody.status().await, Err(taskhub::StatusError::NotFound(_))));
@@ -164,6 +167,7 @@ async fn what_is_wrong_is_told_apart(hub: &Client) {
     );
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn instances_are_terminated_listed_and_purged(hub: &Client) {
     let mut runs = Vec::new();
     for number in 0..5 {
@@ -188,12 +192,14 @@ async fn instances_are_terminated_listed_and_purged(hub: &Client) {
     assert_eq!(hub.list(ended).await.unwrap().instances, []);
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn a_deadline_ends_an_instance(hub: &Client) {
     let run = hub.start(waits, ()).deadline(hub.now()).await.unwrap();
     let ended = run.wait(LONG).await.unwrap_err();
     assert!(matches!(ended, WaitError::Terminated(_)), "{ended}");
 }
 
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
 async fn what_is_exported_can_be_replayed(hub: &Client) {
     let run = hub.start(work, 2).id("kept").await.unwrap();
     run.wait(LONG).await.unwrap();

@@ -71,7 +71,7 @@ async fn everything(ctx: Context, width: u32) -> Result<Vec<String>> {
     }
     said.push(ctx.call(third_time, ()).await?.to_string());
     let late = ctx.event(GO).timeout(TICK).await;
-    said.push(late.map_or_else(|failure| failure.kind().to_owned(), |text| text));
+    said.push(late.unwrap_or_else(|failure| failure.kind().to_owned()));
     ctx.set_custom_status("half way");
     ctx.raise(ctx.instance_id().as_str(), MORE, true)?;
     said.push(ctx.event(MORE).await?.to_string());
@@ -205,7 +205,8 @@ async fn entities_are_called_locked_and_looked_at_over_the_wire() {
     assert_eq!(purse.state().await, Ok(Some(Purse { coins: 0 })));
     let page = hub.entities(EntityFilter::new().of::<Purse>().limit(1)).await.expect("a page");
     let rest = hub.entities(page.next.expect("there is more")).await.expect("a page");
-    let found: Vec<_> = page.entities.iter().chain(&rest.entities).map(|it| it.key()).collect();
+    let found: Vec<_> =
+        page.entities.iter().chain(&rest.entities).map(taskhub::EntityStatus::key).collect();
     assert_eq!(found, ["a", "b"]);
     hub.clean_entities().await.expect("there is nothing to do");
     host.stop().await;

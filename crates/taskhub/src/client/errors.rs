@@ -31,8 +31,8 @@ pub enum HubError {
     /// The store failed while it was read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The server of the hub cannot be reached, or did not answer. A request that was on its way may
-    /// have happened.
+    /// The server of the hub cannot be reached, or did not answer. A request that was on its way
+    /// may have happened.
     #[error("the server of the hub does not answer ({0}); look what became of it, or try again")]
     Unreachable(String),
     /// The server of the hub refused, for this reason.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use taskhub_core::{
-    Done, Epoch, ExecutionId, Failure, InstanceId, Job, PartitionId, Performed, Piece, Task, Ticket,
+    Done, Epoch, ExecutionId, Failure, Job, PartitionId, Performed, Piece, Task, Ticket,
 };
 use taskhub_engine::{Admission, perform};
 use taskhub_wire::{
     Given, InvalidMessage, outcome_out, performed_out,
     proto::{
         AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
-        OrchestratorRequest, WorkItem, work_item::Request,
+        OrchestratorRequest, StreamInstanceHistoryRequest, WorkItem, work_item::Request,
     },
     work_item_in,
 };
@@ -137,9 +137,12 @@ impl Worker {
     /// A turn with its history, fetched if the item left it out.
     async fn whole(&self, mut request: OrchestratorRequest) -> Result<OrchestratorRequest, Status> {
         if request.requires_history_streaming {
-            let id = InstanceId::trusted(&*request.instance_id);
-            let execution = request.execution_id.clone();
-            request.past_events = self.link.events(&id, Some(execution)).await?;
+            let history = StreamInstanceHistoryRequest {
+                instance_id: request.instance_id.clone(),
+                execution_id: request.execution_id.clone(),
+                for_work_item_processing: true,
+            };
+            request.past_events = self.link.events(history).await?;
             request.requires_history_streaming = false;
         }
         Ok(request)

@@ -85,9 +85,10 @@ impl Link {
         for wire in page.entities {
             let omitted = wire.state_omitted;
             let entity = metadata_in(wire).map_err(unreadable)?;
-            match omitted {
-                false => entities.push(entity),
-                true => entities.extend(self.entity(&entity.id).await?),
+            if omitted {
+                entities.extend(self.entity(&entity.id).await?);
+            } else {
+                entities.push(entity);
             }
         }
         Ok((entities, place(page.continuation_token)))
@@ -113,25 +114,20 @@ impl Link {
 
     /// The history of an instance; `None` when there is no such instance.
     pub(crate) async fn history(&self, id: &InstanceId) -> Result<Option<Vec<Event>>, HubError> {
-        match self.events(id, None).await {
+        let instance_id = id.to_string();
+        let request = StreamInstanceHistoryRequest { instance_id, ..Default::default() };
+        match self.events(request).await {
             Ok(events) => history_in(events).map(Some).map_err(unreadable),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(hub_error(&status)),
         }
     }
 
-    /// The history of an instance as the server tells it. With an execution, that before the turn
-    /// which this worker has.
+    /// The history of an instance as the server tells it, fetched piece by piece.
     pub(super) async fn events(
         &self,
-        id: &InstanceId,
-        turn_of: Option<Option<String>>,
+        request: StreamInstanceHistoryRequest,
     ) -> Result<Vec<HistoryEvent>, Status> {
-        let request = StreamInstanceHistoryRequest {
-            instance_id: id.to_string(),
-            for_work_item_processing: turn_of.is_some(),
-            execution_id: turn_of.flatten(),
-        };
         let mut chunks = self.service.clone().stream_instance_history(request).await?.into_inner();
         let mut events = Vec::new();
         while let Some(chunk) = chunks.message().await? {

@@ -83,7 +83,11 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&mut self, request: OrchestratorRequest, token: String) -> Result<Came, InvalidMessage> {
+    fn run(
+        &mut self,
+        request: OrchestratorRequest,
+        completion_token: String,
+    ) -> Result<Came, InvalidMessage> {
         let key = (request.instance_id.clone(), request.execution_id.clone());
         let past = Extent::of(&request.past_events);
         let new = Extent::of(&request.new_events);
@@ -100,7 +104,7 @@ impl Thread {
         kept.note(&step.actions);
         let waits = matches!(step.progress, Progress::Waiting);
         let taken = Taken { takes: None, step };
-        let response = taken_out(&kept.instance, kept.id, token, &taken);
+        let response = taken_out(&kept.instance, kept.id, completion_token, &taken);
         if waits {
             self.shelf.put(key, kept);
         }

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A stream that was silent for so long is dead: servers ping more often.
-const SILENCE_MAX: Duration = Duration::from_secs(120);
+const SILENCE_MAX: Duration = Duration::from_mins(2);
 
 /// What a worker is made of. Clones are the same worker.
 #[derive(Clone)]
