@@ -1,6 +1,7 @@
 //! The hub as seen from outside of orchestrations: start, list, and lead to single instances.
 
 mod connection;
+mod control;
 mod entities;
 mod entity;
 mod errors;
@@ -17,13 +18,14 @@ use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
 use taskhub_engine::Hub;
 
 pub(crate) use connection::{Connection, Place, Refused};
+pub use control::{Purge, Restart, Terminate};
 pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
 pub use errors::{
     ControlError, EntityError, HistoryError, HubError, ListError, PurgeError, RaiseError,
-    RewindError, SignalError, StartError, StatusError, WaitError,
+    RestartError, RewindError, SignalError, StartError, StatusError, WaitError,
 };
-pub use instance::{InstanceRef, Terminate, Untyped};
+pub use instance::{InstanceRef, Untyped};
 pub use list::{Filter, Page};
 pub use start::Start;
 pub use status::Status;

@@ -13,8 +13,8 @@ use std::{
 use serving::Serving;
 use taskhub::MemoryStore;
 use taskhub::{
-    Client, ControlError, Filter, PurgeError, RaiseError, RuntimeStatus, StartError, WaitError,
-    prelude::*,
+    Client, ControlError, Filter, PurgeError, RaiseError, RestartError, RuntimeStatus, StartError,
+    StatusError, WaitError, prelude::*,
 };
 
 /// Only a hang can reach it.
@@ -61,6 +61,16 @@ async fn blows(ctx: Context) -> Result<()> {
     ctx.call(explodes, ()).await
 }
 
+#[orchestration]
+async fn echo(_: Context, text: String) -> Result<String> {
+    Ok(text)
+}
+
+#[orchestration]
+async fn parent(ctx: Context, text: String) -> Result<String> {
+    Ok(text + &ctx.call(waits, ()).id("child").await?)
+}
+
 /// A program with its hub, wherever that is.
 struct Program {
     host: Host,
@@ -73,6 +83,8 @@ impl Program {
             .orchestration(work)
             .orchestration(waits)
             .orchestration(blows)
+            .orchestration(echo)
+            .orchestration(parent)
             .activity(flaky)
             .activity(tell)
             .activity(explodes)
@@ -120,6 +132,7 @@ macro_rules! on_both {
 on_both! {
     an_orchestration_runs_to_its_output
     an_id_is_used_once_unless_joined
+    what_has_ended_is_started_once_more_and_forgotten_with_its_children
     what_is_wrong_is_told_apart
     instances_are_terminated_listed_and_purged
     a_deadline_ends_an_instance
@@ -150,6 +163,26 @@ async fn an_id_is_used_once_unless_joined(hub: &Client) {
     assert_eq!(same.of(waits).wait(LONG).await.unwrap(), "now");
     let error = first.raise(GO, "late".to_owned()).await.unwrap_err();
     assert!(matches!(error, RaiseError::Ended(..)), "{error}");
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn what_has_ended_is_started_once_more_and_forgotten_with_its_children(hub: &Client) {
+    let run = hub.start(parent, "x".to_owned()).id("p").tag("shop", "north").await.unwrap();
+    let error = run.restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotEnded(..)), "{error}");
+    hub.instance("child").raise(GO, "1".to_owned()).await.unwrap();
+    assert_eq!(run.wait(LONG).await.unwrap(), "x1");
+    run.purge().recursive().await.unwrap();
+    let error = hub.instance("child").status().await.unwrap_err();
+    assert!(matches!(error, StatusError::NotFound(_)), "{error}");
+    let error = run.restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotFound(_)), "{error}");
+
+    let first = hub.start(echo, "again".to_owned()).tag("shop", "north").await.unwrap();
+    assert_eq!(first.wait(LONG).await.unwrap(), "again");
+    let second = first.restart().id("second").await.unwrap();
+    assert_eq!(second.wait(LONG).await.unwrap(), "again");
+    assert_eq!(second.status().await.unwrap().tags["shop"].as_ref(), "north");
 }
 
 #[expect(clippy::unwrap_used, reason = "only tests call it")]

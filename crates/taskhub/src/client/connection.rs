@@ -3,7 +3,7 @@
 use std::{fmt, time::SystemTime};
 
 use taskhub_core::{
-    Answer, EntityMetadata, Event, InstanceId, Record, Refusal, Verb,
+    Answer, EntityMetadata, Event, ExecutionId, InstanceId, Record, Refusal, Reuse, Verb,
     store::{self, Cursor},
 };
 use taskhub_engine::Hub;
@@ -43,11 +43,30 @@ impl Connection {
     /// Asks the owner of an instance.
     pub(crate) async fn ask(&self, id: InstanceId, verb: Verb) -> Result<Answer, Refused> {
         match self {
-            Self::Here(hub) => match hub.ask(id, verb).await {
-                Answer::Refused(refusal) => Err(Refused::of(refusal)),
-                answer => Ok(answer),
-            },
+            Self::Here(hub) => told(hub.ask(id, verb).await),
             Self::There(link) => link.ask(&id, verb).await,
+        }
+    }
+
+    /// Forgets an instance that has ended, and what it called.
+    pub(super) async fn purge_with_children(&self, id: InstanceId) -> Result<Answer, Refused> {
+        match self {
+            Self::Here(hub) => told(hub.purge_with_children(id).await),
+            Self::There(link) => link.purge(&id, true).await,
+        }
+    }
+
+    /// Starts once more what an instance that has ended was started with.
+    pub(super) async fn restart(
+        &self,
+        ended: InstanceId,
+        id: InstanceId,
+        reuse: Reuse,
+        execution: ExecutionId,
+    ) -> Result<Answer, Refused> {
+        match self {
+            Self::Here(hub) => told(hub.restart(ended, id, reuse, execution).await),
+            Self::There(link) => link.restart(&ended, &id, &reuse, execution).await,
         }
     }
 
@@ -116,6 +135,13 @@ impl Connection {
             }
             Self::There(link) => link.clean_entities(token(from)).await,
         }
+    }
+}
+
+fn told(answer: Answer) -> Result<Answer, Refused> {
+    match answer {
+        Answer::Refused(refusal) => Err(Refused::of(refusal)),
+        answer => Ok(answer),
     }
 }
 

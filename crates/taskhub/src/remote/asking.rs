@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use taskhub_core::{
-    Answer, InstanceId, Record, Refusal, Requested, Reuse, RuntimeStatus, Started, Text, Verb,
+    Answer, ExecutionId, InstanceId, Record, Refusal, Requested, Reuse, RuntimeStatus, Started,
+    Text, Verb,
 };
 use taskhub_wire::{
     InvalidMessage,
@@ -53,7 +54,7 @@ impl Link {
             }
             Verb::Rewind { reason } => self.rewind(id, reason).await,
             Verb::Signal(requested) => self.signal(id, *requested).await,
-            Verb::Purge => self.purge(id).await,
+            Verb::Purge => self.purge(id, false).await,
             Verb::Status => {
                 let answer = self.service.clone().get_instance(soon(get(id))).await;
                 stands(id, told(id, 0, answer)?)
@@ -142,15 +143,42 @@ impl Link {
     }
 
     /// The protocol says how many were purged; why one was not has to be looked up.
-    async fn purge(&self, id: &InstanceId) -> Asked {
+    pub(crate) async fn purge(&self, id: &InstanceId, recursive: bool) -> Asked {
         let request = Some(purge_instances_request::Request::InstanceId(id.to_string()));
-        let request = soon(PurgeInstancesRequest { request, ..PurgeInstancesRequest::default() });
+        let request = soon(PurgeInstancesRequest { request, recursive, ..Default::default() });
         let answer = told(id, 0, self.service.clone().purge_instances(request).await)?;
         if answer.deleted_instance_count > 0 {
             return Ok(Answer::Done);
         }
         let status = self.status(id).await?.status;
         Err(Refused::Instance(Refusal::NotEnded(id.clone(), status)))
+    }
+
+    /// Starts once more what an instance that has ended was started with, under any id: the call of
+    /// the protocol for that lets nobody choose one.
+    pub(crate) async fn restart(
+        &self,
+        ended: &InstanceId,
+        id: &InstanceId,
+        reuse: &Reuse,
+        execution: ExecutionId,
+    ) -> Asked {
+        let request = GetInstanceRequest { without_input: false, ..get(ended) };
+        let answer = self.service.clone().get_instance(soon(request)).await;
+        let mut answer = told(ended, 0, answer)?;
+        let input = answer.orchestration_state.as_mut().and_then(|state| state.input.take());
+        let Answer::Status(record) = stands(ended, answer)? else {
+            return Err(unexpected("the answer to another question".to_owned()));
+        };
+        if !record.status.is_terminal() {
+            return Err(Refused::Instance(Refusal::NotEnded(ended.clone(), record.status)));
+        }
+        let started = Started {
+            version: record.version,
+            tags: record.tags,
+            ..Started::new(record.name, input.map(Text::from), execution)
+        };
+        self.begin(id, started, reuse).await
     }
 
     async fn status(&self, id: &InstanceId) -> Result<Box<Record>, Refused> {
