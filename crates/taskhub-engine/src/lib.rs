@@ -19,7 +19,7 @@ mod pool;
 mod shard;
 pub mod store;
 
-pub use activities::{Activities, Admission, Code, Running};
+pub use activities::{Activities, Admission, Code, Running, perform};
 pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
 pub use lane::Lane;
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
