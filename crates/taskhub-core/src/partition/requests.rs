@@ -7,6 +7,7 @@ use super::{
     runner::Runner,
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Refusal, Request, RequestId, Requested,
     Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
@@ -135,6 +136,9 @@ impl Partition {
                 // Whoever waits for the one that is there hears of its end.
                 self.terminate(id, now, Some("replaced by a new start".into()), false);
                 self.step(id, now);
+                self.start(request, id, started, now);
+            }
+            Reuse::Join if status.is_terminal() && mutated(Mutation::JoinAnew) => {
                 self.start(request, id, started, now);
             }
             Reuse::Join => {
