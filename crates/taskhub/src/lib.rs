@@ -119,5 +119,6 @@ pub use saga::Saga;
 pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, entity, orchestration};
+pub use taskhub_postgres::{Postgres, PostgresOptions, PostgresStore};
 pub use time::Timestamp;
 pub use wait::Wait;

@@ -117,6 +117,30 @@ fn a_deleted_hub_is_gone() {
     assert_eq!(Scene::open(options(&url, "gone")).steps(), [0, 0, 0], "it is a new one");
 }
 
+/// As docs/postgres.md says, while the hub is in use.
+#[test]
+fn a_dump_is_restored_elsewhere() {
+    let (from, to) = (database("dumped", ""), database("restored", ""));
+    let scene = Scene::open(options(&from, "default"));
+    scene.step(0).expect("it is new");
+    let folder = tempfile::TempDir::new().expect("there is room");
+    let file = folder.path().join("hubs.dump");
+    let mut dump = server().program("pg_dump");
+    let dump = dump.args(["--schema=taskhub", "--format=custom"]).arg("--file").arg(&file);
+    assert!(dump.arg("--dbname=dumped").status().expect("pg_dump runs").success());
+    scene.step(1).expect("it goes on");
+    // Onto a hub of which nothing is to stay.
+    Scene::open(options(&to, "default")).step(0).expect("it is new");
+    let mut restore = server().program("pg_restore");
+    let restore = restore.args(["--clean", "--if-exists", "--dbname=restored"]).arg(&file);
+    assert!(restore.status().expect("pg_restore runs").success());
+    let mut scene = Scene { store: options(&to, "default").open().unwrap(), owned: scene.owned };
+    assert_eq!(scene.steps(), [1, 1, 1]);
+    scene.recover().expect("who had it can give it back");
+    scene.step(1).expect("it goes on");
+    assert_eq!(scene.steps(), [2, 2, 2]);
+}
+
 /// Calls may be made where tokio runs: opening a hub is one.
 #[tokio::test]
 async fn a_store_is_opened_and_used_within_tokio() {

@@ -2,6 +2,8 @@
 
 mod clients;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod database;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod keys;

@@ -11,7 +11,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
     ("taskhub-engine", &["taskhub-core"]),
     ("taskhub-postgres", &["taskhub-core"]),
     ("taskhub-wire", &["taskhub-core"]),
-    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-wire"]),
+    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-postgres", "taskhub-wire"]),
     (
         "taskhub",
         &[
