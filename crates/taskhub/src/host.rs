@@ -15,7 +15,7 @@ use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::{
-    Client, Entity, Registry, RegistryError,
+    Client, Entity, Registry, RegistryError, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
@@ -177,6 +177,12 @@ impl HostBuilder {
     /// Adds a state for the activities that take a [`State<T>`](crate::State).
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.registry = self.registry.state(state);
+        self
+    }
+
+    /// Which functions run what asks for another version of them.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.registry = self.registry.versions(versions);
         self
     }
 

@@ -57,6 +57,7 @@ impl From<&Kind> for wire::Kind {
                 value: value.to_string(),
             }),
             Kind::Rewound { reason: why } => Self::Rewound(reason(why.as_ref())),
+            Kind::Awaited { until } => Self::Awaited(until.0),
             Kind::OperationCalled { .. }
             | Kind::OperationFinished { .. }
             | Kind::OperationSignaled { .. }
@@ -180,6 +181,7 @@ impl TryFrom<wire::Kind> for Kind {
                 value: wire.value.into(),
             },
             Wire::Rewound(wire) => Self::Rewound { reason: back(wire.why) },
+            Wire::Awaited(until) => Self::Awaited { until: Timestamp(until) },
             wire @ (Wire::OperationCalled(_)
             | Wire::OperationFinished(_)
             | Wire::OperationSignaled(_)

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     entity::Entity,
     instance::Instance,
-    runner::{Remote, Runner},
+    runner::{Early, Remote, Runner},
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
@@ -36,6 +36,10 @@ impl Instance {
         if self.id.as_entity().is_some() {
             self.runner = Runner::Entity(Box::new(Entity::of(&events)));
             self.changed |= self.record.stuck.take().is_some();
+            return Ok(());
+        }
+        if let Some(early) = Early::of(&events) {
+            self.runner = Runner::Early(Box::new(early));
             return Ok(());
         }
         self.live(&events, functions);
