@@ -1,8 +1,8 @@
 //! What clients ask of the owner of an instance, and what they are told.
 
 use crate::{
-    ExecutionId, InstanceId, Record, RequestId, Requested, RuntimeStatus, Started, TaskResult, Text,
-    Timestamp,
+    ExecutionId, InstanceId, Record, RequestId, Requested, RuntimeStatus, Started, TaskResult,
+    Text, Timestamp,
 };
 
 /// A client's request for one instance; answered once, after what it caused is durable.

@@ -205,11 +205,11 @@ impl Registered {
 
 /// Functions by name; without regard to case, as the field does. Per name, by version.
 struct Named<T> {
-    exact: HashMap<&'static str, Versions<T>>,
+    exact: HashMap<&'static str, ByVersion<T>>,
     folded: HashMap<String, &'static str>,
 }
 
-type Versions<T> = BTreeMap<Option<&'static str>, T>;
+type ByVersion<T> = BTreeMap<Option<&'static str>, T>;
 
 impl<T> Default for Named<T> {
     fn default() -> Self {

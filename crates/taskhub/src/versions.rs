@@ -74,13 +74,12 @@ impl Versions {
         functions: impl Iterator<Item = (Option<&'a str>, T)>,
         asked: Option<&str>,
     ) -> Option<T> {
-        let by_version =
-            |one: &(Option<&str>, T), other: &(Option<&str>, T)| order(one.0, other.0);
+        let by_version = |one: &(Option<&str>, T), other: &(Option<&str>, T)| order(one.0, other.0);
         let found = match self.rule {
             Rule::Strict => None,
-            Rule::CurrentOrOlder => functions
-                .filter(|(version, _)| order(*version, asked).is_ge())
-                .min_by(by_version),
+            Rule::CurrentOrOlder => {
+                functions.filter(|(version, _)| order(*version, asked).is_ge()).min_by(by_version)
+            }
             Rule::Any => functions.max_by(by_version),
         };
         found.map(|(_, function)| function)

@@ -11,8 +11,8 @@ use super::{
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
-    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Text, Timestamp, codec,
-    turn::Functions,
+    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Text, Timestamp,
+    codec, turn::Functions,
 };
 
 /// An instance that exists, and has been read or created.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Refusal, Request, RequestId, Requested,
-    Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
+    RuntimeStatus, TaskResult, Timestamp, Verb,
 };
 
 impl Partition {

@@ -6,7 +6,9 @@ use super::{
     requests::refused,
     slots::Slot,
 };
-use crate::{Answer, InstanceId, Kind, Refusal, RequestId, Reuse, RuntimeStatus, Started, Timestamp};
+use crate::{
+    Answer, InstanceId, Kind, Refusal, RequestId, Reuse, RuntimeStatus, Started, Timestamp,
+};
 
 impl Partition {
     pub(super) fn start(

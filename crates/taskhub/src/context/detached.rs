@@ -61,7 +61,8 @@ impl Detached {
 
     fn send(self) -> Result<InstanceId> {
         let work = self.work?;
-        let made = || InstanceId::trusted(Uuid::from_u128(self.scope.unique()).simple().to_string());
+        let made =
+            || InstanceId::trusted(Uuid::from_u128(self.scope.unique()).simple().to_string());
         let instance = self.id?.unwrap_or_else(made);
         let at = self.at.map(Timestamp::core);
         let command = Command::Start { instance: Some(instance.clone()), work, at };
