@@ -19,7 +19,11 @@
 //!    never see part of a batch, and go on while batches are written.
 //! 7. *Opaque.* Histories and message payloads are stored as the bytes that they are.
 
+mod fold;
+
 use std::{ops::Range, time::Duration};
+
+pub use fold::{Effect, Folded, broken_history, fold, repeated_message};
 
 use bytes::Bytes;
 
