@@ -34,7 +34,7 @@ impl World {
         if let (Act::Start(_, reuse @ Reuse::Fresh, _), 1..) = (&mut act, attempt) {
             *reuse = Reuse::Join; // It may be there already: that start is not fresh any more.
         }
-        if let Act::Raise(_, payload) = &act {
+        if let Some(payload) = act.payload() {
             self.raised.ask(&wanted.instance, payload);
         }
         let asked = Asked {
@@ -101,12 +101,12 @@ impl World {
             (Refusal::Lost(_), act) => {
                 self.coverage.count("answers: unknown");
                 // Who repeats an event takes the risk that it counts twice; not everybody does.
-                if !matches!(act, Act::Raise(..)) || self.random.chance(500) {
+                if act.payload().is_none() || self.random.chance(500) {
                     self.ask_later(asked.operation, asked.attempt);
                 }
             }
             (why, act) => {
-                if let Act::Raise(_, payload) = act {
+                if let Some(payload) = act.payload() {
                     self.raised.refuse(&asked.instance, payload);
                 }
                 self.coverage.count(refused(&why));
@@ -134,6 +134,15 @@ impl World {
                 Verb::Start { started, reuse }
             }
             Act::Raise(name, payload) => Verb::Raise { name, input: Some(payload) },
+            Act::RaiseEarly(name, payload, keep) => {
+                let until = Timestamp(EPOCH + self.scenario.operations[asked.operation].at + keep);
+                Verb::RaiseEarly { name, input: Some(payload), until }
+            }
+            Act::StartOrRaise(program, reuse, name, payload) => {
+                let program = self.scenario.programs[program].name.clone();
+                let started = Box::new(Started::new(program, None, asked.execution));
+                Verb::StartOrRaise { started, reuse, name, input: Some(payload) }
+            }
             Act::Terminate(recursive) => {
                 Verb::Terminate { reason: Some("asked".into()), recursive }
             }
@@ -169,6 +178,8 @@ fn named(act: &Act) -> &'static str {
         Act::Start(_, Reuse::Join, _) => "asked: start or join",
         Act::Start(_, Reuse::Replace(_), _) => "asked: start or replace",
         Act::Raise(..) => "asked: raise",
+        Act::RaiseEarly(..) => "asked: raise early",
+        Act::StartOrRaise(..) => "asked: start or raise",
         Act::Terminate(true) => "asked: terminate with children",
         Act::Terminate(false) => "asked: terminate",
         Act::Suspend => "asked: suspend",

@@ -1,7 +1,8 @@
 //! Everything that one seed decides before the run begins: the cluster, the workload, the troubles.
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text, Timestamp};
+use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Timestamp};
 
+pub use crate::act::Act;
 use crate::{
     node::EPOCH,
     program::{ENTITIES, EVENTS, Program, entity},
@@ -108,29 +109,6 @@ pub struct Operation {
     pub patience: Option<i64>,
     /// For a start: after how long the instance is terminated.
     pub within: Option<i64>,
-}
-
-/// What a client can ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// Start the program of that index, perhaps only after some microseconds.
-    Start(usize, Reuse, Option<i64>),
-    /// Raise an event with a payload that no other client uses.
-    Raise(Text, Text),
-    /// Terminate it, perhaps with its children.
-    Terminate(bool),
-    /// Suspend it.
-    Suspend,
-    /// Resume it.
-    Resume,
-    /// Purge it.
-    Purge,
-    /// Ask the entity for an operation, perhaps for only after some microseconds.
-    Signal(Option<i64>),
-    /// Ask where it stands.
-    Status,
-    /// Wait for its end.
-    Wait,
 }
 
 /// Something that happens to a node, at a time.
@@ -323,7 +301,19 @@ fn draw_life(
         } else {
             begin + random.between(0, 12 * SECONDS)
         };
-        push(at, Act::Raise(name.into(), format!("{index}-{number}").into()), None);
+        let payload = format!("{index}-{number}").into();
+        let act = match random.below(10) {
+            0 if fresh != "fresh" => {
+                let reuse = draw_reuse(random, false);
+                Act::StartOrRaise(random.index(programs.len()), reuse, name.into(), payload)
+            }
+            1 if fresh != "fresh" => {
+                Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS))
+            }
+            _ => Act::Raise(name.into(), payload),
+        };
+        let early = if matches!(act, Act::RaiseEarly(..)) { begin / 2 } else { 0 };
+        push(at - early, act, None);
     }
     for _ in 0..random.below(4) {
         let number = 100 + random.below(1_000_000);

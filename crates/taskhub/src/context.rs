@@ -223,11 +223,9 @@ impl Context {
     /// run.expect(charge).returns(());
     /// ```
     ///
-    /// A change has a name of its own, also when the same function changes again elsewhere; where it
-    /// changes again in the same place, the range grows. When no instance of an old version is left,
-    /// the range begins later (`1..=1`), and then the question can go: nothing depends on it any
-    /// more. An instance of a version outside of the range is
-    /// parked until there is code that knows it.
+    /// Each change has a name of its own; where it changes again, the range grows (`0..=2`). When no
+    /// instance of an old version is left the range begins later (`1..=2`), and at last the question
+    /// can go. An instance of a version outside of the range is parked until there is code for it.
     #[track_caller]
     pub fn version(&self, change: impl AsRef<str>, known: RangeInclusive<u32>) -> u32 {
         let (change, newest) = (change.as_ref(), *known.end());

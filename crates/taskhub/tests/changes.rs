@@ -146,10 +146,11 @@ mod versioned {
 /// What comes of instances of these versions.
 async fn greeted<const N: usize>(versions: Versions, asked: [&str; N]) -> [String; N] {
     let builder = Host::builder().orchestration(versioned::old).orchestration(versioned::new);
-    let host = TestHub::new().open(builder.versions(versions)).unwrap();
+    let host = TestHub::new().open(builder.versions(versions)).expect("it opens");
     let mut greeted = [const { String::new() }; N];
     for (greeted, version) in greeted.iter_mut().zip(asked) {
-        let run = host.client().start(versioned::new, ()).version(version).await.unwrap();
+        let start = host.client().start(versioned::new, ()).version(version);
+        let run = start.await.expect("it starts");
         *greeted = match run.wait(DAY).await {
             Ok(text) => text,
             Err(WaitError::Timeout(_)) => "waits".to_owned(),

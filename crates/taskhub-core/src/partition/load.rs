@@ -11,7 +11,7 @@ use crate::mutation::{Mutation, mutated};
 use crate::{
     Event, InstanceId, Kind, Record, Started, Timestamp,
     codec::{self, DecodeError},
-    turn::{Execution, Functions},
+    turn::{Execution, Functions, seen},
 };
 
 impl Instance {
@@ -60,8 +60,7 @@ impl Instance {
         let Some(Event { at, kind: Kind::Started(started) }) = events.first() else { return };
         self.runner = self.begin(started, *at, functions);
         let Some(code) = self.runner.here() else { return };
-        let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
-        code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
+        code.replay_until(seen(events));
         for (position, event) in events.iter().enumerate() {
             let raised = matches!(event.kind, Kind::EventRaised { .. });
             if raised && mutated(Mutation::ForgetBuffered) {

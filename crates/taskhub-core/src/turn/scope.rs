@@ -92,6 +92,7 @@ impl Scope {
     /// What is noted under a name. The first time that an execution asks, `value` is noted in its
     /// history and given, unless the code is being replayed: then it did without when it was here,
     /// and there is nothing, for as long as the execution lasts.
+    #[must_use]
     #[track_caller]
     pub fn note(&self, name: Text, value: Text) -> Option<Text> {
         let (noted, is_new) = self.state.borrow_mut().note(&name, &value);

@@ -88,8 +88,8 @@ impl<H> Start<H> {
         self
     }
 
-    /// Raises this event for the instance, in one with the start. If an instance of that id is there
-    /// and has not ended, it gets the event and nothing is started.
+    /// Raises this event for the instance, in one with the start. If an instance of that id is
+    /// there and has not ended, it gets the event and nothing is started.
     ///
     /// ```no_run
     /// # use taskhub::{StartError, prelude::*};
