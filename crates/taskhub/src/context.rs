@@ -223,9 +223,10 @@ impl Context {
     /// run.expect(charge).returns(());
     /// ```
     ///
-    /// Each change has a name of its own; where it changes again, the range grows (`0..=2`). When no
-    /// instance of an old version is left the range begins later (`1..=2`), and at last the question
-    /// can go. An instance of a version outside of the range is parked until there is code for it.
+    /// Each change has a name of its own; where it changes again, the range grows (`0..=2`). When
+    /// no instance of an old version is left the range begins later (`1..=2`), and at last the
+    /// question can go. An instance of a version outside of the range is parked until there is code
+    /// for it.
     #[track_caller]
     pub fn version(&self, change: impl AsRef<str>, known: RangeInclusive<u32>) -> u32 {
         let (change, newest) = (change.as_ref(), *known.end());

@@ -12,6 +12,7 @@ use taskhub_core::{
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
+use taskhub_wire::proto::{ActivityFilter, EntityFilter, OrchestrationFilter, WorkItemFilters};
 use tokio::sync::SetOnce;
 
 use crate::{
@@ -152,6 +153,13 @@ impl Registry {
             return Err(RegistryError::MissingState { activity, state: missing.name });
         }
         drop(needed);
+        let serves = WorkItemFilters {
+            orchestrations: self
+                .orchestrations
+                .served(|name, versions| OrchestrationFilter { name, versions }),
+            activities: self.activities.served(|name, versions| ActivityFilter { name, versions }),
+            entities: self.entities.served(|name, _| EntityFilter { name: name.to_lowercase() }),
+        };
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
             workers: self.workers,
@@ -165,7 +173,7 @@ impl Registry {
             functions: Arc::new(Replays::new(self.orchestrations, self.versions)),
             activities: Arc::new(activities),
         };
-        Ok(Registered { code, client })
+        Ok(Registered { code, client, serves })
     }
 }
 
@@ -185,6 +193,7 @@ impl fmt::Debug for Registry {
 pub struct Registered {
     code: Code,
     client: Arc<SetOnce<Client>>,
+    serves: WorkItemFilters,
 }
 
 impl Registered {
@@ -198,8 +207,18 @@ impl Registered {
     #[must_use]
     pub fn connect(self, hub: Hub) -> Client {
         let client = Client::new(hub);
-        let _ = self.client.set(client.clone());
+        self.attach(&client);
         client
+    }
+
+    /// Says how activities reach the hub.
+    pub(crate) fn attach(&self, client: &Client) {
+        let _ = self.client.set(client.clone());
+    }
+
+    /// What a worker tells a server that it can run.
+    pub(crate) fn serves(&self) -> &WorkItemFilters {
+        &self.serves
     }
 }
 
@@ -246,6 +265,19 @@ impl<T> Named<T> {
         };
         let instead = || rule.instead(versions.iter().map(|(known, it)| (*known, it)), version);
         exactly.or_else(any).or_else(only).or_else(instead)
+    }
+
+    /// Each name with the versions that are found here; no versions are all.
+    fn served<F>(&self, filter: impl Fn(String, Vec<String>) -> F) -> Vec<F> {
+        let each = self.exact.iter().map(|(name, versions)| {
+            let only = (versions.len() == 1).then_some(None);
+            let known = versions.keys().copied().chain(only).map(Option::unwrap_or_default);
+            let known = known.map(ToOwned::to_owned);
+            let all = versions.contains_key(&None);
+            let known = if all { Vec::new() } else { known.collect() };
+            filter((*name).to_owned(), known)
+        });
+        each.collect()
     }
 
     fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {

@@ -135,7 +135,7 @@ impl<H> InstanceRef<H> {
     /// What happened to it, in order, in the words of the engine.
     pub async fn history(&self) -> Result<Vec<Entry>, HistoryError> {
         let id = self.id.clone().map_err(HubError::from)?;
-        let history = self.client.hub.history(id.clone()).await.map_err(HubError::from)?;
+        let history = self.client.connection.history(id.clone()).await?;
         history.ok_or(HistoryError::NotFound(id))
     }
 

@@ -73,7 +73,7 @@ impl Writer {
             Ok(())
         };
         self.atomically(|writer| write(&writer.db).map_err(failed))?;
-        self.leases.grant(&granted, now.plus(ttl));
+        self.leases.grant(&granted, node, now.plus(ttl));
         Ok(granted)
     }
 
