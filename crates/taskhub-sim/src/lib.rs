@@ -6,7 +6,6 @@
 //!
 //! [`mod@conformance`] is the suite that every store passes.
 
-mod act;
 mod chronicle;
 mod client;
 mod code;
@@ -24,6 +23,7 @@ mod scenario;
 mod shrink;
 mod store;
 mod trace;
+mod trigger;
 mod trouble;
 mod work;
 mod worker;

@@ -6,6 +6,7 @@ use super::{
     requests::refused,
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, InstanceId, Kind, Refusal, RequestId, Reuse, RuntimeStatus, Started, Timestamp,
 };
@@ -57,6 +58,9 @@ impl Partition {
                 // Whoever waits for the one that is there hears of its end.
                 self.terminate(id, now, Some("replaced by a new start".into()), false);
                 self.step(id, now);
+                self.start(request, id, started, now);
+            }
+            Reuse::Join if status.is_terminal() && mutated(Mutation::JoinAnew) => {
                 self.start(request, id, started, now);
             }
             Reuse::Join => {

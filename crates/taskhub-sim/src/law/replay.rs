@@ -36,6 +36,12 @@ pub(crate) fn on_turn(
             broken(id, "an instance is parked only when its code changed", why)
         });
     }
+    if id.as_entity().is_none()
+        && let Some((law, expected)) = model::contradiction(record, log)
+    {
+        let happened = format!("{id} is {record:?} after {log:?}");
+        return Err(Violation::new(law, expected, happened));
+    }
     let Some(told) = model::tell(programs, log) else { return Ok(()) };
     against_model(id, record, log, &told)?;
     replayed(id, record, log, sound)
