@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskhub_core::{
     Answer, ExecutionId, InstanceId, Record, Refusal, Requested, Reuse, RuntimeStatus, Started,
-    Text, Verb,
+    Text, Timestamp, Verb,
 };
 use taskhub_wire::{
     execution_in,
@@ -64,8 +64,15 @@ impl Link {
     /// The same, but a wait for an instance ends with an error when its server goes away.
     pub async fn ask_once(&self, id: &InstanceId, verb: Verb) -> Asked {
         match verb {
-            Verb::Start { started, reuse } => self.begin(id, *started, &reuse).await,
-            Verb::Raise { name, input } => self.raise(id, &name, input).await,
+            Verb::Start { started, reuse } => self.begin(id, *started, &reuse, None).await,
+            Verb::StartOrRaise { started, reuse, name, input } => {
+                let event = event(id, &name, input, None);
+                self.begin(id, *started, &reuse, Some(event)).await
+            }
+            Verb::Raise { name, input } => self.raise(id, event(id, &name, input, None)).await,
+            Verb::RaiseEarly { name, input, until } => {
+                self.raise(id, event(id, &name, input, Some(until))).await
+            }
             Verb::Terminate { reason, recursive } => self.terminate(id, reason, recursive).await,
             Verb::Suspend { reason } => {
                 let (instance_id, reason) = (id.to_string(), text(reason));
@@ -95,7 +102,14 @@ impl Link {
         }
     }
 
-    async fn begin(&self, id: &InstanceId, started: Started, reuse: &Reuse) -> Asked {
+    async fn begin(
+        &self,
+        id: &InstanceId,
+        started: Started,
+        reuse: &Reuse,
+        raise: Option<RaiseEventRequest>,
+    ) -> Asked {
+        let raises = raise.is_some();
         let execution = started.execution;
         let request = soon(CreateInstanceRequest {
             instance_id: id.to_string(),
@@ -109,6 +123,7 @@ impl Link {
             tags: tags_out(&started.tags),
             parent_trace_context: started.trace.as_ref().map(trace_out),
             deadline: started.deadline.map(timestamp_out),
+            raise,
             ..CreateInstanceRequest::default()
         });
         match self.service().start_instance(request).await {
@@ -121,17 +136,22 @@ impl Link {
                 Ok(Answer::Refused(Refusal::Exists(id.clone(), status)))
             }
             Err(status) => answered(id, Err(status)),
-            Ok(answer) => {
-                let execution = execution_told(&answer.into_inner().execution_id, execution)?;
-                Ok(Answer::Started(execution))
-            }
+            Ok(answer) => match &*answer.into_inner().execution_id {
+                "" if raises => {
+                    let what = "it was started, but the server knows no events at starts";
+                    Err(LinkError::Unexpected(what.to_owned()))
+                }
+                "" => Ok(Answer::Started(execution)),
+                told => {
+                    let told = execution_in("executionId", told).map_err(LinkError::unreadable)?;
+                    Ok(Answer::Started(told))
+                }
+            },
         }
     }
 
-    async fn raise(&self, id: &InstanceId, name: &str, input: Option<Text>) -> Asked {
-        let (instance_id, name, input) = (id.to_string(), name.to_owned(), text(input));
-        let request = soon(RaiseEventRequest { instance_id, name, input });
-        let answer = self.service().raise_event(request).await;
+    async fn raise(&self, id: &InstanceId, event: RaiseEventRequest) -> Asked {
+        let answer = self.service().raise_event(soon(event)).await;
         answered(id, answer.map(|it| done(id, it.into_inner().ended)))
     }
 
@@ -240,7 +260,7 @@ impl Link {
             tags: record.tags,
             ..Started::new(record.name, input.map(Text::from), execution)
         };
-        self.begin(id, started, reuse).await
+        self.begin(id, started, reuse, None).await
     }
 
     async fn ask_status(&self, id: &InstanceId) -> Asked {
@@ -290,11 +310,17 @@ fn policy(reuse: &Reuse) -> OrchestrationIdReusePolicy {
     OrchestrationIdReusePolicy { replaceable_status: numbers.collect(), action }
 }
 
-/// The execution that the server says it started, or else the one that was asked for.
-fn execution_told(told: &str, asked: ExecutionId) -> Result<ExecutionId, LinkError> {
-    match told {
-        "" => Ok(asked),
-        told => execution_in("executionId", told).map_err(LinkError::unreadable),
+fn event(
+    id: &InstanceId,
+    name: &Text,
+    input: Option<Text>,
+    until: Option<Timestamp>,
+) -> RaiseEventRequest {
+    RaiseEventRequest {
+        instance_id: id.to_string(),
+        name: name.to_string(),
+        input: text(input),
+        keep_until: until.map(timestamp_out),
     }
 }
 

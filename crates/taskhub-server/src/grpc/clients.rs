@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     instances::unexpected,
+    queries::time,
     refusal::bad_message,
     service::{Call, instance_id},
 };
@@ -31,7 +32,7 @@ const TAGS_BYTES_MAX: usize = 64 << 10;
 /// Starts an instance; one without an id gets a fresh one, which sorts by time.
 pub(super) async fn start(
     call: &Call<'_>,
-    request: CreateInstanceRequest,
+    mut request: CreateInstanceRequest,
 ) -> Result<CreateInstanceResponse, Status> {
     let policy = request.orchestration_id_reuse_policy.clone().unwrap_or_default();
     let (id, reuse) = if request.instance_id.is_empty() {
@@ -40,8 +41,16 @@ pub(super) async fn start(
         (instance_id(&request.instance_id)?, reuse(&policy)?)
     };
     let execution = execution(call, request.execution_id.as_deref())?;
+    let raised = request.raise.take().map(|event| (event.name, event.input));
     let started = Box::new(started(request, execution)?);
-    let execution = match call.ask(id.clone(), Verb::Start { started, reuse }).await {
+    let verb = match raised {
+        None => Verb::Start { started, reuse },
+        Some((event, input)) => {
+            let (name, input) = (name("raise.name", event)?, input.map(Text::from));
+            Verb::StartOrRaise { started, reuse, name, input }
+        }
+    };
+    let execution = match call.ask(id.clone(), verb).await {
         Answer::Started(execution) => execution.to_string(),
         // Older Go clients want it ignored only for certain statuses.
         Answer::Refused(Refusal::Exists(_, status)) if ignores(&policy, status) => String::new(),
@@ -116,7 +125,11 @@ pub(super) async fn raise(
 ) -> Result<RaiseEventResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
-    let ended = tell(call, id, Verb::Raise { name, input }).await?;
+    let verb = match time("keepUntil", request.keep_until.as_ref())? {
+        None => Verb::Raise { name, input },
+        Some(until) => Verb::RaiseEarly { name, input, until },
+    };
+    let ended = tell(call, id, verb).await?;
     Ok(RaiseEventResponse { ended })
 }
 

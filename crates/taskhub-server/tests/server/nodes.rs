@@ -71,7 +71,13 @@ async fn a_node_hears_of_another_what_the_hub_there_says() {
     assert_eq!(begun, Ok(Answer::Started(ExecutionId(7))));
     let joined = pair.ask("a", start(8, Reuse::Join)).await;
     assert_eq!(joined, Ok(Answer::Started(ExecutionId(7))));
+    let started = Box::new(Started::new("order", None, ExecutionId(9)));
+    let (name, input, until) = ("paid".into(), None, pair.hub.now());
+    let early = Verb::RaiseEarly { name, input, until };
+    let (name, input, reuse) = ("paid".into(), None, Reuse::ended());
     for verb in [
+        early,
+        Verb::StartOrRaise { started, reuse, name, input },
         Verb::Status,
         raise(10),
         raise(1_001),
