@@ -161,9 +161,11 @@ impl Link {
         let answer = self.service().terminate_instance(request).await.map(Response::into_inner);
         answered(
             id,
-            answer.map(|it| match it.absent {
-                true => Ok(Answer::Refused(Refusal::NotFound(id.clone()))),
-                false => done(id, it.ended),
+            answer.map(|it| {
+                if it.absent {
+                    return Ok(Answer::Refused(Refusal::NotFound(id.clone())));
+                }
+                done(id, it.ended)
             }),
         )
     }

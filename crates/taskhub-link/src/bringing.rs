@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long to try to bring a result back. Then the server gives the work out again.
-const TIME_MAX: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long to wait before a result is brought again: first, and at most.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -123,7 +123,7 @@ impl Remote {
         let settings = self.address.split(';').filter_map(|it| it.split_once('='));
         for (key, value) in settings.map(|(key, value)| (key.trim(), value.trim())) {
             match key.to_lowercase().as_str() {
-                "endpoint" => address = value.to_owned(),
+                "endpoint" => value.clone_into(&mut address),
                 "taskhub" => hub = Some(value.to_owned()),
                 "authentication" if !value.eq_ignore_ascii_case("none") => {
                     return Err(RemoteError::Authentication(value.to_owned()));

@@ -21,12 +21,12 @@ pub(crate) fn busy(what: &str) -> Status {
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn refused(refusal: Refusal) -> Status {
     let told = MetadataValue::from_bytes(&refusal_out(&refusal).encode_to_vec());
-    let mut status = status(refusal);
+    let mut status = status(&refusal);
     status.metadata_mut().insert_bin(REFUSAL_KEY, told);
     status
 }
 
-fn status(refusal: Refusal) -> Status {
+fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         Refusal::NotFound(_) => Status::not_found(message),
