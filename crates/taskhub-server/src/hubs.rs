@@ -100,8 +100,8 @@ impl HubError {
 }
 
 impl Hubs {
-    /// The hubs in the folder or the database of `config`: those that are listed or were there before are opened at
-    /// once, since what they were doing must go on, and so is the default one.
+    /// The hubs in the folder or the database of `config`: those that are listed or were there
+    /// before are opened at once, since what they were doing must go on, and so is the default one.
     pub async fn open(config: &Config) -> Result<Self, HubError> {
         let listed: Result<Vec<_>, _> =
             config.hubs.names.iter().map(|name| HubName::parse(name)).collect();

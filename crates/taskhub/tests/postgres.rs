@@ -38,7 +38,7 @@ async fn an_orchestration_outlives_its_process_in_a_database() {
     let second = host(&server.url());
     let order = second.client().instance("order-17").of(weather);
     order.raise(REPLY, "rain".to_owned()).await.expect("it waits");
-    assert_eq!(order.wait(Duration::from_secs(60)).await.expect("it ends"), "rain");
+    assert_eq!(order.wait(Duration::from_mins(1)).await.expect("it ends"), "rain");
     let ended = server.psql("SELECT status, output FROM taskhub.instances").expect("psql works");
     assert_eq!(ended, "Completed|\"rain\"");
     second.stop().await;

@@ -1,7 +1,6 @@
 //! The server from outside: real sockets, the generated client, and raw HTTP.
 
 mod clients;
-#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod database;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
@@ -10,6 +9,8 @@ mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 mod metrics;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod nodes;
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;

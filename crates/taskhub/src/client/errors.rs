@@ -6,6 +6,8 @@ use taskhub_core::{
     InstanceId, InvalidInstanceId, Refusal, RuntimeStatus, Text, store::StoreError,
 };
 
+use taskhub_link::LinkError;
+
 use super::Refused;
 use crate::Failure;
 
@@ -70,6 +72,18 @@ impl HubError {
     }
 }
 
+impl From<LinkError> for HubError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Unsent(why) | LinkError::Lost(why) => Self::Unreachable(why),
+            LinkError::Busy => Self::Busy("its server has as much to do as it takes"),
+            LinkError::Refused(why) => Self::Refused(why),
+            LinkError::Unexpected(what) => Self::Unexpected(what),
+            other => Self::Unexpected(other.to_string()),
+        }
+    }
+}
+
 /// Why an instance was not started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +97,9 @@ pub enum StartError {
     /// The id is in use.
     #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
     Exists(InstanceId, RuntimeStatus),
+    /// The instance that is to get an event has ended, and is not to be replaced.
+    #[error("instance {0} has ended: it is {1:?}; let the start replace it, or use another id")]
+    Ended(InstanceId, RuntimeStatus),
     /// The input cannot be written as JSON.
     #[error("{0}")]
     Input(Failure),
@@ -290,7 +307,7 @@ macro_rules! refusals {
 }
 
 refusals! {
-    StartError { Exists(id, status), TooLarge(id, bytes, limit) }
+    StartError { Exists(id, status), Ended(id, status), TooLarge(id, bytes, limit) }
     RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
     SignalError { TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }
