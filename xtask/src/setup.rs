@@ -6,6 +6,9 @@ use crate::steps::{Step, output, succeeds};
 const COMPONENTS: [(&str, &str); 2] =
     [("rustfmt", "cargo fmt --version"), ("clippy", "cargo clippy --version")];
 
+/// What the tests of the Rust code need beside the toolchain.
+const TOOLS: [(&str, &str); 1] = [("curl", "curl --version")];
+
 /// Debian packages that the tests of the SDKs need, each with the command that shows it is
 /// there: where a language came from is nobody's business.
 const PACKAGES: [(&str, &str); 4] = [
@@ -17,7 +20,8 @@ const PACKAGES: [(&str, &str); 4] = [
 
 /// Brings the machine to where every test of the Rust code can run.
 pub(crate) fn run() -> Result<(), String> {
-    toolchain()
+    toolchain()?;
+    packages(&TOOLS)
 }
 
 /// Brings the machine to where the SDKs can run.

@@ -14,6 +14,7 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
 use taskhub_engine::Hub;
+use taskhub_server::Traces;
 
 pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
@@ -53,13 +54,24 @@ const OWN_NAMES: &str = "taskhub.";
 #[derive(Clone)]
 pub struct Client {
     hub: Hub,
+    traces: Option<Traces>,
 }
 
 impl Client {
     /// A connection to a hub that runs in this process.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { hub }
+        Self { hub, traces: None }
+    }
+
+    /// The same, with a way for traces.
+    pub(crate) fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// The way for traces, if they are sent anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     /// The engine behind it.

@@ -1,5 +1,7 @@
 //! A process that serves: functions, routes and a store, from start to graceful stop.
 
+mod web;
+
 use std::{
     fmt,
     sync::{
@@ -11,8 +13,12 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
-use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
+use taskhub_server::{
+    Around, HubName, Hubs, Keys, KeysError, RetentionConfig, ServeError, Server, Traces,
+    TracesError, keep,
+};
 use tokio::net::{TcpListener, ToSocketAddrs};
+use web::{Served, Web};
 
 use crate::{
     Client, Entity, Registry, RegistryError,
@@ -35,8 +41,8 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
-    management: Option<Keys>,
-    workers: Option<HubName>,
+    web: Web,
+    workers: bool,
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -45,11 +51,14 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
-    /// Those of the management API, if it is served.
+    /// Those that are asked for, if any are.
     keys: Option<Keys>,
     /// Whether only clients on this machine reach the routes.
     is_local: Arc<AtomicBool>,
-    workers: Option<HubName>,
+    /// The hub, for those who serve it to others.
+    hubs: Hubs,
+    around: Around,
+    retention: RetentionConfig,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -72,9 +81,15 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
-    /// The keys of the management API cannot be read.
+    /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// What was said of HTTP makes no sense.
+    #[error(transparent)]
+    Server(#[from] ServeError),
+    /// There is no way to the collector of traces.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
     Listen(String, std::io::Error),
@@ -123,14 +138,17 @@ impl Host {
         if let Some(keys) = &self.keys {
             keys.warn(address.ip().is_loopback());
         }
-        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
-        let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
+        let (hub, hubs, triggering) = (self.client.hub(), &self.hubs, self.triggering);
+        tokio::spawn(keep(hubs.clone(), self.retention));
+        let server = Server::around(listener, self.routes, self.around)?;
         let stopping = async {
             stop.await;
+            hubs.stopping().cancel();
             triggering.end().await;
             hub.stop().await;
+            hubs.stop().await;
         };
-        Server::around(listener, self.routes, hubs).run(stopping).await;
+        server.run(stopping).await;
         Ok(())
     }
 
@@ -138,6 +156,7 @@ impl Host {
     pub async fn stop(self) {
         drop(self.triggering);
         self.client.hub().stop().await;
+        self.hubs.stop().await;
     }
 }
 
@@ -219,20 +238,12 @@ impl HostBuilder {
         self
     }
 
-    /// Serves the management API of Durable Functions too, at `/runtime/webhooks/durabletask`; see
-    /// [`management`](crate::management). Who has one of the keys is let in, and while there are
-    /// none, everybody who reaches [`Host::serve`] at a loopback address.
-    pub fn management_api(mut self, keys: Keys) -> Self {
-        self.management = Some(keys);
-        self
-    }
-
     /// Lets clients and workers of the Durable Task SDKs (Python, JavaScript, Java, Go, .NET) take
     /// part, over gRPC, on the port that this host listens on; they find it as the hub `default`.
     /// Functions here and there call each other by name, as an [`External`](crate::External); a
     /// function that is nowhere waits for a worker that has it, instead of failing.
     pub fn workers(mut self) -> Self {
-        self.workers = Some(HubName::default());
+        self.workers = true;
         self.registry = self.registry.with_workers();
         self
     }
@@ -262,17 +273,20 @@ impl HostBuilder {
     ) -> Result<Host, HostError> {
         let (registry, armed) = self.triggers.build(self.registry)?;
         let registered = registry.build()?;
-        let hub = open(registered.code(), self.limits)?;
-        let client = registered.connect(hub);
-        let is_local = Arc::new(AtomicBool::new(false));
-        let routes = self.routes.with_state(client.clone());
-        let keys = self.management.clone();
-        let routes = match self.management {
-            Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
-            None => routes,
-        };
+        let traces = Traces::open(&self.web.traces)?;
+        let limits = Limits { spans: traces.is_some(), ..self.limits };
+        let hub = open(registered.code(), limits)?;
+        if let Some(traces) = &traces {
+            traces.watch(&hub);
+        }
+        let client = registered.traced(hub.clone(), traces.clone());
+        let hubs = Hubs::traced(HubName::default(), hub, traces);
+        let retention = self.web.retention.clone();
+        let Served { routes, keys, is_local, mut around } = self.web.serve(self.routes, &hubs);
+        around.grpc = self.workers.then(|| hubs.clone());
+        let routes = routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, keys, is_local, workers: self.workers })
+        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention })
     }
 }
 

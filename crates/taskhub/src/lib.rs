@@ -46,6 +46,7 @@
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
+//! | [`Endpoint`] | a route that asks for a key and describes itself |
 //! | [`Saga`] | undoing what was done |
 //! | [`testing`] | tests of orchestrations and of whole programs |
 //!
@@ -79,6 +80,7 @@ mod client;
 mod code;
 mod context;
 mod data;
+mod endpoint;
 pub mod entity;
 mod failure;
 mod gate;
@@ -103,6 +105,7 @@ pub use call::Call;
 pub use client::*;
 pub use context::{Context, Sleep};
 pub use data::Data;
+pub use endpoint::Endpoint;
 pub use entity::{CriticalSection, Entity, EntityContext, EntityProxy, Lock, Lockable};
 pub use failure::{Failure, Result};
 pub use gateway::{Gateway, OnTimeout, sync_over_async};

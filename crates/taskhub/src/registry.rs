@@ -12,6 +12,7 @@ use taskhub_core::{
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
+use taskhub_server::Traces;
 use tokio::sync::SetOnce;
 
 use crate::{
@@ -187,7 +188,12 @@ impl Registered {
     /// Says which hub runs the code. Activities wait for this: they may ask for a [`Client`].
     #[must_use]
     pub fn connect(self, hub: Hub) -> Client {
-        let client = Client::new(hub);
+        self.traced(hub, None)
+    }
+
+    /// The same, with a way for traces.
+    pub(crate) fn traced(self, hub: Hub, traces: Option<Traces>) -> Client {
+        let client = Client::new(hub).traced(traces);
         let _ = self.client.set(client.clone());
         client
     }
@@ -296,8 +302,17 @@ impl Activities for Performers {
             let asked = labels::find(&tags, labels::HEARTBEAT).and_then(|it| it.parse().ok());
             let silence = asked.map(Duration::from_micros).or_else(|| code.heartbeat());
             let pulse = Arc::<Pulse>::default();
+            let (instance, trace) = (call.0.instance.clone(), call.2.trace.clone());
+            let traces = client.traces().cloned();
             let context = ActivityContext::new(call, states, Some(client), pulse.clone());
-            Done::Activity(attempt::run(name, pulse, silence, code.run(context, input)).await)
+            let run = attempt::run(name.clone(), pulse, silence, code.run(context, input));
+            match traces {
+                None => Done::Activity(run.await),
+                Some(traces) => {
+                    let run = async { Done::Activity(run.await) };
+                    traces.activity(&name, &instance, trace.as_ref(), run).await
+                }
+            }
         }))
     }
 

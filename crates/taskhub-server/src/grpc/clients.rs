@@ -20,6 +20,7 @@ use super::{
     refusal::bad_message,
     service::{Call, instance_id},
 };
+use crate::Request;
 
 /// The longest name of a function or an event, the longest version and trace, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
@@ -38,7 +39,10 @@ pub(super) async fn start(
     } else {
         (instance_id(&request.instance_id)?, reuse(&policy)?)
     };
-    let started = Box::new(started(request)?);
+    let mut started = Box::new(started(request)?);
+    let traces = call.hubs.traces();
+    let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+    started.trace = span.as_ref().map(Request::trace).or(started.trace);
     match call.hub.ask(id.clone(), Verb::Start { started, reuse }).await {
         Answer::Started(_) => {}
         // Older Go clients want it ignored only for certain statuses.
