@@ -130,7 +130,7 @@ pub enum Refusal {
     #[error("instance {0} has ended: it is {1:?}")]
     Ended(InstanceId, RuntimeStatus),
     /// The instance has not ended.
-    #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
+    #[error("instance {0} is {1:?}; only instances that have ended can be purged or started again")]
     NotEnded(InstanceId, RuntimeStatus),
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]
@@ -156,8 +156,11 @@ pub enum Refusal {
     /// A limit is reached for now.
     #[error("too busy: {0}; try again a little later")]
     Busy(&'static str),
-    /// This node is shutting down; a start or an event that it was about to acknowledge may have
-    /// happened.
+    /// This node does not own the partition of the instance, or not any more. Nothing happened:
+    /// ask its owner. Only nodes hear this of each other.
+    #[error("instance {0} lives on another node; try again")]
+    Moved(InstanceId),
+    /// This node is shutting down. Nothing happened.
     #[error("this node is shutting down; try again in a moment")]
     Stopping,
     /// The store could not be read, or no node owns the partition just now. Nothing happened.
@@ -166,4 +169,13 @@ pub enum Refusal {
     /// The store failed before this was safe; whether it happened is not known.
     #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
     Lost(String),
+}
+
+impl Refusal {
+    /// Whether it is certain that what was asked did not happen, though the same may well be done
+    /// when it is asked again, here or of another node.
+    #[must_use]
+    pub fn nothing_happened(&self) -> bool {
+        matches!(self, Self::Moved(_) | Self::Stopping | Self::Unavailable(..) | Self::Busy(_))
+    }
 }

@@ -19,7 +19,13 @@
 //!    never see part of a batch, and go on while batches are written.
 //! 7. *Opaque.* Histories and message payloads are stored as the bytes that they are.
 
+mod fold;
+mod shared;
+
 use std::{ops::Range, time::Duration};
+
+pub use fold::{Effect, Folded, broken_history, fold, repeated_message};
+pub use shared::{Hints, Lease, Shared};
 
 use bytes::Bytes;
 
@@ -89,6 +95,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The instances that match `filter`, in its order, from behind `filter.after`.
     fn query(&self, filter: &Filter) -> Result<Page, StoreError>;
+
+    /// What it adds if several nodes can share it; `None` when it belongs to one process.
+    fn shared(&self) -> Option<&dyn Shared> {
+        None
+    }
 }
 
 /// Who claims: one process.

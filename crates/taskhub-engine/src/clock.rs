@@ -1,6 +1,9 @@
-//! The clock of a real node, and a name for its process.
+//! The clock of a real node, and a name for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use taskhub_core::Timestamp;
 
@@ -10,7 +13,10 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(0).plus(since)
 }
 
-/// Differs from that of every other process of the hub, earlier ones included.
-pub(crate) fn process_id() -> String {
-    format!("{}-{}", std::process::id(), now().0)
+/// Differs from that of every other node of the hub, earlier ones and those of this process
+/// included.
+pub(crate) fn node_id() -> String {
+    static NODES: AtomicU64 = AtomicU64::new(0);
+    let number = NODES.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{number}", std::process::id(), now().0)
 }

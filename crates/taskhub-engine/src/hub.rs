@@ -1,6 +1,7 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
 mod dispatch;
+mod ended;
 mod entities;
 mod histories;
 mod lane_thread;
@@ -26,7 +27,7 @@ use taskhub_core::{
 use tokio::{runtime::Handle, time::Instant};
 
 use crate::{
-    Code, DeliveryId, Patience, Shard, WorkerOptions, clock,
+    Code, DeliveryId, NodeOptions, Patience, Shard, WorkerOptions, clock,
     store::{Clock, system_clock},
 };
 use dispatch::Dispatch;
@@ -80,7 +81,17 @@ impl Hub {
     /// Takes over the store's partitions and begins to work. Activities run on the tokio runtime
     /// that this is called from.
     pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
-        let node = Node { id: clock::process_id().into(), address: "".into() };
+        Self::open_as(store, code, limits, NodeOptions::default())
+    }
+
+    /// The same, for a node that may be one of several.
+    pub fn open_as(
+        store: Arc<dyn Store>,
+        code: &Code,
+        limits: Limits,
+        options: NodeOptions,
+    ) -> Result<Self, OpenError> {
+        let node = Node { id: clock::node_id().into(), address: options.address };
         let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
         let held = Arc::new(Mutex::new(held));
         let count = turn_threads().min(usize::from(store.partitions()));
@@ -127,6 +138,12 @@ impl Hub {
     /// Asks the owner of an instance, and waits for the answer; what it tells is durable. Dropping
     /// the future withdraws the question, not what it caused.
     pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
+        self.inner.requests.ask(instance, verb).await
+    }
+
+    /// The same for a question that another node has passed on: it is answered by this node or,
+    /// when it does not own the instance, refused as [`taskhub_core::Refusal::Moved`].
+    pub async fn ask_here(&self, instance: InstanceId, verb: Verb) -> Answer {
         self.inner.requests.ask(instance, verb).await
     }
 

@@ -14,12 +14,14 @@ mod activities;
 mod clock;
 mod hub;
 mod lane;
+mod peers;
 mod pool;
 mod shard;
 pub mod store;
 
-pub use activities::{Activities, Admission, Code, Running};
+pub use activities::{Activities, Admission, Code, Running, perform};
 pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
 pub use lane::Lane;
+pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
 pub use shard::{Routed, Shard};

@@ -156,6 +156,23 @@ impl Hubs {
         }
     }
 
+    /// No hubs at all, for an application whose hub is elsewhere.
+    #[must_use]
+    pub fn nowhere(traces: Option<Traces>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                data: PathBuf::new(),
+                default: HubName::default(),
+                count_max: 0,
+                listed: Some(Vec::new()),
+                limits: Limits::default(),
+                slots: Mutex::default(),
+                stopping: CancellationToken::new(),
+                traces,
+            }),
+        }
+    }
+
     async fn open_first(&self) -> Result<(), HubError> {
         let names = if let Some(listed) = &self.inner.listed {
             listed.clone()

@@ -15,6 +15,7 @@ pub mod lists;
 pub mod model;
 pub mod ownership;
 pub mod random;
+pub mod shared;
 pub mod together;
 
 use std::{
@@ -71,6 +72,24 @@ impl fmt::Display for TestClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.now().fmt(f)
     }
+}
+
+/// The laws of stores that nodes share, besides [`conformance!`](crate::conformance!); the argument
+/// makes a new [`Fixture`](crate::conformance::Fixture).
+#[macro_export]
+macro_rules! conformance_of_shared {
+    ($fixture:expr) => {
+        $crate::conformance! { $fixture;
+            shared::a_node_lives_as_long_as_its_heart_beats,
+            shared::a_node_that_departs_no_longer_counts,
+            shared::owners_are_told_with_their_nodes,
+            shared::an_owner_is_told_until_it_releases_or_another_claims,
+            shared::a_hint_reaches_all_who_listen,
+            shared::a_listener_that_hears_nothing_goes_on,
+            shared::a_hint_wakes_a_listener_that_waits,
+            shared::lanes_commit_side_by_side,
+        }
+    };
 }
 
 /// Yields one `#[test]` per law; the argument makes a new [`Fixture`](crate::conformance::Fixture).

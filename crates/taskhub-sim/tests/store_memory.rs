@@ -31,3 +31,4 @@ impl Fixture for Memory {
 }
 
 taskhub_sim::conformance!(Memory::new());
+taskhub_sim::conformance_of_shared!(Memory::new());

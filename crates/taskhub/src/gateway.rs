@@ -14,15 +14,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
-    Timestamp, Trace, Verb,
+    Answer, ExecutionId, InstanceId, InvalidInstanceId, Record, Refusal, Reuse, RuntimeStatus,
+    Started, Text, Timestamp, Trace, Verb,
 };
-use taskhub_engine::Hub;
 use taskhub_server::Request as Span;
 use uuid::Uuid;
 
 use crate::{
-    Client,
+    Client, HubError,
+    client::Refused,
     data::decode,
     handle::{Startable, Target},
 };
@@ -126,7 +126,7 @@ impl Gateway {
         let traces = client.traces();
         let mut span = traces.map(|it| it.start(self.name, &instance, caller.as_ref()));
         let trace = span.as_ref().map(Span::trace).or(caller);
-        let answer = self.hold(client.hub(), instance, reuse, input, trace).await;
+        let answer = self.hold(&client, instance, reuse, input, trace).await;
         if let Some(span) = &mut span
             && answer.status().is_server_error()
         {
@@ -152,16 +152,17 @@ impl Gateway {
 
     async fn hold(
         self,
-        hub: &Hub,
+        hub: &Client,
         instance: InstanceId,
         reuse: Reuse,
         input: Option<Text>,
         trace: Option<Trace>,
     ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
-        let started = Started { trace, ..self.started(hub.now(), input) };
+        let started = Started { trace, ..self.started(hub.now().core(), input) };
         let start = Verb::Start { started: Box::new(started), reuse };
-        if let Answer::Refused(why) = hub.ask(instance.clone(), start).await {
+        let id = Ok(instance.clone());
+        if let Err(why) = hub.ask(&id, start).await {
             return refused(&why);
         }
         tracing::debug!(%instance, orchestration = self.name, "a request is held");
@@ -169,15 +170,17 @@ impl Gateway {
             OnTimeout::Terminate => until + GRACE,
             OnTimeout::Accepted => until,
         };
-        let wait = hub.ask(instance.clone(), Verb::Wait);
+        let wait = hub.ask(&id, Verb::Wait);
         match (tokio::time::timeout_at(late, wait).await, self.on_timeout) {
-            (Ok(Answer::Status(record)), _) => ended(&instance, &record),
-            (Ok(Answer::Refused(why)), _) => refused(&why),
-            (Ok(_), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            (Ok(Ok(Answer::Status(record))), _) => ended(&instance, &record),
+            (Ok(Err(why)), _) => refused(&why),
+            (Ok(Ok(_)), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             (Err(_), OnTimeout::Accepted) => accepted(&instance),
             (Err(_), OnTimeout::Terminate) => {
+                // Servers that are not ours know no deadlines.
+                end_elsewhere(hub, id);
                 let why = "its owner did not answer in time".to_owned();
-                refused(&Refusal::Unavailable(instance, why))
+                refused(&Refused::Hub(HubError::Unavailable(instance, why)))
             }
         }
     }
@@ -198,6 +201,17 @@ fn traced(headers: &HeaderMap) -> Option<Trace> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.into());
     let parent: Text = text("traceparent").filter(|text: &Text| text.len() <= TRACE_BYTES_MAX)?;
     Some(Trace { parent, state: text("tracestate").filter(|text| text.len() <= TRACE_BYTES_MAX) })
+}
+
+/// Ends an instance that is late, if its hub is in another process.
+fn end_elsewhere(hub: &Client, id: Result<InstanceId, InvalidInstanceId>) {
+    if hub.hub().is_none() {
+        let hub = hub.clone();
+        tokio::spawn(async move {
+            let reason = Some("the time of the request was over".into());
+            let _ = hub.ask(&id, Verb::Terminate { reason, recursive: true }).await;
+        });
+    }
 }
 
 /// The input of the orchestration: the body where there is a JSON one, else the query's fields.
@@ -286,8 +300,8 @@ fn accepted(instance: &InstanceId) -> Response {
 }
 
 /// Whatever the reason, trying again a little later is right; with an `Idempotency-Key` it is safe.
-fn refused(why: &Refusal) -> Response {
-    if let Refusal::TooLarge(..) = why {
+fn refused(why: &Refused) -> Response {
+    if let Refused::Instance(Refusal::TooLarge(..)) = why {
         return (StatusCode::PAYLOAD_TOO_LARGE, format!("{why}\n")).into_response();
     }
     let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -1,4 +1,6 @@
-//! A process that serves: functions, routes and a store, from start to graceful stop.
+//! A process that serves: functions, routes and a hub, from start to graceful stop.
+
+mod engine;
 
 mod web;
 
@@ -20,8 +22,10 @@ use taskhub_server::{
 use tokio::net::{TcpListener, ToSocketAddrs};
 use web::{Served, Web};
 
+use engine::Engine;
+
 use crate::{
-    Client, Entity, Registry, RegistryError,
+    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError,
     handle::{ActivityCode, Function, OrchestrationCode},
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
@@ -37,12 +41,22 @@ const FOLDER: &str = "taskhub.hub";
 #[must_use = "nothing runs until it is built and served"]
 pub struct HostBuilder {
     registry: Registry,
-    store: Option<Arc<dyn Store>>,
+    place: Place,
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
     web: Web,
     workers: bool,
+}
+
+/// Where the hub is.
+#[derive(Default)]
+enum Place {
+    /// In the folder where it is when nobody says otherwise.
+    #[default]
+    Folder,
+    Store(Arc<dyn Store>),
+    Server(Remote),
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -59,6 +73,7 @@ pub struct Host {
     hubs: Hubs,
     around: Around,
     retention: RetentionConfig,
+    engine: Engine,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -81,6 +96,15 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
+    /// The server of the hub cannot be spoken to.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The threads for the turns of orchestrations could not be started.
+    #[error("a thread could not be started: {0}; are there too many processes?")]
+    Thread(std::io::Error),
+    /// Something that only the process of a hub can offer.
+    #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
+    Elsewhere(&'static str),
     /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -138,14 +162,14 @@ impl Host {
         if let Some(keys) = &self.keys {
             keys.warn(address.ip().is_loopback());
         }
-        let (hub, hubs, triggering) = (self.client.hub(), &self.hubs, self.triggering);
+        let (engine, hubs, triggering) = (self.engine, &self.hubs, self.triggering);
         tokio::spawn(keep(hubs.clone(), self.retention));
         let server = Server::around(listener, self.routes, self.around)?;
         let stopping = async {
             stop.await;
             hubs.stopping().cancel();
             triggering.end().await;
-            hub.stop().await;
+            engine.stop().await;
             hubs.stop().await;
         };
         server.run(stopping).await;
@@ -155,7 +179,7 @@ impl Host {
     /// Stops a host that serves no HTTP.
     pub async fn stop(self) {
         drop(self.triggering);
-        self.client.hub().stop().await;
+        self.engine.stop().await;
         self.hubs.stop().await;
     }
 }
@@ -163,7 +187,18 @@ impl Host {
 impl HostBuilder {
     /// Where the hub is kept; the folder `taskhub.hub` when this is not called.
     pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Some(Arc::new(store));
+        self.place = Place::Store(Arc::new(store));
+        self
+    }
+
+    /// Has a server keep the hub, such as `http://127.0.0.1:7071`, instead of this process: a
+    /// `taskhub serve`, or any other that speaks the Durable Task protocol; see [`Remote`]. The
+    /// functions still run here, whenever the server has something for them to do; other programs
+    /// that are connected to the same hub call them by name, as an [`External`](crate::External).
+    ///
+    /// The server may be away, now or later: what is under way goes on when it is back.
+    pub fn connect(mut self, remote: impl Into<Remote>) -> Self {
+        self.place = Place::Server(remote.into());
         self
     }
 
@@ -256,14 +291,16 @@ impl HostBuilder {
 
     /// Opens the hub and begins to work: whatever was under way goes on. Call it within tokio.
     pub fn build(mut self) -> Result<Host, HostError> {
-        let store = self.store.take();
-        self.build_on(|code, limits| {
-            let store = match store {
-                Some(store) => store,
-                None => Arc::new(Embedded::open(FOLDER)?),
-            };
-            Ok(Hub::open(store, code, limits)?)
-        })
+        match std::mem::take(&mut self.place) {
+            Place::Folder => self.build_on(|code, limits| {
+                let store = Arc::new(Embedded::open(FOLDER)?);
+                Ok(Hub::open(store, code, limits)?)
+            }),
+            Place::Store(store) => {
+                self.build_on(|code, limits| Ok(Hub::open(store, code, limits)?))
+            }
+            Place::Server(remote) => self.build_there(&remote),
+        }
     }
 
     /// The same, on a hub that is opened in another way.
@@ -271,22 +308,44 @@ impl HostBuilder {
         self,
         open: impl FnOnce(&Code, Limits) -> Result<Hub, HostError>,
     ) -> Result<Host, HostError> {
+        self.build_with(|registered, limits| {
+            let hub = open(registered.code(), limits)?;
+            let client = Client::new(hub.clone());
+            registered.attach(&client);
+            Ok((client, Engine::Here(hub)))
+        })
+    }
+
+    fn build_there(self, remote: &Remote) -> Result<Host, HostError> {
+        let only_here = [(self.workers, "workers"), (self.web.manages(), "management_api")];
+        if let Some((_, what)) = only_here.into_iter().find(|(is_asked, _)| *is_asked) {
+            return Err(HostError::Elsewhere(what));
+        }
+        self.build_with(|registered, limits| Engine::there(remote, &registered, limits))
+    }
+
+    fn build_with(
+        self,
+        open: impl FnOnce(Registered, Limits) -> Result<(Client, Engine), HostError>,
+    ) -> Result<Host, HostError> {
         let (registry, armed) = self.triggers.build(self.registry)?;
-        let registered = registry.build()?;
         let traces = Traces::open(&self.web.traces)?;
         let limits = Limits { spans: traces.is_some(), ..self.limits };
-        let hub = open(registered.code(), limits)?;
-        if let Some(traces) = &traces {
-            traces.watch(&hub);
+        let (client, engine) = open(registry.build()?.traced(traces.clone()), limits)?;
+        let client = client.traced(traces.clone());
+        if let (Some(traces), Some(hub)) = (&traces, client.hub()) {
+            traces.watch(hub);
         }
-        let client = registered.traced(hub.clone(), traces.clone());
-        let hubs = Hubs::traced(HubName::default(), hub, traces);
+        let hubs = match client.hub() {
+            Some(hub) => Hubs::traced(HubName::default(), hub.clone(), traces),
+            None => Hubs::nowhere(traces),
+        };
         let retention = self.web.retention.clone();
         let Served { routes, keys, is_local, mut around } = self.web.serve(self.routes, &hubs);
         around.grpc = self.workers.then(|| hubs.clone());
         let routes = routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention })
+        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention, engine })
     }
 }
 

@@ -17,11 +17,17 @@ pub mod entities {}
 #[doc = include_str!("../../../docs/clients.md")]
 pub mod clients {}
 
+#[doc = include_str!("../../../docs/remote.md")]
+pub mod remote {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 
 #[doc = include_str!("../../../docs/patterns.md")]
 pub mod patterns {}
+
+#[doc = include_str!("../../../docs/endpoints.md")]
+pub mod endpoints {}
 
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}

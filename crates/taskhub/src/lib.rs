@@ -45,6 +45,7 @@
 //! | [`entity`](macro@entity), [`EntityContext`] | small durable objects, and what they can do |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
+//! | [`Remote`] | a hub that a server has, instead of this process |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`Endpoint`] | a route that asks for a key and describes itself |
 //! | [`Saga`] | undoing what was done |
@@ -65,8 +66,10 @@
 //! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
 //! - [write entities](howto::entities): operations, signals, critical sections, reads
 //! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
+//! - [leave the hub to a server](howto::remote), and share it with other programs
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
+//! - [serve endpoints](howto::endpoints): keys, an OpenAPI document, limits, metrics
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes
 
 #![warn(missing_docs)]
@@ -93,6 +96,7 @@ mod labels;
 pub mod management;
 pub mod prelude;
 mod registry;
+mod remote;
 mod retry;
 mod saga;
 pub mod testing;
@@ -113,6 +117,7 @@ pub use handle::{Event, External};
 pub use history::{History, InvalidHistory};
 pub use host::{Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
+pub use remote::{Remote, RemoteError};
 pub use retry::Retry;
 pub use saga::Saga;
 pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};

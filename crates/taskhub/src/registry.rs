@@ -13,6 +13,7 @@ use taskhub_core::{
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
 use taskhub_server::Traces;
+use taskhub_wire::proto::{ActivityFilter, EntityFilter, OrchestrationFilter, WorkItemFilters};
 use tokio::sync::SetOnce;
 
 use crate::{
@@ -144,6 +145,13 @@ impl Registry {
             return Err(RegistryError::MissingState { activity, state: missing.name });
         }
         drop(needed);
+        let serves = WorkItemFilters {
+            orchestrations: self
+                .orchestrations
+                .served(|name, versions| OrchestrationFilter { name, versions }),
+            activities: self.activities.served(|name, versions| ActivityFilter { name, versions }),
+            entities: self.entities.served(|name, _| EntityFilter { name: name.to_lowercase() }),
+        };
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
             workers: self.workers,
@@ -156,7 +164,7 @@ impl Registry {
             functions: Arc::new(Replays(self.orchestrations)),
             activities: Arc::new(activities),
         };
-        Ok(Registered { code, client })
+        Ok(Registered { code, client, serves, traces: None })
     }
 }
 
@@ -176,6 +184,9 @@ impl fmt::Debug for Registry {
 pub struct Registered {
     code: Code,
     client: Arc<SetOnce<Client>>,
+    serves: WorkItemFilters,
+    /// Where the spans of activities go.
+    traces: Option<Traces>,
 }
 
 impl Registered {
@@ -188,14 +199,24 @@ impl Registered {
     /// Says which hub runs the code. Activities wait for this: they may ask for a [`Client`].
     #[must_use]
     pub fn connect(self, hub: Hub) -> Client {
-        self.traced(hub, None)
+        let client = Client::new(hub);
+        self.attach(&client);
+        client
     }
 
-    /// The same, with a way for traces.
-    pub(crate) fn traced(self, hub: Hub, traces: Option<Traces>) -> Client {
-        let client = Client::new(hub).traced(traces);
-        let _ = self.client.set(client.clone());
-        client
+    /// The same, with a way for the traces of activities.
+    pub(crate) fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Says how activities reach the hub.
+    pub(crate) fn attach(&self, client: &Client) {
+        let _ = self.client.set(client.clone().traced(self.traces.clone()));
+    }
+
+    /// What a worker tells a server that it can run.
+    pub(crate) fn serves(&self) -> &WorkItemFilters {
+        &self.serves
     }
 }
 
@@ -241,6 +262,19 @@ impl<T> Named<T> {
             _ => None,
         };
         exactly.or_else(any).or_else(only)
+    }
+
+    /// Each name with the versions that are found here; no versions are all.
+    fn served<F>(&self, filter: impl Fn(String, Vec<String>) -> F) -> Vec<F> {
+        let each = self.exact.iter().map(|(name, versions)| {
+            let only = (versions.len() == 1).then_some(None);
+            let known = versions.keys().copied().chain(only).map(Option::unwrap_or_default);
+            let known = known.map(ToOwned::to_owned);
+            let all = versions.contains_key(&None);
+            let known = if all { Vec::new() } else { known.collect() };
+            filter((*name).to_owned(), known)
+        });
+        each.collect()
     }
 
     fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {

@@ -19,6 +19,10 @@ use tower::ServiceExt as _;
 
 const REPLY: Event<String> = Event::new("reply");
 
+/// The kinds of the spans of events.
+const PRODUCER: i32 = 4;
+const CONSUMER: i32 = 5;
+
 /// The trace of the caller, and its span.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
@@ -129,7 +133,7 @@ async fn a_raised_event_is_linked_to_who_raised_it() {
         let mut found = spans.iter().filter(|it| it.name == "orchestration_event:reply");
         found.find(|it| it.kind == kind).expect("it was raised, and taken").clone()
     };
-    let (raised, taken) = (of_kind(collector::PRODUCER), of_kind(collector::CONSUMER));
+    let (raised, taken) = (of_kind(PRODUCER), of_kind(CONSUMER));
     assert_eq!(taken.links, [raised.id]);
 }
 

@@ -60,7 +60,7 @@ impl Requests {
         let mut withdraw = Withdraw { post: &self.post, partition, id, armed: waits };
         let answer = receiver.await;
         withdraw.armed = false;
-        answer.unwrap_or(Answer::Refused(Refusal::Stopping))
+        answer.unwrap_or_else(|_| Answer::Refused(Refusal::Lost("the node stopped".to_owned())))
     }
 
     pub(super) fn held(&self) -> usize {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskhub_core::{
     Batch, Epoch, PartitionId, Timestamp,
-    store::{CommitError, Ownership},
+    store::{self, CommitError, Node, Ownership},
 };
 
 /// The leases of all partitions of a hub.
@@ -15,21 +15,21 @@ pub(super) struct Leases(Vec<Lease>);
 struct Lease {
     /// The latest epoch; 0 before the first claim.
     epoch: Epoch,
-    /// Until when it is held; `None` when nobody holds it.
-    until: Option<Timestamp>,
+    /// Who holds it and until when; `None` when nobody does.
+    holder: Option<(Node, Timestamp)>,
 }
 
 impl Leases {
     /// Leases that nobody holds, with the latest epoch of each partition.
     pub(super) fn free(epochs: impl IntoIterator<Item = Epoch>) -> Self {
-        Self(epochs.into_iter().map(|epoch| Lease { epoch, until: None }).collect())
+        Self(epochs.into_iter().map(|epoch| Lease { epoch, holder: None }).collect())
     }
 
     /// Which partitions `claim` would give now, each under its next epoch.
     pub(super) fn claimable(&self, limit: usize, now: Timestamp) -> Vec<Ownership> {
         (0..)
             .zip(&self.0)
-            .filter(|(_, lease)| lease.until.is_none_or(|until| until <= now))
+            .filter(|(_, lease)| lease.holder.as_ref().is_none_or(|(_, until)| *until <= now))
             .map(|(id, lease)| Ownership {
                 partition: PartitionId(id),
                 epoch: Epoch(lease.epoch.0 + 1),
@@ -39,10 +39,10 @@ impl Leases {
     }
 
     /// Gives out what [`Leases::claimable`] offered.
-    pub(super) fn grant(&mut self, granted: &[Ownership], until: Timestamp) {
+    pub(super) fn grant(&mut self, granted: &[Ownership], node: &Node, until: Timestamp) {
         for held in granted {
             if let Some(lease) = self.0.get_mut(usize::from(held.partition.0)) {
-                *lease = Lease { epoch: held.epoch, until: Some(until) };
+                *lease = Lease { epoch: held.epoch, holder: Some((node.clone(), until)) };
             }
         }
     }
@@ -68,14 +68,29 @@ impl Leases {
     pub(super) fn release(&mut self, held: &[Ownership]) {
         for held in held {
             if self.held(*held).is_some() {
-                self.0[usize::from(held.partition.0)].until = None;
+                self.0[usize::from(held.partition.0)].holder = None;
             }
         }
     }
 
     fn held(&mut self, held: Ownership) -> Option<&mut Timestamp> {
         let lease = self.0.get_mut(usize::from(held.partition.0))?;
-        if lease.epoch == held.epoch { lease.until.as_mut() } else { None }
+        if lease.epoch != held.epoch {
+            return None;
+        }
+        lease.holder.as_mut().map(|(_, until)| until)
+    }
+
+    /// Who holds what, for how long from now.
+    pub(super) fn owners(&self, now: Timestamp) -> Vec<store::Lease> {
+        (0..)
+            .zip(&self.0)
+            .filter_map(|(id, lease)| {
+                let (node, until) = lease.holder.clone()?;
+                let owned = Ownership { partition: PartitionId(id), epoch: lease.epoch };
+                Some(store::Lease { owned, node, lasts: until.since(now) })
+            })
+            .collect()
     }
 
     /// Whether every owner in `batch` is the latest, and every turn has an owner.

@@ -1,5 +1,7 @@
 //! A store that forgets everything with its process: simple and obviously right, for tests.
 
+mod shared;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
@@ -12,10 +14,14 @@ use bytes::Bytes;
 use taskhub_core::{
     Batch, Change, Envelope, Epoch, HistoryChange, InstanceId, MessageId, PartitionId, Record,
     TurnRecord,
-    store::{CommitError, Cursor, Filter, Node, Ownership, Page, Store, StoreError, Stored, Wake},
+    store::{
+        self, CommitError, Cursor, Filter, Node, Ownership, Page, Shared, Store, StoreError,
+        Stored, Wake,
+    },
 };
 
 use super::{Clock, leases::Leases, system_clock};
+use shared::{Listeners, Nodes};
 
 /// A store in memory. Clones share what is stored, so several nodes can use one.
 #[derive(Clone)]
@@ -23,6 +29,7 @@ pub struct MemoryStore {
     partitions: u16,
     clock: Clock,
     state: Arc<Mutex<State>>,
+    listeners: Listeners,
 }
 
 /// All that a [`MemoryStore`] held at one moment.
@@ -32,6 +39,7 @@ pub struct MemorySnapshot(State);
 #[derive(Debug, Clone)]
 struct State {
     leases: Leases,
+    nodes: Nodes,
     instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// The messages of all partitions in the order in which they were sent.
     inbox: BTreeMap<u64, Arc<Envelope>>,
@@ -60,12 +68,14 @@ impl MemoryStore {
     pub fn with_clock(partitions: u16, clock: Clock) -> Self {
         let state = State {
             leases: Leases::free((0..partitions).map(|_| Epoch(0))),
+            nodes: Nodes::default(),
             instances: BTreeMap::new(),
             inbox: BTreeMap::new(),
             places: HashMap::new(),
             next_place: 0,
         };
-        Self { partitions, clock, state: Arc::new(Mutex::new(state)) }
+        let listeners = Listeners::default();
+        Self { partitions, clock, state: Arc::new(Mutex::new(state)), listeners }
     }
 
     /// All that is stored now; later commits do not change it.
@@ -96,16 +106,20 @@ impl Store for MemoryStore {
         self.partitions
     }
 
+    fn shared(&self) -> Option<&dyn Shared> {
+        Some(self)
+    }
+
     fn claim(
         &self,
-        _node: &Node,
+        node: &Node,
         limit: usize,
         ttl: Duration,
     ) -> Result<Vec<Ownership>, StoreError> {
         let now = (self.clock)();
         let mut state = self.state();
         let granted = state.leases.claimable(limit, now);
-        state.leases.grant(&granted, now.plus(ttl));
+        state.leases.grant(&granted, node, now.plus(ttl));
         Ok(granted)
     }
 
@@ -234,7 +248,7 @@ impl State {
                     let count = counts.get(id).copied().unwrap_or_else(stored);
                     match history {
                         HistoryChange::Append { at, .. } if *at != count => {
-                            return Err(super::broken_history(id, *at, count));
+                            return Err(store::broken_history(id, *at, count));
                         }
                         _ => counts.insert(id, record.events),
                     };
@@ -261,7 +275,7 @@ impl State {
                 let key = (envelope.partition, envelope.id);
                 let there = self.places.contains_key(&key) && !taken.contains(&key);
                 if there || !sent.insert(key) {
-                    return Err(super::repeated_message(envelope));
+                    return Err(store::repeated_message(envelope));
                 }
             }
         }

@@ -17,6 +17,9 @@ use crate::{
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
+/// The kind of the span of what is done for others.
+const SERVER: i32 = 2;
+
 async fn next(stream: &mut Streaming<WorkItem>) -> (Work, String) {
     loop {
         let item = stream.message().await.unwrap().unwrap();
@@ -97,6 +100,7 @@ async fn a_worker_is_told_the_span_of_its_orchestration_and_of_its_calls() {
     let request = named("create_orchestration:charge");
     assert_eq!((&request.trace[..], &request.parent[..]), (TRACE, CALLER));
     let run = named("orchestration:charge");
+    assert_eq!((run.kind, run.links.len()), (SERVER, 0));
     assert_eq!((run.id, run.parent), (own.clone(), request.id));
     assert_eq!(named("activity:reserve").parent, own);
     assert_eq!(named("turn:charge").parent, own);

@@ -31,6 +31,13 @@ pub enum HubError {
     /// The store failed while it was read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server of the hub cannot be reached, or did not answer. A request that was on its way
+    /// may have happened.
+    #[error("the server of the hub does not answer ({0}); look what became of it, or try again")]
+    Unreachable(String),
+    /// The server of the hub refused, for this reason.
+    #[error("the server of the hub refused: {0}")]
+    Refused(String),
     /// The hub answered what does not belong to the request.
     #[error("the hub answered something unexpected: {0}")]
     Unexpected(String),
@@ -41,9 +48,13 @@ impl HubError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Stopping | Self::Unavailable(..) | Self::Lost(_) => true,
+            Self::Busy(_)
+            | Self::Stopping
+            | Self::Unavailable(..)
+            | Self::Lost(_)
+            | Self::Unreachable(_) => true,
             Self::Store(error) => !matches!(error, StoreError::Damaged(_)),
-            Self::InvalidId(_) | Self::Unexpected(_) => false,
+            Self::InvalidId(_) | Self::Refused(_) | Self::Unexpected(_) => false,
         }
     }
 
@@ -218,6 +229,24 @@ pub enum PurgeError {
     Hub(#[from] HubError),
 }
 
+/// Why an instance was not started again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has not ended.
+    #[error("instance {0} is {1:?}; only instances that have ended can be started again")]
+    NotEnded(InstanceId, RuntimeStatus),
+    /// The id of the new run is in use.
+    #[error("instance {0} exists already and is {1:?}; use another id, or purge it first")]
+    Exists(InstanceId, RuntimeStatus),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
 /// Why there is no history to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -269,4 +298,5 @@ refusals! {
     StatusError { NotFound(id) }
     WaitError { NotFound(id) }
     PurgeError { NotFound(id), NotEnded(id, status) }
+    RestartError { NotFound(id), NotEnded(id, status), Exists(id, status) }
 }

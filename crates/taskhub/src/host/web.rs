@@ -135,6 +135,11 @@ impl HostBuilder {
 }
 
 impl Web {
+    /// Whether the management API is served.
+    pub(super) fn manages(&self) -> bool {
+        self.management
+    }
+
     /// Adds all of it to the routes of the application.
     pub(super) fn serve(self, mut routes: Router<Client>, hubs: &Hubs) -> Served {
         let is_local = Arc::new(AtomicBool::new(false));

@@ -12,10 +12,6 @@ use opentelemetry_proto::tonic::{
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, service::Routes};
 
-/// The kinds of spans of events.
-pub(crate) const PRODUCER: i32 = 4;
-pub(crate) const CONSUMER: i32 = 5;
-
 /// A span as it was sent, its ids as text.
 #[derive(Debug, Clone)]
 pub(crate) struct Span {

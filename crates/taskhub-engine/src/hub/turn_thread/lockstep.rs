@@ -71,7 +71,7 @@ impl Hub {
         limits: Limits,
         how: Lockstep,
     ) -> Result<Self, OpenError> {
-        let node = Node { id: clock::process_id().into(), address: "".into() };
+        let node = Node { id: clock::node_id().into(), address: "".into() };
         let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
         let held: Held = Arc::new(Mutex::new(held));
         let (steps, when_stepped) = mpsc::channel();
