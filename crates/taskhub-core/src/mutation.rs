@@ -62,13 +62,15 @@ pub enum Mutation {
     UnlockFirst,
     /// Whatever has its time is looked at twenty seconds late.
     FireLate,
+    /// A start that joins begins anew what has ended.
+    JoinAnew,
     /// Delayed operations are performed half a second early.
     PerformEarly,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 29] = [
+    pub const ALL: [(Self, u8); 30] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -78,6 +80,7 @@ impl Mutation {
         (Self::SkipDedupe, 5),
         (Self::LoseMiddle, 5),
         (Self::ForgetLater, 5),
+        (Self::JoinAnew, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
         (Self::TakeOtherTurn, 6),

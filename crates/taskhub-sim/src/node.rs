@@ -70,6 +70,7 @@ pub(crate) struct Node {
     pub up: bool,
     pub stopping: bool,
     pub paused_until: i64,
+    pub sleeps: bool,
     pub skew: i64,
     /// The latest time that its clock ever showed to a turn thread.
     pub latest: Timestamp,
@@ -97,6 +98,12 @@ pub(crate) struct Node {
     /// When each partition was opened, and up to when its inbox is known.
     pub opened: BTreeMap<PartitionId, i64>,
     pub looked: BTreeMap<PartitionId, i64>,
+    /// The latest request that reached it.
+    pub last_asked: RequestId,
+    /// What was ever read into its memory, as long as nothing failed.
+    pub known: BTreeSet<(PartitionId, Epoch, InstanceId)>,
+    /// Blobs that this process has seen.
+    pub seen: BTreeSet<usize>,
     /// From which owner to which partition messages go by way of the inbox.
     by_inbox: BTreeSet<(PartitionId, Epoch, PartitionId)>,
 }
@@ -125,6 +132,7 @@ impl Node {
             up: false,
             stopping: false,
             paused_until: 0,
+            sleeps: false,
             skew: 0,
             latest: Timestamp::START,
             broken: false,
@@ -146,6 +154,9 @@ impl Node {
             renewed_at: 0,
             opened: BTreeMap::new(),
             looked: BTreeMap::new(),
+            last_asked: RequestId(0),
+            known: BTreeSet::new(),
+            seen: BTreeSet::new(),
             by_inbox: BTreeSet::new(),
         };
         node.forget_all(shards);
@@ -175,6 +186,8 @@ impl Node {
         self.direct.clear();
         self.opened.clear();
         self.looked.clear();
+        self.known.clear();
+        self.seen.clear();
         self.by_inbox.clear();
     }
 

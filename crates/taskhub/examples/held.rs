@@ -159,7 +159,7 @@ async fn slowed(client: &Client, address: SocketAddr) -> Result<()> {
 async fn work(client: &Client) -> Result<u64> {
     let until = Instant::now() + PHASE;
     let done = Arc::new(AtomicU64::new(0));
-    let mut starters = JoinSet::new();
+    let mut starters = JoinSet::<Result<()>>::new();
     for _ in 0..STARTERS {
         let (client, done) = (client.clone(), done.clone());
         starters.spawn(async move {
@@ -168,7 +168,7 @@ async fn work(client: &Client) -> Result<u64> {
                 run.wait(Duration::from_mins(1)).await?;
                 done.fetch_add(1, Ordering::Relaxed);
             }
-            Result::Ok(())
+            Ok(())
         });
     }
     while let Some(ended) = starters.join_next().await {
