@@ -12,6 +12,7 @@
 
 mod auth;
 pub mod cli;
+mod cluster;
 mod config;
 mod grpc;
 pub mod http;
@@ -23,9 +24,10 @@ mod serve;
 mod tls;
 mod traces;
 
+pub use cluster::Nodes;
 pub use config::{
-    Age, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig, LogConfig,
-    LogFormat, RetentionConfig, TlsConfig, TracesConfig,
+    Age, ClusterConfig, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig,
+    LogConfig, LogFormat, RetentionConfig, TlsConfig, TracesConfig,
 };
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};
