@@ -11,12 +11,14 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{HubError, HubName, blocking, place::Place};
+use crate::Traces;
 
 /// The place of one hub.
 pub(super) struct Slot {
     /// Where it is kept; `None` when somebody else opened it, and will close it.
     place: Option<(Place, HubName)>,
     limits: Limits,
+    traces: Option<Traces>,
     /// Cancelled when nothing may be opened any more.
     stopping: CancellationToken,
     /// Whoever opens or closes it has the turn, and makes the others wait.
@@ -29,15 +31,16 @@ impl Slot {
         place: (Place, HubName),
         limits: Limits,
         stopping: CancellationToken,
+        traces: Option<Traces>,
     ) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::default());
-        Self { place: Some(place), limits, stopping, turn, hub }
+        Self { place: Some(place), limits, traces, stopping, turn, hub }
     }
 
     /// A hub that somebody else opened.
     pub(super) fn given(hub: Hub, limits: Limits, stopping: CancellationToken) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::new(Some(hub)));
-        Self { place: None, limits, stopping, turn, hub }
+        Self { place: None, limits, traces: None, stopping, turn, hub }
     }
 
     /// Whether somebody else opened it.
@@ -62,6 +65,9 @@ impl Slot {
             let Some((place, name)) = place else { return Err(HubError::Stopping) };
             let limits = self.limits.clone();
             let hub = blocking(move || open(&place, &name, limits)).await?;
+            if let Some(traces) = &self.traces {
+                traces.watch(&hub);
+            }
             self.put(Some(hub.clone()));
             Ok(hub)
         });

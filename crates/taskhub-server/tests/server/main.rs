@@ -1,6 +1,8 @@
 //! The server from outside: real sockets, the generated client, and raw HTTP.
 
 mod clients;
+#[path = "../../../taskhub/tests/collector/mod.rs"]
+mod collector;
 mod database;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
@@ -14,5 +16,7 @@ mod nodes;
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod traces;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;
