@@ -23,7 +23,7 @@ mod retention;
 mod serve;
 mod tls;
 
-pub use cluster::Nodes;
+pub use cluster::{Lending, Nodes};
 pub use config::{
     Age, ClusterConfig, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig,
     LogConfig, LogFormat, RetentionConfig, TlsConfig,
