@@ -113,25 +113,25 @@ impl StandIn {
         Ok(given.map_err(|error| Status::internal(error.to_string()))?.map(task))
     }
 
-    async fn have_done(&self, task: Task, token: String) -> Option<Brought> {
+    async fn have_done(&self, task: Task, completion_token: String) -> Option<Brought> {
         let Task { ticket, job } = task.clone();
         match (self.hub.borrow(task).result().await?, ticket.piece, job) {
-            (Done::Activity(outcome), Piece::Activity(call), _) => {
-                Some(Brought::Activity(outcome_out(&ticket.instance, call, token, &outcome)))
-            }
+            (Done::Activity(outcome), Piece::Activity(call), _) => Some(Brought::Activity(
+                outcome_out(&ticket.instance, call, completion_token, &outcome),
+            )),
             (Done::Turn(taken), ..) => {
                 if let Progress::Stuck(why) = &taken.step.progress {
-                    let (completion_token, stuck) = (token, Some(why.to_string()));
+                    let stuck = Some(why.to_string());
                     return Some(Brought::TurnUndone(AbandonOrchestrationTaskRequest {
                         completion_token,
                         stuck,
                     }));
                 }
-                let turn = taken_out(&ticket.instance, ticket.execution, token, &taken);
+                let turn = taken_out(&ticket.instance, ticket.execution, completion_token, &taken);
                 turn.map(Brought::Turn)
             }
             (Done::Operations(performed), _, Job::Operations(operations)) => {
-                Some(Brought::Operations(performed_out(&operations, token, &performed)))
+                Some(Brought::Operations(performed_out(&operations, completion_token, &performed)))
             }
             _ => None,
         }
