@@ -7,7 +7,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use taskhub_core::mutation::{Mutation, mutated};
-use taskhub_core::{Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord, store::Ownership};
+use taskhub_core::{
+    Batch, CommitSeq, Envelope, Epoch, Limits, PartitionId, TurnRecord, store::Ownership,
+};
+
+/// The lane of a partition on a node that has so many.
+#[must_use]
+pub fn lane_of(partition: PartitionId, lanes: u16) -> u16 {
+    partition.0 % lanes.max(1)
+}
 
 /// Turn records on their way into the store.
 #[derive(Debug)]
@@ -78,6 +86,15 @@ impl Lane {
             turns.push(turn);
         }
         Batch { owners: owners.into_iter().collect(), turns }
+    }
+
+    /// The messages of a batch to partitions of other lanes, in their order: now that they are
+    /// durable, they are passed on.
+    pub fn passed_on(batch: &Batch, lanes: u16) -> impl Iterator<Item = &Envelope> {
+        batch.turns.iter().flat_map(move |turn| {
+            let own = lane_of(turn.partition, lanes);
+            turn.sent.iter().filter(move |it| lane_of(it.partition, lanes) != own)
+        })
     }
 
     /// The last commit of each partition that a batch makes durable, with the owner's epoch.

@@ -11,7 +11,7 @@ use std::{
 use foldhash::{HashMap, HashMapExt as _};
 use futures::FutureExt as _;
 use taskhub_core::{
-    Done, Failure, Job, Limits, Performed, Task, TaskResult, Ticket, partition::Input,
+    Done, Failure, Job, Limits, PartitionId, Performed, Task, TaskResult, Ticket, partition::Input,
 };
 use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
@@ -97,11 +97,15 @@ impl Dispatch {
         }
     }
 
-    /// Stops all activities: the partitions that called them are gone, and call them again.
-    pub(super) fn abandon(&mut self) {
-        self.started.drain().for_each(|(_, started)| started.abort());
+    /// Stops the activities of some partitions: they are gone, and whoever owns them next calls
+    /// them again.
+    pub(super) fn abandon(&mut self, of: impl Fn(PartitionId) -> bool) {
+        let own = self.started.extract_if(|ticket, _| of(ticket.partition));
+        own.for_each(|(_, started)| started.abort());
         let (post, own) = (&self.post, self.thread);
-        self.workers.forget(|ticket| post.thread_of(ticket.partition) == own);
+        self.workers.forget(|ticket| {
+            post.thread_of(ticket.partition) == own && of(ticket.partition)
+        });
     }
 
     /// An activity has ended.
@@ -113,7 +117,7 @@ impl Dispatch {
 /// Whoever still runs when the hub has stopped is run again by the next owner.
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        self.abandon();
+        self.abandon(|_| true);
     }
 }
 
