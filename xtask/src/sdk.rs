@@ -18,7 +18,10 @@ const NETWORK: &str = "the packages come from the network, and it needs a look";
 /// Builds the server, installs the SDKs where they are missing, and runs their tests.
 pub(crate) fn run() -> Outcome {
     setup::languages()?;
-    Step::new("cargo build -p taskhub-server", "the compiler says why above").run()?;
+    // The same selection as that of the tests: cargo picks the features of dependencies by it, and
+    // would build all of them once more for the server alone.
+    let line = "cargo build --workspace --all-targets";
+    Step::new(line, "the compiler says why above").run()?;
     install_python()?;
     install_javascript()?;
     run_together("cargo xtask sdk", &[python_tests()?, javascript_tests()?])

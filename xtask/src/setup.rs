@@ -1,5 +1,7 @@
 //! What the tests need from the machine, installed only where it is missing.
 
+use std::{env, fs};
+
 use crate::steps::{Step, output, succeeds};
 
 /// Parts of the Rust toolchain, each with the command that shows it is there.
@@ -17,7 +19,10 @@ const PACKAGES: [(&str, &str); 4] = [
 
 /// Brings the machine to where every test of the Rust code can run.
 pub(crate) fn run() -> Result<(), String> {
-    toolchain()
+    toolchain()?;
+    // The tests start servers of their own, from these programs.
+    let probe = if has_postgres() { "true" } else { "false" };
+    packages(&[("postgresql", probe)])
 }
 
 /// Brings the machine to where the SDKs can run.
@@ -34,6 +39,15 @@ fn toolchain() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a server of PostgreSQL is there: in `PATH`, or where Debian keeps it.
+fn has_postgres() -> bool {
+    let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = of_debian.map(|version| version.path().join("bin"));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders = folders.chain(env::split_paths(&path));
+    folders.any(|folder| folder.join("initdb").is_file())
 }
 
 fn packages(wanted: &[(&str, &str)]) -> Result<(), String> {

@@ -235,6 +235,8 @@ pub struct Started {
     pub input: Option<Text>,
     /// Which run of the instance this is.
     pub execution: ExecutionId,
+    /// Which run it was at first, if it was rewound: the code goes on drawing its chance from that.
+    pub origin: Option<ExecutionId>,
     /// Who called it, for a child.
     pub parent: Option<Parent>,
     /// When its first turn may run, if not at once.
@@ -256,6 +258,7 @@ impl Started {
             version: None,
             input,
             execution,
+            origin: None,
             parent: None,
             start_at: None,
             deadline: None,

@@ -130,7 +130,7 @@ pub enum Refusal {
     #[error("instance {0} has ended: it is {1:?}")]
     Ended(InstanceId, RuntimeStatus),
     /// The instance has not ended.
-    #[error("instance {0} is {1:?}; only instances that have ended can be purged")]
+    #[error("instance {0} is {1:?}; only instances that have ended can be purged or started again")]
     NotEnded(InstanceId, RuntimeStatus),
     /// The instance has not failed.
     #[error("instance {0} is {1:?}; only instances that have failed can be rewound")]

@@ -19,10 +19,12 @@
 //!    never see part of a batch, and go on while batches are written.
 //! 7. *Opaque.* Histories and message payloads are stored as the bytes that they are.
 
+mod fold;
 mod shared;
 
 use std::{ops::Range, time::Duration};
 
+pub use fold::{Effect, Folded, broken_history, fold, repeated_message};
 pub use shared::{Hints, Lease, Shared};
 
 use bytes::Bytes;

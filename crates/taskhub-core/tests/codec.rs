@@ -70,12 +70,13 @@ fn parent() -> impl Strategy<Value = Parent> {
 fn started() -> impl Strategy<Value = Box<Started>> {
     let times = (prop::option::of(at()), prop::option::of(at()));
     let trace = prop::option::of((text(), maybe()));
-    let who = (any::<u128>(), prop::option::of(parent()));
+    let who = (any::<u128>(), prop::option::of(any::<u128>()), prop::option::of(parent()));
     (text(), maybe(), maybe(), who, times, tags(), trace).prop_map(
-        |(name, version, input, (execution, parent), (start_at, deadline), tags, trace)| {
+        |(name, version, input, (execution, origin, parent), (start_at, deadline), tags, trace)| {
             let trace = trace.map(|(parent, state)| Trace { parent, state });
             Box::new(Started {
                 version,
+                origin: origin.map(ExecutionId),
                 parent,
                 start_at,
                 deadline,

@@ -1,6 +1,7 @@
 //! The hub as this process runs it: opens the store, starts the threads, takes requests, stops.
 
 mod dispatch;
+mod ended;
 mod entities;
 mod histories;
 mod lane_thread;

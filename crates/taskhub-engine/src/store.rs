@@ -6,7 +6,7 @@ mod memory;
 
 use std::sync::Arc;
 
-use taskhub_core::{Envelope, InstanceId, Timestamp, store::StoreError};
+use taskhub_core::Timestamp;
 
 pub use embedded::{Embedded, EmbeddedOptions, OpenError};
 pub use memory::{MemorySnapshot, MemoryStore};
@@ -18,18 +18,4 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 #[must_use]
 pub fn system_clock() -> Clock {
     Arc::new(crate::clock::now)
-}
-
-fn broken_history(instance: &InstanceId, at: u64, count: u64) -> StoreError {
-    StoreError::Damaged(format!(
-        "instance {instance} has {count} events, and more were to follow behind the first {at}; \
-         nothing was written"
-    ))
-}
-
-fn repeated_message(envelope: &Envelope) -> StoreError {
-    StoreError::Damaged(format!(
-        "two messages to {} have the same id {:?}; nothing was written",
-        envelope.to, envelope.id
-    ))
 }

@@ -1,5 +1,6 @@
 //! The hub as seen from outside of orchestrations: start, list, and lead to single instances.
 
+mod control;
 mod entities;
 mod entity;
 mod errors;
@@ -15,13 +16,14 @@ use serde::Serialize;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
 use taskhub_engine::Hub;
 
+pub use control::{Purge, Restart, Terminate};
 pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
 pub use errors::{
     ControlError, EntityError, HistoryError, HubError, ListError, PurgeError, RaiseError,
-    RewindError, SignalError, StartError, StatusError, WaitError,
+    RestartError, RewindError, SignalError, StartError, StatusError, WaitError,
 };
-pub use instance::{InstanceRef, Terminate, Untyped};
+pub use instance::{InstanceRef, Untyped};
 pub use list::{Filter, Page};
 pub use start::Start;
 pub use status::Status;

@@ -9,7 +9,8 @@ use std::{
 };
 
 use taskhub::{
-    Host, HostBuilder, RewindError, RuntimeStatus, WaitError, prelude::*, testing::TestHub,
+    Host, HostBuilder, PurgeError, RestartError, RewindError, RuntimeStatus, StatusError,
+    WaitError, prelude::*, testing::TestHub,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -128,5 +129,84 @@ async fn a_rewind_that_cannot_be_says_why() {
     assert!(why.contains("`charge`") && why.contains("`parcel`"), "{why}");
     let status = host.client().instance("a").status().await.unwrap().status;
     assert_eq!(status, RuntimeStatus::Failed);
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_is_started_again_as_it_was() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world)).unwrap();
+    let hub = host.client();
+    let first = hub.start(waits, ()).id("w").version("2").tag("shop", "north").await.unwrap();
+    let error = first.restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotEnded(_, RuntimeStatus::Running)), "{error}");
+    let error = first.restart().new_id().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotEnded(_, RuntimeStatus::Running)), "{error}");
+    first.raise(GO, "one".to_owned()).await.unwrap();
+    assert_eq!(first.wait(DAY).await.unwrap(), "one");
+
+    let same: InstanceRef<waits> = first.restart().await.unwrap();
+    let status = same.status().await.unwrap();
+    assert_eq!((status.status, status.version.as_deref()), (RuntimeStatus::Running, Some("2")));
+    assert_eq!(status.tags["shop"].as_ref(), "north");
+    same.terminate("enough").await.unwrap();
+
+    let other = same.restart().new_id().await.unwrap();
+    assert_ne!(other.id().unwrap().as_str(), "w");
+    other.raise(GO, "two".to_owned()).await.unwrap();
+    assert_eq!(other.wait(DAY).await.unwrap(), "two");
+    assert_eq!(same.status().await.unwrap().status, RuntimeStatus::Terminated);
+
+    let busy = hub.start(waits, ()).id("busy").await.unwrap();
+    let error = same.restart().id("busy").await.unwrap_err();
+    assert!(matches!(error, RestartError::Exists(..)), "{error}");
+    busy.terminate("").await.unwrap();
+    assert_eq!(same.restart().id("busy").await.unwrap().id().unwrap().as_str(), "busy");
+    let error = hub.instance("nobody").restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotFound(_)), "{error}");
+    host.stop().await;
+}
+
+#[orchestration]
+async fn family(ctx: Context, depth: u32) -> Result<()> {
+    if depth > 0 {
+        let id = format!("child-{depth}");
+        return ctx.call(family, depth - 1).id(id).await;
+    }
+    Ok(())
+}
+
+#[orchestration]
+async fn guest(ctx: Context) -> Result<()> {
+    // The id belongs to somebody else: the call fails.
+    let _ = ctx.call(waits, ()).id("host").await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_takes_children_along_and_nobody_else() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world).orchestration(family).orchestration(guest)).unwrap();
+    let hub = host.client();
+    let run = hub.start(family, 3).await.unwrap();
+    run.wait(DAY).await.unwrap();
+    run.purge().recursive().await.unwrap();
+    for depth in 1..=3 {
+        let gone = hub.instance(format!("child-{depth}")).status().await;
+        assert!(matches!(gone, Err(StatusError::NotFound(_))), "{gone:?}");
+    }
+    let gone = run.purge().recursive().await;
+    assert!(matches!(gone, Err(PurgeError::NotFound(_))), "{gone:?}");
+
+    let other = hub.start(waits, ()).id("host").await.unwrap();
+    let run = hub.start(guest, ()).await.unwrap();
+    run.wait(DAY).await.unwrap();
+    other.terminate("").await.unwrap();
+    run.purge().recursive().await.unwrap();
+    assert!(other.status().await.is_ok());
+
+    let run = hub.start(waits, ()).await.unwrap();
+    let error = run.purge().recursive().await.unwrap_err();
+    assert!(matches!(error, PurgeError::NotEnded(..)), "{error}");
     host.stop().await;
 }

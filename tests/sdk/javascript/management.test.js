@@ -97,9 +97,7 @@ test("what can not be restarted says why", async () => {
   await assert.rejects(hub.client.restartOrchestration(instance), /cannot be restarted/);
 });
 
-const skip = "the server does not rewind yet";
-
-test("a failed instance goes on once its reason is mended", { skip }, async () => {
+test("a failed instance goes on once its reason is mended", async () => {
   const hub = shared.hub();
   let mended = false;
   const calls = [];
@@ -127,7 +125,7 @@ test("a failed instance goes on once its reason is mended", { skip }, async () =
   assert.deepEqual(calls, ["fine", "broken", "broken"]);
 });
 
-test("what can not be rewound says why", { skip }, async () => {
+test("what can not be rewound says why", async () => {
   const hub = shared.hub();
   await hub.serve({ orchestrators: [echo] });
   await assert.rejects(hub.client.rewindInstance("nobody", "why not"), /was not found/);

@@ -108,6 +108,8 @@ pub(super) struct Started {
     pub trace_state: Option<String>,
     #[prost(sint64, optional, tag = "10")]
     pub deadline: Option<i64>,
+    #[prost(bytes = "vec", tag = "11")]
+    pub origin: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Proto)]

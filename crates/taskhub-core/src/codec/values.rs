@@ -48,6 +48,7 @@ impl From<&Started> for wire::Started {
             parent: started.parent.as_ref().map(wire::Parent::from),
             start_at: started.start_at.map(|at| at.0),
             deadline: started.deadline.map(|at| at.0),
+            origin: started.origin.map(execution_out).unwrap_or_default(),
             tags: tags_out(&started.tags),
             trace_parent: trace.map(|trace| trace.parent.to_string()),
             trace_state: trace.and_then(|trace| out(trace.state.as_ref())),
@@ -68,6 +69,10 @@ impl TryFrom<wire::Started> for Started {
             parent: wire.parent.map(Parent::try_from).transpose()?,
             start_at: wire.start_at.map(Timestamp),
             deadline: wire.deadline.map(Timestamp),
+            origin: match &wire.origin[..] {
+                [] => None,
+                bytes => Some(execution_in(bytes)?),
+            },
             tags: tags_in(wire.tags),
             trace,
         })

@@ -125,8 +125,8 @@ impl Instance {
         let mut events = rewritten(&events, &self.id, code, now)?;
         let execution = self.record.execution.derive(SALT);
         let parent = parent.or_else(|| self.record.parent.clone());
-        if let (None, Kind::Started(started)) = (code, &mut events[0].kind) {
-            // Ids that code here derives from its execution must stay the same at every replay.
+        if let Kind::Started(started) = &mut events[0].kind {
+            started.origin.get_or_insert(started.execution);
             (started.execution, started.parent) = (execution, parent.clone());
         }
         let at = now.max(self.record.updated_at);

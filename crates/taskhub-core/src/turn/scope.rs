@@ -69,7 +69,7 @@ impl Scope {
         self.state.borrow().instance.clone()
     }
 
-    /// The execution that runs.
+    /// The execution that runs; of one that was rewound, what it was at first.
     #[must_use]
     pub fn execution(&self) -> ExecutionId {
         self.state.borrow().execution

@@ -15,6 +15,7 @@ use crate::{CallId, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Times
 /// The memory of an execution, shared by its scope, its pending futures and its executor.
 pub(super) struct State {
     pub instance: InstanceId,
+    /// What ids and chance are drawn from.
     pub execution: ExecutionId,
     pub now: Timestamp,
     pub uniques: u64,
@@ -109,7 +110,7 @@ impl State {
     pub(super) fn new(instance: InstanceId, started: &Started, at: Timestamp) -> Self {
         Self {
             instance,
-            execution: started.execution,
+            execution: started.origin.unwrap_or(started.execution),
             now: at,
             uniques: 0,
             custom_status: None,

@@ -4,7 +4,6 @@
 
 mod checkpoint;
 mod error;
-mod fold;
 mod open;
 mod query;
 mod reader;

@@ -15,7 +15,8 @@ use taskhub_core::{
     Batch, Change, Envelope, Epoch, HistoryChange, InstanceId, MessageId, PartitionId, Record,
     TurnRecord,
     store::{
-        CommitError, Cursor, Filter, Node, Ownership, Page, Shared, Store, StoreError, Stored, Wake,
+        self, CommitError, Cursor, Filter, Node, Ownership, Page, Shared, Store, StoreError,
+        Stored, Wake,
     },
 };
 
@@ -247,7 +248,7 @@ impl State {
                     let count = counts.get(id).copied().unwrap_or_else(stored);
                     match history {
                         HistoryChange::Append { at, .. } if *at != count => {
-                            return Err(super::broken_history(id, *at, count));
+                            return Err(store::broken_history(id, *at, count));
                         }
                         _ => counts.insert(id, record.events),
                     };
@@ -274,7 +275,7 @@ impl State {
                 let key = (envelope.partition, envelope.id);
                 let there = self.places.contains_key(&key) && !taken.contains(&key);
                 if there || !sent.insert(key) {
-                    return Err(super::repeated_message(envelope));
+                    return Err(store::repeated_message(envelope));
                 }
             }
         }

@@ -117,6 +117,7 @@ pub fn every_kind_of_message_comes_back(fixture: &mut impl Fixture) {
         version: Some("1".into()),
         input: Some("{}".into()),
         execution: ExecutionId(3),
+        origin: Some(ExecutionId(2)),
         parent: None,
         start_at: Some(taskhub_core::Timestamp(5)),
         deadline: Some(taskhub_core::Timestamp(6)),

@@ -218,6 +218,24 @@ pub enum PurgeError {
     Hub(#[from] HubError),
 }
 
+/// Why an instance was not started again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has not ended.
+    #[error("instance {0} is {1:?}; only instances that have ended can be started again")]
+    NotEnded(InstanceId, RuntimeStatus),
+    /// The id of the new run is in use.
+    #[error("instance {0} exists already and is {1:?}; use another id, or purge it first")]
+    Exists(InstanceId, RuntimeStatus),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
 /// Why there is no history to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -269,4 +287,5 @@ refusals! {
     StatusError { NotFound(id) }
     WaitError { NotFound(id) }
     PurgeError { NotFound(id), NotEnded(id, status) }
+    RestartError { NotFound(id), NotEnded(id, status), Exists(id, status) }
 }

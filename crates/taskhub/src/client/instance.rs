@@ -1,14 +1,14 @@
 //! One instance, and what can be asked of it.
 
-use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use taskhub_core::{
     Answer, Event as Entry, InstanceId, InvalidInstanceId, RuntimeStatus, Text, Verb,
 };
 
 use super::{
-    Client, ControlError, HistoryError, HubError, PurgeError, RaiseError, RewindError, Status,
-    StatusError, WaitError,
+    Client, ControlError, HistoryError, HubError, Purge, RaiseError, Restart, RewindError, Status,
+    StatusError, Terminate, WaitError,
 };
 use crate::{
     Data, Event, Failure, History,
@@ -104,10 +104,15 @@ impl<H> InstanceRef<H> {
         Ok(self.read(answer)?)
     }
 
-    /// Forgets the instance with its history. It must have ended, or be parked.
-    pub async fn purge(&self) -> Result<(), PurgeError> {
-        let answer = self.client.ask(&self.id, Verb::Purge).await?;
-        Ok(done(&answer)?)
+    /// Forgets the instance with its history; `.await` it. It must have ended, or be parked.
+    pub fn purge(&self) -> Purge<'_> {
+        Purge { client: &self.client, id: &self.id, recursive: false }
+    }
+
+    /// Starts it again with the same input, version and labels; `.await` it. It must have ended.
+    /// Its history is forgotten, unless the new run gets an id of its own: see [`Restart`].
+    pub fn restart(&self) -> Restart<H> {
+        Restart::new(self.client.clone(), self.id.clone())
     }
 
     /// What happened to it, in order, in the words of the engine.
@@ -198,37 +203,6 @@ pub(super) fn done(answer: &Answer) -> Result<(), HubError> {
     match answer {
         Answer::Done => Ok(()),
         other => Err(HubError::Unexpected(format!("{other:?}"))),
-    }
-}
-
-/// An end of an instance that comes when it is awaited, made by [`InstanceRef::terminate`].
-#[must_use = "nothing ends until it is awaited"]
-#[derive(Debug)]
-pub struct Terminate<'a> {
-    client: &'a Client,
-    id: &'a Result<InstanceId, InvalidInstanceId>,
-    reason: Option<Text>,
-    recursive: bool,
-}
-
-impl Terminate<'_> {
-    /// Ends its children too, and theirs.
-    pub fn recursive(mut self) -> Self {
-        self.recursive = true;
-        self
-    }
-}
-
-impl<'a> IntoFuture for Terminate<'a> {
-    type Output = Result<(), ControlError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let verb = Verb::Terminate { reason: self.reason, recursive: self.recursive };
-            let answer = self.client.ask(self.id, verb).await?;
-            Ok(done(&answer)?)
-        })
     }
 }
 

@@ -39,6 +39,7 @@ sparse! {
         recursive: bool,
         status: String,
         execution: String,
+        origin: String,
         parent: ParentLine,
         deadline: When,
         tags: BTreeMap<String, String>,

@@ -101,6 +101,7 @@ pub(super) fn status(name: &str) -> Result<RuntimeStatus, Why> {
 fn started(line: Line) -> Result<Started, Why> {
     let execution = line.execution.as_deref().ok_or_else(|| missing("execution"))?;
     let mut started = Started::new(name(&line)?, None, self::execution(execution)?);
+    started.origin = line.origin.as_deref().map(self::execution).transpose()?;
     started.version = line.version.map(Into::into);
     started.input = line.input.map(|input| input.0);
     started.parent = line.parent.map(Parent::try_from).transpose()?;

@@ -7,15 +7,14 @@ use lru::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use taskhub_core::{
     Batch, Envelope, InstanceId, MessageId, PartitionId, Record, Timestamp, codec,
-    store::{CommitError, Node, Ownership, StoreError},
+    store::{
+        CommitError, Effect, Folded, Node, Ownership, StoreError, broken_history, fold,
+        repeated_message,
+    },
 };
 
-use super::{
-    error::failed,
-    fold::{Effect, Folded, fold},
-    row,
-};
-use crate::store::{broken_history, leases::Leases, repeated_message};
+use super::{error::failed, row};
+use crate::store::leases::Leases;
 
 /// Instances whose keys are remembered. One takes some 150 bytes.
 const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero");

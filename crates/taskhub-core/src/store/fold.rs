@@ -4,39 +4,42 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use taskhub_core::{
-    Batch, Change, Envelope, HistoryChange, InstanceId, MessageId, PartitionId, Record,
-    store::StoreError,
-};
+
+use super::StoreError;
+use crate::{Batch, Change, Envelope, HistoryChange, InstanceId, MessageId, PartitionId, Record};
 
 /// What remains of a batch.
-pub(super) struct Folded<'a> {
+#[derive(Debug)]
+pub struct Folded<'a> {
     /// One per instance, in the order in which the batch first names them.
-    pub(super) effects: Vec<Effect<'a>>,
+    pub effects: Vec<Effect<'a>>,
     /// Messages to delete, if they are there.
-    pub(super) taken: Vec<(PartitionId, MessageId)>,
+    pub taken: Vec<(PartitionId, MessageId)>,
     /// Messages to insert, after the deletions.
-    pub(super) sent: Vec<&'a Envelope>,
+    pub sent: Vec<&'a Envelope>,
 }
 
 /// What a batch does to one instance.
-pub(super) struct Effect<'a> {
-    pub(super) instance: &'a InstanceId,
-    pub(super) partition: PartitionId,
+#[derive(Debug)]
+pub struct Effect<'a> {
+    /// Which.
+    pub instance: &'a InstanceId,
+    /// Its partition.
+    pub partition: PartitionId,
     /// Its record in the end; `None` when it is gone.
-    pub(super) record: Option<&'a Record>,
+    pub record: Option<&'a Record>,
     /// How many events must be stored before; `None` when that does not matter.
-    pub(super) follows: Option<u64>,
+    pub follows: Option<u64>,
     /// Whether the stored history goes.
-    pub(super) forgets: bool,
+    pub forgets: bool,
     /// New pieces of history, each with the number of its first event.
-    pub(super) pieces: Vec<(u64, &'a Bytes)>,
+    pub pieces: Vec<(u64, &'a Bytes)>,
     /// How many events it has now; `None` while the store has to tell.
     count: Option<u64>,
 }
 
-/// Reduces `batch`.
-pub(super) fn fold(batch: &Batch) -> Result<Folded<'_>, StoreError> {
+/// Reduces `batch`; an error when its turns contradict each other.
+pub fn fold(batch: &Batch) -> Result<Folded<'_>, StoreError> {
     let mut effects: Vec<Effect<'_>> = Vec::with_capacity(batch.turns.len());
     let mut places: HashMap<&InstanceId, usize, FixedState> =
         HashMap::with_capacity_and_hasher(batch.turns.len(), FixedState::default());
@@ -89,7 +92,7 @@ impl<'a> Effect<'a> {
     fn append(&mut self, at: u64, events: &'a Bytes) -> Result<(), StoreError> {
         match self.count {
             Some(count) if count != at => {
-                return Err(crate::store::broken_history(self.instance, at, count));
+                return Err(broken_history(self.instance, at, count));
             }
             Some(_) => {}
             None => self.follows = Some(at),
@@ -108,6 +111,24 @@ impl<'a> Effect<'a> {
             self.pieces.push((at, events));
         }
     }
+}
+
+/// An append that does not continue the history that stands.
+#[must_use]
+pub fn broken_history(instance: &InstanceId, at: u64, count: u64) -> StoreError {
+    StoreError::Damaged(format!(
+        "instance {instance} has {count} events, and more were to follow behind the first {at}; \
+         nothing was written"
+    ))
+}
+
+/// A message whose id another one has.
+#[must_use]
+pub fn repeated_message(envelope: &Envelope) -> StoreError {
+    StoreError::Damaged(format!(
+        "two messages to {} have the same id {:?}; nothing was written",
+        envelope.to, envelope.id
+    ))
 }
 
 /// Messages that the batch sends and takes, so far.
@@ -132,7 +153,7 @@ impl<'a> Mail<'a> {
         for envelope in sent {
             let key = (envelope.partition, envelope.id);
             if self.places.insert(key, self.sent.len()).is_some() {
-                return Err(crate::store::repeated_message(envelope));
+                return Err(repeated_message(envelope));
             }
             self.sent.push(Some(envelope));
         }

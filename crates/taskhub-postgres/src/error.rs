@@ -1,0 +1,150 @@
+//! What can go wrong with a database, in words.
+
+use taskhub_core::{codec::DecodeError, store::StoreError};
+use tokio_postgres::error::{DbError, SqlState};
+
+/// Why a hub in a database could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The address makes no sense.
+    #[error(
+        "this is no address of a PostgreSQL database: {0}; one is postgres://USER@HOST/DATABASE"
+    )]
+    Url(String),
+    /// A certificate that the address names cannot be used.
+    #[error("the connection cannot be made secure: {0}")]
+    Tls(String),
+    /// There is no connection.
+    #[error("the database cannot be reached: {0}; check that it runs, and the address")]
+    Unreachable(String),
+    /// The server does not let this user do it.
+    #[error(
+        "the database refuses: {0}; let a user who may create tables open the hub once, and grant \
+         this one what docs/cluster.md lists"
+    )]
+    Refused(String),
+    /// A later version of this program made the tables.
+    #[error(
+        "the database has schema {found}, this program knows those up to {known}: it was \
+         changed by a later version, use that one or a later one"
+    )]
+    Newer {
+        /// The schema's number.
+        found: i32,
+        /// The last one that is known here.
+        known: i32,
+    },
+    /// The database keeps its texts in another encoding.
+    #[error("the database keeps its texts as {0}; create one with ENCODING 'UTF8'")]
+    Encoding(String),
+    /// The options ask for something that cannot be.
+    #[error("a hub has 1 to 4096 partitions, not {0}; 32 is a good number")]
+    Partitions(u16),
+    /// The threads for the connections could not be started.
+    #[error("no thread for the database could be started: {0}")]
+    Threads(String),
+    /// What is stored there cannot be used.
+    #[error("the hub cannot be used: {0}")]
+    Store(StoreError),
+}
+
+/// Why a statement failed.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The server said no: nothing of the statement is there.
+    Refused(Box<DbError>),
+    /// There is no answer: it may be there, or not.
+    Lost(String),
+    /// There was no connection: the statement was never sent.
+    Unreachable(String),
+    /// What came back makes no sense.
+    Damaged(String),
+}
+
+impl Trouble {
+    /// Whether it was rolled back only because others were at work, and may well succeed now.
+    pub(crate) fn is_collision(&self) -> bool {
+        let codes = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
+        matches!(self, Self::Refused(error) if codes.contains(error.code()))
+    }
+
+    /// Whether the server said no for this reason.
+    pub(crate) fn is(&self, code: &SqlState) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == code)
+    }
+
+    /// Whether two rows were to be the same in this respect.
+    pub(crate) fn repeats(&self, constraint: &str) -> bool {
+        matches!(self, Self::Refused(error)
+            if *error.code() == SqlState::UNIQUE_VIOLATION
+                && error.constraint() == Some(constraint))
+    }
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(refusal) => Self::Refused(Box::new(refusal.clone())),
+            None => Self::Lost(chain(&error)),
+        }
+    }
+}
+
+impl From<DecodeError> for Trouble {
+    fn from(error: DecodeError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(error) => match error.code().code() {
+                "53100" => Self::Full(told(&error)),
+                // Damaged files, and values that a column cannot hold.
+                code if code.starts_with("XX") || code.starts_with("22") => {
+                    Self::Damaged(told(&error))
+                }
+                _ => Self::Unavailable(told(&error)),
+            },
+            Trouble::Lost(why) => {
+                Self::Unavailable(format!("the connection was lost before the answer: {why}"))
+            }
+            Trouble::Unreachable(why) => Self::Unavailable(why),
+            Trouble::Damaged(why) => Self::Damaged(why),
+        }
+    }
+}
+
+impl From<Trouble> for OpenError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(error) if error.code().code().starts_with("42") => {
+                Self::Refused(told(&error))
+            }
+            Trouble::Lost(why) | Trouble::Unreachable(why) => Self::Unreachable(why),
+            other => Self::Store(other.into()),
+        }
+    }
+}
+
+/// What the server said, in one line.
+pub(crate) fn told(error: &DbError) -> String {
+    let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{}{detail} (SQLSTATE {})", error.message(), error.code().code())
+}
+
+/// An error with what caused it.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! One connection: what is set on it, which statements are prepared, how long an answer may take.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::{task::AbortHandle, time::timeout};
+use tokio_postgres::{
+    Client, Row, Statement,
+    types::{ToSql, Type},
+};
+
+use crate::{address::Address, error::Trouble};
+
+/// Parameters of a statement.
+pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Says what each connection needs, as far as the server knows the word:
+///
+/// - a commit that was acknowledged survives, whatever the database's default is;
+/// - other defaults of the isolation would only make commits fail that need not;
+/// - each statement finds its rows by an index. A planner that never saw statistics of a young
+///   table would rather read all of it, and keep that plan while the table grows.
+const SETTINGS: &str = "\
+    SELECT set_config(s.name, wish.value, false) \
+    FROM (VALUES \
+        ('synchronous_commit', 'on'), \
+        ('default_transaction_isolation', 'read committed'), \
+        ('idle_in_transaction_session_timeout', '10s'), \
+        ('plan_cache_mode', 'force_generic_plan'), \
+        ('enable_seqscan', 'off'), \
+        ('enable_hashjoin', 'off'), \
+        ('enable_mergejoin', 'off'), \
+        ('jit', 'off') \
+    ) AS wish (name, value) \
+    JOIN pg_settings AS s ON s.name = wish.name \
+    WHERE s.name <> 'synchronous_commit' OR s.setting = 'off'";
+
+/// A connection.
+pub(crate) struct Link {
+    client: Client,
+    statements: HashMap<&'static str, Statement>,
+    task: AbortHandle,
+    patience: Duration,
+}
+
+impl Link {
+    /// Connects; answers may take as long as `patience`.
+    pub(crate) async fn open(address: &Address, patience: Duration) -> Result<Self, Trouble> {
+        let connecting = timeout(patience, address.connect());
+        let (client, task) = connecting.await.unwrap_or_else(|_| Err(silent(patience)))?;
+        let mut link = Self { client, statements: HashMap::new(), task, patience };
+        let settled = link.once(SETTINGS, &[]).await;
+        settled.map_err(|trouble| match trouble {
+            Trouble::Lost(why) => Trouble::Unreachable(why),
+            other => other,
+        })?;
+        Ok(link)
+    }
+
+    /// Runs a statement that is prepared the first time.
+    pub(crate) async fn query(
+        &mut self,
+        sql: &'static str,
+        params: Params<'_>,
+    ) -> Result<Vec<Row>, Trouble> {
+        let work = async {
+            if !self.statements.contains_key(sql) {
+                self.statements.insert(sql, self.client.prepare(sql).await?);
+            }
+            let statement = &self.statements[sql];
+            self.client.query(statement, params).await
+        };
+        Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
+    }
+
+    /// Runs a statement that is not asked again soon.
+    pub(crate) async fn once(
+        &mut self,
+        sql: &str,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<Row>, Trouble> {
+        let work = self.client.query_typed(sql, params);
+        Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
+    }
+
+    /// Runs statements without parameters, one after another.
+    pub(crate) async fn script(&mut self, sql: &str) -> Result<(), Trouble> {
+        let work = self.client.batch_execute(sql);
+        Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
+    }
+
+    /// Whether it is known to be dead.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Without this a connection whose answer never comes would be kept open for ever.
+        self.task.abort();
+    }
+}
+
+fn silent(patience: Duration) -> Trouble {
+    Trouble::Lost(format!("no answer within {patience:?}"))
+}

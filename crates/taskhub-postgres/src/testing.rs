@@ -1,0 +1,215 @@
+//! A private PostgreSQL for a test or a benchmark, gone when it is dropped.
+//!
+//! It needs `initdb`, `pg_ctl` and `postgres`, as Debian's package `postgresql` has them; they are
+//! looked for in `PATH` and where Debian puts them. It listens on a socket in a folder of its own.
+//! When the process that started it dies in whichever way, a guard notices and stops the server.
+
+use std::{
+    env, fs, io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    programs: PathBuf,
+    folder: TempDir,
+    /// As whom it runs, when that is somebody else: PostgreSQL refuses to run as root.
+    user: Option<(u32, u32)>,
+    /// Where it listens besides its socket.
+    port: u16,
+    settings: String,
+    guard: Child,
+}
+
+/// How a server is made.
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing is started until `start` is called"]
+pub struct ServerOptions {
+    is_durable: bool,
+    settings: Vec<String>,
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+#[error("no private PostgreSQL: {0}; Debian's package `postgresql` has what it needs")]
+pub struct ServerError(String);
+
+impl ServerOptions {
+    /// Commits reach the disk; without this they are lost with the machine, though not with the
+    /// server, and tests are faster.
+    pub fn durable(mut self) -> Self {
+        self.is_durable = true;
+        self
+    }
+
+    /// A setting as in `postgresql.conf`, such as `deadlock_timeout=10ms`.
+    pub fn setting(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// Makes a database and starts a server for it.
+    pub fn start(self) -> Result<Server, ServerError> {
+        let failed = |error: io::Error| ServerError(error.to_string());
+        let programs = programs().ok_or_else(|| ServerError("initdb is not found".to_owned()))?;
+        let folder = TempDir::new().map_err(failed)?;
+        let user = other_user().map_err(failed)?;
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).map_err(failed)?;
+        }
+        let port = free_port().map_err(failed)?;
+        let mut settings = vec![
+            format!("-p {port} -k {} -h 127.0.0.1", folder.path().display()),
+            format!("-c fsync={}", if self.is_durable { "on" } else { "off" }),
+            "-c max_connections=200 -c shared_buffers=64MB".to_owned(),
+        ];
+        settings.extend(self.settings.iter().map(|setting| format!("-c {setting}")));
+        let settings = settings.join(" ");
+        let guard = guard(&programs, folder.path(), user).map_err(failed)?;
+        let server = Server { programs, folder, user, port, settings, guard };
+        let data = server.data();
+        let init = ["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
+        server.run("initdb", &init)?;
+        server.begin()?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// A server whose commits need not survive the machine.
+    pub fn start() -> Result<Self, ServerError> {
+        ServerOptions::default().start()
+    }
+
+    /// Its address over its socket.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{folder}:{}/postgres", self.port)
+    }
+
+    /// Its address over TCP.
+    #[must_use]
+    pub fn tcp_url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The port at which it listens on the loopback interface.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts it again after [`Server::stop`] or [`Server::crash`].
+    pub fn begin(&self) -> Result<(), ServerError> {
+        let log = self.folder.path().join("log").display().to_string();
+        self.run("pg_ctl", &["-D", &self.data(), "-l", &log, "-w", "-o", &self.settings, "start"])
+    }
+
+    /// Stops it; connections are cut.
+    pub fn stop(&self) -> Result<(), ServerError> {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "fast", "stop"])
+    }
+
+    /// Kills it, as a crash would.
+    pub fn crash(&self) -> Result<(), ServerError> {
+        self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"])
+    }
+
+    /// Runs SQL by `psql`; returns what it prints, one row a line.
+    pub fn psql(&self, sql: &str) -> Result<String, ServerError> {
+        let url = self.url();
+        let program = self.programs.join("psql");
+        let ran = Command::new(program).args(["-X", "-A", "-t", "-q", "-c", sql, &url]).output();
+        let ran = ran.map_err(|error| ServerError(error.to_string()))?;
+        if !ran.status.success() {
+            return Err(ServerError(String::from_utf8_lossy(&ran.stderr).into_owned()));
+        }
+        Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<(), ServerError> {
+        let mut command = Command::new(self.programs.join(program));
+        let command = as_user(&mut command, self.user).args(arguments).current_dir("/");
+        // Not a pipe: the server would keep it open.
+        let output = self.folder.path().join("output");
+        let failed = |error: io::Error| ServerError(format!("{program}: {error}"));
+        let file = fs::File::create(&output).map_err(failed)?;
+        let both = file.try_clone().map_err(failed)?;
+        let command = command.stdin(Stdio::null()).stdout(file).stderr(both);
+        if command.status().map_err(failed)?.success() {
+            return Ok(());
+        }
+        let said = fs::read_to_string(&output).unwrap_or_default();
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        Err(ServerError(format!("{program} failed: {said}{log}")))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The guard stops the server when nobody holds the other end of its input.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+/// Starts a shell that waits for the end of its input, and then stops the server in `folder`.
+fn guard(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> io::Result<Child> {
+    use std::os::unix::process::CommandExt as _;
+    let script = "cat; \"$0/pg_ctl\" -D \"$1/data\" -w -m immediate stop; rm -rf \"$1\"";
+    let mut command = Command::new("/bin/sh");
+    as_user(&mut command, user).arg("-c").arg(script).arg(programs).arg(folder);
+    // Ctrl-C ends the test, and must not end its guard before.
+    command.current_dir("/").process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}
+
+fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+    use std::os::unix::process::CommandExt as _;
+    match user {
+        Some((user, group)) => command.uid(user).gid(group),
+        None => command,
+    }
+}
+
+/// Somebody else to run as, if this is root.
+fn other_user() -> io::Result<Option<(u32, u32)>> {
+    use std::os::unix::fs::MetadataExt as _;
+    if fs::metadata("/proc/self")?.uid() != 0 {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd")?;
+    let find = |name: &str| {
+        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find_map(|user| {
+            let wanted = user.first() == Some(&name);
+            Some((user.get(2)?.parse().ok()?, user.get(3)?.parse().ok()?)).filter(|_| wanted)
+        })
+    };
+    Ok(find("postgres").or_else(|| find("nobody")))
+}
+
+/// The folder of the programs of PostgreSQL, the latest if there are several.
+fn programs() -> Option<PathBuf> {
+    let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = of_debian.map(|version| version.path().join("bin")).collect();
+    folders.sort();
+    folders.reverse();
+    let path = env::var_os("PATH").unwrap_or_default();
+    folders.extend(env::split_paths(&path));
+    folders.into_iter().find(|folder| folder.join("initdb").is_file())
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
