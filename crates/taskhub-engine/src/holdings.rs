@@ -96,9 +96,7 @@ impl Holdings {
 
     /// All that are held, those that are being given away included: their leases go on.
     pub fn all(&self) -> impl Iterator<Item = Ownership> {
-        self.held
-            .iter()
-            .map(|(id, holding)| Ownership { partition: *id, epoch: holding.epoch })
+        self.held.iter().map(|(id, holding)| Ownership { partition: *id, epoch: holding.epoch })
     }
 
     /// Under which epoch a partition is held, if it is.

@@ -21,10 +21,10 @@ mod pool;
 mod shard;
 pub mod store;
 
-pub use arrivals::Tick;
 pub use activities::{Activities, Admission, Code, Running};
-pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
+pub use arrivals::Tick;
 pub use holdings::{Balance, Holdings};
+pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};

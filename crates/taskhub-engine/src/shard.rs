@@ -63,13 +63,7 @@ impl Shard {
 
     /// Takes over a partition that was claimed at `opened`, with the first pages of its wakes and
     /// of its busy instances. An earlier epoch is forgotten.
-    pub fn own(
-        &mut self,
-        owned: Ownership,
-        opened: Tick,
-        wakes: Vec<Wake>,
-        busy: Vec<InstanceId>,
-    ) {
+    pub fn own(&mut self, owned: Ownership, opened: Tick, wakes: Vec<Wake>, busy: Vec<InstanceId>) {
         let functions = self.functions.clone();
         let partition = Partition::open(owned, self.count, wakes, busy, functions, &self.limits);
         let kept = Kept { partition, opened, arrivals: Arrivals::new(), leaving: false };

@@ -103,9 +103,8 @@ impl Dispatch {
         let own = self.started.extract_if(|ticket, _| of(ticket.partition));
         own.for_each(|(_, started)| started.abort());
         let (post, own) = (&self.post, self.thread);
-        self.workers.forget(|ticket| {
-            post.thread_of(ticket.partition) == own && of(ticket.partition)
-        });
+        self.workers
+            .forget(|ticket| post.thread_of(ticket.partition) == own && of(ticket.partition));
     }
 
     /// An activity has ended.

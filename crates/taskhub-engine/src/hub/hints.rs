@@ -42,17 +42,14 @@ pub(super) fn hear(store: &Arc<dyn Store>, post: &Post, keeper: &Sender<Errand>)
     let Some(shared) = store.shared() else { return };
     let mut ears = None;
     while !post.has_stopped().load(Ordering::Relaxed) {
-        let heard = match &mut ears {
-            Some(ears) => ears,
-            None => match shared.listen() {
-                Ok(new) => ears.insert(new),
-                Err(_) => {
-                    std::thread::sleep(RETRY_AFTER);
-                    continue;
-                }
-            },
-        }
-        .next(LISTEN);
+        let Some(listener) = &mut ears else {
+            ears = shared.listen().ok();
+            if ears.is_none() {
+                std::thread::sleep(RETRY_AFTER);
+            }
+            continue;
+        };
+        let heard = listener.next(LISTEN);
         match heard {
             Ok(partitions) if partitions.is_empty() => {}
             Ok(partitions) => {

@@ -74,7 +74,8 @@ pub(super) struct State {
     /// When it looked last.
     looked: Option<Instant>,
     trouble: Trouble,
-    stopping: Option<SyncSender<()>>,
+    /// Whom to tell that everything is given back, and until when that is tried.
+    stopping: Option<(SyncSender<()>, Instant)>,
 }
 
 impl Keeper {
@@ -126,8 +127,8 @@ impl Keeper {
             }
             Errand::Stop(done) => {
                 lock(&self.held).stop();
-                state.stopping = Some(done);
-                state.looked = None;
+                state.stopping = Some((done, Instant::now() + super::GIVE_BACK_MAX));
+                (state.resumes, state.looked) = (None, None);
             }
         }
     }
@@ -152,6 +153,9 @@ impl Keeper {
         let long_ago = |at: Instant| now.saturating_duration_since(at) > RETRY_AFTER_MAX;
         let fresh = state.pause.is_zero() || state.looked.is_some_and(long_ago);
         state.pause = if fresh { RETRY_AFTER } else { (state.pause * 2).min(RETRY_AFTER_MAX) };
+        if state.stopping.is_some() {
+            state.pause = RETRY_AFTER;
+        }
         state.resumes = Some(now + state.pause);
     }
 
@@ -202,7 +206,7 @@ impl Keeper {
     fn renew(&mut self) -> Result<(), StoreError> {
         let Some(shared) = self.store.shared() else { return Ok(()) };
         if self.state.stopping.is_some() {
-            return shared.depart(&self.node);
+            shared.depart(&self.node)?;
         }
         if self.state.renewed.is_some_and(|at| at.elapsed() < self.ttl / 3) {
             return Ok(());
@@ -210,7 +214,9 @@ impl Keeper {
         let asked = Instant::now();
         let all: Vec<_> = lock(&self.held).all().collect();
         let lost = self.store.renew(&all, self.ttl)?;
-        shared.heartbeat(&self.node, self.ttl)?;
+        if self.state.stopping.is_none() {
+            shared.heartbeat(&self.node, self.ttl)?;
+        }
         for owned in all.iter().filter(|owned| lost.contains(&owned.partition)) {
             let mut held = lock(&self.held);
             if held.remove(*owned) {
@@ -249,8 +255,13 @@ impl Keeper {
         }
     }
 
-    fn is_through(&mut self) -> bool {
-        let done = self.state.given_back.is_empty() && lock(&self.held).is_empty();
-        done && self.state.stopping.take().is_some_and(|told| told.send(()).is_ok() || done)
+    /// Whether it is to stop, and has given everything back or cannot.
+    fn is_through(&self) -> bool {
+        let Some((done, until)) = &self.state.stopping else { return false };
+        if self.state.given_back.is_empty() && lock(&self.held).is_empty() {
+            let _ = done.send(());
+            return true;
+        }
+        Instant::now() >= *until
     }
 }

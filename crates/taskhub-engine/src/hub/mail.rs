@@ -28,7 +28,8 @@ pub(super) struct Opened {
     pub looked: Tick,
     pub wakes: Vec<Wake>,
     pub busy: Vec<InstanceId>,
-    pub inbox: Vec<Envelope>,
+    /// What stood in it, and whether there may be more.
+    pub inbox: (Vec<Envelope>, bool),
 }
 
 /// A message that comes by itself, not from the inbox.
@@ -185,6 +186,8 @@ pub(super) fn read(
         let wakes = store.wakes(id, None, limits.wakes_count_max)?;
         let busy = store.busy(id, None, limits.wakes_count_max)?;
         let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
+        let more = inbox.len() >= limits.backlog_count_max;
+        let inbox = (inbox, more);
         Ok(Opened { owned, claimed, looked, wakes, busy, inbox })
     };
     owned.iter().map(read).collect()

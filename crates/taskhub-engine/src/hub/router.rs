@@ -8,7 +8,7 @@ use std::{
 
 use taskhub_core::{
     Answer, InstanceId, PartitionId, Refusal, Text, Verb,
-    store::{Lease, Store, StoreError},
+    store::{Lease, Shared, Store, StoreError},
 };
 
 use super::{Held, lock, requests::Requests};
@@ -28,6 +28,8 @@ pub(super) struct Router {
     pub requests: Requests,
     pub store: Arc<dyn Store>,
     pub held: Held,
+    /// Whether there can be other nodes.
+    pub shares: bool,
     pub peers: Option<Arc<dyn Peers>>,
     /// How long an owner that cannot be reached may stay one.
     pub ttl: Duration,
@@ -58,6 +60,12 @@ enum Came {
 }
 
 impl Router {
+    /// Of a node whose store belongs to it alone.
+    pub(super) fn alone(requests: Requests, store: Arc<dyn Store>, held: Held) -> Self {
+        let (node, ttl, owners) = (Text::from(""), Duration::ZERO, Mutex::default());
+        Self { node, requests, store, held, shares: false, peers: None, ttl, owners }
+    }
+
     /// Asks the owner of an instance, wherever it is, and waits for the answer.
     pub(super) async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
         if self.requests.post().stopping().load(Ordering::Relaxed) {
@@ -67,7 +75,7 @@ impl Router {
             Ok(counted) => counted,
             Err(refusal) => return Answer::Refused(refusal),
         };
-        if self.store.shared().is_none() {
+        if !self.shares {
             let answer = self.requests.send(instance.clone(), verb).await;
             return told(answer, instance);
         }
@@ -145,9 +153,7 @@ impl Router {
         let owners = lock(&self.owners);
         let lease = owners.leases.iter().find(|lease| lease.owned.partition == partition);
         match lease {
-            Some(lease) if lease.node.id != self.node => {
-                Way::To(lease.node.address.clone())
-            }
+            Some(lease) if lease.node.id != self.node => Way::To(lease.node.address.clone()),
             _ => Way::Nowhere,
         }
     }
@@ -162,7 +168,7 @@ impl Router {
             owners.looked = Some(Instant::now());
         }
         let store = self.store.clone();
-        let read = move || store.shared().map_or(Ok(Vec::new()), |shared| shared.owners());
+        let read = move || store.shared().map_or(Ok(Vec::new()), Shared::owners);
         let read = tokio::task::spawn_blocking(read).await;
         match read.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()))) {
             Ok(leases) => lock(&self.owners).leases = leases,
