@@ -110,9 +110,7 @@ impl World {
                     self.raised.refuse(&asked.instance, payload);
                 }
                 self.coverage.count(refused(&why));
-                let again =
-                    matches!(why, Refusal::Busy(_) | Refusal::Stopping | Refusal::Unavailable(..));
-                if again {
+                if why.nothing_happened() {
                     self.ask_later(asked.operation, asked.attempt);
                 }
             }
@@ -189,6 +187,7 @@ fn refused(why: &Refusal) -> &'static str {
         Refusal::NotEnded(..) => "answers: not ended",
         Refusal::Busy(_) => "answers: busy",
         Refusal::Unavailable(..) => "answers: unavailable",
+        Refusal::Moved(_) => "answers: moved",
         _ => "answers: refused otherwise",
     }
 }

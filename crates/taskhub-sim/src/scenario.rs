@@ -25,6 +25,8 @@ pub struct Scenario {
     pub nodes: usize,
     /// How many turn threads each node would have.
     pub shards: usize,
+    /// How many lanes each node has.
+    pub lanes: u16,
     /// Whether the store is a file of one node instead of a database of many.
     pub embedded: bool,
     /// The limits of the nodes.
@@ -192,6 +194,7 @@ impl Scenario {
             } else {
                 draw_troubles(&mut random, nodes, embedded, partitions)
             },
+            lanes: if embedded { 1 } else { [1, 2, 3][random.index(3)] },
         }
     }
 }
@@ -200,6 +203,11 @@ impl Scenario {
     /// From when on, by every clock, nothing can be wrong.
     pub(crate) fn calm_from(&self) -> Timestamp {
         Timestamp(EPOCH + if self.is_calm() { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
+    }
+
+    /// How many turn threads and lanes each node has.
+    pub(crate) fn threads(&self) -> (usize, u16) {
+        (self.shards, self.lanes)
     }
 
     /// Whether nothing is ever wrong.

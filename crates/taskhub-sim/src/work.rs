@@ -10,7 +10,7 @@ use taskhub_engine::Routed;
 use crate::{
     client::signal_of,
     law::{self, Violation},
-    node::{Asked, Life, Mail},
+    node::{Asked, Life, Mail, Passed},
     scenario::Act,
     world::{Happening, World},
 };
@@ -39,21 +39,17 @@ impl World {
                     self.put(life, owner.partition, inputs);
                 }
             }
-            Mail::Found(owner, inputs, all) => {
-                if node.owns(owner) {
-                    node.looked.extend(all.map(|at| (owner.partition, at)));
-                    if !inputs.is_empty() {
-                        self.put(life, owner.partition, inputs);
-                    }
+            Mail::Open(opened) => self.open_partition(life, *opened),
+            Mail::Found(owner, inbox, all) => {
+                let inputs = node.bench(owner.partition).shard.found(owner, inbox, all);
+                if !inputs.is_empty() {
+                    self.put(life, owner.partition, inputs);
                 }
             }
+            Mail::Deliver(passed) => self.deliver(life, passed),
             Mail::Finish(result) => self.take_result(life, result),
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
-            Mail::Look(partition) => {
-                if let Some(owned) = node.owned(partition) {
-                    self.look_soon(life, owned);
-                }
-            }
+            Mail::Look(partition, tell) => self.look_or_hint(life, partition, tell),
         }
     }
 
@@ -61,9 +57,8 @@ impl World {
         let node = &mut self.nodes[life.node];
         let refusal = if node.stopping {
             Some(Refusal::Stopping)
-        } else if node.owned(asked.partition).is_none() {
-            let why = "its partition is being taken over".to_owned();
-            Some(Refusal::Unavailable(asked.instance.clone(), why))
+        } else if !node.serves(asked.partition) {
+            Some(Refusal::Moved(asked.instance.clone()))
         } else {
             None
         };
@@ -208,35 +203,23 @@ impl World {
     }
 
     fn pass_on(&mut self, life: Life, routed: Routed) -> Result<(), Violation> {
-        let Routed { owner, turns, sent, reads, effects } = routed;
-        let any = !turns.is_empty();
+        let Routed { owner, opened, turns, sent, reads, effects, left } = routed;
+        let lane = self.nodes[life.node].lane_of(owner.partition);
         self.count_turns(&turns);
-        self.nodes[life.node].lane.push(owner, turns);
-        if any {
-            self.commit_soon(life);
-        }
+        self.nodes[life.node].writer(lane).lane.push(owner, opened, turns);
+        self.commit_soon(life, lane);
         for envelope in sent {
-            let Some(receiver) = self.nodes[life.node].takes_directly(&envelope) else { continue };
-            if self.random.chance(self.rates.message_twice) {
-                self.coverage.count("messages delivered twice");
-                let again = Mail::Owned(receiver, vec![Input::Deliver(envelope.clone())]);
-                self.soon(500_000, Happening::Send(life, again));
-            }
-            if self.nodes[life.node].shard_of(receiver.partition)
-                == self.nodes[life.node].shard_of(owner.partition)
-            {
-                self.put(life, receiver.partition, vec![Input::Deliver(envelope)]);
-            } else {
-                // In the order of sending: one thread's mail to another does not overtake itself.
-                let mail = Mail::Owned(receiver, vec![Input::Deliver(envelope)]);
-                self.in_order(self.now + 20, Happening::Send(life, mail));
-            }
+            let generation = Some(self.nodes[life.node].writer(lane).generation);
+            self.pass(life, owner.partition, Passed { envelope, opened, generation });
         }
         for read in reads {
             self.soon(300, Happening::Read(life, owner, read));
         }
         for effect in effects {
             self.effect(life, owner, effect)?;
+        }
+        if left {
+            self.left(life, owner);
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! The thread of a lane: commits what is queued, says what is durable, gives up when that fails.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, sync_channel},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Batch, Epoch, Limits, PartitionId, Refusal, TurnRecord,
+    Batch, Limits, PartitionId, Refusal, TurnRecord,
     partition::Input,
     store::{CommitError, Ownership, Store},
 };
@@ -53,24 +52,14 @@ pub(super) struct LaneThread {
     links: Links,
     number: u16,
     lane: Lane,
-    /// Turns under these epochs or earlier ones are left-overs from before a failure.
-    void: BTreeMap<PartitionId, Epoch>,
-    /// When the partitions were claimed.
-    opened: BTreeMap<PartitionId, Tick>,
-    /// Whom to tell to look, once so many turns are written.
-    looks: VecDeque<(u64, PartitionId)>,
-    queued: u64,
-    written: u64,
     generation: Generation,
     trouble: Trouble,
 }
 
 impl LaneThread {
     pub(super) fn new(links: Links, number: u16, limits: &Limits) -> Self {
-        let (void, opened, looks) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        let (lane, trouble) = (Lane::new(limits), Trouble::default());
-        let (queued, written, generation) = (0, 0, 0);
-        Self { links, number, lane, void, opened, looks, queued, written, generation, trouble }
+        let lane = Lane::new(limits, links.post.lanes());
+        Self { links, number, lane, generation: 0, trouble: Trouble::default() }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -85,9 +74,7 @@ impl LaneThread {
                 Ok(()) => {
                     self.links.tallies.committed(&batch, begun.elapsed());
                     self.trouble.is_over();
-                    self.written += batch.turns.len() as u64;
                     self.tell(&batch);
-                    self.tell_to_look();
                 }
                 Err(error) => self.close(&error),
             }
@@ -110,39 +97,26 @@ impl LaneThread {
 
     fn take(&mut self, what: ToLane) {
         match what {
-            ToLane::Turns(owner, opened, turns) => {
-                if self.void.get(&owner.partition).is_none_or(|void| *void < owner.epoch) {
-                    self.opened.insert(owner.partition, opened);
-                    self.queued += turns.len() as u64;
-                    self.lane.push(owner, turns);
-                }
-            }
-            ToLane::Look(partition) => self.looks.push_back((self.queued, partition)),
+            ToLane::Turns(owner, opened, turns) => self.lane.push(owner, opened, turns),
+            ToLane::Look(partition) => self.lane.look(partition),
         }
     }
 
-    fn tell(&self, batch: &Batch) {
+    fn tell(&mut self, batch: &Batch) {
         let post = &self.links.post;
         for (owner, seq) in Lane::durable(batch) {
             post.send(owner.partition, Mail::Owned(owner, Input::Durable(seq)));
         }
-        if post.lanes() == 1 {
-            return;
+        for (opened, envelope) in self.lane.written(batch) {
+            let to = envelope.partition;
+            post.send(to, Mail::Deliver(Passed { envelope, opened, generation: None }));
         }
-        for envelope in Lane::passed_on(batch, post.lanes()) {
-            let opened = self.opened.get(&envelope.id.from).copied().unwrap_or(Tick::MAX);
-            let envelope = envelope.clone();
-            let passed = Passed { envelope, opened, generation: None };
-            post.send(passed.envelope.partition, Mail::Deliver(passed));
-        }
+        self.tell_to_look();
     }
 
     fn tell_to_look(&mut self) {
-        while let Some((behind, partition)) = self.looks.front()
-            && *behind <= self.written
-        {
-            self.links.post.send(*partition, Mail::Look(*partition, true));
-            self.looks.pop_front();
+        for partition in self.lane.due_looks() {
+            self.links.post.send(partition, Mail::Look(partition, true));
         }
     }
 
@@ -162,9 +136,7 @@ impl LaneThread {
             post.send_all(|| Mail::Close(self.number, generation, lost.clone()));
             held.close(self.number, post.lanes())
         };
-        self.void.extend(closed.iter().map(|owned| (owned.partition, owned.epoch)));
-        self.lane.clear();
-        self.written = self.queued;
+        self.lane.close(&closed);
         let _ = self.links.keeper.send(Errand::Closed(closed));
     }
 }

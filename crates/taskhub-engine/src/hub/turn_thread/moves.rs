@@ -41,16 +41,12 @@ impl TurnThread {
         }
     }
 
-    /// A partition is given away. What came before is done first; then it takes nothing in.
+    /// A partition is given away: from now on it takes nothing in.
     pub(super) fn leave(&mut self, owned: Ownership) {
-        if !self.shard.owns(owned) {
-            return;
+        if self.shard.owns(owned) {
+            self.shard.leave(owned);
+            self.inputs.entry(owned.partition).or_default();
         }
-        if let Some(inputs) = self.inputs.remove(&owned.partition) {
-            self.run(owned.partition, inputs);
-        }
-        self.shard.leave(owned);
-        self.inputs.entry(owned.partition).or_default();
     }
 
     /// Nothing of a partition is under way any more. What was asked of it and is not answered did
