@@ -3,7 +3,8 @@
 //! Every message stands in the inbox of its receiver. From a partition of the same lane it also
 //! comes at once, and from one of another lane of this node as soon as it is durable. What one
 //! partition sends another must not overtake itself: a message that comes by itself is taken only
-//! behind the one before it. Otherwise it is left to the inbox, which is read in order.
+//! behind the one before it. And only if it was sent since the receiver was claimed, as otherwise an
+//! earlier owner may have taken it. All others are left to the inbox, which is read in order.
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
@@ -17,6 +18,8 @@ pub type Tick = u64;
 /// What has come to one partition since it was opened.
 #[derive(Debug)]
 pub(crate) struct Arrivals {
+    /// When the partition was claimed.
+    claimed: Tick,
     /// From when on everything is known that stood in the inbox then.
     looked: Tick,
     /// The latest message of each sender, with the epoch it was sent under.
@@ -24,9 +27,9 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// Nothing has come, and nobody has looked.
-    pub(crate) fn new() -> Self {
-        Self { looked: 0, last: HashMap::new() }
+    /// Nothing has come since the partition was claimed, and nobody has looked.
+    pub(crate) fn new(claimed: Tick) -> Self {
+        Self { claimed, looked: 0, last: HashMap::new() }
     }
 
     /// The inbox showed this message.
@@ -40,16 +43,16 @@ impl Arrivals {
         self.looked = self.looked.max(at);
     }
 
-    /// A message comes by itself, from an owner that claimed its partition at `opened`. Whether it
-    /// is its turn.
-    pub(crate) fn comes(&mut self, id: MessageId, opened: Tick) -> bool {
+    /// A message comes by itself, from an owner that claimed its partition at `opened`; it was not
+    /// durable at `sent`. Whether it is its turn.
+    pub(crate) fn comes(&mut self, id: MessageId, opened: Tick, sent: Tick) -> bool {
         let follows = match self.last.get(&id.from) {
             Some((epoch, number)) if *epoch == id.epoch => id.number <= number + 1,
             Some((epoch, _)) if *epoch > id.epoch => false,
             // All that earlier owners of the sender sent stood in the inbox when it was claimed.
             _ => id.is_first() && opened < self.looked,
         };
-        if follows || mutated(Mutation::PassBy) {
+        if follows && sent > self.claimed || mutated(Mutation::PassBy) {
             self.found(id);
             return true;
         }
@@ -67,30 +70,39 @@ mod tests {
 
     #[test]
     fn a_message_comes_behind_the_one_before_it() {
-        let mut arrivals = Arrivals::new();
+        let mut arrivals = Arrivals::new(0);
         arrivals.looked(2);
-        assert!(!arrivals.comes(id(1, 2), 1), "the first one is missing");
-        assert!(arrivals.comes(id(1, 1), 1));
-        assert!(arrivals.comes(id(1, 2), 1));
-        assert!(!arrivals.comes(id(1, 4), 1));
-        assert!(arrivals.comes(id(1, 2), 1), "who has it already recognizes it");
+        assert!(!arrivals.comes(id(1, 2), 1, 9), "the first one is missing");
+        assert!(arrivals.comes(id(1, 1), 1, 9));
+        assert!(arrivals.comes(id(1, 2), 1, 9));
+        assert!(!arrivals.comes(id(1, 4), 1, 9));
+        assert!(arrivals.comes(id(1, 2), 1, 9), "who has it already recognizes it");
     }
 
     #[test]
     fn what_the_inbox_showed_counts_as_come() {
-        let mut arrivals = Arrivals::new();
+        let mut arrivals = Arrivals::new(0);
         arrivals.found(id(1, 5));
-        assert!(arrivals.comes(id(1, 6), 9));
+        assert!(arrivals.comes(id(1, 6), 9, 9));
     }
 
     #[test]
     fn a_new_owner_is_heard_only_after_all_that_the_former_one_sent() {
-        let mut arrivals = Arrivals::new();
+        let mut arrivals = Arrivals::new(0);
         arrivals.looked(2);
-        assert!(arrivals.comes(id(1, 1), 1));
-        assert!(!arrivals.comes(id(2, 1), 3), "nobody looked since it was claimed");
+        assert!(arrivals.comes(id(1, 1), 1, 9));
+        assert!(!arrivals.comes(id(2, 1), 3, 9), "nobody looked since it was claimed");
         arrivals.looked(4);
-        assert!(arrivals.comes(id(2, 1), 3));
-        assert!(!arrivals.comes(id(1, 2), 1), "the former one comes too late");
+        assert!(arrivals.comes(id(2, 1), 3, 9));
+        assert!(!arrivals.comes(id(1, 2), 1, 9), "the former one comes too late");
+    }
+
+    #[test]
+    fn what_was_sent_before_the_partition_was_claimed_may_have_been_taken() {
+        let mut arrivals = Arrivals::new(5);
+        arrivals.looked(6);
+        arrivals.found(id(1, 2));
+        assert!(!arrivals.comes(id(1, 3), 1, 4));
+        assert!(arrivals.comes(id(1, 3), 1, 7));
     }
 }

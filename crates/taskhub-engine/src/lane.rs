@@ -7,11 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use taskhub_core::mutation::{Mutation, mutated};
-use taskhub_core::{
-    Batch, CommitSeq, Envelope, Epoch, Limits, PartitionId, TurnRecord, store::Ownership,
-};
+use taskhub_core::{Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord, store::Ownership};
 
-use crate::Tick;
+use crate::{Passed, Tick};
 
 /// The lane of a partition on a node that has so many.
 #[must_use]
@@ -124,9 +122,9 @@ impl Lane {
         Batch { owners: owners.into_iter().collect(), turns }
     }
 
-    /// A batch is durable. Its messages to partitions of other lanes, which can be passed on now,
-    /// each with the time when the partition of its sender was claimed.
-    pub fn written(&mut self, batch: &Batch) -> Vec<(Tick, Envelope)> {
+    /// A batch is durable, and was not yet at `sent`. Its messages to partitions of other lanes can
+    /// be passed on now.
+    pub fn written(&mut self, batch: &Batch, sent: Tick) -> Vec<Passed> {
         self.written += batch.turns.len() as u64;
         if self.lanes == 1 {
             return Vec::new();
@@ -137,7 +135,12 @@ impl Lane {
             turn.sent.iter().filter(move |it| lane_of(it.partition, lanes) != own)
         });
         let since = |from| opened.get(&from).copied().unwrap_or(Tick::MAX);
-        passed.map(|envelope| (since(envelope.id.from), envelope.clone())).collect()
+        let passed = passed.map(|envelope| Passed {
+            opened: since(envelope.id.from),
+            envelope: envelope.clone(),
+            sent,
+        });
+        passed.collect()
     }
 
     /// The last commit of each partition that a batch makes durable, with the owner's epoch.

@@ -28,4 +28,4 @@ pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, 
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
-pub use shard::{Routed, Shard};
+pub use shard::{Passed, Routed, Shard};

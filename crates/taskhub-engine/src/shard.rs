@@ -54,6 +54,17 @@ pub struct Routed {
     pub left: bool,
 }
 
+/// A message that comes by itself, not from the inbox.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// The message.
+    pub envelope: Envelope,
+    /// When the partition of its sender was claimed.
+    pub opened: Tick,
+    /// When it was sent, or a later time when it was not durable yet.
+    pub sent: Tick,
+}
+
 impl Shard {
     /// No partitions yet, of a hub that has `count`, on a node that has so many lanes.
     #[must_use]
@@ -66,7 +77,7 @@ impl Shard {
     pub fn own(&mut self, owned: Ownership, opened: Tick, wakes: Vec<Wake>, busy: Vec<InstanceId>) {
         let functions = self.functions.clone();
         let partition = Partition::open(owned, self.count, wakes, busy, functions, &self.limits);
-        let kept = Kept { partition, opened, arrivals: Arrivals::new(), leaving: false };
+        let kept = Kept { partition, opened, arrivals: Arrivals::new(opened), leaving: false };
         self.partitions.insert(owned.partition, kept);
     }
 
@@ -136,11 +147,12 @@ impl Shard {
         inbox.into_iter().map(Input::Deliver).collect()
     }
 
-    /// A message comes by itself, from an owner that claimed its partition at `opened`. Whether
-    /// its receiver is to be given it; otherwise it is left to the inbox.
-    pub fn takes(&mut self, envelope: &Envelope, opened: Tick) -> bool {
+    /// A message comes by itself. Whether its receiver is to be given it; otherwise it is left to
+    /// the inbox.
+    pub fn takes(&mut self, passed: &Passed) -> bool {
+        let Passed { envelope, opened, sent } = passed;
         let kept = self.partitions.get_mut(&envelope.partition);
-        kept.is_some_and(|kept| !kept.leaving && kept.arrivals.comes(envelope.id, opened))
+        kept.is_some_and(|kept| !kept.leaving && kept.arrivals.comes(envelope.id, *opened, *sent))
     }
 
     /// Gives inputs to a partition. `None` when it is not here: the inputs are lost with it, and

@@ -9,7 +9,7 @@ use taskhub_engine::Lane;
 
 use crate::{
     law::{self, Violation},
-    node::{Life, Mail, Passed},
+    node::{Life, Mail},
     world::{Fate, Happening, World},
 };
 
@@ -31,6 +31,8 @@ impl World {
             self.look_if_due(life, lane);
             return Ok(());
         }
+        let sent = node.tick();
+        node.writer(lane).sent = sent;
         law::limits::on_batch(&batch, &node.limits)?;
         let broken = node.broken;
         self.coverage.check(10, 1);
@@ -192,11 +194,12 @@ impl World {
             let mail = Mail::Owned(owner, vec![Input::Durable(seq)]);
             self.at(self.now + 10, Happening::Send(life, mail));
         }
-        for (opened, envelope) in self.nodes[life.node].writer(lane).lane.written(batch) {
+        let writer = self.nodes[life.node].writer(lane);
+        for passed in writer.lane.written(batch, writer.sent) {
             self.coverage.count("messages passed on to other lanes");
             // In the order in which they became durable.
-            let passed = Passed { envelope, opened, generation: None };
-            self.in_order(self.now + 20, Happening::Send(life, Mail::Deliver(passed)));
+            let mail = Mail::Deliver(passed, None);
+            self.in_order(self.now + 20, Happening::Send(life, mail));
         }
         self.look_if_due(life, lane);
         self.commit_soon(life, lane);

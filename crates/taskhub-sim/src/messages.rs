@@ -5,40 +5,42 @@ use taskhub_core::{
     partition::{Input, Partition},
     store::{Ownership, Store as _},
 };
+use taskhub_engine::Passed;
 
 use crate::{
-    node::{Life, Mail, Passed},
+    node::{Life, Mail},
     world::{Happening, World},
 };
 
 impl World {
     /// A message leaves for a partition of this node.
     pub(crate) fn pass(&mut self, life: Life, from: PartitionId, passed: Passed) {
+        let lane = self.nodes[life.node].lane_of(from);
+        let generation = Some(self.nodes[life.node].writer(lane).generation);
         if self.random.chance(self.rates.message_twice) {
             self.coverage.count("messages delivered twice");
-            let again = Mail::Deliver(passed.clone());
+            let again = Mail::Deliver(passed.clone(), generation);
             self.soon(500_000, Happening::Send(life, again));
         }
         let node = &self.nodes[life.node];
         if node.shard_of(passed.envelope.partition) == node.shard_of(from) {
-            return self.deliver(life, passed);
+            return self.deliver(life, passed, generation);
         }
         // In the order of sending: one thread's mail to another does not overtake itself.
-        self.in_order(self.now + 20, Happening::Send(life, Mail::Deliver(passed)));
+        self.in_order(self.now + 20, Happening::Send(life, Mail::Deliver(passed, generation)));
     }
 
     /// A message comes by itself. If it is not its turn, or its receiver is not here, it is left
     /// to the inbox.
-    pub(crate) fn deliver(&mut self, life: Life, passed: Passed) {
-        let Passed { envelope, opened, generation } = passed;
-        let (to, node) = (envelope.partition, &mut self.nodes[life.node]);
-        let lane = node.lane_of(envelope.id.from);
+    pub(crate) fn deliver(&mut self, life: Life, passed: Passed, generation: Option<u64>) {
+        let (to, node) = (passed.envelope.partition, &mut self.nodes[life.node]);
+        let lane = node.lane_of(passed.envelope.id.from);
         if generation.is_some_and(|sent| sent < node.writer(lane).generation) {
             return self.coverage.count("messages that are void");
         }
-        if node.bench(to).shard.takes(&envelope, opened) {
+        if node.bench(to).shard.takes(&passed) {
             self.coverage.count("messages that came by themselves");
-            self.put(life, to, vec![Input::Deliver(envelope)]);
+            self.put(life, to, vec![Input::Deliver(passed.envelope)]);
         } else if generation.is_some() {
             self.coverage.count("messages left to the inbox");
             node.writer(lane).lane.look(to);

@@ -7,7 +7,7 @@ use taskhub_core::{
     partition::{Input, Partition},
     store::{Ownership, Wake},
 };
-use taskhub_engine::{Holdings, Lane, Shard, Tick, lane_of};
+use taskhub_engine::{Holdings, Lane, Passed, Shard, Tick, lane_of};
 
 use crate::{
     code::{Deployed, Serves},
@@ -39,8 +39,8 @@ pub(crate) enum Mail {
     Open(Box<Opened>),
     /// What the inbox of a partition had, and when that was all of it, if it was.
     Found(Ownership, Vec<Envelope>, Option<Tick>),
-    /// A message comes by itself.
-    Deliver(Passed),
+    /// A message comes by itself: sent in this generation of its lane, or durable.
+    Deliver(Passed, Option<u64>),
     /// A worker wants to know that its result is durable.
     Finish(TaskResult),
     /// Something happened to a partition, whoever owns it.
@@ -59,16 +59,6 @@ pub(crate) struct Opened {
     pub inbox: Vec<Envelope>,
     /// When that was the whole inbox, if it was.
     pub looked: Option<Tick>,
-}
-
-/// A message that comes by itself, not from the inbox.
-#[derive(Debug, Clone)]
-pub(crate) struct Passed {
-    pub envelope: Envelope,
-    /// When the partition of its sender was claimed.
-    pub opened: Tick,
-    /// In which generation of its lane it was sent; `None` once it is durable.
-    pub generation: Option<u64>,
 }
 
 /// A request on its way, or at a node.
@@ -124,6 +114,8 @@ pub(crate) struct Node {
 pub(crate) struct Writer {
     pub lane: Lane,
     pub committing: bool,
+    /// When the batch that is being written left.
+    pub sent: Tick,
     /// How often it failed.
     pub generation: u64,
 }
@@ -187,7 +179,7 @@ impl Node {
             })
             .collect();
         let lane = || Lane::new(&self.limits, lanes);
-        let writer = |_| Writer { lane: lane(), committing: false, generation: 0 };
+        let writer = |_| Writer { lane: lane(), committing: false, sent: 0, generation: 0 };
         self.lanes = (0..lanes).map(writer).collect();
         self.recovering = false;
         self.stopping = false;

@@ -64,7 +64,11 @@ impl World {
 
     /// Claims what it has too little, begins to give away what it has too much.
     pub(crate) fn balance(&mut self, life: Life) -> Result<(), Violation> {
-        let up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
+        let mut up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
+        if !self.scenario.embedded && self.random.chance(self.rates.nodes_miscounted) {
+            self.coverage.count("nodes that believe in one more node");
+            up += 1;
+        }
         let wanted = match self.nodes[life.node].held.balance(up) {
             Balance::Rest => return Ok(()),
             Balance::Leave(surplus) => {

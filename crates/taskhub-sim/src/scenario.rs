@@ -70,6 +70,8 @@ pub struct Rates {
     pub hint_lost: u32,
     /// A message is delivered twice.
     pub message_twice: u32,
+    /// A node believes that there is one more, and gives partitions away.
+    pub nodes_miscounted: u32,
 }
 
 impl Rates {
@@ -79,7 +81,7 @@ impl Rates {
         let Self { commit_fails, commit_lies, commit_slow, commit_crashes, read_fails, .. } = self;
         let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
             self;
-        let Self { worker_lost, turn_partial, thread_late, .. } = self;
+        let Self { worker_lost, turn_partial, thread_late, nodes_miscounted, .. } = self;
         commit_fails
             + commit_lies
             + commit_slow
@@ -93,6 +95,7 @@ impl Rates {
             + worker_lost
             + turn_partial
             + thread_late
+            + nodes_miscounted
             > 0
     }
 }
@@ -263,6 +266,7 @@ fn draw_rates(random: &mut Random) -> Rates {
         worker_lost: rate(300),
         turn_partial: rate(500),
         thread_late: rate(300),
+        nodes_miscounted: rate(1_000),
     }
 }
 

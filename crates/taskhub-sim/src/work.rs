@@ -5,12 +5,12 @@ use taskhub_core::{
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
-use taskhub_engine::Routed;
+use taskhub_engine::{Passed, Routed};
 
 use crate::{
     client::signal_of,
     law::{self, Violation},
-    node::{Asked, Life, Mail, Passed},
+    node::{Asked, Life, Mail},
     scenario::Act,
     world::{Happening, World},
 };
@@ -46,7 +46,7 @@ impl World {
                     self.put(life, owner.partition, inputs);
                 }
             }
-            Mail::Deliver(passed) => self.deliver(life, passed),
+            Mail::Deliver(passed, sent_in) => self.deliver(life, passed, sent_in),
             Mail::Finish(result) => self.take_result(life, result),
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
             Mail::Look(partition, tell) => self.look_or_hint(life, partition, tell),
@@ -208,9 +208,9 @@ impl World {
         self.count_turns(&turns);
         self.nodes[life.node].writer(lane).lane.push(owner, opened, turns);
         self.commit_soon(life, lane);
+        let now = self.nodes[life.node].tick();
         for envelope in sent {
-            let generation = Some(self.nodes[life.node].writer(lane).generation);
-            self.pass(life, owner.partition, Passed { envelope, opened, generation });
+            self.pass(life, owner.partition, Passed { envelope, opened, sent: now });
         }
         for read in reads {
             self.soon(300, Happening::Read(life, owner, read));

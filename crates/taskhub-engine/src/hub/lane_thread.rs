@@ -17,7 +17,7 @@ use taskhub_core::{
 use super::{
     Held,
     keeper::Errand,
-    mail::{Generation, Mail, Passed, Post},
+    mail::{Generation, Mail, Post},
     tally::Tallies,
     trouble::Trouble,
 };
@@ -69,12 +69,12 @@ impl LaneThread {
             if batch.turns.is_empty() {
                 continue;
             }
-            let begun = Instant::now();
+            let (begun, sent) = (Instant::now(), self.links.post.tick());
             match self.links.store.commit(&batch) {
                 Ok(()) => {
                     self.links.tallies.committed(&batch, begun.elapsed());
                     self.trouble.is_over();
-                    self.tell(&batch);
+                    self.tell(&batch, sent);
                 }
                 Err(error) => self.close(&error),
             }
@@ -102,14 +102,13 @@ impl LaneThread {
         }
     }
 
-    fn tell(&mut self, batch: &Batch) {
+    fn tell(&mut self, batch: &Batch, sent: Tick) {
         let post = &self.links.post;
         for (owner, seq) in Lane::durable(batch) {
             post.send(owner.partition, Mail::Owned(owner, Input::Durable(seq)));
         }
-        for (opened, envelope) in self.lane.written(batch) {
-            let to = envelope.partition;
-            post.send(to, Mail::Deliver(Passed { envelope, opened, generation: None }));
+        for passed in self.lane.written(batch, sent) {
+            post.send(passed.envelope.partition, Mail::Deliver(passed, None));
         }
         self.tell_to_look();
     }

@@ -14,7 +14,7 @@ use taskhub_core::{
 use tokio::sync::oneshot;
 
 use super::{tenure::Term, turn_thread::Pacer};
-use crate::{Tick, lane_of};
+use crate::{Passed, Tick, lane_of};
 
 /// Counts how often a lane failed. What one of its turns sent in an earlier generation is void, as
 /// that turn is.
@@ -32,15 +32,6 @@ pub(super) struct Opened {
     pub inbox: (Vec<Envelope>, bool),
 }
 
-/// A message that comes by itself, not from the inbox.
-pub(super) struct Passed {
-    pub envelope: Envelope,
-    /// When the partition of its sender was claimed.
-    pub opened: Tick,
-    /// In which generation of its lane it was sent; `None` once it is durable.
-    pub generation: Option<Generation>,
-}
-
 /// What was read of an inbox: the time of a read that found all, what it found.
 pub(super) type Found = Result<(Option<Tick>, Vec<Envelope>), StoreError>;
 
@@ -52,8 +43,8 @@ pub(super) enum Mail {
     Input(PartitionId, Input),
     /// Something happened to a partition, as long as it is owned under this epoch.
     Owned(Ownership, Input),
-    /// One instance sent a message to another.
-    Deliver(Passed),
+    /// A message comes by itself: sent in this generation of its lane, or durable.
+    Deliver(Passed, Option<Generation>),
     /// Something new may stand in the inbox of a partition. If it is not here: whether to tell
     /// the other nodes.
     Look(PartitionId, bool),

@@ -15,7 +15,7 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
+    Answer, Envelope, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -28,11 +28,11 @@ use super::{
     dispatch::Dispatch,
     keeper::Errand,
     lane_thread::ToLane,
-    mail::{Generation, Mail, Passed, Post},
+    mail::{Generation, Mail, Post},
     readers::Wanted,
     tenure::{Tenure, Term},
 };
-use crate::{Routed, Shard, store::Clock};
+use crate::{Passed, Routed, Shard, Tick, store::Clock};
 use passing::Looks;
 
 /// How many pieces of mail are taken before turns are run.
@@ -142,7 +142,7 @@ impl TurnThread {
                     self.inputs.entry(owner.partition).or_default().push(input);
                 }
             }
-            Mail::Deliver(passed) => self.deliver(passed),
+            Mail::Deliver(passed, sent_in) => self.deliver(passed, sent_in),
             Mail::Look(partition, tell) => self.look(partition, tell),
             Mail::Found(owner, found) => self.found(owner, found),
             Mail::Open(share) => self.open(share),
@@ -209,15 +209,7 @@ impl TurnThread {
             self.stop_by = Some(Instant::now());
             return;
         }
-        for envelope in sent {
-            let to = envelope.partition;
-            let passed = Passed { envelope, opened, generation: Some(self.generations[lane]) };
-            if self.shard.serves(to) {
-                self.deliver(passed);
-            } else {
-                self.links.post.send(to, Mail::Deliver(passed));
-            }
-        }
+        self.send(owner, opened, sent);
         for read in reads {
             let _ = self.links.readers.send(Wanted::Read(owner, read));
         }
@@ -226,6 +218,24 @@ impl TurnThread {
         }
         if left {
             self.left(owner);
+        }
+    }
+
+    /// Messages to partitions of the same lane.
+    fn send(&mut self, owner: Ownership, opened: Tick, sent: Vec<Envelope>) {
+        if sent.is_empty() {
+            return;
+        }
+        let (now, generation) =
+            (self.links.post.tick(), self.generations[self.lane(owner.partition)]);
+        for envelope in sent {
+            let to = envelope.partition;
+            let passed = Passed { envelope, opened, sent: now };
+            if self.shard.serves(to) {
+                self.deliver(passed, Some(generation));
+            } else {
+                self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
+            }
         }
     }
 
@@ -264,7 +274,7 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use taskhub_core::{
-        Envelope, Epoch, InstanceId, Limits, Message, MessageId, Task,
+        Epoch, Limits, Message, MessageId, Task,
         turn::{Functions, Orchestration},
     };
 
@@ -321,7 +331,7 @@ mod tests {
         let message = Message::Raise { name: "e".into(), input: None };
         let (to, partition) = (InstanceId::trusted("a"), PartitionId(0));
         let envelope = Envelope { id, to, partition, message };
-        Mail::Deliver(Passed { envelope, opened: 1, generation: Some(generation) })
+        Mail::Deliver(Passed { envelope, opened: 1, sent: 3 }, Some(generation))
     }
 
     fn open() -> Mail {

@@ -8,10 +8,13 @@ use std::{
 use taskhub_core::{PartitionId, partition::Input, store::Ownership};
 
 use super::TurnThread;
-use crate::hub::{
-    lane_thread::ToLane,
-    mail::{Found, Passed},
-    readers::Wanted,
+use crate::{
+    Passed,
+    hub::{
+        lane_thread::ToLane,
+        mail::{Found, Generation},
+        readers::Wanted,
+    },
 };
 
 /// How often it looks into all inboxes, as a hint may have been lost.
@@ -31,15 +34,15 @@ pub(super) struct Looks {
 impl TurnThread {
     /// A message comes by itself. If it is not its turn, or its receiver is not here, it is left
     /// to the inbox, where it stands as soon as it is durable.
-    pub(super) fn deliver(&mut self, passed: Passed) {
-        let Passed { envelope, opened, generation } = passed;
-        let (to, lane) = (envelope.partition, self.lane(envelope.id.from));
-        if generation.is_some_and(|sent| sent < self.generations[lane]) {
+    pub(super) fn deliver(&mut self, passed: Passed, sent_in: Option<Generation>) {
+        let to = passed.envelope.partition;
+        let lane = self.lane(passed.envelope.id.from);
+        if sent_in.is_some_and(|sent| sent < self.generations[lane]) {
             return; // The turn that sent it is void.
         }
-        if self.shard.takes(&envelope, opened) {
-            self.inputs.entry(to).or_default().push(Input::Deliver(envelope));
-        } else if generation.is_some() {
+        if self.shard.takes(&passed) {
+            self.inputs.entry(to).or_default().push(Input::Deliver(passed.envelope));
+        } else if sent_in.is_some() {
             let _ = self.links.lanes[lane].send(ToLane::Look(to));
         } else {
             self.look(to, true);
