@@ -72,6 +72,7 @@ impl World {
         let wanted = match self.nodes[life.node].held.balance(up) {
             Balance::Rest => return Ok(()),
             Balance::Leave(surplus) => {
+                self.soon(100_000, Happening::Heard(life));
                 for owned in surplus {
                     self.coverage.count("partitions handed over");
                     self.nodes[life.node].bench(owned.partition).shard.leave(owned);

@@ -67,6 +67,9 @@ impl World {
         }
         node.asks.insert(asked.request, asked.clone());
         let request = self.request(asked);
+        if self.random.chance(self.rates.nodes_miscounted / 4) {
+            self.soon(1_000, Happening::Heard(life)); // It looks at its share in the midst of work.
+        }
         self.put(life, asked.partition, vec![Input::Request(request)]);
     }
 
