@@ -3,6 +3,7 @@
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
 mod in_memory;
+mod over_grpc;
 mod taskhub;
 
 use std::path::PathBuf;
@@ -36,13 +37,22 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 3] = [
+pub(crate) const ALL: [Contestant; 4] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
         note: "taskhub syncs to the disk before it acknowledges anything.",
         works: &["w1", "w2", "w3", "w4", "w5"],
         parks_at_most: usize::MAX,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "taskhub-grpc",
+        colour: "#8957e5",
+        note: "taskhub-grpc is the same with its functions as a worker that is connected to \
+               `taskhub serve`.",
+        works: &["w2"],
+        parks_at_most: 0,
         program: Program::Here,
     },
     Contestant {
@@ -68,6 +78,7 @@ pub(crate) const ALL: [Contestant; 3] = [
 pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<taskhub::Taskhub>(order),
+        "taskhub-grpc" => obey::<over_grpc::OverGrpc>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }

@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use bench_harness::{Job, Published, Result as Measured, Steps, System};
 use taskhub::prelude::{
-    Client, Context, Embedded, Event, Host, Result, activity, orchestration, try_join_all,
+    Client, Context, Embedded, Event, Host, HostBuilder, Result, activity, orchestration,
+    try_join_all,
 };
 
 const REPLY: Event<String> = Event::new("reply");
@@ -60,18 +61,27 @@ pub(crate) struct Taskhub {
     host: Host,
 }
 
-impl System for Taskhub {
-    async fn open(folder: &Path, steps: Steps) -> Measured<Taskhub> {
+impl Taskhub {
+    /// The functions on a hub that is in the process, or not.
+    pub(super) fn on(
+        hub: impl FnOnce(HostBuilder) -> HostBuilder,
+        steps: Steps,
+    ) -> Measured<Taskhub> {
         let _ = STEPS.set(steps);
         let host = Host::builder()
-            .store(Embedded::open(folder)?)
             .orchestration(chain)
             .orchestration(fan_out)
             .orchestration(parked)
             .orchestration(weather)
-            .activity(step)
-            .build()?;
-        Ok(Taskhub { host })
+            .activity(step);
+        Ok(Taskhub { host: hub(host).build()? })
+    }
+}
+
+impl System for Taskhub {
+    async fn open(folder: &Path, steps: Steps) -> Measured<Taskhub> {
+        let store = Embedded::open(folder)?;
+        Taskhub::on(|host| host.store(store), steps)
     }
 
     fn weather(&self, published: Published) -> Router {

@@ -62,6 +62,8 @@ pub enum Mutation {
     UnlockFirst,
     /// Whatever has its time is looked at twenty seconds late.
     FireLate,
+    /// A start that joins begins anew what has ended.
+    JoinAnew,
     /// Delayed operations are performed half a second early.
     PerformEarly,
     /// A partition is given away before its last commit is durable.
@@ -76,7 +78,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 33] = [
+    pub const ALL: [(Self, u8); 34] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -88,6 +90,7 @@ impl Mutation {
         (Self::ForgetLater, 5),
         (Self::LeaveEarly, 5),
         (Self::PassEarly, 5),
+        (Self::JoinAnew, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
         (Self::TakeOtherTurn, 6),

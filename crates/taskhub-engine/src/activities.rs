@@ -1,8 +1,9 @@
 //! What a node can run: its orchestrations and its activities.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{fmt, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
-use taskhub_core::{Done, Job, Task, turn::Functions};
+use futures::FutureExt as _;
+use taskhub_core::{Done, Failure, Job, Performed, Task, turn::Functions};
 
 /// An activity that runs, or operations of an entity.
 pub type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -41,5 +42,29 @@ pub struct Code {
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Code")
+    }
+}
+
+/// Runs one task; a panic is a failure like any other.
+pub async fn perform(activities: &dyn Activities, task: &Task) -> Done {
+    let Some(running) = activities.run(task) else {
+        let (what, name, kind) = match &task.job {
+            Job::Activity(work) => ("activity", &*work.name, "ActivityTaskNotFound"),
+            Job::Operations(_) => ("entity", task.ticket.instance.as_str(), "EntityTaskNotFound"),
+            Job::Turn(turn) => ("orchestration", &*turn.name, "OrchestratorTaskNotFound"),
+        };
+        let message = format!("no {what} `{name}` is registered in this process");
+        return failed(&task.job, Failure::new(kind, message).non_retriable());
+    };
+    let ended = AssertUnwindSafe(running).catch_unwind().await;
+    ended.unwrap_or_else(|panic| failed(&task.job, Failure::panic("the activity", &*panic)))
+}
+
+fn failed(job: &Job, failure: Failure) -> Done {
+    match job {
+        Job::Operations(_) => {
+            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
+        }
+        _ => Done::Activity(Err(failure)),
     }
 }

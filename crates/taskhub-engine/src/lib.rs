@@ -21,7 +21,7 @@ mod pool;
 mod shard;
 pub mod store;
 
-pub use activities::{Activities, Admission, Code, Running};
+pub use activities::{Activities, Admission, Code, Running, perform};
 pub use arrivals::Tick;
 pub use holdings::{Balance, Holdings};
 pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};

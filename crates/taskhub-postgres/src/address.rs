@@ -1,11 +1,18 @@
 //! Where the database is, and how to get there: the URL, with TLS when it asks for it.
 
-use std::{fs::File, io::BufReader, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    future::poll_fn,
+    io::BufReader,
+    path::Path,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use tokio::task::AbortHandle;
 use tokio_postgres::{
-    Client, Config, Connection, NoTls, Socket,
+    AsyncMessage, Client, Config, Connection, NoTls, Socket,
     config::{SslMode, TargetSessionAttrs},
     tls::TlsStream,
 };
@@ -54,25 +61,38 @@ impl Address {
     }
 
     /// Connects; a task of this runtime carries what is sent until it is aborted.
-    pub(crate) async fn connect(&self) -> Result<(Client, AbortHandle), Trouble> {
+    /// Notices that the server sends go to `ear`.
+    pub(crate) async fn connect(
+        &self,
+        ear: Option<Sender<String>>,
+    ) -> Result<(Client, AbortHandle), Trouble> {
         let failed = |error: tokio_postgres::Error| Trouble::Unreachable(chain(&error));
         Ok(if let Some(tls) = &self.tls {
             let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
-            (client, carry(connection))
+            (client, carry(connection, ear))
         } else {
             let (client, connection) = self.config.connect(NoTls).await.map_err(failed)?;
-            (client, carry(connection))
+            (client, carry(connection, ear))
         })
     }
 }
 
-fn carry<T>(connection: Connection<Socket, T>) -> AbortHandle
+fn carry<T>(mut connection: Connection<Socket, T>, ear: Option<Sender<String>>) -> AbortHandle
 where
     T: TlsStream + Unpin + Send + 'static,
 {
-    let carrying = async {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = chain(&error), "a connection to the database ended");
+    let carrying = async move {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match (message, &ear) {
+                (Ok(AsyncMessage::Notification(notice)), Some(ear)) => {
+                    let _ = ear.send(notice.payload().to_owned());
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => {
+                    tracing::debug!(error = chain(&error), "a connection to the database ended");
+                    return;
+                }
+            }
         }
     };
     tokio::spawn(carrying).abort_handle()

@@ -1,7 +1,7 @@
 //! The connections to one database, and the thread that carries what goes over them.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError, mpsc::Sender},
     time::Duration,
 };
 
@@ -78,7 +78,7 @@ impl Database {
         let mut lent = Lent { pool, link: None };
         let mut link = match idle {
             Some(link) => link,
-            None => wait(Link::open(&self.address, self.patience))?,
+            None => wait(Link::open(&self.address, self.patience, None))?,
         };
         let done = wait(work(&mut link));
         if matches!(done, Ok(_) | Err(Trouble::Refused(_))) {
@@ -93,8 +93,20 @@ impl Database {
         mut work: impl AsyncFnMut(&mut Link) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let _entered = self.handle.enter();
-        let mut link = wait(Link::open(&self.address, self.patience))?;
+        let mut link = wait(Link::open(&self.address, self.patience, None))?;
         wait(work(&mut link))
+    }
+
+    /// A connection of its own, on which `begin` was done and whose notices go to `ear`.
+    pub(crate) fn listen(
+        &self,
+        ear: Sender<String>,
+        mut begin: impl AsyncFnMut(&mut Link) -> Result<(), Trouble>,
+    ) -> Result<Link, Trouble> {
+        let _entered = self.handle.enter();
+        let mut link = wait(Link::open(&self.address, self.patience, Some(ear)))?;
+        wait(begin(&mut link))?;
+        Ok(link)
     }
 }
 

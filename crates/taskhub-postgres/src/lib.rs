@@ -8,12 +8,13 @@
 //! - `schema`, `migrations/`: the tables, and how they come about;
 //! - `commit`, `commit.sql`, `keys`, `row`: writing;
 //! - `reader`, `query`: reading;
-//! - `ownership`: leases.
+//! - `ownership`: leases; `cluster`: what nodes know of each other.
 //!
 //! Calls block, and may be made on any thread, within tokio too: what moves the bytes is a thread
 //! of the database's own.
 
 mod address;
+mod cluster;
 mod commit;
 mod database;
 mod error;
@@ -34,10 +35,10 @@ use std::{fmt, ops::Range, sync::Arc, time::Duration};
 use bytes::Bytes;
 use taskhub_core::{
     Batch, Envelope, InstanceId, MessageId, PartitionId, Timestamp,
-    store::{CommitError, Filter, Node, Ownership, Page, Store, StoreError, Stored, Wake},
+    store::{CommitError, Filter, Node, Ownership, Page, Shared, Store, StoreError, Stored, Wake},
 };
 
-use self::{address::Address, database::Database, keys::Keys};
+use self::{address::Address, cluster::Herald, database::Database, keys::Keys};
 
 pub use error::OpenError;
 
@@ -48,6 +49,7 @@ const PARTITIONS_MAX: u16 = 4_096;
 pub struct PostgresStore {
     database: Arc<Database>,
     keys: Arc<Keys>,
+    herald: Arc<Herald>,
     hub: i32,
     partitions: u16,
     name: Arc<str>,
@@ -130,8 +132,8 @@ impl PostgresOptions {
         schema::migrate(&database)?;
         let (hub, partitions) = schema::hub(&database, &self.hub, self.partitions)?;
         let (database, keys) = (Arc::new(database), Arc::new(Keys::new()));
-        let (name, clock) = (self.hub.into(), self.clock);
-        Ok(PostgresStore { database, keys, hub, partitions, name, clock })
+        let (name, clock, herald) = (self.hub.into(), self.clock, Arc::default());
+        Ok(PostgresStore { database, keys, herald, hub, partitions, name, clock })
     }
 }
 
@@ -231,5 +233,9 @@ impl Store for PostgresStore {
 
     fn query(&self, filter: &Filter) -> Result<Page, StoreError> {
         self.list(filter)
+    }
+
+    fn shared(&self) -> Option<&dyn Shared> {
+        Some(self)
     }
 }

@@ -1,6 +1,6 @@
 //! One connection: what is set on it, which statements are prepared, how long an answer may take.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::mpsc::Sender, time::Duration};
 
 use tokio::{task::AbortHandle, time::timeout};
 use tokio_postgres::{
@@ -43,9 +43,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Connects; answers may take as long as `patience`.
-    pub(crate) async fn open(address: &Address, patience: Duration) -> Result<Self, Trouble> {
-        let connecting = timeout(patience, address.connect());
+    /// Connects; answers may take as long as `patience`. Notices go to `ear`.
+    pub(crate) async fn open(
+        address: &Address,
+        patience: Duration,
+        ear: Option<Sender<String>>,
+    ) -> Result<Self, Trouble> {
+        let connecting = timeout(patience, address.connect(ear));
         let (client, task) = connecting.await.unwrap_or_else(|_| Err(silent(patience)))?;
         let mut link = Self { client, statements: HashMap::new(), task, patience };
         let settled = link.once(SETTINGS, &[]).await;

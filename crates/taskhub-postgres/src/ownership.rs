@@ -21,10 +21,12 @@ macro_rules! now {
         concat!(
             "coalesce($",
             $test,
-            "::int8, (extract(epoch FROM clock_timestamp()) * 1000000)::int8)"
+            "::int8, (extract(epoch FROM statement_timestamp()) * 1000000)::int8)"
         )
     };
 }
+
+pub(crate) use now;
 
 /// Nodes that claim at the same time pass over each other's partitions. The new epochs wait for
 /// the commits that are under way, in the order in which commits lock.
@@ -109,7 +111,7 @@ impl PostgresStore {
     }
 
     /// Does `work`, again when it was rolled back because of others.
-    fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         mut work: impl AsyncFnMut(&mut Link) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
@@ -123,12 +125,13 @@ impl PostgresStore {
     }
 
     /// What time a test says it is.
-    fn now(&self) -> Option<i64> {
+    pub(crate) fn now(&self) -> Option<i64> {
         self.clock.as_ref().map(|clock| clock().0)
     }
 }
 
-fn micros(time: Duration) -> i64 {
+/// A time in microseconds.
+pub(crate) fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -62,21 +62,28 @@ impl ServerOptions {
         if let Some((user, group)) = user {
             std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).map_err(failed)?;
         }
-        let port = free_port().map_err(failed)?;
         let mut settings = vec![
-            format!("-p {port} -k {} -h 127.0.0.1", folder.path().display()),
+            format!("-k {} -h 127.0.0.1", folder.path().display()),
             format!("-c fsync={}", if self.is_durable { "on" } else { "off" }),
             "-c max_connections=200 -c shared_buffers=64MB".to_owned(),
         ];
         settings.extend(self.settings.iter().map(|setting| format!("-c {setting}")));
         let settings = settings.join(" ");
         let guard = guard(&programs, folder.path(), user).map_err(failed)?;
-        let server = Server { programs, folder, user, port, settings, guard };
+        let mut server = Server { programs, folder, user, port: 0, settings, guard };
         let data = server.data();
         let init = ["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
         server.run("initdb", &init)?;
-        server.begin()?;
-        Ok(server)
+        let mut tries = 0;
+        loop {
+            server.port = free_port().map_err(failed)?;
+            match server.begin() {
+                Ok(()) => return Ok(server),
+                // Somebody else may have taken the port meanwhile.
+                Err(error) if tries == 4 => return Err(error),
+                Err(_) => tries += 1,
+            }
+        }
     }
 }
 
@@ -108,7 +115,8 @@ impl Server {
     /// Starts it again after [`Server::stop`] or [`Server::crash`].
     pub fn begin(&self) -> Result<(), ServerError> {
         let log = self.folder.path().join("log").display().to_string();
-        self.run("pg_ctl", &["-D", &self.data(), "-l", &log, "-w", "-o", &self.settings, "start"])
+        let settings = format!("-p {} {}", self.port, self.settings);
+        self.run("pg_ctl", &["-D", &self.data(), "-l", &log, "-w", "-o", &settings, "start"])
     }
 
     /// Stops it; connections are cut.
@@ -123,14 +131,28 @@ impl Server {
 
     /// Runs SQL by `psql`; returns what it prints, one row a line.
     pub fn psql(&self, sql: &str) -> Result<String, ServerError> {
-        let url = self.url();
-        let program = self.programs.join("psql");
-        let ran = Command::new(program).args(["-X", "-A", "-t", "-q", "-c", sql, &url]).output();
-        let ran = ran.map_err(|error| ServerError(error.to_string()))?;
+        self.psql_in("postgres", sql)
+    }
+
+    /// Runs SQL in another database than `postgres`.
+    pub fn psql_in(&self, database: &str, sql: &str) -> Result<String, ServerError> {
+        let mut program = Command::new(self.programs.join("psql"));
+        let (host, port) = (self.folder.path().display().to_string(), self.port.to_string());
+        let place = ["-h", &host, "-p", &port, "-U", "postgres", "-d", database];
+        let ran = program.args(["-X", "-A", "-t", "-q", "-c", sql]).args(place);
+        let ran = ran.output().map_err(|error| ServerError(error.to_string()))?;
         if !ran.status.success() {
             return Err(ServerError(String::from_utf8_lossy(&ran.stderr).into_owned()));
         }
         Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
+    }
+
+    /// Waits until a question has an answer.
+    pub fn wait_for(&self, sql: &str) -> Result<(), ServerError> {
+        while self.psql(sql)?.is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     fn data(&self) -> String {

@@ -40,3 +40,4 @@ impl Fixture for Hub {
 }
 
 taskhub_sim::conformance!(Hub::new());
+taskhub_sim::conformance_of_shared!(Hub::new());

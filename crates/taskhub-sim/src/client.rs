@@ -8,19 +8,20 @@ use taskhub_core::{
 use crate::{
     node::{Asked, EPOCH, Mail},
     scenario::Act,
+    trigger::is_of_trigger,
     world::{Happening, World},
 };
 
 /// How often a client asks before it gives up.
-const ATTEMPTS_MAX: u32 = 40;
+const ATTEMPTS_MAX: u32 = 80;
 
 impl World {
     /// A client asks the node that owns the instance, as far as anybody knows.
     pub(crate) fn ask(&mut self, operation: usize, attempt: u32) {
-        if attempt > ATTEMPTS_MAX {
+        let wanted = self.scenario.operations[operation].clone();
+        if attempt > ATTEMPTS_MAX && !is_of_trigger(&wanted.instance) {
             return self.coverage.count("clients that gave up asking");
         }
-        let wanted = self.scenario.operations[operation].clone();
         let partition = self.partition_of(&wanted.instance);
         let Some((name, _)) = self.store.holder(partition) else {
             return self.ask_later(operation, attempt);
@@ -34,8 +35,10 @@ impl World {
         if let (Act::Start(_, reuse @ Reuse::Fresh, _), 1..) = (&mut act, attempt) {
             *reuse = Reuse::Join; // It may be there already: that start is not fresh any more.
         }
-        if let Act::Raise(_, payload) = &act {
-            self.raised.ask(&wanted.instance, payload);
+        if let Some(payload) = act.payload()
+            && self.raised.ask(&wanted.instance, payload)
+        {
+            self.coverage.count("events: asked for twice");
         }
         let asked = Asked {
             request: RequestId(self.requests),
@@ -92,8 +95,9 @@ impl World {
     /// A client hears its answer. (What it tells was checked when it left the node.)
     pub(crate) fn hear(&mut self, request: u64, answer: Answer) {
         let Some(asked) = self.open.remove(&request) else { return };
-        let now = self.now;
-        self.trace.note(now, &[2, request], || format!("client hears {answer:?} (r{request})"));
+        let (now, kind) = (self.now, answer_number(&answer));
+        self.trace
+            .note(now, &[2, request, kind], || format!("client hears {answer:?} (r{request})"));
         let Answer::Refused(why) = answer else {
             return self.coverage.count("answers: done");
         };
@@ -101,15 +105,19 @@ impl World {
             (Refusal::Lost(_), act) => {
                 self.coverage.count("answers: unknown");
                 // Who repeats an event takes the risk that it counts twice; not everybody does.
-                if !matches!(act, Act::Raise(..)) || self.random.chance(500) {
+                if act.payload().is_none() || self.random.chance(500) {
                     self.ask_later(asked.operation, asked.attempt);
                 }
             }
             (why, act) => {
-                if let Act::Raise(_, payload) = act {
+                if let Some(payload) = act.payload() {
+                    if matches!(why, Refusal::Ended(..)) {
+                        self.coverage.count("events: too late");
+                    }
                     self.raised.refuse(&asked.instance, payload);
                 }
                 self.coverage.count(refused(&why));
+                self.schedule_runs(&asked, &why);
                 if why.nothing_happened() {
                     self.ask_later(asked.operation, asked.attempt);
                 }
@@ -132,6 +140,15 @@ impl World {
                 Verb::Start { started, reuse }
             }
             Act::Raise(name, payload) => Verb::Raise { name, input: Some(payload) },
+            Act::RaiseEarly(name, payload, keep) => {
+                let until = Timestamp(EPOCH + self.scenario.operations[asked.operation].at + keep);
+                Verb::RaiseEarly { name, input: Some(payload), until }
+            }
+            Act::StartOrRaise(program, reuse, name, payload) => {
+                let program = self.scenario.programs[program].name.clone();
+                let started = Box::new(Started::new(program, None, asked.execution));
+                Verb::StartOrRaise { started, reuse, name, input: Some(payload) }
+            }
             Act::Terminate(recursive) => {
                 Verb::Terminate { reason: Some("asked".into()), recursive }
             }
@@ -167,6 +184,8 @@ fn named(act: &Act) -> &'static str {
         Act::Start(_, Reuse::Join, _) => "asked: start or join",
         Act::Start(_, Reuse::Replace(_), _) => "asked: start or replace",
         Act::Raise(..) => "asked: raise",
+        Act::RaiseEarly(..) => "asked: raise early",
+        Act::StartOrRaise(..) => "asked: start or raise",
         Act::Terminate(true) => "asked: terminate with children",
         Act::Terminate(false) => "asked: terminate",
         Act::Suspend => "asked: suspend",
@@ -189,5 +208,14 @@ fn refused(why: &Refusal) -> &'static str {
         Refusal::Unavailable(..) => "answers: unavailable",
         Refusal::Moved(_) => "answers: moved",
         _ => "answers: refused otherwise",
+    }
+}
+
+fn answer_number(answer: &Answer) -> u64 {
+    match answer {
+        Answer::Started(execution) => u64::try_from(execution.0 >> 64).unwrap_or(0),
+        Answer::Status(record) => record.events,
+        Answer::Done => 1,
+        _ => 0,
     }
 }

@@ -12,7 +12,13 @@ use taskhub_core::{
     turn::{Command, ContinueAsNew, Functions, Orchestration, Pending, Run, Scope},
 };
 
-use crate::program::{Held, NEXT, Notes, Program, Step, entity, is_elsewhere, operation, shown};
+use crate::program::{
+    Held, NEXT, Notes, Program, Step, entity, is_elsewhere, next_occurrence, occurrence, operation,
+    shown,
+};
+
+/// The version of every change.
+pub(crate) const CHANGED: &str = "1";
 
 /// What orchestrations panic with, and fail with, when their program says so.
 pub(crate) const WANTED: &str = "as the program says";
@@ -101,6 +107,11 @@ impl Code {
                     go_on(&scope, &notes, Some(NEXT.into()));
                     return Ok(None);
                 }
+                Step::Occurrence(period) => {
+                    wait_for_occurrence(&scope, *period, &mut notes).await;
+                    go_on(&scope, &notes, None);
+                    return Ok(None);
+                }
                 Step::Panic => panic!("{WANTED}"),
                 Step::Fail => return Err(Failure::new("Wanted", WANTED)),
                 step => self.step(&scope, step, &mut notes).await,
@@ -184,6 +195,10 @@ impl Code {
                 notes.note("sent");
                 scope.send(to.clone(), (*name).into(), Some(payload.into()));
             }
+            Step::Change(name) => {
+                let version = scope.note((*name).into(), CHANGED.into());
+                notes.note(version.as_deref().unwrap_or("unchanged"));
+            }
             Step::Spawn(program, later) => {
                 let work = work(&self.names[*program], None);
                 let at = later.map(|pause| after(scope, pause));
@@ -253,6 +268,18 @@ impl Code {
 fn go_on(scope: &Scope, notes: &Notes, version: Option<Text>) {
     let input = Some(notes.write());
     scope.continue_as_new(ContinueAsNew { input, version, keep_events: true, tags: None });
+}
+
+/// Runs for one time of a schedule; what was missed meanwhile is left out.
+async fn wait_for_occurrence(scope: &Scope, period: u64, notes: &mut Notes) {
+    let fire_at = occurrence(period, notes.round);
+    match select(event(scope, "go"), scope.call(Command::Timer { fire_at })).await {
+        Either::Left((outcome, _)) => note_event(notes, "go", &outcome),
+        Either::Right(_) => {
+            let _ = scope.call(activity("tick", notes.round as usize)).await;
+            notes.round = next_occurrence(period, scope.now());
+        }
+    }
 }
 
 async fn retry(scope: &Scope, times: u32, pause: u64, notes: &mut Notes) {

@@ -1,5 +1,7 @@
 //! What really happened in many runs: how often each operation and trouble, and each law's checks.
 
+mod turn;
+
 use std::{collections::BTreeMap, fmt};
 
 /// Counts, summed over runs.
@@ -17,10 +19,14 @@ pub struct Coverage {
 
 impl Coverage {
     pub(crate) fn count(&mut self, what: &str) {
+        self.count_many(what, 1);
+    }
+
+    pub(crate) fn count_many(&mut self, what: &str, times: u64) {
         if let Some(count) = self.counts.get_mut(what) {
-            *count += 1;
+            *count += times;
         } else {
-            self.counts.insert(what.to_owned(), 1);
+            self.counts.insert(what.to_owned(), times);
         }
     }
 

@@ -103,7 +103,7 @@ impl World {
                 self.coverage.count("crashes after a commit");
                 if self.scenario.embedded && self.random.chance(500) {
                     self.coverage.count("power cuts between a write and its sync");
-                    self.store.cut_power();
+                    self.cut_power();
                 }
                 self.crash(life, 1_000_000, false)?;
             }
@@ -154,6 +154,8 @@ impl World {
                 let epoch = batch.owners.iter().find(|it| it.0 == turn.partition);
                 let epoch = epoch.map(|it| it.1).unwrap_or_default();
                 let applied = self.chronicle.apply(turn, epoch)?;
+                self.coverage.turn(&applied);
+                self.trace.turn(turn);
                 let chronicle = &self.chronicle;
                 self.results.on_turn(&applied)?;
                 law::timers::on_turn(&applied, chronicle, calm)?;
@@ -163,6 +165,8 @@ impl World {
                 let checks = self.entities.on_turn(&applied, chronicle)?;
                 self.coverage.check(6, checks);
                 self.raised.on_turn(&applied, chronicle)?;
+                let checks = self.triggered.on_turn(&applied)?;
+                self.coverage.check(7, checks);
                 let programs = &self.scenario.programs;
                 law::replay::on_turn(&applied, chronicle, programs, &self.workers[0], broken)?;
                 for law in [2, 3, 5, 6, 8] {

@@ -12,6 +12,7 @@ pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod results;
 pub(crate) mod timers;
+pub(crate) mod triggers;
 pub(crate) mod turns;
 pub(crate) mod waiters;
 

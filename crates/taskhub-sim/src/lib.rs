@@ -24,6 +24,7 @@ mod scenario;
 mod shrink;
 mod store;
 mod trace;
+mod trigger;
 mod trouble;
 mod work;
 mod worker;

@@ -5,6 +5,7 @@
 
 mod outward;
 mod seen;
+mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,8 +16,9 @@ use taskhub_core::{CallId, Event, ExecutionId, Kind, Started, Text, Timestamp};
 
 use seen::Seen;
 pub(crate) use seen::taken;
+pub(crate) use standing::contradiction;
 
-use crate::program::{Notes, Program, Step, shown};
+use crate::program::{Notes, Program, Step, occurrence, shown};
 
 /// What came of a program so far.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct Told {
     pub dropped: BTreeSet<CallId>,
     /// What it shows, if it set something.
     pub status: Option<Text>,
+    /// How many events it took that came before it waited for them, and how many that came after.
+    pub events: (u64, u64),
     /// Where it stands.
     pub end: End,
 }
@@ -64,6 +68,7 @@ struct Teller<'a> {
     /// The turn in which the code went on last.
     turn: usize,
     status: Option<Text>,
+    events: (u64, u64),
     notes: Notes,
 }
 
@@ -81,7 +86,7 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     let mut teller = Teller::new(programs, started, *at, log);
     let end = teller.run(program.steps(started.version.as_deref()));
     teller.settle();
-    let Teller { seen, calls, dropped, status, .. } = teller;
+    let Teller { seen, calls, dropped, status, events, .. } = teller;
     // One that has ended is not given up, unless its end was not known to the turn.
     let in_time = |call: &CallId, turn| seen.ended_by(*call, turn);
     let dropped = dropped.into_iter().filter_map(|(call, turn)| Some((calls[call].call()?, turn)));
@@ -94,7 +99,7 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
     };
     let dropped = dropped.filter(|(call, turn)| lock(call) || !in_time(call, *turn));
     let dropped = dropped.map(|it| it.0).collect();
-    Some(Told { calls, dropped, status, end })
+    Some(Told { calls, dropped, status, events, end })
 }
 
 impl<'a> Teller<'a> {
@@ -114,6 +119,7 @@ impl<'a> Teller<'a> {
             dropped: BTreeMap::new(),
             turn: 0,
             status: None,
+            events: (0, 0),
             notes: Notes::read(started.input.as_ref()),
         }
     }
@@ -123,6 +129,9 @@ impl<'a> Teller<'a> {
             match step {
                 Step::Upgrade => return End::GoesOn,
                 Step::Again(rounds) if self.notes.round < *rounds => return End::GoesOn,
+                Step::Occurrence(period) => {
+                    return self.occur(*period).map_or(End::Waits, |()| End::GoesOn);
+                }
                 Step::Panic => return End::Failed("Panic"),
                 Step::Fail => return End::Failed("Wanted"),
                 step => {
@@ -196,6 +205,17 @@ impl<'a> Teller<'a> {
         Some(())
     }
 
+    fn occur(&mut self, period: u64) -> Option<()> {
+        let fire_at = occurrence(period, self.notes.round);
+        let timer = self.call(Kind::TimerCreated { call: UNKNOWN, fire_at });
+        if let (0, _) = self.first(&[Wait::Event("go"), Wait::Call(timer)])? {
+            self.dropped.insert(timer, self.turn);
+            return Some(());
+        }
+        let tick = self.activity("tick", self.notes.round as usize);
+        self.first(&[Wait::Call(tick)]).map(drop)
+    }
+
     fn retry(&mut self, attempts: u32, pause: u64) -> Option<()> {
         for attempt in 0..attempts {
             let call = self.activity("frail", attempt as usize);
@@ -262,7 +282,12 @@ impl<'a> Teller<'a> {
         let ((position, event), index) =
             found.min_by_key(|((position, _), at)| (*position, *at))?;
         self.used.insert(position);
-        self.turn = self.seen.turn(position);
+        let turn = self.seen.turn(position);
+        if matches!(waits[index], Wait::Event(_)) {
+            let early = u64::from(turn <= self.turn);
+            self.events = (self.events.0 + early, self.events.1 + 1 - early);
+        }
+        self.turn = turn;
         self.now = self.now.max(event.at);
         Some((index, outcome(event)))
     }

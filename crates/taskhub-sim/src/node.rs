@@ -1,9 +1,13 @@
 //! A simulated node: shards and a lane of the engine, and what stands around them as threads do.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use taskhub_core::{
-    Envelope, ExecutionId, InstanceId, Limits, PartitionId, RequestId, TaskResult, Timestamp,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, PartitionId, RequestId, TaskResult,
+    Timestamp,
     partition::{Input, Partition},
     store::{Ownership, Wake},
 };
@@ -82,6 +86,7 @@ pub(crate) struct Node {
     pub up: bool,
     pub stopping: bool,
     pub paused_until: i64,
+    pub sleeps: bool,
     pub skew: i64,
     /// The latest time that its clock ever showed to a turn thread.
     pub latest: Timestamp,
@@ -108,6 +113,12 @@ pub(crate) struct Node {
     pub renewed_at: i64,
     /// When each partition was claimed.
     pub claimed: BTreeMap<PartitionId, Tick>,
+    /// The latest request that reached it.
+    pub last_asked: RequestId,
+    /// What was ever read into its memory, as long as nothing failed.
+    pub known: BTreeSet<(PartitionId, Epoch, InstanceId)>,
+    /// Blobs that this process has seen.
+    pub seen: BTreeSet<usize>,
 }
 
 /// A lane, and whether it writes.
@@ -144,6 +155,7 @@ impl Node {
             up: false,
             stopping: false,
             paused_until: 0,
+            sleeps: false,
             skew: 0,
             latest: Timestamp::START,
             broken: false,
@@ -163,6 +175,9 @@ impl Node {
             out: BTreeMap::new(),
             renewed_at: 0,
             claimed: BTreeMap::new(),
+            last_asked: RequestId(0),
+            known: BTreeSet::new(),
+            seen: BTreeSet::new(),
         };
         node.forget_all(shards, lanes);
         node
@@ -190,6 +205,8 @@ impl Node {
         self.waiters.clear();
         self.out.clear();
         self.claimed.clear();
+        self.known.clear();
+        self.seen.clear();
     }
 
     /// A new process, with this code.

@@ -23,6 +23,7 @@ impl World {
     pub(crate) fn tick(&mut self, life: Life) -> Result<(), Violation> {
         let next = self.now + 1_000_000;
         self.at(next, Happening::Tick(life));
+        self.scan(life);
         if self.nodes[life.node].recovering || self.store_fails() {
             return Ok(());
         }

@@ -1,8 +1,10 @@
 //! What the simulated orchestrations do: small programs, drawn from the seed.
 
-use taskhub_core::{ExecutionId, InstanceId, Operation, Text};
+use std::time::Duration;
 
-use crate::random::Random;
+use taskhub_core::{ExecutionId, InstanceId, Operation, Text, Timestamp};
+
+use crate::{node::EPOCH, random::Random};
 
 /// The names of the events that clients raise.
 pub(crate) const EVENTS: [&str; 2] = ["reply", "go"];
@@ -63,12 +65,17 @@ pub enum Step {
     Spawn(usize, Option<u64>),
     /// Terminates an instance.
     End(InstanceId, bool),
+    /// Notes once and for all in the history which version of a change it has.
+    Change(&'static str),
     /// Shows what it knows.
     Status,
     /// Notes the time.
     Clock,
     /// Notes a unique number.
     Unique,
+    /// Waits for the next of the times that lie so many milliseconds apart, runs for it, and goes
+    /// on as a new execution, for ever; an event changes it.
+    Occurrence(u64),
     /// Goes on as a new execution, so many times in all, keeping its events.
     Again(u32),
     /// Goes on as a new execution of the next version, whose steps are those behind this one.
@@ -114,6 +121,8 @@ impl Program {
             }
             programs.push(Self { name: name.into(), steps });
         }
+        programs.push(Self { name: SCHEDULE.into(), steps: vec![draw_schedule(random)] });
+        programs.push(Self { name: BLOB.into(), steps: draw_receipt(random, instances) });
         programs
     }
 }
@@ -147,7 +156,8 @@ impl Step {
         let child = own + 1 + random.index(3);
         let entity = random.index(ENTITIES);
         let later = random.chance(400).then_some(pause);
-        match random.below(28) {
+        match random.below(30) {
+            28 | 29 => Self::Change(if later.is_some() { "change" } else { "other" }),
             21 | 22 => Self::Ask(entity),
             23..=25 => Self::Tell(entity, later),
             26 if child < programs => Self::Spawn(child, later),
@@ -198,6 +208,31 @@ fn draw_section(random: &mut Random, steps: &mut Vec<Step>) {
             steps.push(Step::Ask(random.index(ENTITIES)));
         }
     }
+}
+
+/// The program of a schedule, and that of a receipt.
+pub(crate) const SCHEDULE: &str = "schedule";
+pub(crate) const BLOB: &str = "blob";
+
+fn draw_schedule(random: &mut Random) -> Step {
+    Step::Occurrence(2_000 + random.below(20_000))
+}
+
+/// Handles a blob in up to five attempts, and tells an orchestration about it.
+fn draw_receipt(random: &mut Random, instances: usize) -> Vec<Step> {
+    let instance = InstanceId::trusted(format!("i{}", random.index(instances)));
+    vec![Step::Retry(5, 200), Step::Send(instance, "reply")]
+}
+
+/// The times of a schedule are numbered: when this one is due.
+pub(crate) fn occurrence(period: u64, number: u32) -> Timestamp {
+    Timestamp(EPOCH).plus(Duration::from_millis(period) * number)
+}
+
+/// The first time of a schedule after this moment.
+pub(crate) fn next_occurrence(period: u64, now: Timestamp) -> u32 {
+    let passed = now.since(Timestamp(EPOCH)).as_millis() / u128::from(period.max(1));
+    u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// How many entities there are.

@@ -1,12 +1,10 @@
 //! Everything that one seed decides before the run begins: the cluster, the workload, the troubles.
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text, Timestamp};
+mod draw;
 
-use crate::{
-    node::EPOCH,
-    program::{ENTITIES, EVENTS, Program, entity},
-    random::Random,
-};
+use taskhub_core::{InstanceId, Limits, Reuse, Text, Timestamp};
+
+use crate::{node::EPOCH, program::Program};
 
 const MILLIS: i64 = 1_000;
 const SECONDS: i64 = 1_000_000;
@@ -37,6 +35,10 @@ pub struct Scenario {
     pub programs: Vec<Program>,
     /// What clients ask for.
     pub operations: Vec<Operation>,
+    /// Whether every node has a schedule.
+    pub schedule: bool,
+    /// When blobs appear that every node looks for.
+    pub blobs: Vec<i64>,
     /// What happens to the nodes.
     pub troubles: Vec<Trouble>,
 }
@@ -122,6 +124,10 @@ pub enum Act {
     Start(usize, Reuse, Option<i64>),
     /// Raise an event with a payload that no other client uses.
     Raise(Text, Text),
+    /// Raise an event; keep it for so many microseconds if nobody has started the instance.
+    RaiseEarly(Text, Text, i64),
+    /// Start the program of that index and raise an event, or only the latter.
+    StartOrRaise(usize, Reuse, Text, Text),
     /// Terminate it, perhaps with its children.
     Terminate(bool),
     /// Suspend it.
@@ -136,6 +142,18 @@ pub enum Act {
     Status,
     /// Wait for its end.
     Wait,
+}
+
+impl Act {
+    /// The payload of the event that is raised, if one is.
+    pub(crate) fn payload(&self) -> Option<&Text> {
+        match self {
+            Self::Raise(_, payload)
+            | Self::RaiseEarly(_, payload, _)
+            | Self::StartOrRaise(_, _, _, payload) => Some(payload),
+            _ => None,
+        }
+    }
 }
 
 /// Something that happens to a node, at a time.
@@ -171,38 +189,6 @@ pub enum TroubleKind {
 }
 
 impl Scenario {
-    /// Draws the run of a seed.
-    #[must_use]
-    pub fn draw(seed: u64) -> Self {
-        let mut random = Random::new(seed, 1);
-        let embedded = random.chance(300);
-        let nodes = if embedded { 1 } else { 1 + random.index(3) };
-        let instances = 4 + random.index(12);
-        let programs = Program::draw_all(&mut random, instances);
-        let operations = draw_operations(&mut random, instances, &programs);
-        let partitions = [1, 2, 4, 7][random.index(4)];
-        let calm = random.chance(100);
-        Self {
-            seed,
-            partitions,
-            nodes,
-            shards: 1 + random.index(2),
-            embedded,
-            limits: draw_limits(&mut random),
-            rates: if calm { Rates::default() } else { draw_rates(&mut random) },
-            programs,
-            operations,
-            troubles: if calm {
-                Vec::new()
-            } else {
-                draw_troubles(&mut random, nodes, embedded, partitions)
-            },
-            lanes: if embedded { 1 } else { [1, 2, 3][random.index(3)] },
-        }
-    }
-}
-
-impl Scenario {
     /// From when on, by every clock, nothing can be wrong.
     pub(crate) fn calm_from(&self) -> Timestamp {
         Timestamp(EPOCH + if self.is_calm() { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
@@ -217,184 +203,4 @@ impl Scenario {
     pub(crate) fn is_calm(&self) -> bool {
         self.troubles.is_empty() && !self.rates.is_any()
     }
-}
-
-fn draw_limits(random: &mut Random) -> Limits {
-    let mut limits = Limits::default();
-    if random.chance(600) {
-        limits.cache_bytes_max = *random.pick(&[0, 1_000, 5_000, 20_000]);
-    }
-    if random.chance(400) {
-        limits.wakes_count_max = 1 + random.index(12);
-    }
-    if random.chance(400) {
-        limits.tasks_count_max = 1 + random.index(4);
-    }
-    if random.chance(500) {
-        limits.batch_count_max = 1 + random.index(6);
-    }
-    if random.chance(200) {
-        limits.batch_bytes_max = 600;
-    }
-    if random.chance(150) {
-        limits.backlog_count_max = 1 + random.index(3);
-    }
-    if random.chance(300) {
-        limits.operations_count_max = 1 + random.index(3);
-    }
-    if random.chance(300) {
-        limits.continues_in_row_max = 1 + random.index(2);
-    }
-    limits
-}
-
-fn draw_rates(random: &mut Random) -> Rates {
-    let mut rate = |max: u64| {
-        if random.chance(400) { u32::try_from(random.below(max)).unwrap_or(0) } else { 0 }
-    };
-    Rates {
-        commit_fails: rate(40),
-        commit_lies: rate(40),
-        commit_slow: rate(40),
-        commit_crashes: rate(30),
-        read_fails: rate(150),
-        activity_fails: rate(500),
-        result_twice: rate(300),
-        hint_lost: rate(800),
-        message_twice: rate(400),
-        activity_hangs: rate(200),
-        worker_lost: rate(300),
-        turn_partial: rate(500),
-        thread_late: rate(300),
-        nodes_miscounted: rate(1_000),
-    }
-}
-
-fn draw_operations(random: &mut Random, instances: usize, programs: &[Program]) -> Vec<Operation> {
-    let mut operations = Vec::new();
-    for index in 0..instances {
-        draw_life(random, index, programs, &mut operations);
-    }
-    for _ in 0..random.index(12) {
-        let instance = InstanceId::trusted(format!("i{}", random.index(instances)));
-        let number = operations.len();
-        let act = draw_act(random, number, programs.len());
-        let at = random.between(0, CALM_AFTER);
-        operations.push(Operation { at, instance, act, patience: None, within: None });
-    }
-    for _ in 0..random.index(20) {
-        draw_visit(random, &mut operations);
-    }
-    operations.sort_by_key(|operation| operation.at);
-    operations
-}
-
-/// Somebody uses an entity.
-fn draw_visit(random: &mut Random, operations: &mut Vec<Operation>) {
-    let act = match random.below(12) {
-        0 => Act::Purge,
-        1 => Act::Status,
-        2..=4 => Act::Signal(Some(random.between(-SECONDS, 8 * SECONDS))),
-        _ => Act::Signal(None),
-    };
-    let instance = entity(random.index(ENTITIES));
-    let at = random.between(0, CALM_AFTER / 2);
-    operations.push(Operation { at, instance, act, patience: None, within: None });
-}
-
-/// The life of one instance, as its clients mean it: a start, events, somebody who waits.
-fn draw_life(
-    random: &mut Random,
-    index: usize,
-    programs: &[Program],
-    operations: &mut Vec<Operation>,
-) {
-    let reuse = draw_reuse(random, true);
-    // A fresh id is one that nobody else could have used.
-    let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
-    let instance = InstanceId::trusted(format!("{fresh}{index}"));
-    let begin = random.between(0, CALM_AFTER / 3);
-    let program = if random.chance(300) { random.index(2) } else { random.index(programs.len()) };
-    let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
-    let mut within = random.chance(150).then(|| random.between(0, 10 * SECONDS));
-    let mut push = |at: i64, act: Act, patience: Option<i64>| {
-        let instance = instance.clone();
-        operations.push(Operation { at, instance, act, patience, within });
-        within = None;
-    };
-    push(begin, Act::Start(program, reuse, after), None);
-    if random.chance(700) {
-        let patience = random.chance(300).then(|| random.between(0, 10 * SECONDS));
-        push(begin + random.between(0, 2 * SECONDS), Act::Wait, patience);
-    }
-    for number in 0..random.below(6) {
-        let name = *random.pick(&EVENTS);
-        let name = if random.chance(200) { name.to_uppercase() } else { name.to_owned() };
-        let at = if random.chance(300) {
-            begin + random.between(0, 20 * MILLIS)
-        } else {
-            begin + random.between(0, 12 * SECONDS)
-        };
-        push(at, Act::Raise(name.into(), format!("{index}-{number}").into()), None);
-    }
-    for _ in 0..random.below(4) {
-        let number = 100 + random.below(1_000_000);
-        let act = draw_act(random, usize::try_from(number).unwrap_or(0), programs.len());
-        let again = matches!(act, Act::Start(..));
-        if !(again && fresh == "fresh") {
-            push(begin + random.between(0, 15 * SECONDS), act, None);
-        }
-    }
-}
-
-fn draw_act(random: &mut Random, number: usize, programs: usize) -> Act {
-    match random.below(12) {
-        0 | 1 => Act::Start(random.index(programs), draw_reuse(random, false), None),
-        2 => Act::Terminate(random.chance(500)),
-        3 => Act::Suspend,
-        4 | 5 => Act::Resume,
-        6 => Act::Purge,
-        7 => Act::Raise((*random.pick(&EVENTS)).into(), format!("x{number}").into()),
-        8 => Act::Wait,
-        _ => Act::Status,
-    }
-}
-
-fn draw_reuse(random: &mut Random, first: bool) -> Reuse {
-    match random.below(6) {
-        0 | 1 if first => Reuse::Fresh,
-        2 => Reuse::Join,
-        3 => Reuse::Replace(Vec::new()),
-        4 => Reuse::Replace(RuntimeStatus::ALL.to_vec()),
-        _ => Reuse::ended(),
-    }
-}
-
-fn draw_troubles(
-    random: &mut Random,
-    nodes: usize,
-    embedded: bool,
-    partitions: u16,
-) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    for _ in 0..random.below(8) {
-        let pause = random.between(50 * MILLIS, 20 * SECONDS);
-        let kind = match random.below(9) {
-            0 | 1 => TroubleKind::Crash(pause / 4),
-            2 if embedded => TroubleKind::PowerCut(pause / 4),
-            3 if !embedded => TroubleKind::Pause(pause),
-            4 => TroubleKind::Jump(random.between(-10 * SECONDS, 10 * SECONDS)),
-            5 if !embedded => {
-                let partition = random.below(u64::from(partitions));
-                TroubleKind::LoseLease(u16::try_from(partition).unwrap_or(0))
-            }
-            6 => TroubleKind::DeployBroken(pause / 4),
-            7 => TroubleKind::Leave(pause / 4),
-            _ => TroubleKind::StoreDown(pause / 8),
-        };
-        let node = random.index(nodes);
-        troubles.push(Trouble { at: random.between(0, CALM_AFTER), node, kind });
-    }
-    troubles.sort_by_key(|trouble| trouble.at);
-    troubles
 }

@@ -43,6 +43,12 @@ fn candidates(scenario: &Scenario) -> Vec<Scenario> {
     if scenario.rates.is_any() {
         push(&|it| it.rates = Rates::default());
     }
+    if !scenario.blobs.is_empty() {
+        push(&|it| it.blobs.clear());
+    }
+    if scenario.schedule {
+        push(&|it| it.schedule = false);
+    }
     let names: std::collections::BTreeSet<_> =
         scenario.operations.iter().map(|operation| operation.instance.clone()).collect();
     for name in names {

@@ -97,11 +97,21 @@ impl SimStore {
         tail
     }
 
-    /// A power cut: what was not synced is gone. Returns how many batches that were.
-    pub fn cut_power(&self) -> usize {
+    /// How many batches took effect and are not synced.
+    #[must_use]
+    pub fn unsynced(&self) -> usize {
+        self.inner().tail.len()
+    }
+
+    /// A power cut: of what was not synced only so many batches reached the disk whole.
+    pub fn cut_power(&self, kept: usize) {
         let mut inner = self.inner();
-        inner.seen = inner.synced.clone();
-        std::mem::take(&mut inner.tail).len()
+        inner.tail.truncate(kept);
+        let mut seen = inner.synced.clone();
+        for turn in inner.tail.iter().flat_map(|batch| &batch.turns) {
+            seen.apply(turn);
+        }
+        inner.seen = seen;
     }
 
     /// Lets the lease of a partition run out at once.

@@ -1,6 +1,9 @@
 //! What happens to nodes: they crash, sleep, lose leases, get other code; and the end of all that.
 
-use taskhub_core::{PartitionId, store::Store as _};
+use taskhub_core::{
+    PartitionId,
+    store::{Ownership, Store as _},
+};
 
 use crate::{
     law::{self, Violation, ensure},
@@ -22,36 +25,50 @@ impl World {
         let now = self.now;
         self.trace.note(now, &[6, index as u64], || format!("trouble: {trouble:?}"));
         let up = self.nodes[trouble.node].up;
-        self.coverage.count(match trouble.kind {
-            TroubleKind::Crash(_) => "troubles: crash",
-            TroubleKind::PowerCut(_) => "troubles: power cut",
-            TroubleKind::Pause(_) => "troubles: pause",
-            TroubleKind::Jump(_) => "troubles: clock jumps",
-            TroubleKind::LoseLease(_) => "troubles: lease lost",
-            TroubleKind::DeployBroken(_) => "troubles: broken code deployed",
-            TroubleKind::Leave(_) => "troubles: node leaves",
-            TroubleKind::StoreDown(_) => "troubles: store down",
-        });
+        if !up && needs_node(trouble.kind) {
+            return Ok(());
+        }
+        self.coverage.count(named(trouble.kind));
         match trouble.kind {
-            TroubleKind::Crash(pause) if up => self.crash(life, pause, false)?,
-            TroubleKind::PowerCut(pause) if up => {
-                let lost = self.store.cut_power();
-                self.coverage
-                    .counts
-                    .entry("batches lost in power cuts".to_owned())
-                    .and_modify(|count| *count += lost as u64)
-                    .or_insert(lost as u64);
+            TroubleKind::Crash(pause) => self.crash(life, pause, false)?,
+            TroubleKind::PowerCut(pause) => {
+                self.cut_power();
                 self.crash(life, pause, false)?;
             }
-            TroubleKind::DeployBroken(pause) if up => self.crash(life, pause, true)?,
-            TroubleKind::Pause(pause) => self.nodes[trouble.node].paused_until = now + pause,
+            TroubleKind::DeployBroken(pause) => self.crash(life, pause, true)?,
+            TroubleKind::Pause(pause) => {
+                self.nodes[trouble.node].paused_until = now + pause;
+                self.nodes[trouble.node].sleeps = true;
+            }
             TroubleKind::Jump(by) => self.nodes[trouble.node].skew += by,
             TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
-            TroubleKind::Leave(pause) if up => self.stop(life, pause)?,
+            TroubleKind::Leave(pause) => self.stop(life, pause)?,
             TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,
-            _ => {}
         }
         Ok(())
+    }
+
+    /// The power fails: the disk has some of what was not synced, from the front, and of the batch
+    /// behind that at most a part, which the store throws away when it is opened.
+    pub(crate) fn cut_power(&mut self) {
+        let tail = self.store.unsynced();
+        let kept = self.random.index(tail + 1);
+        self.store.cut_power(kept);
+        self.coverage.count_many("batches lost in power cuts", (tail - kept) as u64);
+        self.coverage.count_many("unsynced batches that outlive a power cut", kept as u64);
+    }
+
+    /// A paused node wakes; whether it still believes that it owns what others own by now.
+    pub(crate) fn wake(&mut self, life: Life) {
+        let node = &mut self.nodes[life.node];
+        if !std::mem::take(&mut node.sleeps) || node.life != life {
+            return;
+        }
+        self.coverage.count("nodes that wake");
+        let stale = |owned: Ownership| self.store.epoch(owned.partition) != owned.epoch;
+        if self.nodes[life.node].held.all().any(stale) {
+            self.coverage.count("nodes that wake with a stale epoch");
+        }
     }
 
     /// The process of a node dies, and is started again, perhaps with broken code.
@@ -104,6 +121,7 @@ impl World {
             format!("node{index}.{} starts (late code: {sound}, broken: {broken})", life.life)
         });
         self.soon(1_000, Happening::Tick(life));
+        self.arm();
     }
 
     /// The troubles end: every node runs, with sound code.
@@ -129,7 +147,9 @@ impl World {
     /// Whether everything has come as far as it can, and says so.
     pub(crate) fn at_rest(&mut self) -> Result<(), Violation> {
         self.coverage.check(11, 1);
-        law::progress::at_rest(&self.chronicle)?;
+        let clock = self.nodes.iter().map(|node| node.clock(self.now)).min();
+        law::progress::at_rest(&self.chronicle, clock.unwrap_or_default())?;
+        law::triggers::Triggered::at_rest(self.scenario.blobs.len(), &self.chronicle)?;
         self.entities.at_rest(&self.chronicle)?;
         for asked in self.open.values() {
             let record = self.chronicle.record(&asked.instance);
@@ -164,5 +184,23 @@ impl World {
         ensure(owned == usize::from(self.store.partitions()), || {
             Violation::new(11, "every partition has an owner", format!("{owned} have"))
         })
+    }
+}
+
+/// Whether it can only happen to a node that runs.
+fn needs_node(kind: TroubleKind) -> bool {
+    !matches!(kind, TroubleKind::Jump(_) | TroubleKind::LoseLease(_) | TroubleKind::StoreDown(_))
+}
+
+fn named(kind: TroubleKind) -> &'static str {
+    match kind {
+        TroubleKind::Crash(_) => "troubles: crash",
+        TroubleKind::PowerCut(_) => "troubles: power cut",
+        TroubleKind::Pause(_) => "troubles: pause",
+        TroubleKind::Jump(_) => "troubles: clock jumps",
+        TroubleKind::LoseLease(_) => "troubles: lease lost",
+        TroubleKind::DeployBroken(_) => "troubles: broken code deployed",
+        TroubleKind::Leave(_) => "troubles: node leaves",
+        TroubleKind::StoreDown(_) => "troubles: store down",
     }
 }

@@ -55,6 +55,10 @@ impl World {
 
     fn take_request(&mut self, life: Life, asked: &Asked) {
         let node = &mut self.nodes[life.node];
+        let last = node.last_asked.max(asked.request);
+        if std::mem::replace(&mut node.last_asked, last) == last {
+            self.coverage.count("reordered: requests");
+        }
         let refusal = if node.stopping {
             Some(Refusal::Stopping)
         } else if !node.serves(asked.partition) {
@@ -282,7 +286,7 @@ impl World {
         law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
         self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
         match (&asked.act, answer) {
-            (Act::Raise(_, payload), Answer::Done) => {
+            (act, Answer::Done | Answer::Started(_)) if let Some(payload) = act.payload() => {
                 self.raised.acknowledge(&self.chronicle, &asked.instance, payload)
             }
             (Act::Signal(_), Answer::Done) => self.entities.acknowledge(&signal_of(asked.request)),
@@ -301,6 +305,15 @@ impl World {
             Read::Instance(id) => {
                 let loaded = if fails { Err(down()) } else { self.store.load(&id) };
                 self.coverage.count("instances read");
+                if !fails
+                    && !self.nodes[life.node].known.insert((
+                        owner.partition,
+                        owner.epoch,
+                        id.clone(),
+                    ))
+                {
+                    self.coverage.count("instances read again after an eviction");
+                }
                 Input::Loaded(id, loaded.map(|stored| stored.map(Box::new)))
             }
             Read::Whole(id) => {

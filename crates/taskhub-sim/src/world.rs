@@ -17,7 +17,7 @@ use crate::{
     coverage::Coverage,
     law::{
         Violation, elsewhere::Elsewhere, entities::Entities, exactly_once::Raised,
-        results::Results, timers::Timers,
+        results::Results, timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -49,6 +49,7 @@ pub(crate) struct World {
     pub timers: Timers,
     pub elsewhere: Elsewhere,
     pub entities: Entities,
+    pub triggered: Triggered,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -146,6 +147,7 @@ impl World {
             timers: Timers::default(),
             elsewhere: Elsewhere::default(),
             entities: Entities::default(),
+            triggered: Triggered::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,
@@ -164,6 +166,11 @@ impl World {
             self.nodes[node].skew = self.random.between(-2_000_000, 2_000_000);
             let at = self.random.between(0, 100_000);
             self.at(at, Happening::Start(node, false));
+        }
+        let skews = || self.nodes.iter().map(|node| node.skew);
+        let apart = skews().max().unwrap_or(0) - skews().min().unwrap_or(0);
+        if apart > 1_000_000 {
+            self.coverage.count("clusters whose clocks differ by a second");
         }
         for index in 0..self.scenario.operations.len() {
             let at = self.scenario.operations[index].at;
@@ -195,8 +202,20 @@ impl World {
 
     /// Lets something happen after about so many microseconds.
     pub(crate) fn soon(&mut self, typical: i64, what: Happening) {
-        let at = self.now + self.random.delay(typical);
-        self.at(at, what);
+        let delay = self.random.delay(typical);
+        if delay > 10 * typical {
+            self.coverage.count(match what {
+                Happening::Send(_, Mail::Ask(_)) => "delayed: requests",
+                Happening::Send(_, Mail::Look(..)) => "delayed: hints",
+                Happening::Send(_, Mail::Found(..)) => "delayed: messages",
+                Happening::Hear(..) => "delayed: answers",
+                Happening::Done(..) => "delayed: results",
+                Happening::Work(..) => "delayed: turn threads",
+                Happening::Read(..) => "delayed: reads",
+                _ => "delayed: others",
+            });
+        }
+        self.at(self.now + delay, what);
     }
 
     /// Runs until everything has come as far as it can, or a promise is broken.
@@ -215,6 +234,9 @@ impl World {
                 self.at(self.now + 1_000_000, Happening::Rest);
                 continue;
             }
+            if let Some(life) = of_node(&next.what) {
+                self.wake(life);
+            }
             self.coverage.events += 1;
             self.happen(next.what)?;
         }
@@ -224,7 +246,10 @@ impl World {
     /// Whether everything rests. When it does not for too long, that is a broken promise.
     fn rests(&mut self) -> Result<bool, Violation> {
         match self.at_rest() {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.coverage.waits(&self.scenario.programs, &self.chronicle);
+                Ok(true)
+            }
             Err(violation) if self.now > CALM_AFTER + REST_MAX => Err(violation),
             Err(_) => Ok(false),
         }
@@ -232,21 +257,7 @@ impl World {
 
     /// A paused node takes part in nothing until it wakes.
     fn waits_for_node(&self, what: &Happening) -> Option<i64> {
-        let (Happening::Send(life, _)
-        | Happening::Work(life, _)
-        | Happening::Alarm(life, _)
-        | Happening::Commit(life, _)
-        | Happening::Written(life, ..)
-        | Happening::Reopen(life)
-        | Happening::Heard(life)
-        | Happening::Open(life, _)
-        | Happening::Run(life, _)
-        | Happening::Done(life, _)
-        | Happening::Tick(life)) = what
-        else {
-            return None;
-        };
-        let until = self.nodes[life.node].paused_until;
+        let until = self.nodes[of_node(what)?.node].paused_until;
         (until > self.now).then_some(until)
     }
 
@@ -295,5 +306,23 @@ impl World {
     /// The partition of an instance.
     pub(crate) fn partition_of(&self, instance: &InstanceId) -> PartitionId {
         PartitionId::of(instance, self.scenario.partitions)
+    }
+}
+
+/// The node that has to be awake for it.
+fn of_node(what: &Happening) -> Option<Life> {
+    match what {
+        Happening::Send(life, _)
+        | Happening::Work(life, _)
+        | Happening::Alarm(life, _)
+        | Happening::Commit(life, _)
+        | Happening::Written(life, ..)
+        | Happening::Reopen(life)
+        | Happening::Heard(life)
+        | Happening::Open(life, _)
+        | Happening::Run(life, _)
+        | Happening::Done(life, _)
+        | Happening::Tick(life) => Some(*life),
+        _ => None,
     }
 }

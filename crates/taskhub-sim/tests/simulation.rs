@@ -1,19 +1,21 @@
-//! A fixed set of seeds, each a whole cluster: no promise may be broken.
+//! A fixed set of seeds, each a whole cluster: no promise may be broken, and all that can happen
+//! has to happen.
 
 use std::sync::{
-    Mutex, PoisonError,
+    LazyLock, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use taskhub_sim::{Scenario, Trace, hush, run};
+use taskhub_sim::{Coverage, Scenario, Trace, hush, run};
 
 /// How many seeds run in the tests; the long run is `cargo xtask sim`.
 const SEEDS: u64 = 2_000;
 
-#[test]
-fn no_promise_is_broken() {
+/// The seeds that broke a promise, and what happened in all of them.
+static RAN: LazyLock<(Vec<String>, Coverage)> = LazyLock::new(|| {
     hush();
-    let (next, broken) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let next = AtomicU64::new(0);
+    let ran = Mutex::new((Vec::new(), Coverage::default()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -22,16 +24,28 @@ fn no_promise_is_broken() {
                     if seed >= SEEDS {
                         break;
                     }
-                    if let Some(why) = run(Scenario::draw(seed), Trace::default()).violation {
-                        let mut broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
-                        broken.push(format!("seed {seed}: {why}"));
-                    }
+                    let report = run(Scenario::draw(seed), Trace::default());
+                    let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
+                    ran.1.add(&report.coverage);
+                    ran.0.extend(report.violation.map(|why| format!("seed {seed}: {why}")));
                 }
             });
         }
     });
-    let broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    ran.into_inner().unwrap_or_else(PoisonError::into_inner)
+});
+
+#[test]
+fn no_promise_is_broken() {
+    assert!(RAN.0.is_empty(), "{}", RAN.0.join("\n"));
+}
+
+#[test]
+fn every_operation_and_every_trouble_really_happens() {
+    let never = |what: &&&str| !RAN.1.counts.contains_key(**what);
+    let never: Vec<_> = OPERATIONS.iter().chain(TROUBLES).filter(never).collect();
+    assert!(never.is_empty(), "in {SEEDS} seeds these never happen: {never:?}\n{}", RAN.1);
+    assert!(RAN.1.checks.iter().all(|count| *count > 1_000), "{:?}", RAN.1.checks);
 }
 
 #[test]
@@ -44,3 +58,110 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(one.coverage.counts, two.coverage.counts, "seed {seed}");
     }
 }
+
+const OPERATIONS: &[&str] = &[
+    "activities that fail",
+    "activities that succeed",
+    "asked: purge",
+    "asked: raise",
+    "asked: resume",
+    "asked: signal",
+    "asked: signal later",
+    "asked: start fresh",
+    "asked: start later",
+    "asked: start or join",
+    "asked: start or replace",
+    "asked: status",
+    "asked: suspend",
+    "asked: terminate",
+    "asked: terminate with children",
+    "asked: wait",
+    "did: asked for locks",
+    "did: began as a sub-orchestration",
+    "did: began in place of one that ended",
+    "did: called an activity",
+    "did: called an entity",
+    "did: continued as a new version",
+    "did: continued as new",
+    "did: failed",
+    "did: gave a lock back",
+    "did: gave up a call",
+    "did: got locks",
+    "did: moved to or from workers elsewhere",
+    "did: ran into its deadline",
+    "did: returned",
+    "did: sent an event",
+    "did: set a timer",
+    "did: signaled an entity",
+    "did: started another one",
+    "did: terminated another one",
+    "did: took a failure",
+    "did: took a result",
+    "did: took a timer",
+    "did: took the answer of an entity",
+    "did: took the end of a sub-orchestration",
+    "did: was resumed",
+    "did: was suspended",
+    "did: was terminated",
+    "events: asked for twice",
+    "events: taken that came after the wait began",
+    "events: taken that came before the wait",
+    "events: too late",
+    "operations: succeed",
+    "triggers: a receipt begins",
+    "triggers: a schedule changed",
+    "triggers: a schedule goes on",
+    "turns elsewhere that continue as new",
+    "turns elsewhere that end",
+    "turns elsewhere that wait",
+    "turns that purge",
+];
+
+const TROUBLES: &[&str] = &[
+    "answers: unknown",
+    "batches lost in power cuts",
+    "clients that went away",
+    "clusters whose clocks differ by a second",
+    "commits that are fenced off",
+    "commits that are slow",
+    "commits that fail",
+    "commits that fail though they took effect",
+    "crashes after a commit",
+    "crashes before a commit",
+    "delayed: answers",
+    "delayed: hints",
+    "delayed: messages",
+    "delayed: reads",
+    "delayed: requests",
+    "delayed: results",
+    "delayed: turn threads",
+    "did: parked, its code changed",
+    "did: went on after it was parked",
+    "hints lost",
+    "instances read again after an eviction",
+    "leases lost while working",
+    "messages delivered twice",
+    "nodes that wake with a stale epoch",
+    "operations: all fail",
+    "operations: fail",
+    "operations: fewer than given",
+    "partitions handed over",
+    "power cuts between a write and its sync",
+    "reads that fail",
+    "recoveries of a lane",
+    "reordered: requests",
+    "results told twice",
+    "tasks cancelled",
+    "troubles: broken code deployed",
+    "troubles: clock jumps",
+    "troubles: crash",
+    "troubles: lease lost",
+    "troubles: node leaves",
+    "troubles: pause",
+    "troubles: power cut",
+    "troubles: store down",
+    "turns elsewhere that are stuck",
+    "unsynced batches that outlive a power cut",
+    "workers that are lost",
+    "workers that hang",
+];

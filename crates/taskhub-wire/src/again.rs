@@ -24,7 +24,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// The extent of the past of a work item.
+    /// The extent of the past of a work item, or of what is new in it.
     #[must_use]
     pub fn of(past: &[HistoryEvent]) -> Self {
         let mut extent = Self { events: past.len(), ..Self::default() };
@@ -42,8 +42,7 @@ impl Extent {
 
     /// What it will be after a turn that is told to be `new`, and makes so many calls.
     #[must_use]
-    pub fn after(self, new: &[HistoryEvent], calls: usize) -> Self {
-        let new = Self::of(new);
+    pub fn after(self, new: Self, calls: usize) -> Self {
         Self {
             turns: self.turns + 1,
             arrivals: self.arrivals + new.arrivals,

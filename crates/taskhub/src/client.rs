@@ -1,5 +1,6 @@
 //! The hub as seen from outside of orchestrations: start, list, and lead to single instances.
 
+mod connection;
 mod control;
 mod entities;
 mod entity;
@@ -13,9 +14,10 @@ use std::fmt;
 
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Refusal, Verb};
+use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
 use taskhub_engine::Hub;
 
+pub(crate) use connection::{Connection, Place, Refused};
 pub use control::{Purge, Restart, Terminate};
 pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
@@ -28,7 +30,7 @@ pub use list::{Filter, Page};
 pub use start::Start;
 pub use status::Status;
 
-use crate::{Timestamp, data::encode, handle::Startable};
+use crate::{Remote, RemoteError, Timestamp, data::encode, handle::Startable};
 
 /// Requests that a bulk operation makes at the same time.
 const AT_ONCE: usize = 64;
@@ -54,27 +56,43 @@ const OWN_NAMES: &str = "taskhub.";
 /// Whatever a method reports as done is durable: it survives a crash of the process.
 #[derive(Clone)]
 pub struct Client {
-    hub: Hub,
+    connection: Connection,
 }
 
 impl Client {
     /// A connection to a hub that runs in this process.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { hub }
+        Self { connection: Connection::Here(hub) }
     }
 
-    /// The engine behind it.
+    /// A connection to a hub that a server has, such as `http://127.0.0.1:7071`; see [`Remote`].
+    /// It is made when it is first needed, and again when it is lost. Call this within tokio.
+    ///
+    /// All that a client can do works over the wire too. Who waits, for a start or an end, waits on
+    /// while the server is away; everything else fails meanwhile with [`HubError::Unreachable`].
+    pub fn connect(remote: impl Into<Remote>) -> Result<Self, RemoteError> {
+        Ok(Self::over(remote.into().link()?))
+    }
+
+    pub(crate) fn over(link: crate::remote::Link) -> Self {
+        Self { connection: Connection::There(link) }
+    }
+
+    /// The engine behind it; `None` when a server has the hub.
     #[must_use]
-    pub fn hub(&self) -> &Hub {
-        &self.hub
+    pub fn hub(&self) -> Option<&Hub> {
+        match &self.connection {
+            Connection::Here(hub) => Some(hub),
+            Connection::There(_) => None,
+        }
     }
 
     /// What time it is for the hub: by the clock of this machine, or of a
     /// [test](crate::testing::TestHub).
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::of(self.hub.now())
+        self.connection.now()
     }
 
     /// Starts an orchestration; `.await` it. See [`Start`] for its options.
@@ -115,8 +133,10 @@ impl Client {
     /// }
     /// ```
     pub async fn list(&self, filter: Filter) -> Result<Page, ListError> {
-        let page = self.hub.query(filter.core.clone()).await.map_err(HubError::from)?;
-        Ok(Page::new(page, filter))
+        let (found, next) = self.connection.list(filter.core.clone(), filter.from.clone()).await?;
+        let instances = found.into_iter().map(|(id, record)| Status::of(id, record));
+        let next = next.map(|from| Filter { from: Some(from), ..filter });
+        Ok(Page { instances: instances.collect(), next })
     }
 
     /// Forgets every instance that matches and has ended, with its history; says how many. Those
@@ -147,36 +167,18 @@ impl Client {
     }
 
     /// Asks the owner of an instance.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         id: &Result<InstanceId, InvalidInstanceId>,
         verb: Verb,
     ) -> Result<Answer, Refused> {
         let id = id.clone().map_err(|invalid| Refused::Hub(invalid.into()))?;
-        match self.hub.ask(id, verb).await {
-            Answer::Refused(refusal) => Err(Refused::of(refusal)),
-            answer => Ok(answer),
-        }
+        self.connection.ask(id, verb).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Client({:?})", self.hub)
-    }
-}
-
-/// A refusal, sorted into what is about the instance and what is about the hub.
-enum Refused {
-    Instance(Refusal),
-    Hub(HubError),
-}
-
-impl Refused {
-    fn of(refusal: Refusal) -> Self {
-        match HubError::of(refusal) {
-            Ok(error) => Self::Hub(error),
-            Err(refusal) => Self::Instance(refusal),
-        }
+        write!(f, "Client({:?})", self.connection)
     }
 }

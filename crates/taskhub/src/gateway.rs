@@ -14,14 +14,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
-    Timestamp, Verb,
+    Answer, ExecutionId, InstanceId, InvalidInstanceId, Record, Refusal, Reuse, RuntimeStatus,
+    Started, Text, Timestamp, Verb,
 };
-use taskhub_engine::Hub;
 use uuid::Uuid;
 
 use crate::{
-    Client,
+    Client, HubError,
+    client::Refused,
     data::decode,
     handle::{Startable, Target},
 };
@@ -117,7 +117,7 @@ impl Gateway {
             Ok(instance) => instance,
             Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
         };
-        self.hold(client.hub(), instance, reuse, input).await
+        self.hold(&client, instance, reuse, input).await
     }
 
     /// The instance that answers this request: a fresh one, or the one that the key names.
@@ -137,15 +137,16 @@ impl Gateway {
 
     async fn hold(
         self,
-        hub: &Hub,
+        hub: &Client,
         instance: InstanceId,
         reuse: Reuse,
         input: Option<Text>,
     ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
-        let started = self.started(hub.now(), input);
+        let started = self.started(hub.now().core(), input);
         let start = Verb::Start { started: Box::new(started), reuse };
-        if let Answer::Refused(why) = hub.ask(instance.clone(), start).await {
+        let id = Ok(instance.clone());
+        if let Err(why) = hub.ask(&id, start).await {
             return refused(&why);
         }
         tracing::debug!(%instance, orchestration = self.name, "a request is held");
@@ -153,15 +154,17 @@ impl Gateway {
             OnTimeout::Terminate => until + GRACE,
             OnTimeout::Accepted => until,
         };
-        let wait = hub.ask(instance.clone(), Verb::Wait);
+        let wait = hub.ask(&id, Verb::Wait);
         match (tokio::time::timeout_at(late, wait).await, self.on_timeout) {
-            (Ok(Answer::Status(record)), _) => ended(&instance, &record),
-            (Ok(Answer::Refused(why)), _) => refused(&why),
-            (Ok(_), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            (Ok(Ok(Answer::Status(record))), _) => ended(&instance, &record),
+            (Ok(Err(why)), _) => refused(&why),
+            (Ok(Ok(_)), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             (Err(_), OnTimeout::Accepted) => accepted(&instance),
             (Err(_), OnTimeout::Terminate) => {
+                // Servers that are not ours know no deadlines.
+                end_elsewhere(hub, id);
                 let why = "its owner did not answer in time".to_owned();
-                refused(&Refusal::Unavailable(instance, why))
+                refused(&Refused::Hub(HubError::Unavailable(instance, why)))
             }
         }
     }
@@ -174,6 +177,17 @@ impl Gateway {
             deadline,
             ..Started::new(self.name, input, execution)
         }
+    }
+}
+
+/// Ends an instance that is late, if its hub is in another process.
+fn end_elsewhere(hub: &Client, id: Result<InstanceId, InvalidInstanceId>) {
+    if hub.hub().is_none() {
+        let hub = hub.clone();
+        tokio::spawn(async move {
+            let reason = Some("the time of the request was over".into());
+            let _ = hub.ask(&id, Verb::Terminate { reason, recursive: true }).await;
+        });
     }
 }
 
@@ -263,8 +277,8 @@ fn accepted(instance: &InstanceId) -> Response {
 }
 
 /// Whatever the reason, trying again a little later is right; with an `Idempotency-Key` it is safe.
-fn refused(why: &Refusal) -> Response {
-    if let Refusal::TooLarge(..) = why {
+fn refused(why: &Refused) -> Response {
+    if let Refused::Instance(Refusal::TooLarge(..)) = why {
         return (StatusCode::PAYLOAD_TOO_LARGE, format!("{why}\n")).into_response();
     }
     let retry = (header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -1,4 +1,6 @@
-//! A process that serves: functions, routes and a store, from start to graceful stop.
+//! A process that serves: functions, routes and a hub, from start to graceful stop.
+
+mod engine;
 
 use std::{
     fmt,
@@ -14,8 +16,10 @@ use taskhub_engine::{Code, Hub, store::Embedded};
 use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
+use engine::Engine;
+
 use crate::{
-    Client, Entity, Registry, RegistryError,
+    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
@@ -31,12 +35,22 @@ const FOLDER: &str = "taskhub.hub";
 #[must_use = "nothing runs until it is built and served"]
 pub struct HostBuilder {
     registry: Registry,
-    store: Option<Arc<dyn Store>>,
+    place: Place,
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
     management: Option<Keys>,
     workers: Option<HubName>,
+}
+
+/// Where the hub is.
+#[derive(Default)]
+enum Place {
+    /// In the folder where it is when nobody says otherwise.
+    #[default]
+    Folder,
+    Store(Arc<dyn Store>),
+    Server(Remote),
 }
 
 /// A running hub with its routes; [`serve`](Host::serve) it, or use its [`client`](Host::client).
@@ -50,6 +64,7 @@ pub struct Host {
     /// Whether only clients on this machine reach the routes.
     is_local: Arc<AtomicBool>,
     workers: Option<HubName>,
+    engine: Engine,
 }
 
 /// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
@@ -72,6 +87,15 @@ pub enum HostError {
     /// The place where blobs are cannot be used.
     #[error(transparent)]
     Blobs(#[from] BlobStoreError),
+    /// The server of the hub cannot be spoken to.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The threads for the turns of orchestrations could not be started.
+    #[error("a thread could not be started: {0}; are there too many processes?")]
+    Thread(std::io::Error),
+    /// Something that only the process of a hub can offer.
+    #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
+    Elsewhere(&'static str),
     /// The keys of the management API cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -123,12 +147,13 @@ impl Host {
         if let Some(keys) = &self.keys {
             keys.warn(address.ip().is_loopback());
         }
-        let (hub, triggering) = (self.client.hub().clone(), self.triggering);
-        let hubs = self.workers.map(|name| Hubs::with(name, hub.clone()));
+        let (engine, triggering) = (self.engine, self.triggering);
+        let hubs = self.workers.zip(self.client.hub());
+        let hubs = hubs.map(|(name, hub)| Hubs::with(name, hub.clone()));
         let stopping = async {
             stop.await;
             triggering.end().await;
-            hub.stop().await;
+            engine.stop().await;
         };
         Server::around(listener, self.routes, hubs).run(stopping).await;
         Ok(())
@@ -137,14 +162,25 @@ impl Host {
     /// Stops a host that serves no HTTP.
     pub async fn stop(self) {
         drop(self.triggering);
-        self.client.hub().stop().await;
+        self.engine.stop().await;
     }
 }
 
 impl HostBuilder {
     /// Where the hub is kept; the folder `taskhub.hub` when this is not called.
     pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Some(Arc::new(store));
+        self.place = Place::Store(Arc::new(store));
+        self
+    }
+
+    /// Has a server keep the hub, such as `http://127.0.0.1:7071`, instead of this process: a
+    /// `taskhub serve`, or any other that speaks the Durable Task protocol; see [`Remote`]. The
+    /// functions still run here, whenever the server has something for them to do; other programs
+    /// that are connected to the same hub call them by name, as an [`External`](crate::External).
+    ///
+    /// The server may be away, now or later: what is under way goes on when it is back.
+    pub fn connect(mut self, remote: impl Into<Remote>) -> Self {
+        self.place = Place::Server(remote.into());
         self
     }
 
@@ -177,6 +213,12 @@ impl HostBuilder {
     /// Adds a state for the activities that take a [`State<T>`](crate::State).
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.registry = self.registry.state(state);
+        self
+    }
+
+    /// Which functions run what asks for another version of them.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.registry = self.registry.versions(versions);
         self
     }
 
@@ -245,14 +287,16 @@ impl HostBuilder {
 
     /// Opens the hub and begins to work: whatever was under way goes on. Call it within tokio.
     pub fn build(mut self) -> Result<Host, HostError> {
-        let store = self.store.take();
-        self.build_on(|code, limits| {
-            let store = match store {
-                Some(store) => store,
-                None => Arc::new(Embedded::open(FOLDER)?),
-            };
-            Ok(Hub::open(store, code, limits)?)
-        })
+        match std::mem::take(&mut self.place) {
+            Place::Folder => self.build_on(|code, limits| {
+                let store = Arc::new(Embedded::open(FOLDER)?);
+                Ok(Hub::open(store, code, limits)?)
+            }),
+            Place::Store(store) => {
+                self.build_on(|code, limits| Ok(Hub::open(store, code, limits)?))
+            }
+            Place::Server(remote) => self.build_there(&remote),
+        }
     }
 
     /// The same, on a hub that is opened in another way.
@@ -260,19 +304,37 @@ impl HostBuilder {
         self,
         open: impl FnOnce(&Code, Limits) -> Result<Hub, HostError>,
     ) -> Result<Host, HostError> {
+        self.build_with(|registered, limits| {
+            let hub = open(registered.code(), limits)?;
+            let client = Client::new(hub.clone());
+            registered.attach(&client);
+            Ok((client, Engine::Here(hub)))
+        })
+    }
+
+    fn build_there(self, remote: &Remote) -> Result<Host, HostError> {
+        let only_here =
+            [(self.workers.is_some(), "workers"), (self.management.is_some(), "management_api")];
+        if let Some((_, what)) = only_here.into_iter().find(|(is_asked, _)| *is_asked) {
+            return Err(HostError::Elsewhere(what));
+        }
+        self.build_with(|registered, limits| Engine::there(remote, &registered, limits))
+    }
+
+    fn build_with(
+        self,
+        open: impl FnOnce(Registered, Limits) -> Result<(Client, Engine), HostError>,
+    ) -> Result<Host, HostError> {
         let (registry, armed) = self.triggers.build(self.registry)?;
-        let registered = registry.build()?;
-        let hub = open(registered.code(), self.limits)?;
-        let client = registered.connect(hub);
+        let (client, engine) = open(registry.build()?, self.limits)?;
         let is_local = Arc::new(AtomicBool::new(false));
-        let routes = self.routes.with_state(client.clone());
-        let keys = self.management.clone();
-        let routes = match self.management {
-            Some(keys) => routes.merge(crate::management::routes(&client, keys, &is_local)),
-            None => routes,
-        };
+        let mut routes = self.routes.with_state(client.clone());
+        if let Some((keys, hub)) = self.management.clone().zip(client.hub()) {
+            routes = routes.merge(crate::management::routes(hub, keys, &is_local));
+        }
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, keys, is_local, workers: self.workers })
+        let (keys, workers) = (self.management, self.workers);
+        Ok(Host { client, routes, triggering, keys, is_local, workers, engine })
     }
 }
 

@@ -17,6 +17,9 @@ pub mod entities {}
 #[doc = include_str!("../../../docs/clients.md")]
 pub mod clients {}
 
+#[doc = include_str!("../../../docs/remote.md")]
+pub mod remote {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 

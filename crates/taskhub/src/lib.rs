@@ -45,6 +45,7 @@
 //! | [`entity`](macro@entity), [`EntityContext`] | small durable objects, and what they can do |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |
 //! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
+//! | [`Remote`] | a hub that a server has, instead of this process |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
 //! | [`Saga`] | undoing what was done |
 //! | [`testing`] | tests of orchestrations and of whole programs |
@@ -64,6 +65,7 @@
 //! - [write activities](howto::activities): state, repetition, retries, limits, heartbeats
 //! - [write entities](howto::entities): operations, signals, critical sections, reads
 //! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
+//! - [leave the hub to a server](howto::remote), and share it with other programs
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes
@@ -91,17 +93,19 @@ mod labels;
 pub mod management;
 pub mod prelude;
 mod registry;
+mod remote;
 mod retry;
 mod saga;
 pub mod testing;
 mod time;
 pub mod trigger;
+mod versions;
 mod wait;
 
 pub use activity::{ActivityContext, State};
 pub use call::Call;
 pub use client::*;
-pub use context::{Context, Sleep};
+pub use context::{Context, Detached, Sleep};
 pub use data::Data;
 pub use entity::{CriticalSection, Entity, EntityContext, EntityProxy, Lock, Lockable};
 pub use failure::{Failure, Result};
@@ -110,10 +114,12 @@ pub use handle::{Event, External};
 pub use history::{History, InvalidHistory};
 pub use host::{Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
+pub use remote::{Remote, RemoteError};
 pub use retry::Retry;
 pub use saga::Saga;
 pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, entity, orchestration};
 pub use time::Timestamp;
+pub use versions::Versions;
 pub use wait::Wait;

@@ -31,6 +31,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use axum::Router;
+use taskhub_engine::Hub;
 pub use taskhub_server::{
     AuthLevel, Key, KeyKind, Keys, KeysError,
     http::{
@@ -40,10 +41,8 @@ pub use taskhub_server::{
 };
 use taskhub_server::{HubName, Hubs, http::Management};
 
-use crate::Client;
-
 /// The routes of the API, for the one hub that there is.
-pub(crate) fn routes(client: &Client, keys: Keys, is_local: &Arc<AtomicBool>) -> Router {
-    let hubs = Hubs::with(HubName::default(), client.hub().clone());
+pub(crate) fn routes(hub: &Hub, keys: Keys, is_local: &Arc<AtomicBool>) -> Router {
+    let hubs = Hubs::with(HubName::default(), hub.clone());
     Management::new(hubs).keys(keys, is_local.clone()).routes()
 }

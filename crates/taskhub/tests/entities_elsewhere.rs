@@ -49,7 +49,7 @@ async fn each_entity_is_asked_where_it_lives() {
     let store = taskhub::MemoryStore::new(2);
     let host = Host::builder().store(store).entity::<Here>().orchestration(adds).workers();
     let host = host.build().expect("nothing is missing");
-    let hub = host.client().hub().clone();
+    let hub = host.client().hub().expect("it is here").clone();
     let worker = hub.connect_worker(WorkerOptions::default());
     let run = host.client().start(adds, 5).await.expect("accepted");
     let (given, asked) = tokio::join!(run.wait(LONG), answer(&hub, worker));

@@ -1,4 +1,6 @@
-//! The library on a real engine, with the memory store.
+//! The library on a real engine, in this process and over the wire to a server: the same tests.
+
+mod serving;
 
 use std::{
     sync::{
@@ -8,11 +10,12 @@ use std::{
     time::Duration,
 };
 
+use serving::Serving;
+use taskhub::MemoryStore;
 use taskhub::{
-    Client, ControlError, Filter, PurgeError, RaiseError, Registry, RuntimeStatus, StartError,
-    WaitError, prelude::*,
+    Client, ControlError, Filter, PurgeError, RaiseError, RestartError, RuntimeStatus, StartError,
+    StatusError, WaitError, prelude::*,
 };
-use taskhub_engine::{Hub, store::MemoryStore};
 
 /// Only a hang can reach it.
 const LONG: Duration = Duration::from_mins(1);
@@ -58,26 +61,86 @@ async fn blows(ctx: Context) -> Result<()> {
     ctx.call(explodes, ()).await
 }
 
-fn open() -> Client {
-    let registered = Registry::new()
-        .orchestration(work)
-        .orchestration(waits)
-        .orchestration(blows)
-        .activity(flaky)
-        .activity(tell)
-        .activity(explodes)
-        .state(Attempts::default())
-        .build()
-        .expect("nothing is missing");
-    let store = Arc::new(MemoryStore::new(4));
-    let hub = Hub::open(store, registered.code(), taskhub_core::Limits::default())
-        .expect("a memory store opens");
-    registered.connect(hub)
+#[orchestration]
+async fn echo(_: Context, text: String) -> Result<String> {
+    Ok(text)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_orchestration_runs_to_its_output() {
-    let hub = open();
+#[orchestration]
+async fn parent(ctx: Context, text: String) -> Result<String> {
+    Ok(text + &ctx.call(waits, ()).id("child").await?)
+}
+
+/// A program with its hub, wherever that is.
+struct Program {
+    host: Host,
+    server: Option<Serving>,
+}
+
+impl Program {
+    async fn open(elsewhere: bool) -> Self {
+        let host = Host::builder()
+            .orchestration(work)
+            .orchestration(waits)
+            .orchestration(blows)
+            .orchestration(echo)
+            .orchestration(parent)
+            .activity(flaky)
+            .activity(tell)
+            .activity(explodes)
+            .state(Attempts::default());
+        let (host, server) = if elsewhere {
+            let server = Serving::start().await;
+            (host.connect(server.url()), Some(server))
+        } else {
+            (host.store(MemoryStore::new(4)), None)
+        };
+        Self { host: host.build().expect("nothing is missing"), server }
+    }
+
+    async fn end(self) {
+        self.host.stop().await;
+        if let Some(server) = self.server {
+            drop(server.stop().await);
+        }
+    }
+}
+
+/// Runs tests on a hub in this process, and on one that a server has.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod here {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let program = super::Program::open(false).await;
+                super::$test(program.host.client()).await;
+                program.end().await;
+            })*
+        }
+
+        mod there {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let program = super::Program::open(true).await;
+                super::$test(program.host.client()).await;
+                program.end().await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    an_orchestration_runs_to_its_output
+    an_id_is_used_once_unless_joined
+    what_has_ended_is_started_once_more_and_forgotten_with_its_children
+    what_is_wrong_is_told_apart
+    instances_are_terminated_listed_and_purged
+    a_deadline_ends_an_instance
+    what_is_exported_can_be_replayed
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn an_orchestration_runs_to_its_output(hub: &Client) {
     let run = hub.start(work, 3).tag("shop", "north").await.unwrap();
     let run: InstanceRef<work> = run;
     assert_eq!(run.wait(LONG).await.unwrap(), (3, "gone".to_owned()));
@@ -86,12 +149,10 @@ async fn an_orchestration_runs_to_its_output() {
     assert_eq!(status.custom_status().unwrap(), Some("working".to_owned()));
     assert_eq!(status.output::<(u32, String)>().unwrap().unwrap().0, 3);
     assert_eq!(run.history().await.unwrap().len() as u64, status.events);
-    hub.hub().stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_used_once_unless_joined() {
-    let hub = open();
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn an_id_is_used_once_unless_joined(hub: &Client) {
     let first = hub.start(waits, ()).id("w").await.unwrap();
     let error = hub.start(waits, ()).id("w").await.unwrap_err();
     assert!(matches!(error, StartError::Exists(..)), "{error}");
@@ -102,12 +163,30 @@ async fn an_id_is_used_once_unless_joined() {
     assert_eq!(same.of(waits).wait(LONG).await.unwrap(), "now");
     let error = first.raise(GO, "late".to_owned()).await.unwrap_err();
     assert!(matches!(error, RaiseError::Ended(..)), "{error}");
-    hub.hub().stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_told_apart() {
-    let hub = open();
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn what_has_ended_is_started_once_more_and_forgotten_with_its_children(hub: &Client) {
+    let run = hub.start(parent, "x".to_owned()).id("p").tag("shop", "north").await.unwrap();
+    let error = run.restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotEnded(..)), "{error}");
+    hub.instance("child").raise(GO, "1".to_owned()).await.unwrap();
+    assert_eq!(run.wait(LONG).await.unwrap(), "x1");
+    run.purge().recursive().await.unwrap();
+    let error = hub.instance("child").status().await.unwrap_err();
+    assert!(matches!(error, StatusError::NotFound(_)), "{error}");
+    let error = run.restart().await.unwrap_err();
+    assert!(matches!(error, RestartError::NotFound(_)), "{error}");
+
+    let first = hub.start(echo, "again".to_owned()).tag("shop", "north").await.unwrap();
+    assert_eq!(first.wait(LONG).await.unwrap(), "again");
+    let second = first.restart().id("second").await.unwrap();
+    assert_eq!(second.wait(LONG).await.unwrap(), "again");
+    assert_eq!(second.status().await.unwrap().tags["shop"].as_ref(), "north");
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn what_is_wrong_is_told_apart(hub: &Client) {
     let nobody = hub.instance("nobody");
     assert!(matches!(nobody.status().await, Err(taskhub::StatusError::NotFound(_))));
     assert!(matches!(nobody.terminate("x").await, Err(ControlError::NotFound(_))));
@@ -119,12 +198,10 @@ async fn what_is_wrong_is_told_apart() {
         (failure.kind(), failure.message()),
         (Failure::PANIC, "the activity panicked: boom")
     );
-    hub.hub().stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn instances_are_terminated_listed_and_purged() {
-    let hub = open();
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn instances_are_terminated_listed_and_purged(hub: &Client) {
     let mut runs = Vec::new();
     for number in 0..5 {
         runs.push(hub.start(waits, ()).id(format!("n-{number}")).tag("kind", "n").await.unwrap());
@@ -146,7 +223,22 @@ async fn instances_are_terminated_listed_and_purged() {
     assert_eq!(rest.instances.len(), 1);
     assert_eq!(hub.purge_many(Filter::new().tag("kind", "n").limit(2)).await.unwrap(), 3);
     assert_eq!(hub.list(ended).await.unwrap().instances, []);
-    hub.hub().stop().await;
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn a_deadline_ends_an_instance(hub: &Client) {
+    let run = hub.start(waits, ()).deadline(hub.now()).await.unwrap();
+    let ended = run.wait(LONG).await.unwrap_err();
+    assert!(matches!(ended, WaitError::Terminated(_)), "{ended}");
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn what_is_exported_can_be_replayed(hub: &Client) {
+    let run = hub.start(work, 2).id("kept").await.unwrap();
+    run.wait(LONG).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    run.export().await.unwrap().save(folder.path()).unwrap();
+    taskhub::testing::replay::folder(folder.path()).with(work).check();
 }
 
 /// Counts the events that reach `tracing`.

@@ -128,7 +128,7 @@ impl Node {
 
     async fn stop(mut self) {
         drop(self.triggering.take());
-        self.client.hub().stop().await;
+        self.client.hub().expect("it is here").stop().await;
     }
 }
 

@@ -25,6 +25,13 @@ pub struct EntityMetadata {
 }
 
 impl EntityMetadata {
+    /// An entity of which nothing is known but when it changed.
+    #[must_use]
+    pub fn bare(id: InstanceId, modified: Timestamp) -> Self {
+        let (state, locked_by, section, backlog, stuck) = (None, None, None, 0, None);
+        Self { id, state, locked_by, section, backlog, modified, stuck }
+    }
+
     /// What a stored entity comes to.
     #[must_use]
     pub fn of(id: InstanceId, stored: &Stored) -> Self {

@@ -1,17 +1,13 @@
 //! Runs activities in this process, so many at a time.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use futures::FutureExt as _;
 use taskhub_core::{
-    Done, Failure, Job, Limits, PartitionId, Performed, Task, TaskResult, Ticket, partition::Input,
+    Done, Failure, Limits, PartitionId, Task, TaskResult, Ticket, partition::Input,
 };
 use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
@@ -19,7 +15,7 @@ use super::{
     mail::{Mail, Post},
     workers::Workers,
 };
-use crate::{Activities, Code};
+use crate::{Activities, Code, perform};
 
 /// Hands the activities of one turn thread to the tokio runtime. How many wait for a slot is
 /// bounded by the partitions.
@@ -74,7 +70,7 @@ impl Dispatch {
                 return; // It is stored; the next owner runs it.
             }
             let _running = Running::count(post.running());
-            let done = run(&*activities, &task).await;
+            let done = perform(&*activities, &task).await;
             let (ticket, partition) = (task.ticket.clone(), task.ticket.partition);
             let done = Input::TaskDone(TaskResult { ticket, done });
             post.send(partition, Mail::Input(partition, done));
@@ -117,30 +113,6 @@ impl Dispatch {
 impl Drop for Dispatch {
     fn drop(&mut self) {
         self.abandon(|_| true);
-    }
-}
-
-/// Runs one task; a panic is a failure like any other.
-async fn run(activities: &dyn Activities, task: &Task) -> Done {
-    let Some(running) = activities.run(task) else {
-        let (what, name, kind) = match &task.job {
-            Job::Activity(work) => ("activity", &*work.name, "ActivityTaskNotFound"),
-            Job::Operations(_) => ("entity", task.ticket.instance.as_str(), "EntityTaskNotFound"),
-            Job::Turn(turn) => ("orchestration", &*turn.name, "OrchestratorTaskNotFound"),
-        };
-        let message = format!("no {what} `{name}` is registered in this process");
-        return failed(&task.job, Failure::new(kind, message).non_retriable());
-    };
-    let ended = AssertUnwindSafe(running).catch_unwind().await;
-    ended.unwrap_or_else(|panic| failed(&task.job, Failure::panic("the activity", &*panic)))
-}
-
-fn failed(job: &Job, failure: Failure) -> Done {
-    match job {
-        Job::Operations(_) => {
-            Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))
-        }
-        _ => Done::Activity(Err(failure)),
     }
 }
 

@@ -4,12 +4,11 @@ use taskhub_core::{
     Answer, EntityMetadata, InstanceId, Operation, Requested, Text, Verb, store::Filter,
 };
 use taskhub_wire::{
+    metadata_out,
     proto::{
-        self, CleanEntityStorageRequest, CleanEntityStorageResponse, GetEntityRequest,
-        GetEntityResponse, QueryEntitiesRequest, QueryEntitiesResponse, SignalEntityRequest,
-        SignalEntityResponse,
+        CleanEntityStorageRequest, CleanEntityStorageResponse, GetEntityRequest, GetEntityResponse,
+        QueryEntitiesRequest, QueryEntitiesResponse, SignalEntityRequest, SignalEntityResponse,
     },
-    timestamp_out,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -57,10 +56,11 @@ pub(super) async fn get(
     let id = entity_id(&request.instance_id)?;
     let entity = call.hub.entity(id).await.map_err(unreadable)?;
     // One that only waits for operations has no state, and is not there for its readers.
-    let entity = entity.filter(|entity| entity.state.is_some());
+    let shown = |entity: &EntityMetadata| entity.state.is_some() || request.include_transient;
+    let entity = entity.filter(shown);
     Ok(GetEntityResponse {
         exists: entity.is_some(),
-        entity: entity.map(|entity| metadata(entity, request.include_state)),
+        entity: entity.map(|entity| metadata_out(&entity, request.include_state)),
     })
 }
 
@@ -91,7 +91,9 @@ pub(super) async fn query(
         bytes += entity.state.as_ref().map_or(0, |state| state.len());
         let omits = bytes > PAGE_BYTES_MAX && !response.entities.is_empty();
         // The state of what is too much for one page can be read by itself.
-        response.entities.push(metadata(entity, query.include_state && !omits));
+        let mut shown = metadata_out(&entity, query.include_state && !omits);
+        shown.state_omitted = query.include_state && omits;
+        response.entities.push(shown);
     }
     Ok(response)
 }
@@ -116,15 +118,5 @@ fn prefix(text: &str) -> Text {
     match text[1..].split_once('@') {
         Some((name, key)) => format!("@{}@{key}", name.to_lowercase()).into(),
         None => text.to_lowercase().into(),
-    }
-}
-
-fn metadata(entity: EntityMetadata, with_state: bool) -> proto::EntityMetadata {
-    proto::EntityMetadata {
-        instance_id: entity.id.to_string(),
-        last_modified_time: Some(timestamp_out(entity.modified)),
-        backlog_queue_size: i32::try_from(entity.backlog).unwrap_or(i32::MAX),
-        locked_by: entity.locked_by.map(|holder| holder.to_string()),
-        serialized_state: entity.state.filter(|_| with_state).map(|state| state.to_string()),
     }
 }

@@ -25,9 +25,11 @@ struct Count {
 }
 
 impl Raised {
-    /// A client asks.
-    pub(crate) fn ask(&mut self, instance: &InstanceId, payload: &str) {
-        self.count(instance, payload).asked += 1;
+    /// A client asks; whether it, or another, asked for the same before.
+    pub(crate) fn ask(&mut self, instance: &InstanceId, payload: &str) -> bool {
+        let count = self.count(instance, payload);
+        count.asked += 1;
+        count.asked > 1
     }
 
     /// A client was refused: this time nothing happened.

@@ -1,12 +1,12 @@
 //! Promise 11: "An instance that can progress does, on some node, within a bounded time."
 
-use taskhub_core::{Event, InstanceId, Kind, Record, RuntimeStatus};
+use taskhub_core::{Event, InstanceId, Kind, Record, RuntimeStatus, Timestamp};
 
-use super::{Violation, ensure, entities, locks};
-use crate::{chronicle::Chronicle, model};
+use super::{Violation, ensure, entities, locks, timers::LATE_MAX};
+use crate::{chronicle::Chronicle, model, program::SCHEDULE};
 
 /// The troubles are over: whether everything has come as far as it can.
-pub(crate) fn at_rest(chronicle: &Chronicle) -> Result<(), Violation> {
+pub(crate) fn at_rest(chronicle: &Chronicle, clock: Timestamp) -> Result<(), Violation> {
     ensure(chronicle.inbox.is_empty(), || {
         let happened = format!("{:?} waits", chronicle.inbox.values().next());
         Violation::new(11, "every message is taken", happened)
@@ -25,7 +25,7 @@ pub(crate) fn at_rest(chronicle: &Chronicle) -> Result<(), Violation> {
             && !record.status.is_terminal()
             && record.status != RuntimeStatus::Suspended
         {
-            as_far_as_it_can(chronicle, id, record, &known.log)?;
+            as_far_as_it_can(chronicle, id, record, &known.log, clock)?;
         }
     }
     Ok(())
@@ -36,6 +36,7 @@ fn as_far_as_it_can(
     id: &InstanceId,
     record: &Record,
     log: &[Event],
+    clock: Timestamp,
 ) -> Result<(), Violation> {
     let late = |happened: String| Violation::new(11, "what can progress does", happened);
     ensure(record.stuck.is_none(), || late(format!("{id} is parked: {:?}", record.stuck)))?;
@@ -63,6 +64,10 @@ fn as_far_as_it_can(
             }
             Kind::LocksRequested { section, entities, .. } => {
                 !locks::waits_rightly(chronicle, section, entities)
+            }
+            // A schedule waits for its next time, for ever.
+            Kind::TimerCreated { fire_at, .. } if *record.name == *SCHEDULE => {
+                fire_at.plus(LATE_MAX) < clock
             }
             Kind::ActivityScheduled { .. } | Kind::TimerCreated { .. } => true,
             _ => false,

@@ -46,7 +46,7 @@ impl Timers {
                     }
                     Kind::TimerFired { call } => {
                         checks += 1;
-                        let stored = || made(chronicle, &turn.instance, call);
+                        let stored = || made(chronicle, turn, record.execution, call);
                         let fire_at = self.made.get(&key(call)).copied().or_else(stored);
                         ensure(fire_at.is_none_or(|at| at <= now), || {
                             let who = format!("{}: {call} for {fire_at:?}", turn.instance);
@@ -62,8 +62,16 @@ impl Timers {
     }
 }
 
-fn made(chronicle: &Chronicle, instance: &InstanceId, call: CallId) -> Option<Timestamp> {
-    created(&chronicle.instances.get(instance)?.log, call)
+/// When a timer of that execution is due, unless the instance has gone on without this owner.
+fn made(
+    chronicle: &Chronicle,
+    turn: &TurnRecord,
+    execution: ExecutionId,
+    call: CallId,
+) -> Option<Timestamp> {
+    let known = chronicle.instances.get(&turn.instance)?;
+    known.record().filter(|record| record.execution == execution)?;
+    created(&known.log, call)
 }
 
 fn created(log: &[Event], call: CallId) -> Option<Timestamp> {
@@ -80,7 +88,7 @@ fn made_at(log: &[Event], call: CallId) -> Option<Timestamp> {
 }
 
 /// How late a timer may fire while nothing is wrong.
-const LATE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LATE_MAX: Duration = Duration::from_secs(10);
 
 /// A turn became durable: its timers fired after their time, each once, and not late by much when
 /// nothing was wrong from `calm` on.

@@ -206,7 +206,7 @@ proptest! {
             let (turn, later) = rest.split_at(end.unwrap_or(rest.len()));
             // What is new is the beginning of the turn and what it took: its calls and its end go.
             let new = &turn[..turn.len() - calls - 1];
-            extent = extent.after(new, calls);
+            extent = extent.after(Extent::of(new), calls);
             rest = later;
         }
         prop_assert_eq!(extent, Extent::of(&told));

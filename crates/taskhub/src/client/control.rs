@@ -6,7 +6,7 @@ use taskhub_core::{Answer, ExecutionId, InstanceId, InvalidInstanceId, Reuse, Te
 use uuid::Uuid;
 
 use super::{
-    Client, ControlError, HubError, InstanceRef, PurgeError, Refused, RestartError, instance::done,
+    Client, ControlError, HubError, InstanceRef, PurgeError, RestartError, instance::done,
 };
 use crate::handle::Named;
 
@@ -68,10 +68,7 @@ impl<'a> IntoFuture for Purge<'a> {
                 return Ok(done(&self.client.ask(self.id, Verb::Purge).await?)?);
             }
             let id = self.id.clone().map_err(HubError::from)?;
-            match self.client.hub.purge_with_children(id).await {
-                Answer::Refused(refusal) => Err(Refused::of(refusal).into()),
-                answer => Ok(done(&answer)?),
-            }
+            Ok(done(&self.client.connection.purge_with_children(id).await?)?)
         })
     }
 }
@@ -112,9 +109,9 @@ impl<H> Restart<H> {
         let ended = self.ended.map_err(HubError::from)?;
         let id = self.id.unwrap_or_else(|| Ok(ended.clone())).map_err(HubError::from)?;
         let execution = ExecutionId(self.fresh.as_u128());
-        match self.client.hub.restart(ended, id.clone(), self.reuse, execution).await {
+        let connection = &self.client.connection;
+        match connection.restart(ended, id.clone(), self.reuse, execution).await? {
             Answer::Started(_) => Ok(InstanceRef::new(self.client, Ok(id))),
-            Answer::Refused(refusal) => Err(Refused::of(refusal).into()),
             other => Err(HubError::Unexpected(format!("{other:?}")).into()),
         }
     }

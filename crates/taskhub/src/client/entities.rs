@@ -2,7 +2,7 @@
 
 use taskhub_core::{InstanceId, store};
 
-use super::{Client, EntityRef, EntityStatus, HubError, ListError, Untyped};
+use super::{Client, EntityRef, EntityStatus, ListError, Place, Untyped};
 use crate::{Entity, Timestamp, entity};
 
 /// Entities on a page, unless said otherwise; of a clean-up always.
@@ -16,6 +16,8 @@ pub struct EntityFilter {
     transient: bool,
     limit: Option<usize>,
     core: store::Filter,
+    /// Where the page begins, if it is not the first.
+    from: Option<Place>,
 }
 
 impl EntityFilter {
@@ -142,13 +144,10 @@ impl Client {
         let prefix = filter.name.as_ref().map(|name| format!("@{name}@{}", filter.key).into());
         let limit = filter.limit.unwrap_or(PAGE);
         let asked = store::Filter { prefix, limit, ..filter.core.clone() };
-        let page = self.hub.entities(asked).await.map_err(HubError::from)?;
-        let entities = page.entities.into_iter().map(EntityStatus::of);
+        let (found, next) = self.connection.entities(asked, filter.from.take()).await?;
+        let entities = found.into_iter().map(EntityStatus::of);
         let entities = entities.filter(|entity| filter.matches(entity)).collect();
-        let next = page.next.map(|after| {
-            filter.core.after = Some(after);
-            filter
-        });
+        let next = next.map(|from| EntityFilter { from: Some(from), ..filter });
         Ok(EntityPage { entities, next })
     }
 
@@ -158,13 +157,13 @@ impl Client {
     /// cannot be read.
     pub async fn clean_entities(&self) -> Result<Cleaned, ListError> {
         let mut cleaned = Cleaned::default();
-        let mut after = None;
+        let mut from = None;
         loop {
-            let page = self.hub.clean_entities(after, PAGE).await.map_err(HubError::from)?;
+            let (page, next) = self.connection.clean_entities(from, PAGE).await?;
             cleaned.removed += page.removed;
             cleaned.released += page.released;
-            after = page.next;
-            if after.is_none() {
+            from = next;
+            if from.is_none() {
                 return Ok(cleaned);
             }
         }

@@ -93,7 +93,7 @@ impl<E> EntityRef<E> {
     /// What is known of it; `None` when there is no such entity.
     pub async fn status(&self) -> Result<Option<EntityStatus>, EntityError> {
         let id = self.id.clone().map_err(HubError::from)?;
-        let entity = self.client.hub.entity(id).await.map_err(HubError::from)?;
+        let entity = self.client.connection.entity(id).await?;
         Ok(entity.map(EntityStatus::of))
     }
 }

@@ -31,6 +31,13 @@ pub enum HubError {
     /// The store failed while it was read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The server of the hub cannot be reached, or did not answer. A request that was on its way
+    /// may have happened.
+    #[error("the server of the hub does not answer ({0}); look what became of it, or try again")]
+    Unreachable(String),
+    /// The server of the hub refused, for this reason.
+    #[error("the server of the hub refused: {0}")]
+    Refused(String),
     /// The hub answered what does not belong to the request.
     #[error("the hub answered something unexpected: {0}")]
     Unexpected(String),
@@ -41,9 +48,13 @@ impl HubError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Stopping | Self::Unavailable(..) | Self::Lost(_) => true,
+            Self::Busy(_)
+            | Self::Stopping
+            | Self::Unavailable(..)
+            | Self::Lost(_)
+            | Self::Unreachable(_) => true,
             Self::Store(error) => !matches!(error, StoreError::Damaged(_)),
-            Self::InvalidId(_) | Self::Unexpected(_) => false,
+            Self::InvalidId(_) | Self::Refused(_) | Self::Unexpected(_) => false,
         }
     }
 
@@ -72,6 +83,9 @@ pub enum StartError {
     /// The id is in use.
     #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
     Exists(InstanceId, RuntimeStatus),
+    /// The instance that is to get an event has ended, and is not to be replaced.
+    #[error("instance {0} has ended: it is {1:?}; let the start replace it, or use another id")]
+    Ended(InstanceId, RuntimeStatus),
     /// The input cannot be written as JSON.
     #[error("{0}")]
     Input(Failure),
@@ -279,7 +293,7 @@ macro_rules! refusals {
 }
 
 refusals! {
-    StartError { Exists(id, status), TooLarge(id, bytes, limit) }
+    StartError { Exists(id, status), Ended(id, status), TooLarge(id, bytes, limit) }
     RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
     SignalError { TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }

@@ -2,7 +2,7 @@
 
 use taskhub_core::{RuntimeStatus, store};
 
-use super::Status;
+use super::{Place, Status};
 use crate::Timestamp;
 
 /// Instances on a page, unless said otherwise.
@@ -12,6 +12,8 @@ const PAGE: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     pub(super) core: store::Filter,
+    /// Where the page begins, if it is not the first.
+    pub(super) from: Option<Place>,
 }
 
 impl Default for Filter {
@@ -24,7 +26,7 @@ impl Filter {
     /// All instances, 100 on a page.
     #[must_use]
     pub fn new() -> Self {
-        Self { core: store::Filter { limit: PAGE, ..store::Filter::default() } }
+        Self { core: store::Filter { limit: PAGE, ..store::Filter::default() }, from: None }
     }
 
     /// Those with this status; called again, with one of several.
@@ -98,15 +100,4 @@ pub struct Page {
     pub instances: Vec<Status>,
     /// What to list next; `None` at the end.
     pub next: Option<Filter>,
-}
-
-impl Page {
-    pub(super) fn new(page: store::Page, mut filter: Filter) -> Self {
-        let instances = page.instances.into_iter();
-        let next = page.next.map(|after| {
-            filter.core.after = Some(after);
-            filter
-        });
-        Self { instances: instances.map(|(id, record)| Status::of(id, record)).collect(), next }
-    }
 }

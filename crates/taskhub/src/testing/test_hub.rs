@@ -130,7 +130,9 @@ impl TestHub {
     pub(super) async fn stop(self) {
         let opened = self.opened.into_inner().unwrap_or_else(PoisonError::into_inner);
         for client in opened {
-            client.hub().stop().await;
+            if let Some(hub) = client.hub() {
+                hub.stop().await;
+            }
         }
     }
 }

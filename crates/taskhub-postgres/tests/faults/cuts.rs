@@ -1,0 +1,121 @@
+//! The connection is cut, anywhere.
+
+use std::time::Duration;
+
+use taskhub_core::store::{Filter, Store as _};
+use taskhub_sim::conformance::hub::instance;
+
+use crate::{
+    proxy::{Proxy, Way},
+    scene::{Scene, fresh, is_unknown, options, server},
+};
+
+/// How many bytes go each way when one more step is committed.
+fn traffic(proxy: &Proxy, scene: &Scene, at: u32) -> [usize; 2] {
+    let before = proxy.counts();
+    scene.step(at).expect("nothing is cut");
+    let after = proxy.counts();
+    [0, 1].map(|way| after[way] - before[way])
+}
+
+/// After a cut the commit is there whole or not at all, whoever asks; an acknowledged one is there;
+/// and the store goes on by itself.
+#[test]
+fn a_commit_is_whole_or_absent_wherever_the_connection_is_cut() {
+    let proxy = Proxy::to(server().port()).expect("there is a port");
+    let hub = fresh();
+    let mut scene = Scene::open(options(&proxy.url(), &hub));
+    let witness = Scene { store: options(&server().url(), &hub).open().unwrap(), owned: vec![] };
+    scene.step(0).expect("nothing is cut");
+    let [up, down] = traffic(&proxy, &scene, 1);
+    let (mut at, mut lost, mut there) = (2, 0, 0);
+    let ups = (0..=up).step_by(up / 40).map(|after| (Way::ToServer, after));
+    let downs = (0..down).step_by((down / 12).max(1)).map(|after| (Way::ToClient, after));
+    for (way, after) in ups.chain(downs) {
+        // On a new connection the first one prepares the statement.
+        scene.step(at).expect("nothing is cut");
+        at += 1;
+        proxy.cut(way, after);
+        let done = scene.step(at);
+        let is_cut = proxy.mend();
+        assert_eq!(is_cut, is_unknown(&done), "cut after {after} bytes {way:?}: {done:?}");
+        if done.is_err() {
+            scene.recover().expect("the next connection is whole");
+        }
+        let steps = witness.steps();
+        assert!(steps.iter().all(|it| *it == steps[0]), "half a commit: {steps:?}");
+        let is_there = steps[0] == usize::try_from(at).unwrap_or_default() + 1;
+        assert!(is_there || done.is_err(), "an acknowledged commit is gone");
+        lost += u32::from(done.is_err() && !is_there);
+        there += u32::from(done.is_err() && is_there);
+        at += u32::from(is_there);
+    }
+    assert!(lost > 10, "commits were cut on their way");
+    assert!(there > 3, "answers were cut on their way");
+}
+
+/// A read has nothing to lose: it is asked again.
+#[test]
+fn a_read_that_is_cut_is_asked_again() {
+    let proxy = Proxy::to(server().port()).expect("there is a port");
+    let scene = Scene::open(options(&proxy.url(), &fresh()));
+    scene.step(0).expect("nothing is cut");
+    let read = || {
+        let found = scene.store.load(&instance("a")).expect("it is asked again");
+        assert_eq!(found.map(|stored| stored.history.len()), Some(1));
+        let list = Filter { limit: 10, ..Filter::default() };
+        let page = scene.store.query(&list).expect("it is asked again");
+        assert_eq!(page.instances.len(), 2);
+    };
+    read();
+    let before = proxy.counts();
+    read();
+    let after = proxy.counts();
+    for (way, bytes) in
+        [(Way::ToServer, after[0] - before[0]), (Way::ToClient, after[1] - before[1])]
+    {
+        for cut in (0..bytes).step_by(bytes / 10) {
+            proxy.cut(way, cut);
+            read();
+            assert!(proxy.mend(), "it was cut after {cut} bytes {way:?}");
+        }
+    }
+}
+
+/// Who opens a hub is told when there is no connection, wherever it ends.
+#[test]
+fn opening_over_a_cut_connection_is_an_error_that_can_be_tried_again() {
+    let proxy = Proxy::to(server().port()).expect("there is a port");
+    let hub = fresh();
+    for after in (0..1_200).step_by(60) {
+        proxy.cut(Way::ToServer, after);
+        let opened = options(&proxy.url(), &hub).open();
+        assert!(opened.is_err() || !proxy.mend(), "cut after {after} bytes");
+        proxy.mend();
+        options(&proxy.url(), &hub).open().expect("the next connection is whole");
+    }
+}
+
+/// An answer that never comes counts as lost, in time.
+#[test]
+fn a_silent_server_is_not_waited_for_longer_than_is_said() {
+    let hub = fresh();
+    let mut scene =
+        Scene::open(options(&server().url(), &hub).patience(Duration::from_millis(700)));
+    scene.step(0).expect("the server runs");
+    let lock = format!(
+        "BEGIN; SELECT 1 FROM taskhub.instance WHERE id = 'a' AND hub = \
+         (SELECT key FROM taskhub.hub WHERE name = '{hub}') FOR UPDATE; SELECT pg_sleep(2)"
+    );
+    let sleeps = "SELECT 1 FROM pg_stat_activity \
+        WHERE wait_event = 'PgSleep' AND query LIKE '%FOR UPDATE%'";
+    std::thread::scope(|scope| {
+        let locking = scope.spawn(|| server().psql(&lock));
+        server().wait_for(sleeps).expect("psql works");
+        assert!(is_unknown(&scene.step(1)), "the row is locked by somebody else");
+        locking.join().expect("it does not panic").expect("psql works");
+    });
+    scene.recover().expect("the server answers");
+    let [steps, ..] = scene.steps();
+    scene.step(u32::try_from(steps).unwrap()).expect("it goes on");
+}

@@ -1,0 +1,9 @@
+//! What a store in a database does when the connection, the server or others get in its way.
+
+mod crashes;
+mod cuts;
+mod hints;
+mod opening;
+mod others;
+mod proxy;
+mod scene;

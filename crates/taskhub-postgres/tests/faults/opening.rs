@@ -1,0 +1,102 @@
+//! Opening hubs: by many at once, with few rights, and where it cannot be.
+
+use std::{sync::Barrier, thread};
+
+use taskhub_core::store::Store as _;
+use taskhub_postgres::OpenError;
+use taskhub_sim::conformance::hub::{append, instance};
+
+use crate::scene::{Scene, database, fresh, options, server};
+
+/// Nodes that start at the same time on an empty database make the tables once.
+#[test]
+fn many_may_open_a_new_database_at_once() {
+    let url = database("crowded", "");
+    let barrier = Barrier::new(8);
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let (url, barrier) = (&url, &barrier);
+            scope.spawn(move || {
+                let hub = format!("hub{}", number % 3);
+                barrier.wait();
+                let store = options(url, &hub).partitions(8).open().expect("the others wait");
+                assert_eq!(store.partitions(), 8);
+            });
+        }
+    });
+    let store = options(&url, "hub0").partitions(16).open().expect("it is there");
+    assert_eq!(store.partitions(), 8, "a hub keeps its number");
+}
+
+/// The role that runs needs no right to change the tables, the one that made them does.
+#[test]
+fn a_node_runs_with_few_rights() {
+    let url = database("careful", "");
+    options(&url, "default").open().expect("the owner may make the tables");
+    let grants = include_str!("../../src/grants.sql").replace("ROLE", "runner");
+    server().psql("CREATE ROLE runner LOGIN").expect("psql works");
+    server().psql_in("careful", &grants).expect("psql works");
+    let scene = Scene::open(options(&url.replace("postgres@", "runner@"), &fresh()));
+    scene.store.commit(&scene.batch([append("a", 0..2)])).expect("it may write");
+    scene.store.commit(&scene.batch([append("a", 2..3)])).expect("it may write");
+    assert!(scene.store.load(&instance("a")).expect("it may read").is_some());
+    let dropped = server().psql_in("careful", "SET ROLE runner; DROP TABLE taskhub.instance");
+    assert!(dropped.is_err());
+}
+
+/// Without any rights, one is told which are missing.
+#[test]
+fn who_may_nothing_is_told_so() {
+    let url = database("closed", "");
+    server().psql("CREATE ROLE stranger LOGIN").expect("psql works");
+    let opened = options(&url.replace("postgres@", "stranger@"), "default").open();
+    assert!(matches!(opened, Err(OpenError::Refused(_))), "{opened:?}");
+}
+
+/// A database of a later version, and one that cannot keep every text, are left alone.
+#[test]
+fn a_database_that_cannot_be_used_is_left_alone() {
+    let url = database("later", "");
+    options(&url, "default").open().expect("it is empty");
+    server().psql_in("later", "UPDATE taskhub.schema_version SET version = 99").unwrap();
+    let opened = options(&url, "default").open();
+    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 1 }));
+    let url = database("ascii", "ENCODING 'SQL_ASCII' TEMPLATE template0");
+    let opened = options(&url, "default").open();
+    assert_eq!(opened.err(), Some(OpenError::Encoding("SQL_ASCII".to_owned())));
+}
+
+/// No server, no database, no such number of partitions.
+#[test]
+fn what_cannot_be_opened_is_refused_with_a_reason() {
+    let closed = "postgres://me@127.0.0.1:1/none";
+    assert!(matches!(options(closed, "x").open(), Err(OpenError::Unreachable(_))));
+    let url = format!("{}_that_is_not_there", server().url());
+    let Err(OpenError::Unreachable(why)) = options(&url, "x").open() else { panic!("it is not") };
+    assert!(why.contains("does not exist"), "{why}");
+    for wrong in [0, 4_097] {
+        let opened = options(&server().url(), "x").partitions(wrong).open();
+        assert_eq!(opened.err(), Some(OpenError::Partitions(wrong)));
+    }
+}
+
+/// Hubs of one database do not see each other, though their instances have the same ids.
+#[test]
+fn hubs_of_one_database_are_apart() {
+    let (one, two) = (fresh(), fresh());
+    let one = Scene::open(options(&server().url(), &one));
+    let two = Scene::open(options(&server().url(), &two));
+    one.step(0).expect("it is new");
+    assert_eq!((one.steps(), two.steps()), ([1, 1, 1], [0, 0, 0]));
+    two.step(0).expect("it is new here too");
+    two.step(1).expect("it goes on");
+    assert_eq!((one.steps(), two.steps()), ([1, 1, 1], [2, 2, 2]));
+}
+
+/// Calls may be made where tokio runs: opening a hub is one.
+#[tokio::test]
+async fn a_store_is_opened_and_used_within_tokio() {
+    let scene = Scene::open(options(&server().url(), &fresh()));
+    scene.step(0).expect("the server runs");
+    assert_eq!(scene.steps(), [1, 1, 1]);
+}

@@ -1,0 +1,102 @@
+//! What durable turns say of what orchestrations and entities really did.
+
+use taskhub_core::{Change, Kind, Started};
+
+use super::Coverage;
+use crate::{
+    chronicle::{Applied, Chronicle},
+    model,
+    program::{BLOB, Program, SCHEDULE, is_elsewhere},
+};
+
+impl Coverage {
+    /// Counts what a durable turn did.
+    pub(crate) fn turn(&mut self, applied: &Applied<'_>) {
+        let Change::Write { record, .. } = &applied.turn.change else { return };
+        for event in &applied.fresh {
+            if let Kind::Started(started) = &event.kind {
+                self.begins(applied, started);
+            }
+            if let Some(what) = written(&event.kind) {
+                self.count(what);
+            }
+        }
+        if record.stuck.is_some() && applied.before.as_ref().is_some_and(|it| it.stuck.is_none()) {
+            self.count("did: parked, its code changed");
+        }
+        if record.stuck.is_none() && applied.before.as_ref().is_some_and(|it| it.stuck.is_some()) {
+            self.count("did: went on after it was parked");
+        }
+    }
+
+    /// Counts, at the end, which events came before anybody waited for them.
+    pub(crate) fn waits(&mut self, programs: &[Program], chronicle: &Chronicle) {
+        for known in chronicle.instances.values() {
+            if let Some(told) = model::tell(programs, &known.log) {
+                self.count_many("events: taken that came before the wait", told.events.0);
+                self.count_many("events: taken that came after the wait began", told.events.1);
+            }
+        }
+    }
+
+    fn begins(&mut self, applied: &Applied<'_>, started: &Started) {
+        let moved = |before: &taskhub_core::Record| {
+            let was = is_elsewhere(&before.name, before.version.as_deref());
+            was != is_elsewhere(&started.name, started.version.as_deref())
+        };
+        match &applied.before {
+            Some(before) if applied.goes_on => {
+                self.count("did: continued as new");
+                if before.version != started.version {
+                    self.count("did: continued as a new version");
+                    self.count_if(moved(before), "did: moved to or from workers elsewhere");
+                }
+                self.count_if(*started.name == *SCHEDULE, "triggers: a schedule goes on");
+            }
+            Some(_) => self.count("did: began in place of one that ended"),
+            None => self.count("did: began"),
+        }
+        self.count_if(*started.name == *BLOB, "triggers: a receipt begins");
+        self.count_if(started.parent.is_some(), "did: began as a sub-orchestration");
+        self.count_if(started.start_at.is_some(), "did: began with a later start");
+        self.count_if(started.deadline.is_some(), "did: began with a deadline");
+    }
+
+    fn count_if(&mut self, happened: bool, what: &'static str) {
+        if happened {
+            self.count(what);
+        }
+    }
+}
+
+fn written(kind: &Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::ActivityScheduled { .. } => "did: called an activity",
+        Kind::ActivityFinished { outcome: Ok(_), .. } => "did: took a result",
+        Kind::ActivityFinished { .. } => "did: took a failure",
+        Kind::ChildScheduled { .. } => "did: called a sub-orchestration",
+        Kind::ChildFinished { .. } => "did: took the end of a sub-orchestration",
+        Kind::TimerCreated { .. } => "did: set a timer",
+        Kind::TimerFired { .. } => "did: took a timer",
+        Kind::CallCancelled { .. } => "did: gave up a call",
+        Kind::EventSent { .. } => "did: sent an event",
+        Kind::EventRaised { .. } => "did: got an event",
+        Kind::InstanceStarted { .. } => "did: started another one",
+        Kind::TerminateSent { .. } => "did: terminated another one",
+        Kind::OperationCalled { .. } => "did: called an entity",
+        Kind::OperationFinished { .. } => "did: took the answer of an entity",
+        Kind::OperationSignaled { .. } => "did: signaled an entity",
+        Kind::LocksRequested { .. } => "did: asked for locks",
+        Kind::LocksGranted { .. } => "did: got locks",
+        Kind::Unlocked { .. } => "did: gave a lock back",
+        Kind::Suspended { .. } => "did: was suspended",
+        Kind::Resumed { .. } => "did: was resumed",
+        Kind::Terminated { reason: Some(reason) } if reason.contains("within the time") => {
+            "did: ran into its deadline"
+        }
+        Kind::Terminated { .. } => "did: was terminated",
+        Kind::Completed { status: taskhub_core::RuntimeStatus::Completed } => "did: returned",
+        Kind::Completed { status: taskhub_core::RuntimeStatus::Failed } => "did: failed",
+        _ => return None,
+    })
+}

@@ -1,0 +1,171 @@
+//! A worker of a hub in another process: listens for work, does it, and comes back when it is lost.
+
+use std::{io, sync::Arc, time::Duration};
+
+use taskhub_core::Limits;
+use taskhub_engine::Code;
+use taskhub_wire::proto::{GetWorkItemsRequest, WorkItemFilters, WorkerCapability};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code as StatusCode, Status};
+use uuid::Uuid;
+
+use super::{Link, MESSAGE_BYTES_MAX, turns::Turns};
+
+/// Turns that the server hands out at once; each is short.
+const TURNS_COUNT_MAX: i32 = 256;
+
+/// How long to wait before the next attempt to listen: first, and at most.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A stream that was silent for so long is dead: servers ping more often.
+const SILENCE_MAX: Duration = Duration::from_mins(2);
+
+/// What a worker is made of. Clones are the same worker.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(super) link: Link,
+    pub(super) code: Code,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) turns: Arc<Turns>,
+    serves: WorkItemFilters,
+    limits: Limits,
+    name: String,
+    stop: CancellationToken,
+}
+
+/// A worker at work. Dropped, it leaves all that it has in hand; others get that at once.
+#[derive(Debug)]
+pub(crate) struct Working {
+    stop: CancellationToken,
+    run: JoinHandle<()>,
+}
+
+/// Why listening ended.
+enum Ended {
+    /// It was asked to stop.
+    Stopped,
+    /// The stream ended, or there was none.
+    Lost(Status),
+}
+
+impl Worker {
+    pub(crate) fn new(
+        link: Link,
+        code: Code,
+        serves: WorkItemFilters,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let turns = Turns::start(&code.functions, limits.cache_bytes_max)?;
+        Ok(Self {
+            link,
+            code,
+            slots: Arc::new(Semaphore::new(limits.activity_slots.max(1))),
+            turns: Arc::new(turns),
+            serves,
+            limits,
+            name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Begins to work. To be called within tokio.
+    pub(crate) fn start(self) -> Working {
+        let stop = self.stop.clone();
+        Working { stop, run: tokio::spawn(self.run()) }
+    }
+
+    async fn run(self) {
+        let mut hand = JoinSet::new();
+        let mut pause = PAUSE;
+        loop {
+            let mut heard = false;
+            match self.listen(&mut hand, &mut heard).await {
+                Ended::Stopped => break,
+                Ended::Lost(why) => self.tell(&why),
+            }
+            if heard {
+                pause = PAUSE;
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.stop.cancelled() => break,
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        // The stream has ended, so nothing new comes; what is done now still counts.
+        let finished = async { while hand.join_next().await.is_some() {} };
+        if timeout(self.limits.drain_time_max, finished).await.is_err() {
+            tracing::warn!(count = hand.len(), "work was left to others: it did not end in time");
+        }
+    }
+
+    fn tell(&self, why: &Status) {
+        let (code, why) = (why.code(), super::refusal::hub_error(why));
+        if matches!(code, StatusCode::Unavailable | StatusCode::Unknown | StatusCode::Cancelled) {
+            tracing::info!(server = ?self.link, %why, "no work comes until the server is back");
+        } else {
+            tracing::error!(server = ?self.link, %why, "the server gives no work");
+        }
+    }
+
+    async fn listen(&self, hand: &mut JoinSet<()>, heard: &mut bool) -> Ended {
+        let mut service = self.link.service.clone();
+        let stream = tokio::select! {
+            stream = service.get_work_items(self.offer()) => stream,
+            () = self.stop.cancelled() => return Ended::Stopped,
+        };
+        let mut stream = match stream {
+            Ok(stream) => stream.into_inner(),
+            Err(status) => return Ended::Lost(status),
+        };
+        tracing::info!(server = ?self.link, "listening for work");
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Ended::Stopped,
+                item = timeout(SILENCE_MAX, stream.message()) => match item {
+                    Ok(Ok(Some(item))) => {
+                        *heard = true;
+                        self.begin(item, hand);
+                    }
+                    Ok(Ok(None)) => return Ended::Lost(Status::unavailable("the stream ended")),
+                    Ok(Err(status)) => return Ended::Lost(status),
+                    Err(_) => return Ended::Lost(Status::unavailable("the stream was silent")),
+                },
+                Some(_) = hand.join_next() => {}
+            }
+        }
+    }
+
+    fn offer(&self) -> GetWorkItemsRequest {
+        let slots = i32::try_from(self.limits.activity_slots.max(1)).unwrap_or(i32::MAX);
+        GetWorkItemsRequest {
+            max_concurrent_orchestration_work_items: TURNS_COUNT_MAX,
+            max_concurrent_activity_work_items: slots,
+            max_concurrent_entity_work_items: slots,
+            capabilities: vec![WorkerCapability::HistoryStreaming.into()],
+            work_item_filters: Some(self.serves.clone()),
+            worker_instance_id: self.name.clone(),
+            message_bytes_max: i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+impl Working {
+    /// Takes no more, and finishes what is in hand.
+    pub(crate) async fn end(mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.run).await;
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.run.abort();
+    }
+}
