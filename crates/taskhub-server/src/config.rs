@@ -33,6 +33,8 @@ pub struct Config {
     pub tokens: Vec<String>,
     /// Which hubs there may be.
     pub hubs: HubsConfig,
+    /// What this node has in common with others.
+    pub cluster: ClusterConfig,
     /// With which certificate to speak TLS; without it connections are plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
@@ -55,6 +57,17 @@ pub struct HubsConfig {
     pub names: Vec<String>,
     /// At most so many at a time.
     pub count_max: usize,
+}
+
+/// What a node has in common with others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ClusterConfig {
+    /// The secret by which nodes know each other: the same on all of them. None: this node takes
+    /// nobody for another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// A certificate with its key.
@@ -142,6 +155,9 @@ pub enum ConfigError {
     /// A token that anybody could guess.
     #[error("a token is empty; remove it, or let everybody in by setting no token at all")]
     EmptyToken,
+    /// A secret that anybody could guess.
+    #[error("`cluster.secret` is empty; set a long random text, or remove it")]
+    EmptySecret,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -155,6 +171,7 @@ impl Default for Config {
             data: "taskhub-data".into(),
             tokens: Vec::new(),
             hubs: HubsConfig::default(),
+            cluster: ClusterConfig::default(),
             tls: None,
             http: HttpConfig::default(),
             retention: RetentionConfig::default(),
@@ -206,6 +223,9 @@ impl Config {
         if self.tokens.iter().any(String::is_empty) {
             return Err(ConfigError::EmptyToken);
         }
+        if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
+            return Err(ConfigError::EmptySecret);
+        }
         if let Some(origin) = self.http.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::Origin(origin.clone()));
         }
@@ -223,8 +243,8 @@ impl Config {
     #[must_use]
     pub fn print(&self) -> String {
         let mut shown = self.clone();
-        for token in &mut shown.tokens {
-            "(secret)".clone_into(token);
+        for secret in shown.tokens.iter_mut().chain(&mut shown.cluster.secret) {
+            "(secret)".clone_into(secret);
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
@@ -263,8 +283,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_printed() {
-        let config = Config { tokens: vec!["open sesame".to_owned()], ..Config::default() };
+    fn secrets_are_not_printed() {
+        let mut config = Config { tokens: vec!["open sesame".to_owned()], ..Config::default() };
+        config.cluster.secret = Some("sesame street".to_owned());
         assert!(!config.print().contains("sesame"));
     }
 

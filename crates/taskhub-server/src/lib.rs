@@ -12,6 +12,7 @@
 
 mod auth;
 pub mod cli;
+mod cluster;
 mod config;
 mod grpc;
 pub mod http;
@@ -22,9 +23,10 @@ mod retention;
 mod serve;
 mod tls;
 
+pub use cluster::Nodes;
 pub use config::{
-    Age, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig, LogConfig,
-    LogFormat, RetentionConfig, TlsConfig,
+    Age, ClusterConfig, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig,
+    LogConfig, LogFormat, RetentionConfig, TlsConfig,
 };
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};

@@ -75,7 +75,7 @@ impl Client {
         Ok(Self::over(remote.into().link()?))
     }
 
-    pub(crate) fn over(link: crate::remote::Link) -> Self {
+    pub(crate) fn over(link: taskhub_link::Link) -> Self {
         Self { connection: Connection::There(link) }
     }
 

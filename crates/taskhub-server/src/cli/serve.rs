@@ -41,6 +41,10 @@ pub(super) struct Flags {
         hide_env_values = true
     )]
     tokens: Vec<String>,
+    /// The secret by which the nodes of a cluster know each other. Other users of this machine may
+    /// see flags: the variable and the file are safer
+    #[arg(long, value_name = "SECRET", env = "TASKHUB_CLUSTER_SECRET", hide_env_values = true)]
+    cluster_secret: Option<String>,
     /// Speak TLS with this certificate, a PEM file
     #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -97,6 +101,7 @@ impl Flags {
         over_list(&mut config.hubs.names, self.hubs);
         over(&mut config.hubs.count_max, self.hubs_max);
         over_list(&mut config.tokens, self.tokens);
+        config.cluster.secret = self.cluster_secret.or(config.cluster.secret);
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });
         }

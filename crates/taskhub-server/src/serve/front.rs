@@ -17,7 +17,13 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http, metrics::Metrics};
+use crate::{
+    Config, Hubs, Keys, LimitsConfig,
+    auth::Tokens,
+    cluster::{Impostor, Secret},
+    grpc, http,
+    metrics::Metrics,
+};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -27,6 +33,7 @@ pub(super) struct Front {
     http: Router,
     cors: Option<CorsLayer>,
     tokens: Tokens,
+    secret: Secret,
     calls: Arc<Semaphore>,
     /// `None` in an application, which counts for itself.
     metrics: Option<Metrics>,
@@ -42,6 +49,7 @@ impl Front {
             http: http::routes(hubs, keys, is_local, config),
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
+            secret: Secret::new(config.cluster.secret.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: Some(Metrics::new(hubs)),
             is_local,
@@ -56,6 +64,7 @@ impl Front {
             http: routes,
             cors: None,
             tokens: Tokens::new(Vec::new()),
+            secret: Secret::default(),
             calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             metrics: None,
             is_local: false,
@@ -88,9 +97,20 @@ impl Front {
         }
     }
 
-    async fn grpc(&self, grpc: &Router, request: Request<Body>) -> Response {
-        if !grpc::is_open(request.uri().path()) && !self.tokens.admit(request.headers()) {
-            return Status::unauthenticated("send `authorization: Bearer <token>`").into_http();
+    async fn grpc(&self, grpc: &Router, mut request: Request<Body>) -> Response {
+        match self.secret.check(request.headers()) {
+            Ok(Some(node)) => drop(request.extensions_mut().insert(node)),
+            Ok(None) if grpc::is_open(request.uri().path()) => {}
+            Ok(None) if self.tokens.admit(request.headers()) => {}
+            Ok(None) => {
+                let message = "send `authorization: Bearer <token>`";
+                return Status::unauthenticated(message).into_http();
+            }
+            Err(Impostor) => {
+                tracing::warn!("a node was turned away: its `cluster.secret` is another one");
+                let message = "this is no secret of this cluster; give all nodes the same";
+                return Status::unauthenticated(message).into_http();
+            }
         }
         let Ok(_counted) = self.calls.try_acquire() else {
             return grpc::busy("too many calls are under way").into_http();

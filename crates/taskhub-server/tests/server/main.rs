@@ -8,6 +8,8 @@ mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 mod metrics;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod nodes;
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
