@@ -199,11 +199,17 @@ impl World {
             self.at(self.now + 10, Happening::Send(life, mail));
         }
         let writer = self.nodes[life.node].writer(lane);
-        for passed in writer.lane.written(batch, writer.sent) {
+        let passed_on = writer.lane.written(batch, writer.sent);
+        for passed in passed_on {
             self.coverage.count("messages passed on to other lanes");
-            // In the order in which they became durable.
             let mail = Mail::Deliver(passed, None);
-            self.in_order(self.now + 20, Happening::Send(life, mail));
+            if self.random.chance(self.rates.thread_late) {
+                self.coverage.count("delayed: messages passed on");
+                self.soon(300_000, Happening::Send(life, mail));
+            } else {
+                // In the order in which they became durable.
+                self.in_order(self.now + 20, Happening::Send(life, mail));
+            }
         }
         self.look_if_due(life, lane);
         self.commit_soon(life, lane);
