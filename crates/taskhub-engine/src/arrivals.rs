@@ -3,8 +3,8 @@
 //! Every message stands in the inbox of its receiver. From a partition of the same lane it also
 //! comes at once, and from one of another lane of this node as soon as it is durable. What one
 //! partition sends another must not overtake itself: a message that comes by itself is taken only
-//! behind the one before it. And only if it was sent since the receiver was claimed, as otherwise an
-//! earlier owner may have taken it. All others are left to the inbox, which is read in order.
+//! behind the one before it. And only if it was sent since the receiver was claimed, as otherwise
+//! an earlier owner may have taken it. All others are left to the inbox, which is read in order.
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{

@@ -27,7 +27,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, Verb, codec,
+    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb, codec,
     store::{Filter, Page, Store, StoreError},
 };
 use tokio::time::Instant;
@@ -180,6 +180,13 @@ impl Hub {
         self.inner.router.requests.held()
     }
 
+    /// Tells somebody of every change that this node made, as soon as it is durable, those of one
+    /// instance in order, until the hub stops; the last who asked for it. It is told on the thread
+    /// that commits: whatever takes long goes elsewhere. A hub in lockstep tells nobody.
+    pub fn watch(&self, told: impl Fn(&TurnRecord) + Send + Sync + 'static) {
+        self.inner.tallies.watched(Some(Box::new(told)));
+    }
+
     /// What it has done since it was opened; a hub in lockstep does not count.
     #[must_use]
     pub fn tally(&self) -> Tally {
@@ -221,6 +228,7 @@ impl Inner {
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             let _ = thread.join();
         }
+        self.tallies.watched(None);
         // Nobody else does that for a hub in lockstep.
         let held: Vec<_> = lock(&self.router.held).all().collect();
         if let Err(error) = self.store.release(&held) {

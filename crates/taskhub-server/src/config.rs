@@ -2,6 +2,7 @@
 
 mod retention;
 mod suggestion;
+mod traces;
 
 use std::{
     fs, io,
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use retention::{Age, InvalidAge, RetentionConfig};
 use suggestion::closest;
 pub(crate) use suggestion::most_alike;
+pub use traces::TracesConfig;
 
 /// The file that is read when nobody names one, if it is there.
 const FILE: &str = "taskhub.toml";
@@ -46,6 +48,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// Where traces are sent.
+    pub traces: TracesConfig,
 }
 
 /// Which hubs there may be.
@@ -107,6 +111,12 @@ pub struct LimitsConfig {
     pub calls: usize,
     /// Open connections.
     pub connections: usize,
+    /// The head of a request, in bytes.
+    pub header_bytes: usize,
+    /// How long the body of a request over HTTP may take to come, in seconds.
+    pub body_seconds: u64,
+    /// How long a request over HTTP may take, waiting included, in seconds; 0 is for ever.
+    pub request_seconds: u64,
 }
 
 /// What is logged.
@@ -177,6 +187,7 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }
@@ -194,6 +205,9 @@ impl Default for LimitsConfig {
             payload_bytes: 4 << 20,
             calls: 100_000,
             connections: 50_000,
+            header_bytes: 64 << 10,
+            body_seconds: 60,
+            request_seconds: 0,
         }
     }
 }
@@ -226,10 +240,7 @@ impl Config {
         if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
             return Err(ConfigError::EmptySecret);
         }
-        if let Some(origin) = self.http.origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(ConfigError::Origin(origin.clone()));
-        }
-        Ok(())
+        check_origins(&self.http.origins)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -247,6 +258,14 @@ impl Config {
             "(secret)".clone_into(secret);
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}
+
+/// Refuses what browsers never send as an origin.
+pub(crate) fn check_origins(origins: &[String]) -> Result<(), ConfigError> {
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => Err(ConfigError::Origin(origin.clone())),
+        None => Ok(()),
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     refusal::bad_message,
     service::{Call, instance_id},
 };
+use crate::Request;
 
 /// The longest name of a function or an event, the longest version and trace, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
@@ -42,7 +43,10 @@ pub(super) async fn start(
     };
     let execution = execution(call, request.execution_id.as_deref())?;
     let raised = request.raise.take().map(|event| (event.name, event.input));
-    let started = Box::new(started(request, execution)?);
+    let mut started = Box::new(started(request, execution)?);
+    let traces = call.hubs.traces();
+    let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+    started.trace = span.as_ref().map(Request::trace).or(started.trace);
     let verb = match raised {
         None => Verb::Start { started, reuse },
         Some((event, input)) => {
