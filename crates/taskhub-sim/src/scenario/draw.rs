@@ -44,6 +44,7 @@ impl Scenario {
             } else {
                 draw_troubles(&mut random, nodes, embedded, partitions)
             },
+            lanes: if embedded { 1 } else { [1, 2, 3][random.index(3)] },
         }
     }
 }
@@ -95,6 +96,7 @@ fn draw_rates(random: &mut Random) -> Rates {
         worker_lost: rate(300),
         turn_partial: rate(500),
         thread_late: rate(300),
+        nodes_miscounted: rate(1_000),
     }
 }
 
