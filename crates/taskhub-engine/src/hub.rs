@@ -5,6 +5,7 @@ mod ended;
 mod entities;
 mod histories;
 mod lane_thread;
+mod lengths;
 mod mail;
 mod readers;
 mod requests;

@@ -89,6 +89,7 @@ pub mod handle;
 mod history;
 mod host;
 pub mod howto;
+pub mod http;
 mod labels;
 pub mod management;
 pub mod prelude;
@@ -99,6 +100,7 @@ mod saga;
 pub mod testing;
 mod time;
 pub mod trigger;
+mod update;
 mod versions;
 mod wait;
 
@@ -121,5 +123,6 @@ pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, sto
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, entity, orchestration};
 pub use time::Timestamp;
+pub use update::{Asked, Update, WaitUpdate};
 pub use versions::Versions;
 pub use wait::Wait;

@@ -17,7 +17,7 @@ use taskhub_core::{
 };
 
 use super::{
-    Held, LEASE,
+    Held, LEASE, lengths,
     mail::{Generation, Mail, Post},
     tally::Tallies,
 };
@@ -90,6 +90,7 @@ impl LaneThread {
             match self.store.commit(&batch) {
                 Ok(()) => {
                     self.tallies.committed(&batch, begun.elapsed());
+                    lengths::warn(&batch, self.limits.history_events_warn);
                     self.pause = RETRY_AFTER;
                     self.tell(&batch);
                     if self.trouble.take().is_some() {
