@@ -39,7 +39,7 @@ fn id(text: &str) -> InstanceId {
 /// Stores an instance whose history is damaged, in the only partition.
 fn damage(store: &dyn Store) {
     let node = Node { id: "before".into(), address: "".into() };
-    let held = store.claim(&node, 1, Duration::from_secs(60)).expect("it is free");
+    let held = store.claim(&node, 1, Duration::from_mins(1)).expect("it is free");
     let at = Timestamp(1);
     let record = Record {
         execution: ExecutionId(9),

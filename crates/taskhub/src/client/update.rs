@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How long to wait for an answer, if nobody says.
-const TIME_MAX: Duration = Duration::from_secs(60);
+const TIME_MAX: Duration = Duration::from_mins(1);
 
 /// A request that is made when it is awaited, and gives the answer; from
 /// [`InstanceRef::update`](super::InstanceRef::update).

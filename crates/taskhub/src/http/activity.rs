@@ -118,10 +118,10 @@ impl HttpCalls {
         let prepared = prepared.body(content.clone().unwrap_or_default());
         let mut prepared = prepared.map_err(|error| wrong(error.to_string()))?;
         for (name, values) in headers {
-            let no_header = |_| wrong(format!("`{name}` is no header"));
-            let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header(()))?;
+            let no_header = || wrong(format!("`{name}` is no header"));
+            let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| no_header())?;
             for value in values.iter() {
-                let value = HeaderValue::from_str(value).map_err(|_| no_header(()))?;
+                let value = HeaderValue::from_str(value).map_err(|_| no_header())?;
                 prepared.headers_mut().append(&known, value);
             }
         }

@@ -6,7 +6,7 @@ use taskhub_core::{InstanceId, RuntimeStatus, Text, Verb};
 use super::{
     answer,
     call::{Answered, Call, absent, checked, orchestration},
-    start::NAME_BYTES_MAX,
+    start::{NAME_BYTES_MAX, trace},
 };
 
 impl Call {
@@ -31,6 +31,9 @@ impl Call {
             return Ok(answer::bad_argument(&why));
         }
         let input = checked(&self.bytes(body).await?)?;
+        if let Some(traces) = &self.traces {
+            traces.raise(event, &id, trace(&self.parts.headers).as_ref());
+        }
         let (name, input) = (event.into(), Some(input));
         let verb = match keep {
             None => Verb::Raise { name, input },
