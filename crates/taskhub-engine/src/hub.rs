@@ -7,6 +7,7 @@ mod hints;
 mod histories;
 mod keeper;
 mod lane_thread;
+mod lengths;
 mod mail;
 mod open;
 mod readers;

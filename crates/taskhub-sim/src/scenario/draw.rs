@@ -51,6 +51,7 @@ impl Scenario {
 
 fn draw_limits(random: &mut Random) -> Limits {
     let mut limits = Limits::default();
+    limits.replay_samples = *random.pick(&[0, 1, 2, 256]);
     if random.chance(600) {
         limits.cache_bytes_max = *random.pick(&[0, 1_000, 5_000, 20_000]);
     }
