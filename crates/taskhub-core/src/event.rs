@@ -179,6 +179,11 @@ pub enum Kind {
         /// Why.
         reason: Option<Text>,
     },
+    /// Nobody has started the instance yet: until this time its events are kept for who does.
+    Awaited {
+        /// Until when; the latest of these counts.
+        until: Timestamp,
+    },
     /// What an entity was when this was written; its history begins anew with this.
     Entity(Box<EntityState>),
     /// An entity is asked to perform an operation.
@@ -324,6 +329,7 @@ impl Kind {
             Self::TurnStarted { .. }
                 | Self::Completed { .. }
                 | Self::Rewound { .. }
+                | Self::Awaited { .. }
                 | Self::Entity(_)
         );
         !own && !self.is_action()

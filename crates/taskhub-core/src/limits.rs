@@ -30,6 +30,8 @@ pub struct Limits {
     pub activity_slots: usize,
     /// Arrivals that one instance holds and no turn has taken.
     pub backlog_count_max: usize,
+    /// Events kept for one instance that nobody has started yet.
+    pub early_events_max: usize,
     /// An input, output, event or status, in bytes.
     pub payload_bytes_max: usize,
     /// Calls made by one turn.
@@ -58,6 +60,7 @@ impl Default for Limits {
             tasks_count_max: 1_024,
             activity_slots: 256,
             backlog_count_max: 100_000,
+            early_events_max: 1_000,
             payload_bytes_max: 4 << 20,
             calls_per_turn_max: 100_000,
             history_events_max: 1_000_000,

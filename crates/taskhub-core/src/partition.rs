@@ -29,6 +29,7 @@ mod rewind;
 mod rewrite;
 mod runner;
 mod slots;
+mod start;
 mod step;
 mod tasks;
 mod turn;

@@ -97,6 +97,14 @@ pub struct Record {
     pub events: u64,
 }
 
+impl Record {
+    /// Whether nobody has started it yet: it only keeps events for who does. No list has it.
+    #[must_use]
+    pub fn is_awaited(&self, instance: &InstanceId) -> bool {
+        self.name.is_empty() && instance.as_entity().is_none()
+    }
+}
+
 /// What a commit does to the history of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryChange {

@@ -1,7 +1,8 @@
 //! What clients ask of the owner of an instance, and what they are told.
 
 use crate::{
-    ExecutionId, InstanceId, Record, RequestId, Requested, RuntimeStatus, Started, TaskResult, Text,
+    ExecutionId, InstanceId, Record, RequestId, Requested, RuntimeStatus, Started, TaskResult,
+    Text, Timestamp,
 };
 
 /// A client's request for one instance; answered once, after what it caused is durable.
@@ -28,6 +29,26 @@ pub enum Verb {
     },
     /// Raise an event.
     Raise {
+        /// The event's name.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+    },
+    /// Raise an event, or, if nobody has started the instance yet, keep it for who does.
+    RaiseEarly {
+        /// The event's name.
+        name: Text,
+        /// The event's payload.
+        input: Option<Text>,
+        /// Until when it is kept.
+        until: Timestamp,
+    },
+    /// Start it and raise an event for it; only the latter if it is there and has not ended.
+    StartOrRaise {
+        /// How it begins.
+        started: Box<Started>,
+        /// What to do when the id is in use by an instance that has ended.
+        reuse: Reuse,
         /// The event's name.
         name: Text,
         /// The event's payload.

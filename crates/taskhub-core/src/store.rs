@@ -185,6 +185,7 @@ impl Filter {
         };
         self.place(instance, record).is_some()
             && self.kind.includes(instance)
+            && !record.is_awaited(instance)
             && (self.statuses.is_empty() || self.statuses.contains(&record.status))
             && self.prefix.as_ref().is_none_or(|p| instance.as_str().starts_with(&**p))
             && within(Some(record.created_at), self.created_from, self.created_to)

@@ -37,7 +37,7 @@ pub use scope::Scope;
 
 use std::pin::Pin;
 
-use crate::{Outcome, Text};
+use crate::{Event, Kind, Outcome, Text};
 
 /// The future of one execution. It never leaves the thread of its partition.
 pub type Run = Pin<Box<dyn Future<Output = Outcome>>>;
@@ -56,3 +56,17 @@ pub trait Functions: Send + Sync {
 
 /// A place in a history: how many events stand before it.
 pub type Position = u64;
+
+/// How much of a history its code has seen: all before the first arrival that no turn took.
+#[must_use]
+pub fn seen<'a>(events: impl IntoIterator<Item = &'a Event, IntoIter: Clone>) -> Position {
+    let events = events.into_iter();
+    let by_turn = events.clone().map(|event| match event.kind {
+        Kind::TurnStarted { takes, .. } => takes as usize,
+        _ => 0,
+    });
+    let taken = by_turn.sum();
+    let arrivals = (0..).zip(events.clone()).filter(|(_, event)| event.kind.is_arrival());
+    let next = arrivals.map(|(position, _)| position).nth(taken);
+    next.unwrap_or(events.count() as u64)
+}

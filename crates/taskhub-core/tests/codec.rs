@@ -118,6 +118,8 @@ fn kind() -> impl Strategy<Value = Kind> {
         maybe().prop_map(|reason| Kind::Resumed { reason }),
         maybe().prop_map(|reason| Kind::Terminated { reason }),
         status.prop_map(|status| Kind::Completed { status }),
+        (call(), text(), text()).prop_map(|(call, name, value)| Kind::Noted { call, name, value }),
+        at().prop_map(|until| Kind::Awaited { until }),
     ];
     prop_oneof![calls, others]
 }

@@ -82,6 +82,11 @@ fn kinds() -> Vec<(Kind, &'static str)> {
         (Kind::Suspended { reason: reason.clone() }, "0a0a08d00f6a050a03776879"),
         (Kind::Resumed { reason: None }, "0a0508d00f7200"),
         (Kind::Rewound { reason: reason.clone() }, "0a0b08d00fda01050a03776879"),
+        (Kind::Awaited { until: Timestamp(77) }, "0a0708d00f80029a01"),
+        (
+            Kind::Noted { call, name: "go".into(), value: "1".into() },
+            "0a1008d00fd2010a08ac021202676f1a0131",
+        ),
         (Kind::Terminated { reason }, "0a0a08d00f7a050a03776879"),
         (Kind::Completed { status: RuntimeStatus::Failed }, "0a0608d00f800103"),
     ]

@@ -86,13 +86,18 @@ impl Chronicle {
                 applied.read(history)?;
                 if applied.replaced {
                     known.log.clear();
-                    applied.goes_on = applied
-                        .before
-                        .as_ref()
-                        .is_some_and(|before| follows(before.execution, record.execution));
+                    // Events that came before the start are there already.
+                    let early = |event: &Event| matches!(event.kind, Kind::Awaited { .. });
+                    applied.goes_on = applied.old.first().is_some_and(early)
+                        || applied
+                            .before
+                            .as_ref()
+                            .is_some_and(|before| follows(before.execution, record.execution));
                 }
                 known.log.extend(applied.fresh.iter().cloned());
-                known.versions.push((self.index, Some((**record).clone())));
+                // To everybody else, what nobody has started is not there.
+                let is_there = !record.is_awaited(&turn.instance);
+                known.versions.push((self.index, is_there.then(|| (**record).clone())));
                 applied.arrivals = arrivals(&applied, &known.log)?;
                 for payload in &applied.arrivals {
                     *known.arrived.entry(payload.clone()).or_default() += 1;

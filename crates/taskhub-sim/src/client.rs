@@ -35,7 +35,7 @@ impl World {
         if let (Act::Start(_, reuse @ Reuse::Fresh, _), 1..) = (&mut act, attempt) {
             *reuse = Reuse::Join; // It may be there already: that start is not fresh any more.
         }
-        if let Act::Raise(_, payload) = &act
+        if let Some(payload) = act.payload()
             && self.raised.ask(&wanted.instance, payload)
         {
             self.coverage.count("events: asked for twice");
@@ -105,12 +105,12 @@ impl World {
             (Refusal::Lost(_), act) => {
                 self.coverage.count("answers: unknown");
                 // Who repeats an event takes the risk that it counts twice; not everybody does.
-                if !matches!(act, Act::Raise(..)) || self.random.chance(500) {
+                if act.payload().is_none() || self.random.chance(500) {
                     self.ask_later(asked.operation, asked.attempt);
                 }
             }
             (why, act) => {
-                if let Act::Raise(_, payload) = act {
+                if let Some(payload) = act.payload() {
                     if matches!(why, Refusal::Ended(..)) {
                         self.coverage.count("events: too late");
                     }
@@ -142,6 +142,15 @@ impl World {
                 Verb::Start { started, reuse }
             }
             Act::Raise(name, payload) => Verb::Raise { name, input: Some(payload) },
+            Act::RaiseEarly(name, payload, keep) => {
+                let until = Timestamp(EPOCH + self.scenario.operations[asked.operation].at + keep);
+                Verb::RaiseEarly { name, input: Some(payload), until }
+            }
+            Act::StartOrRaise(program, reuse, name, payload) => {
+                let program = self.scenario.programs[program].name.clone();
+                let started = Box::new(Started::new(program, None, asked.execution));
+                Verb::StartOrRaise { started, reuse, name, input: Some(payload) }
+            }
             Act::Terminate(recursive) => {
                 Verb::Terminate { reason: Some("asked".into()), recursive }
             }
@@ -177,6 +186,8 @@ fn named(act: &Act) -> &'static str {
         Act::Start(_, Reuse::Join, _) => "asked: start or join",
         Act::Start(_, Reuse::Replace(_), _) => "asked: start or replace",
         Act::Raise(..) => "asked: raise",
+        Act::RaiseEarly(..) => "asked: raise early",
+        Act::StartOrRaise(..) => "asked: start or raise",
         Act::Terminate(true) => "asked: terminate with children",
         Act::Terminate(false) => "asked: terminate",
         Act::Suspend => "asked: suspend",

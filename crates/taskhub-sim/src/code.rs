@@ -17,6 +17,9 @@ use crate::program::{
     shown,
 };
 
+/// The version of every change.
+pub(crate) const CHANGED: &str = "1";
+
 /// What orchestrations panic with, and fail with, when their program says so.
 pub(crate) const WANTED: &str = "as the program says";
 
@@ -191,6 +194,10 @@ impl Code {
                 let payload = format!("{}.{}", scope.execution(), notes.entries.len());
                 notes.note("sent");
                 scope.send(to.clone(), (*name).into(), Some(payload.into()));
+            }
+            Step::Change(name) => {
+                let version = scope.note((*name).into(), CHANGED.into());
+                notes.note(version.as_deref().unwrap_or("unchanged"));
             }
             Step::Spawn(program, later) => {
                 let work = work(&self.names[*program], None);

@@ -65,6 +65,8 @@ pub enum Step {
     Spawn(usize, Option<u64>),
     /// Terminates an instance.
     End(InstanceId, bool),
+    /// Notes once and for all in the history which version of a change it has.
+    Change(&'static str),
     /// Shows what it knows.
     Status,
     /// Notes the time.
@@ -154,7 +156,8 @@ impl Step {
         let child = own + 1 + random.index(3);
         let entity = random.index(ENTITIES);
         let later = random.chance(400).then_some(pause);
-        match random.below(28) {
+        match random.below(30) {
+            28 | 29 => Self::Change(if later.is_some() { "change" } else { "other" }),
             21 | 22 => Self::Ask(entity),
             23..=25 => Self::Tell(entity, later),
             26 if child < programs => Self::Spawn(child, later),

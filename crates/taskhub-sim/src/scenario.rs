@@ -119,6 +119,10 @@ pub enum Act {
     Start(usize, Reuse, Option<i64>),
     /// Raise an event with a payload that no other client uses.
     Raise(Text, Text),
+    /// Raise an event; keep it for so many microseconds if nobody has started the instance.
+    RaiseEarly(Text, Text, i64),
+    /// Start the program of that index and raise an event, or only the latter.
+    StartOrRaise(usize, Reuse, Text, Text),
     /// Terminate it, perhaps with its children.
     Terminate(bool),
     /// Suspend it.
@@ -133,6 +137,18 @@ pub enum Act {
     Status,
     /// Wait for its end.
     Wait,
+}
+
+impl Act {
+    /// The payload of the event that is raised, if one is.
+    pub(crate) fn payload(&self) -> Option<&Text> {
+        match self {
+            Self::Raise(_, payload)
+            | Self::RaiseEarly(_, payload, _)
+            | Self::StartOrRaise(_, _, _, payload) => Some(payload),
+            _ => None,
+        }
+    }
 }
 
 /// Something that happens to a node, at a time.

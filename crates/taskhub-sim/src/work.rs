@@ -300,7 +300,7 @@ impl World {
         law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
         self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
         match (&asked.act, answer) {
-            (Act::Raise(_, payload), Answer::Done) => {
+            (act, Answer::Done | Answer::Started(_)) if let Some(payload) = act.payload() => {
                 self.raised.acknowledge(&self.chronicle, &asked.instance, payload)
             }
             (Act::Signal(_), Answer::Done) => self.entities.acknowledge(&signal_of(asked.request)),

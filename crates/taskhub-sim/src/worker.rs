@@ -8,7 +8,7 @@ use taskhub_core::{
     Answer, Done, Event, Failure, InstanceId, Job, Kind, Request, RequestId, Taken, Task,
     TaskResult, Ticket, Turn, Verb,
     partition::Input,
-    turn::{Execution, Functions as _, Progress, Step},
+    turn::{Execution, Functions as _, Progress, Step, seen},
 };
 
 pub(crate) use operations::done;
@@ -158,13 +158,12 @@ fn replay(code: &crate::code::Deployed, instance: &InstanceId, turn: &Turn, take
     let Some(program) = code.orchestration(&turn.name, turn.version.as_deref()) else {
         return stuck("there is no such program");
     };
-    let ran = |event: &&Event| matches!(event.kind, Kind::TurnStarted { .. });
     let before: u32 = events
         .iter()
         .map(|event| if let Kind::TurnStarted { takes, .. } = event.kind { takes } else { 0 })
         .sum();
     let mut execution = Execution::begin(program, instance.clone(), started, *at);
-    execution.replay_until(events.iter().rposition(ran).unwrap_or(0) as u64);
+    execution.replay_until(seen(events.iter().copied()));
     let mut arrivals = 0;
     for (position, event) in events.into_iter().enumerate() {
         arrivals += u32::from(event.kind.is_arrival());

@@ -85,6 +85,12 @@ impl ActivityContext {
         self.call.2.version.as_deref()
     }
 
+    /// The value of a label that the [call](crate::Call::tag) has.
+    #[must_use]
+    pub fn tag(&self, key: impl AsRef<str>) -> Option<&str> {
+        labels::find(&self.call.2.tags, key.as_ref()).map(|value| &**value)
+    }
+
     /// A text that names this call and no other. An activity may be run more than once for one
     /// call, after a crash for instance; then the text is the same, so that whoever does the work
     /// can recognise the repetition. An attempt that a [`Retry`](crate::Retry) makes is another

@@ -175,6 +175,14 @@ impl<O: Data> Call<O> {
         self
     }
 
+    /// A label: of the instance, if it is a child, by which it can be listed; of the call, if it is
+    /// an activity, which [sees](crate::ActivityContext::tag) it. What begins with `taskhub.` is
+    /// the library's own.
+    pub fn tag(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        labels::put(&mut self.work.tags, key.as_ref(), value.as_ref());
+        self
+    }
+
     /// The version to call, instead of the one that this program knows.
     pub fn version(mut self, version: impl AsRef<str>) -> Self {
         self.work.version = Some(version.as_ref().into());

@@ -1,7 +1,11 @@
 //! What an orchestration can do: call, wait, send, and ask for time and chance.
 
+mod detached;
+
 use std::{
     fmt,
+    ops::RangeInclusive,
+    panic::Location,
     pin::Pin,
     task::{Context as Task, Poll},
     time::Duration,
@@ -10,16 +14,18 @@ use std::{
 use futures::future::FusedFuture;
 use serde::Serialize;
 use taskhub_core::{
-    InstanceId,
+    InstanceId, Work,
     turn::{Command, ContinueAsNew, Pending, Scope},
 };
 use uuid::Uuid;
+
+pub use detached::Detached;
 
 use crate::{
     Call, Data, Entity, Event, Failure, Result, Timestamp, Untyped, Wait,
     data::encode,
     entity::{self, EntityProxy, Lock, Lockable, Sections},
-    handle::{Callable, Kind as _, Orchestration},
+    handle::{Callable, Kind as _, Orchestration, Startable},
 };
 
 /// The hub as seen from within an orchestration. Clones are the same context.
@@ -191,6 +197,51 @@ impl Context {
         u64::from_le_bytes(low)
     }
 
+    /// Which version of a change this execution has: the newest of those `known` to the code if it
+    /// comes here for the first time, and ever after the one that it had then. An execution that
+    /// came here before there was a change has version 0.
+    ///
+    /// So the code can be changed while instances of it run: those that are past the change go on
+    /// as they began.
+    ///
+    /// ```
+    /// # use taskhub::prelude::*;
+    /// # #[activity]
+    /// # async fn charge(amount: u64) -> Result<()> { let _ = amount; Ok(()) }
+    /// # #[activity]
+    /// # async fn reserve(amount: u64) -> Result<()> { let _ = amount; Ok(()) }
+    /// #[orchestration]
+    /// async fn order(ctx: Context, amount: u64) -> Result<()> {
+    ///     if ctx.version("reserve first", 0..=1) >= 1 {
+    ///         ctx.call(reserve, amount).await?;
+    ///     }
+    ///     ctx.call(charge, amount).await
+    /// }
+    ///
+    /// let mut run = Run::of(order).input(5);
+    /// run.expect(reserve).returns(());
+    /// run.expect(charge).returns(());
+    /// ```
+    ///
+    /// Each change has a name of its own; where it changes again, the range grows (`0..=2`). When
+    /// no instance of an old version is left the range begins later (`1..=2`), and at last the
+    /// question can go. An instance of a version outside of the range is parked until there is code
+    /// for it.
+    #[track_caller]
+    pub fn version(&self, change: impl AsRef<str>, known: RangeInclusive<u32>) -> u32 {
+        let (change, newest) = (change.as_ref(), *known.end());
+        let noted = self.scope.note(change.into(), newest.to_string().into());
+        let version = noted.map_or(Ok(0), |noted| noted.parse()).unwrap_or(u32::MAX);
+        if !known.contains(&version) {
+            let at = Location::caller();
+            self.scope.park(format!(
+                "history has version {version} of the change `{change}`, the code knows \
+                 {known:?} at {at}"
+            ));
+        }
+        version.clamp(*known.start(), newest)
+    }
+
     /// Shows something to the outside, until the next call of this; written with the turn.
     ///
     /// # Panics
@@ -214,6 +265,49 @@ impl Context {
     ) -> Result<()> {
         let to = InstanceId::parse(instance.as_ref())?;
         self.scope.send(to, event.name().into(), encode(payload)?);
+        Ok(())
+    }
+
+    /// Starts an orchestration that nobody waits for: it goes on whatever becomes of this one. It
+    /// is started with this turn; awaiting that takes no time, and gives its id.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskhub::prelude::*;
+    /// # #[orchestration]
+    /// # async fn remind(ctx: Context, who: String) -> Result<()> { let _ = (ctx, who); Ok(()) }
+    /// #[orchestration]
+    /// async fn register(ctx: Context, who: String) -> Result<()> {
+    ///     let in_a_week = ctx.now() + Duration::from_secs(7 * 24 * 3600);
+    ///     ctx.start(remind, who.clone()).id(format!("remind-{who}")).at(in_a_week).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    #[track_caller]
+    pub fn start<M, C: Startable<M>>(&self, target: C, input: C::Input) -> Detached {
+        let target = target.target();
+        let version = target.version.map(Into::into);
+        let work = encode(input).map(|input| Work { version, ..Work::new(target.name, input) });
+        Detached::new(self.scope.clone(), self.scope.place(), work)
+    }
+
+    /// Ends another instance with this turn, unless it has ended.
+    #[track_caller]
+    pub fn terminate(&self, instance: impl AsRef<str>, reason: impl AsRef<str>) -> Result<()> {
+        self.end(instance.as_ref(), reason.as_ref(), false)
+    }
+
+    /// Ends another instance with this turn, and its children, and theirs.
+    #[track_caller]
+    pub fn terminate_all(&self, instance: impl AsRef<str>, reason: impl AsRef<str>) -> Result<()> {
+        self.end(instance.as_ref(), reason.as_ref(), true)
+    }
+
+    #[track_caller]
+    fn end(&self, instance: &str, reason: &str, recursive: bool) -> Result<()> {
+        let to = InstanceId::parse(instance)?;
+        let reason = Some(reason).filter(|reason| !reason.is_empty()).map(Into::into);
+        self.scope.tell_at(self.scope.place(), Command::Terminate { to, reason, recursive });
         Ok(())
     }
 

@@ -37,6 +37,8 @@ impl Failure {
     pub const DATA: &'static str = "Data";
     /// The kind of a failure to keep the rules of critical sections.
     pub const CRITICAL_SECTION: &'static str = "CriticalSection";
+    /// The kind of the failure of an orchestration whose version nobody has.
+    pub const VERSION_MISMATCH: &'static str = "VersionMismatch";
     /// The kind of a failure of code that panicked.
     pub const PANIC: &'static str = "Panic";
 

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use engine::Engine;
 
 use crate::{
-    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError,
+    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
@@ -213,6 +213,12 @@ impl HostBuilder {
     /// Adds a state for the activities that take a [`State<T>`](crate::State).
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         self.registry = self.registry.state(state);
+        self
+    }
+
+    /// Which functions run what asks for another version of them.
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.registry = self.registry.versions(versions);
         self
     }
 

@@ -99,12 +99,13 @@ mod saga;
 pub mod testing;
 mod time;
 pub mod trigger;
+mod versions;
 mod wait;
 
 pub use activity::{ActivityContext, State};
 pub use call::Call;
 pub use client::*;
-pub use context::{Context, Sleep};
+pub use context::{Context, Detached, Sleep};
 pub use data::Data;
 pub use entity::{CriticalSection, Entity, EntityContext, EntityProxy, Lock, Lockable};
 pub use failure::{Failure, Result};
@@ -120,4 +121,5 @@ pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, sto
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_macros::{activity, entity, orchestration};
 pub use time::Timestamp;
+pub use versions::Versions;
 pub use wait::Wait;

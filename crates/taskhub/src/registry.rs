@@ -23,6 +23,7 @@ use crate::{
     entity::{Acting, Actor, Around},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
     labels,
+    versions::{Mismatched, Versions},
 };
 
 /// What a process can run. A host collects it; build one by hand to embed an engine.
@@ -36,6 +37,7 @@ pub struct Registry {
     needed: Vec<(String, Needed)>,
     /// Whether workers elsewhere may have what is not here.
     workers: bool,
+    versions: Versions,
     twice: Option<RegistryError>,
 }
 
@@ -106,6 +108,13 @@ impl Registry {
         self
     }
 
+    /// Which orchestrations and activities run what asks for another version of them.
+    #[must_use]
+    pub fn versions(mut self, versions: Versions) -> Self {
+        self.versions = versions;
+        self
+    }
+
     /// Workers elsewhere may have what is not here.
     pub(crate) fn with_workers(mut self) -> Self {
         self.workers = true;
@@ -114,7 +123,7 @@ impl Registry {
 
     /// The orchestration of that name and version.
     pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
-        self.orchestrations.find(name, version).map(|code| &**code)
+        self.orchestrations.find(name, version, self.versions).map(|code| &**code)
     }
 
     /// Notes what a function needs that an activity calls.
@@ -154,13 +163,14 @@ impl Registry {
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
             workers: self.workers,
+            versions: self.versions,
             activities: self.activities,
             entities: self.entities,
             states: Arc::new(self.states),
             client: client.clone(),
         };
         let code = Code {
-            functions: Arc::new(Replays(self.orchestrations)),
+            functions: Arc::new(Replays::new(self.orchestrations, self.versions)),
             activities: Arc::new(activities),
         };
         Ok(Registered { code, client, serves })
@@ -214,11 +224,11 @@ impl Registered {
 
 /// Functions by name; without regard to case, as the field does. Per name, by version.
 struct Named<T> {
-    exact: HashMap<&'static str, Versions<T>>,
+    exact: HashMap<&'static str, ByVersion<T>>,
     folded: HashMap<String, &'static str>,
 }
 
-type Versions<T> = BTreeMap<Option<&'static str>, T>;
+type ByVersion<T> = BTreeMap<Option<&'static str>, T>;
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
@@ -241,8 +251,8 @@ impl<T> Named<T> {
     }
 
     /// The function of that version; or else the one without a version, which runs them all; or
-    /// else, when no version is asked for, the only one there is.
-    fn find(&self, name: &str, version: Option<&str>) -> Option<&T> {
+    /// else, when no version is asked for, the only one there is; or else the one that will do.
+    fn find(&self, name: &str, version: Option<&str>, rule: Versions) -> Option<&T> {
         let versions = match self.exact.get(name) {
             Some(versions) => versions,
             None => self.exact.get(self.folded.get(&name.to_lowercase())?)?,
@@ -253,7 +263,8 @@ impl<T> Named<T> {
             None if versions.len() == 1 => versions.values().next(),
             _ => None,
         };
-        exactly.or_else(any).or_else(only)
+        let instead = || rule.instead(versions.iter().map(|(known, it)| (*known, it)), version);
+        exactly.or_else(any).or_else(only).or_else(instead)
     }
 
     /// Each name with the versions that are found here; no versions are all.
@@ -275,16 +286,38 @@ impl<T> Named<T> {
     }
 }
 
-struct Replays(Named<Arc<dyn Orchestration>>);
+struct Replays {
+    functions: Named<Arc<dyn Orchestration>>,
+    versions: Versions,
+    /// What runs where none of the versions will do: by name, if it is to fail.
+    mismatched: Named<Mismatched>,
+}
+
+impl Replays {
+    fn new(functions: Named<Arc<dyn Orchestration>>, versions: Versions) -> Self {
+        let mut mismatched = Named::default();
+        if versions.fails() {
+            for (name, _) in functions.iter() {
+                let _ = mismatched.add(name, None, Mismatched(name));
+            }
+        }
+        Self { functions, versions, mismatched }
+    }
+}
 
 impl Functions for Replays {
     fn orchestration(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
-        self.0.find(name, version).map(|it| &**it)
+        if let Some(code) = self.functions.find(name, version, self.versions) {
+            return Some(&**code);
+        }
+        let mismatched = self.mismatched.find(name, version, self.versions)?;
+        Some(mismatched)
     }
 }
 
 struct Performers {
     workers: bool,
+    versions: Versions,
     activities: Named<Arc<dyn Activity>>,
     entities: Named<Arc<dyn Actor>>,
     states: Arc<States>,
@@ -293,11 +326,11 @@ struct Performers {
 
 impl Performers {
     fn find(&self, work: &Work) -> Option<&Arc<dyn Activity>> {
-        self.activities.find(&work.name, work.version.as_deref())
+        self.activities.find(&work.name, work.version.as_deref(), self.versions)
     }
 
     fn actor(&self, id: &InstanceId) -> Option<&Arc<dyn Actor>> {
-        self.entities.find(id.as_entity()?.0, None)
+        self.entities.find(id.as_entity()?.0, None, Versions::strict())
     }
 
     fn operate(&self, id: &InstanceId, asked: &Operations) -> Option<Running> {

@@ -57,6 +57,7 @@ impl From<&Kind> for wire::Kind {
                 value: value.to_string(),
             }),
             Kind::Rewound { reason: why } => Self::Rewound(reason(why.as_ref())),
+            Kind::Awaited { until } => Self::Awaited(until.0),
             Kind::OperationCalled { .. }
             | Kind::OperationFinished { .. }
             | Kind::OperationSignaled { .. }
@@ -174,12 +175,11 @@ impl TryFrom<wire::Kind> for Kind {
             Wire::Completed(number) => Self::Completed { status: status(number)? },
             Wire::InstanceStarted(wire) => instance_started(wire),
             Wire::TerminateSent(wire) => terminate_sent(wire),
-            Wire::Noted(wire) => Self::Noted {
-                call: CallId(wire.call),
-                name: wire.name.into(),
-                value: wire.value.into(),
-            },
+            Wire::Noted(wire::Note { call, name, value }) => {
+                Self::Noted { call: CallId(call), name: name.into(), value: value.into() }
+            }
             Wire::Rewound(wire) => Self::Rewound { reason: back(wire.why) },
+            Wire::Awaited(until) => Self::Awaited { until: Timestamp(until) },
             wire @ (Wire::OperationCalled(_)
             | Wire::OperationFinished(_)
             | Wire::OperationSignaled(_)

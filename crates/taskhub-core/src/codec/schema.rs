@@ -17,7 +17,7 @@ pub(super) struct Event {
     #[prost(
         oneof = "Kind",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, \
-        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31"
+        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32"
     )]
     pub kind: Option<Kind>,
 }
@@ -84,6 +84,8 @@ pub(super) enum Kind {
     LockRequested(Box<Locks>),
     #[prost(message, tag = "31")]
     LockReleased(Locks),
+    #[prost(sint64, tag = "32")]
+    Awaited(i64),
 }
 
 #[derive(Clone, PartialEq, Proto)]

@@ -1,6 +1,8 @@
 //! What comes in: which instance it concerns, and whether that has to be read first.
 
-use super::{Decisions, Effect, Input, Partition, Read, instance::Instance, slots::Slot};
+use super::{
+    Decisions, Effect, Input, Partition, Read, instance::Instance, runner::Runner, slots::Slot,
+};
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, InstanceId, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
@@ -150,9 +152,10 @@ impl Partition {
         }
     }
 
-    /// Where an instance stands; `None` when there is none.
+    /// Where an instance stands; `None` when there is none, or nobody has started it yet.
     pub(super) fn status_of(&mut self, id: &InstanceId) -> Option<RuntimeStatus> {
-        self.slots.known_mut(id).map(|instance| instance.status())
+        let known = self.slots.known_mut(id).filter(|it| !matches!(it.runner, Runner::Early(_)));
+        known.map(|instance| instance.status())
     }
 }
 

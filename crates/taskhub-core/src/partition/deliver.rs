@@ -91,7 +91,7 @@ impl Partition {
         match message {
             Message::Start(started) => self.start_child(&to, message_id, started, now),
             message => match self.slots.get_mut(&to) {
-                Some(Slot::Known(instance)) if !instance.record.status.is_terminal() => {
+                Some(Slot::Known(instance)) if instance.is_alive() => {
                     instance.taken.push(message_id);
                     self.receive(&to, message, now);
                     self.touch(&to);

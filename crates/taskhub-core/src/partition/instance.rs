@@ -11,8 +11,8 @@ use super::{
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
-    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Timestamp, codec,
-    turn::Functions,
+    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Text, Timestamp,
+    codec, turn::Functions,
 };
 
 /// An instance that exists, and has been read or created.
@@ -73,21 +73,10 @@ impl Instance {
         functions: &dyn Functions,
     ) -> Self {
         let record = Record {
-            execution: started.execution,
-            name: started.name.clone(),
             version: started.version.clone(),
-            status: RuntimeStatus::Pending,
-            created_at: now,
-            updated_at: now,
-            completed_at: None,
-            due: None,
-            busy: false,
-            custom_status: None,
             tags: started.tags.clone(),
             parent: started.parent.clone(),
-            stuck: None,
-            outcome: None,
-            events: 0,
+            ..unknown(started.name.clone(), started.execution, now)
         };
         let mut instance = Self::known(id, record);
         instance.runner = instance.begin(&started, now, functions);
@@ -98,25 +87,16 @@ impl Instance {
     /// An entity without a state, that nobody asked for anything yet.
     pub(super) fn entity(id: InstanceId, execution: ExecutionId, now: Timestamp) -> Self {
         let name = id.as_entity().map_or("", |(name, _)| name).into();
-        let record = Record {
-            execution,
-            name,
-            version: None,
-            status: RuntimeStatus::Running,
-            created_at: now,
-            updated_at: now,
-            completed_at: None,
-            due: None,
-            busy: false,
-            custom_status: None,
-            tags: Tags::default(),
-            parent: None,
-            stuck: None,
-            outcome: None,
-            events: 0,
-        };
+        let record = Record { status: RuntimeStatus::Running, ..unknown(name, execution, now) };
         let mut instance = Self::known(id, record);
         instance.runner = Runner::Entity(Box::default());
+        instance
+    }
+
+    /// An instance that nobody has started yet.
+    pub(super) fn early(id: InstanceId, now: Timestamp) -> Self {
+        let mut instance = Self::known(id, unknown("".into(), ExecutionId(0), now));
+        instance.runner = Runner::Early(Box::default());
         instance
     }
 
@@ -148,6 +128,10 @@ impl Instance {
             Runner::Here(code) => code.absorb(position, &event),
             Runner::Entity(entity) => {
                 entity.note(&event);
+                return self.fresh.push(event);
+            }
+            Runner::Early(early) => {
+                early.note(&event.kind);
                 return self.fresh.push(event);
             }
             Runner::Elsewhere(_) | Runner::Nobody => {}
@@ -241,6 +225,11 @@ impl Instance {
         }
     }
 
+    /// Whether it was started and has not ended.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.record.status.is_terminal() && !matches!(self.runner, Runner::Early(_))
+    }
+
     /// Whether there is something to write.
     pub(super) fn is_changed(&self) -> bool {
         self.changed || self.replaces || !self.fresh.is_empty()
@@ -284,6 +273,10 @@ impl Instance {
             (self.record.due, self.record.busy) = (None, false);
             return;
         }
+        if let Runner::Early(_) = &self.runner {
+            (self.record.due, self.record.busy) = (self.next_due(), false);
+            return;
+        }
         if let Runner::Entity(entity) = &self.runner {
             self.record.due = self.next_due();
             self.record.busy = entity.is_busy() || self.record.stuck.is_some();
@@ -300,6 +293,7 @@ impl Instance {
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         match &self.runner {
             Runner::Entity(entity) => entity.next_due(),
+            Runner::Early(early) => Some(early.until),
             _ => self.ledger.next_due(),
         }
     }
@@ -312,6 +306,27 @@ impl Instance {
         };
         // Its texts, its place in the cache, and what the allocator adds to each piece.
         size_of::<Self>() + 640 + output + self.runner.bytes() + self.ledger.bytes()
+    }
+}
+
+/// The record of an instance of which nothing is known but its name.
+fn unknown(name: Text, execution: ExecutionId, now: Timestamp) -> Record {
+    Record {
+        execution,
+        name,
+        version: None,
+        status: RuntimeStatus::Pending,
+        created_at: now,
+        updated_at: now,
+        completed_at: None,
+        due: None,
+        busy: false,
+        custom_status: None,
+        tags: Tags::default(),
+        parent: None,
+        stuck: None,
+        outcome: None,
+        events: 0,
     }
 }
 

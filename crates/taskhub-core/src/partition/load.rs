@@ -5,13 +5,13 @@ use bytes::Bytes;
 use super::{
     entity::Entity,
     instance::Instance,
-    runner::{Remote, Runner},
+    runner::{Early, Remote, Runner},
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Event, InstanceId, Kind, Record, Started, Timestamp,
     codec::{self, DecodeError},
-    turn::{Execution, Functions},
+    turn::{Execution, Functions, seen},
 };
 
 impl Instance {
@@ -38,6 +38,10 @@ impl Instance {
             self.changed |= self.record.stuck.take().is_some();
             return Ok(());
         }
+        if let Some(early) = Early::of(&events) {
+            self.runner = Runner::Early(Box::new(early));
+            return Ok(());
+        }
         self.live(&events, functions);
         if !self.ledger.has_turn() && self.record.stuck.take().is_some() {
             self.changed = true; // It can be read again, and there is nothing to run.
@@ -56,8 +60,7 @@ impl Instance {
         let Some(Event { at, kind: Kind::Started(started) }) = events.first() else { return };
         self.runner = self.begin(started, *at, functions);
         let Some(code) = self.runner.here() else { return };
-        let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
-        code.replay_until(events.iter().rposition(ran).map_or(0, |at| at as u64));
+        code.replay_until(seen(events));
         for (position, event) in events.iter().enumerate() {
             let raised = matches!(event.kind, Kind::EventRaised { .. });
             if raised && mutated(Mutation::ForgetBuffered) {

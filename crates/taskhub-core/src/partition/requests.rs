@@ -7,10 +7,9 @@ use super::{
     runner::Runner,
     slots::Slot,
 };
-use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Refusal, Request, RequestId, Requested,
-    Reuse, RuntimeStatus, Started, TaskResult, Timestamp, Verb,
+    RuntimeStatus, TaskResult, Timestamp, Verb,
 };
 
 impl Partition {
@@ -33,6 +32,17 @@ impl Partition {
         let Some(status) = self.status_of(&id) else {
             return match verb {
                 Verb::Start { started, .. } => self.start(request, &id, started, now),
+                Verb::StartOrRaise { started, name, input, .. } => {
+                    let event = Kind::EventRaised { name, input };
+                    self.start_with(request, &id, started, event, now);
+                }
+                Verb::RaiseEarly { name, input, until } => {
+                    self.keep(request, &id, Kind::EventRaised { name, input }, until, now);
+                }
+                Verb::Purge if self.slots.known_mut(&id).is_some() => {
+                    self.vanish(&id);
+                    self.answer(request, Answer::Done);
+                }
                 Verb::Signal(requested) => self.signal(request, &id, requested, now),
                 _ => self.answer(request, Answer::Refused(Refusal::NotFound(id))),
             };
@@ -40,6 +50,10 @@ impl Partition {
         match verb {
             Verb::Start { started, reuse } => {
                 self.reuse(request, &id, started, &reuse, status, now);
+            }
+            Verb::StartOrRaise { started, reuse, name, input } => {
+                let event = Kind::EventRaised { name, input };
+                self.start_or_raise(request, &id, started, &reuse, event, now);
             }
             Verb::Wait if !status.is_terminal() => self.waiters.until_end(request, id),
             Verb::WaitStart if status == RuntimeStatus::Pending => {
@@ -67,16 +81,18 @@ impl Partition {
         now: Timestamp,
     ) {
         match verb {
-            Verb::Raise { name, input } => {
-                self.arrive(request, id, now, Kind::EventRaised { name, input });
+            Verb::Raise { name, input } | Verb::RaiseEarly { name, input, .. } => {
+                self.arrive(request, id, now, Kind::EventRaised { name, input }, Answer::Done);
             }
             Verb::Suspend { .. } if status == RuntimeStatus::Suspended => {
                 self.reply(request, id, Reply::Answer(Answer::Done));
             }
-            Verb::Suspend { reason } => self.arrive(request, id, now, Kind::Suspended { reason }),
+            Verb::Suspend { reason } => {
+                self.arrive(request, id, now, Kind::Suspended { reason }, Answer::Done);
+            }
             Verb::Resume { reason } => self.resume(request, id, reason, status, now),
             Verb::Unlock { section } => {
-                self.arrive(request, id, now, Kind::LockReleased { section });
+                self.arrive(request, id, now, Kind::LockReleased { section }, Answer::Done);
             }
             Verb::Terminate { reason, recursive } => {
                 self.terminate(id, now, reason, recursive);
@@ -95,65 +111,6 @@ impl Partition {
         }
     }
 
-    fn start(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        started: Box<Started>,
-        now: Timestamp,
-    ) {
-        let execution = started.execution;
-        self.create(id, started, now);
-        self.reply(request, id, Reply::Answer(Answer::Started(execution)));
-    }
-
-    /// Creates an instance, or replaces the one that is there.
-    pub(super) fn create(&mut self, id: &InstanceId, started: Box<Started>, now: Timestamp) {
-        let mut instance = Instance::start(id.clone(), started, now, &*self.functions);
-        if let Some(old) = self.slots.known_mut(id) {
-            instance.replaces = true;
-            instance.cancelled = std::mem::take(&mut old.cancelled);
-        }
-        // A purge that is not durable yet has left its commit here: the new history replaces.
-        if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
-            instance.seq = *seq;
-        }
-        self.slots.put(id.clone(), Slot::Known(Box::new(instance)));
-        self.touch(id);
-    }
-
-    fn reuse(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        started: Box<Started>,
-        reuse: &Reuse,
-        status: RuntimeStatus,
-        now: Timestamp,
-    ) {
-        match reuse {
-            Reuse::Replace(statuses) if statuses.contains(&status) => {
-                // Whoever waits for the one that is there hears of its end.
-                self.terminate(id, now, Some("replaced by a new start".into()), false);
-                self.step(id, now);
-                self.start(request, id, started, now);
-            }
-            Reuse::Join if status.is_terminal() && mutated(Mutation::JoinAnew) => {
-                self.start(request, id, started, now);
-            }
-            Reuse::Join => {
-                if let Some(instance) = self.slots.known_mut(id) {
-                    let answer = Answer::Started(instance.record.execution);
-                    self.reply(request, id, Reply::Answer(answer));
-                }
-            }
-            Reuse::Fresh | Reuse::Replace(_) => {
-                let why = Refusal::Exists(id.clone(), status);
-                self.reply(request, id, refused(why));
-            }
-        }
-    }
-
     fn signal(
         &mut self,
         request: RequestId,
@@ -162,7 +119,7 @@ impl Partition {
         now: Timestamp,
     ) {
         self.summon(id, now);
-        self.arrive(request, id, now, Kind::OperationRequested(requested));
+        self.arrive(request, id, now, Kind::OperationRequested(requested), Answer::Done);
     }
 
     fn purge(&mut self, request: RequestId, id: &InstanceId, status: RuntimeStatus) {
@@ -196,7 +153,7 @@ impl Partition {
     ) {
         // Either way the reply lists it.
         if status == RuntimeStatus::Suspended {
-            self.arrive(request, id, now, Kind::Resumed { reason });
+            self.arrive(request, id, now, Kind::Resumed { reason }, Answer::Done);
         } else {
             self.reply(request, id, Reply::Answer(Answer::Done));
         }
@@ -209,7 +166,15 @@ impl Partition {
         }
     }
 
-    fn arrive(&mut self, request: RequestId, id: &InstanceId, now: Timestamp, kind: Kind) {
+    /// Writes an event that a client sent, and gives this answer, if there is room for it.
+    pub(super) fn arrive(
+        &mut self,
+        request: RequestId,
+        id: &InstanceId,
+        now: Timestamp,
+        kind: Kind,
+        answer: Answer,
+    ) {
         let backlog_max = self.limits.backlog_count_max;
         let Some(instance) = self.slots.known_mut(id) else { return };
         let backlog = instance.runner.entity().map_or(0, |entity| entity.backlog());
@@ -218,10 +183,10 @@ impl Partition {
             return self.reply(request, id, refused(why));
         }
         instance.arrive(now, kind);
-        self.reply(request, id, Reply::Answer(Answer::Done));
+        self.reply(request, id, Reply::Answer(answer));
     }
 
-    fn reply(&mut self, request: RequestId, id: &InstanceId, reply: Reply) {
+    pub(super) fn reply(&mut self, request: RequestId, id: &InstanceId, reply: Reply) {
         if let Some(instance) = self.slots.known_mut(id) {
             instance.replies.push((request, reply));
             self.touch(id);
@@ -278,13 +243,17 @@ fn improper(request: &Request, bytes_max: usize) -> Option<Refusal> {
 fn input_bytes(verb: &Verb) -> usize {
     let input = match verb {
         Verb::Start { started, .. } => &started.input,
-        Verb::Raise { input, .. } => input,
+        Verb::Raise { input, .. } | Verb::RaiseEarly { input, .. } => input,
+        Verb::StartOrRaise { started, input, .. } => {
+            let bytes = |input: &Option<crate::Text>| input.as_ref().map_or(0, |it| it.len());
+            return bytes(&started.input).max(bytes(input));
+        }
         Verb::Signal(requested) => &requested.operation.input,
         _ => return 0,
     };
     input.as_ref().map_or(0, |input| input.len())
 }
 
-fn refused(why: Refusal) -> Reply {
+pub(super) fn refused(why: Refusal) -> Reply {
     Reply::Answer(Answer::Refused(why))
 }

@@ -10,12 +10,47 @@ use crate::{Event, Kind, Piece, Timestamp, turn::Execution};
 pub(super) enum Runner {
     /// It has ended, or is parked.
     Nobody,
+    /// Nobody yet: it is not started, and events are kept for it.
+    Early(Box<Early>),
     /// In this process: its suspended code.
     Here(Execution),
     /// Not in this process: some worker will have it.
     Elsewhere(Remote),
     /// It is an entity; its operations are performed by a worker, here or elsewhere.
     Entity(Box<Entity>),
+}
+
+/// Events for an instance that nobody has started yet.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    /// Until when they are kept.
+    pub until: Timestamp,
+    /// The events, in the order in which they came.
+    pub events: Vec<Kind>,
+}
+
+impl Early {
+    /// What a history comes to that begins so.
+    pub(super) fn of(events: &[Event]) -> Option<Self> {
+        let Kind::Awaited { .. } = events.first()?.kind else { return None };
+        let mut early = Self::default();
+        for event in events {
+            early.note(&event.kind);
+        }
+        Some(early)
+    }
+
+    /// Takes note of the next event.
+    pub(super) fn note(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Awaited { until } => self.until = self.until.max(*until),
+            kind => self.events.push(kind.clone()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.events.iter().map(|kind| 96 + kind.payload_bytes()).sum()
+    }
 }
 
 /// An orchestration whose code is elsewhere: what a worker needs to run its next turn.
@@ -79,6 +114,14 @@ impl Runner {
         }
     }
 
+    /// What is kept for it, if nobody has started it yet.
+    pub(super) fn early(&mut self) -> Option<&mut Early> {
+        match self {
+            Self::Early(early) => Some(early),
+            _ => None,
+        }
+    }
+
     /// The entity, if it is one.
     pub(super) fn entity(&mut self) -> Option<&mut Entity> {
         match self {
@@ -92,7 +135,7 @@ impl Runner {
         match self {
             Self::Elsewhere(remote) => remote.out.is_some(),
             Self::Entity(entity) => entity.is_out(),
-            Self::Here(_) | Self::Nobody => false,
+            Self::Here(_) | Self::Nobody | Self::Early(_) => false,
         }
     }
 
@@ -100,6 +143,7 @@ impl Runner {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Nobody => 0,
+            Self::Early(early) => early.bytes(),
             Self::Here(code) => code.bytes(),
             Self::Elsewhere(remote) => remote.bytes + 48 * remote.history.len(),
             Self::Entity(entity) => entity.bytes(),

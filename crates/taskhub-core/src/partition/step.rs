@@ -18,6 +18,9 @@ impl Partition {
         if std::mem::replace(&mut instance.todo, Todo::Nothing) == Todo::Revive {
             return self.revive(id);
         }
+        if instance.runner.early().is_some_and(|early| early.until <= now) {
+            return self.vanish(id);
+        }
         if let Some(entity) = instance.runner.entity() {
             entity.wake(now);
             instance.settle_locks(now);
@@ -59,8 +62,9 @@ impl Partition {
         self.tell(id);
     }
 
-    /// Forgets an entity that has no state, and of which nobody wants anything.
-    fn vanish(&mut self, id: &InstanceId) {
+    /// Forgets an entity that has no state, and of which nobody wants anything; or events that were
+    /// kept for somebody who did not come.
+    pub(super) fn vanish(&mut self, id: &InstanceId) {
         let Some(instance) = self.slots.known_mut(id) else { return };
         let outgoing = std::mem::take(&mut instance.outgoing);
         let taken = std::mem::take(&mut instance.taken);

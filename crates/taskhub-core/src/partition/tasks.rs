@@ -174,7 +174,7 @@ impl Instance {
                 let state = entity.now.state.clone();
                 Some((piece, Job::Operations(Box::new(Operations { state, requested }))))
             }
-            Runner::Here(_) | Runner::Nobody => None,
+            Runner::Here(_) | Runner::Nobody | Runner::Early(_) => None,
         }
     }
 }

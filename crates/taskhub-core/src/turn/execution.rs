@@ -119,6 +119,7 @@ impl Execution {
             }
             Kind::Resumed { .. } => state.gate = None,
             Kind::CallCancelled { call } => state.expect_given_up(*call),
+            Kind::Noted { call, name, value } => state.recall(*call, name.clone(), value.clone()),
             kind => {
                 if let (true, Some(call)) = (kind.is_action(), kind.call()) {
                     state.plan.expect(call, kind.clone());

@@ -89,6 +89,24 @@ impl Scope {
         state.execution.derive(u64::MAX - state.uniques).0
     }
 
+    /// What is noted under a name. The first time that an execution asks, `value` is noted in its
+    /// history and given, unless the code is being replayed: then it did without when it was here,
+    /// and there is nothing, for as long as the execution lasts.
+    #[must_use]
+    #[track_caller]
+    pub fn note(&self, name: Text, value: Text) -> Option<Text> {
+        let (noted, is_new) = self.state.borrow_mut().note(&name, &value);
+        if is_new {
+            self.tell_at(self.place(), Command::Note { name, value });
+        }
+        noted
+    }
+
+    /// Parks the instance until somebody changes the code: nothing of this turn happens.
+    pub fn park(&self, why: impl Into<Text>) {
+        self.state.borrow_mut().park(why.into());
+    }
+
     /// Shows something to the outside; the last one set in a turn stays.
     pub fn set_custom_status(&self, status: Text) {
         self.state.borrow_mut().custom_status = Some(status);

@@ -32,6 +32,10 @@ pub(super) struct State {
     pub mail: Mailbag,
     /// The addresses at which the code's future keeps its variables.
     pub home: Range<usize>,
+    /// What was noted, by name; `None` where there was nothing to note when the code came there.
+    notes: HashMap<Text, Option<Text>>,
+    /// Why the code says itself that it cannot go on.
+    parked: Option<Text>,
     /// The furthest event that was released.
     reached: Position,
     created: u64,
@@ -129,6 +133,8 @@ impl State {
             ready: BTreeMap::new(),
             released: None,
             home: 0..0,
+            notes: HashMap::new(),
+            parked: None,
             reached: 0,
             ranks: 0,
         }
@@ -296,6 +302,28 @@ impl State {
         self.given_up.iter().copied()
     }
 
+    /// History says that this was noted. It is found by its name, wherever the code now stands.
+    pub(super) fn recall(&mut self, call: CallId, name: Text, value: Text) {
+        self.plan.skip(call);
+        self.notes.insert(name, Some(value));
+    }
+
+    /// What is noted under a name, since the code first came there; and whether that is now.
+    pub(super) fn note(&mut self, name: &Text, value: &Text) -> (Option<Text>, bool) {
+        if let Some(noted) = self.notes.get(name) {
+            return (noted.clone(), false);
+        }
+        let is_new = !self.is_replaying();
+        let noted = is_new.then(|| value.clone());
+        self.notes.insert(name.clone(), noted.clone());
+        (noted, is_new)
+    }
+
+    /// The code cannot go on, and says why.
+    pub(super) fn park(&mut self, why: Text) {
+        self.parked.get_or_insert(why);
+    }
+
     fn renew(&mut self, (before, after): (Option<Offer>, Option<Offer>)) {
         if before == after {
             return;
@@ -310,6 +338,9 @@ impl State {
 
     /// Gives ids to the calls of the poll that just ended; see [`super::matching`].
     pub(super) fn settle(&mut self) -> Result<(), Text> {
+        if let Some(why) = self.parked.take() {
+            return Err(why);
+        }
         let fresh = Fresh::sorted(std::mem::take(&mut self.fresh));
         for Fresh { seq, .. } in &fresh {
             let Some(call) = self.calls.get_mut(seq) else { continue };

@@ -33,6 +33,10 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
         let sense = log.iter().enumerate().all(|(position, event)| entity_has(position, event));
         return ensure(sense, || broken("the log makes sense", format!("{log:?}")));
     }
+    if record.is_awaited(id) {
+        let sense = log.iter().enumerate().all(|(position, event)| early_has(position, event));
+        return ensure(sense, || broken("the log makes sense", format!("{log:?}")));
+    }
     makes_sense(log).map_err(|happened| broken("the log makes sense", happened))?;
     let last = log.last().map(|event| &event.kind);
     let ended = matches!(last, Some(Kind::Completed { status }) if *status == record.status);
@@ -49,6 +53,15 @@ fn entity_has(position: usize, event: &Event) -> bool {
     match &event.kind {
         Kind::Entity(_) => position == 0,
         Kind::OperationRequested(_) | Kind::LockRequested(_) | Kind::LockReleased { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether an instance that nobody has started can have this event at this place.
+fn early_has(position: usize, event: &Event) -> bool {
+    match &event.kind {
+        Kind::Awaited { .. } => true,
+        Kind::EventRaised { .. } => position > 0,
         _ => false,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use taskhub_core::{
     Event, InstanceId, Kind, Outcome, Record, RuntimeStatus,
-    turn::{Execution, Functions as _, Progress},
+    turn::{Execution, Functions as _, Progress, seen},
 };
 
 use super::{Violation, ensure};
@@ -104,8 +104,7 @@ fn replayed(
         return Ok(());
     }
     let mut execution = Execution::begin(code, id.clone(), started, *at);
-    let turn = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
-    execution.replay_until(log.iter().rposition(turn).unwrap_or(0) as u64);
+    execution.replay_until(seen(log));
     let mut arrivals = 0;
     for (position, event) in log.iter().enumerate() {
         arrivals += usize::from(event.kind.is_arrival());

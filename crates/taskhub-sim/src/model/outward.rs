@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use taskhub_core::{CallId, InstanceId, Kind, Text, Timestamp};
 
 use super::{Teller, UNKNOWN, Wait};
-use crate::program::{Held, Step, entity, operation};
+use crate::{
+    code::CHANGED,
+    program::{Held, Step, entity, operation},
+};
 
 impl Teller<'_> {
     pub(super) fn outward(&mut self, step: &Step) -> Option<()> {
@@ -23,6 +26,14 @@ impl Teller<'_> {
                 self.notes.note("sent");
                 let (to, name, input) = (to.clone(), Text::from(*name), Some(payload.into()));
                 self.call(Kind::EventSent { call: UNKNOWN, to, name, input });
+            }
+            Step::Change(name) => {
+                self.notes.note(CHANGED);
+                let (name, value) = (Text::from(*name), Text::from(CHANGED));
+                let noted = |it: &Kind| matches!(it, Kind::Noted { name: it, .. } if *it == name);
+                if !self.calls.iter().any(noted) {
+                    self.call(Kind::Noted { call: UNKNOWN, name, value });
+                }
             }
             Step::Spawn(program, later) => {
                 let work = crate::code::work(&self.programs[*program].name, None);
@@ -127,6 +138,7 @@ impl Teller<'_> {
             Kind::ActivityScheduled { call, .. }
             | Kind::TimerCreated { call, .. }
             | Kind::TerminateSent { call, .. }
+            | Kind::Noted { call, .. }
             | Kind::Unlocked { call, .. }
             | Kind::EventSent { call, .. } => *call = id,
             Kind::ChildScheduled { call, instance, .. }

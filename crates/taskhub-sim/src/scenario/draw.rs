@@ -178,7 +178,19 @@ fn draw_life(
         } else {
             begin + random.between(0, 12 * SECONDS)
         };
-        let raise = Act::Raise(name.into(), format!("{index}-{number}").into());
+        let payload = format!("{index}-{number}").into();
+        let raise = match random.below(10) {
+            0 if fresh != "fresh" => {
+                let (program, reuse) = (random.index(programs.len()), draw_reuse(random, false));
+                Act::StartOrRaise(program, reuse, name.into(), payload)
+            }
+            1 if fresh != "fresh" => {
+                Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS))
+            }
+            _ => Act::Raise(name.into(), payload),
+        };
+        let early = if matches!(raise, Act::RaiseEarly(..)) { begin / 2 } else { 0 };
+        let at = at - early;
         if random.chance(150) {
             push(at + random.between(0, 3 * SECONDS), raise.clone(), None);
         }

@@ -83,6 +83,9 @@ pub enum StartError {
     /// The id is in use.
     #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
     Exists(InstanceId, RuntimeStatus),
+    /// The instance that is to get an event has ended, and is not to be replaced.
+    #[error("instance {0} has ended: it is {1:?}; let the start replace it, or use another id")]
+    Ended(InstanceId, RuntimeStatus),
     /// The input cannot be written as JSON.
     #[error("{0}")]
     Input(Failure),
@@ -290,7 +293,7 @@ macro_rules! refusals {
 }
 
 refusals! {
-    StartError { Exists(id, status), TooLarge(id, bytes, limit) }
+    StartError { Exists(id, status), Ended(id, status), TooLarge(id, bytes, limit) }
     RaiseError { NotFound(id), Ended(id, status), TooLarge(id, bytes, limit) }
     SignalError { TooLarge(id, bytes, limit) }
     ControlError { NotFound(id), Ended(id, status) }

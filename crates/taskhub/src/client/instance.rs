@@ -68,6 +68,23 @@ impl<H> InstanceRef<H> {
         Ok(done(&answer)?)
     }
 
+    /// Raises an event for an instance that may not be started yet: then the event is kept for so
+    /// long, and whoever starts the instance meanwhile finds it. A reply that overtakes its request
+    /// is not lost. How many are kept per instance is limited:
+    /// [`Limits::early_events_max`](crate::Limits::early_events_max).
+    pub async fn raise_early<T: Data>(
+        &self,
+        event: Event<T>,
+        payload: T,
+        keep: Duration,
+    ) -> Result<(), RaiseError> {
+        let input = encode(payload).map_err(RaiseError::Payload)?;
+        let until = (self.client.now() + keep).core();
+        let verb = Verb::RaiseEarly { name: event.name().into(), input, until };
+        let answer = self.client.ask(&self.id, verb).await?;
+        Ok(done(&answer)?)
+    }
+
     /// Ends the instance now; `.await` it. Activities that run are told to stop.
     pub fn terminate(&self, reason: impl AsRef<str>) -> Terminate<'_> {
         let reason = Some(reason.as_ref()).filter(|reason| !reason.is_empty()).map(Into::into);

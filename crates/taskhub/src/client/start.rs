@@ -6,7 +6,7 @@ use taskhub_core::{Answer, ExecutionId, InstanceId, Reuse, RuntimeStatus, Starte
 use uuid::Uuid;
 
 use super::{Client, HubError, InstanceRef, StartError};
-use crate::{Result, Timestamp, handle::Named};
+use crate::{Data, Event, Result, Timestamp, data::encode, handle::Named};
 
 /// A start that happens when it is awaited, made by [`Client::start`].
 ///
@@ -23,6 +23,7 @@ pub struct Start<H> {
     first_turn: Option<Timestamp>,
     deadline: Option<Timestamp>,
     reuse: Reuse,
+    event: Option<(Text, Result<Option<Text>>)>,
     handle: PhantomData<fn() -> H>,
 }
 
@@ -38,6 +39,7 @@ impl<H> Start<H> {
             first_turn: None,
             deadline: None,
             reuse: Reuse::ended(),
+            event: None,
             handle: PhantomData,
         }
     }
@@ -86,6 +88,25 @@ impl<H> Start<H> {
         self
     }
 
+    /// Raises this event for the instance, in one with the start. If an instance of that id is
+    /// there and has not ended, it gets the event and nothing is started.
+    ///
+    /// ```no_run
+    /// # use taskhub::{StartError, prelude::*};
+    /// # const ITEM: Event<String> = Event::new("item");
+    /// # #[orchestration]
+    /// # async fn cart(ctx: Context) -> Result<()> { let _ = ctx; Ok(()) }
+    /// /// The first thing that a customer picks starts the cart, all others go into it.
+    /// async fn pick(hub: &Client, customer: &str, item: String) -> Result<(), StartError> {
+    ///     hub.start(cart, ()).id(format!("cart-{customer}")).raise(ITEM, item).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn raise<T: Data>(mut self, event: Event<T>, payload: T) -> Self {
+        self.event = Some((event.name().into(), encode(payload)));
+        self
+    }
+
     async fn send(self) -> Result<InstanceRef<H>, StartError> {
         let fresh = Uuid::now_v7();
         let (id, reuse) = match &self.id {
@@ -98,7 +119,14 @@ impl<H> Start<H> {
         started.start_at = self.first_turn.map(Timestamp::core);
         started.deadline = self.deadline.map(Timestamp::core);
         started.tags = self.tags.into_iter().collect();
-        let verb = Verb::Start { started: Box::new(started), reuse };
+        let started = Box::new(started);
+        let verb = match self.event {
+            None => Verb::Start { started, reuse },
+            Some((name, input)) => {
+                let input = input.map_err(StartError::Input)?;
+                Verb::StartOrRaise { started, reuse, name, input }
+            }
+        };
         let id = Ok(id);
         match self.client.ask(&id, verb).await? {
             Answer::Started(_) => Ok(InstanceRef::new(self.client, id)),
