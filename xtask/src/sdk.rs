@@ -62,12 +62,14 @@ fn install_javascript() -> Result<(), String> {
 }
 
 fn python_tests() -> Result<Step, String> {
-    let program = format!("{PYTHON_ENVIRONMENT}/bin/python");
+    let python = format!("{PYTHON_ENVIRONMENT}/bin/python");
     let step = Step::new(
-        &format!("{program} -m pytest -n 4 --dist worksteal -c {PYTHON}/pytest.ini {PYTHON}"),
+        &format!("{python} -m pytest -n 4 --dist worksteal -c {PYTHON}/pytest.ini {PYTHON}"),
         "the failing test is named above; add its file to the command to run it alone",
     );
-    Ok(step.with_env("TASKHUB_BIN", &server()?).with_env("PYTHONDONTWRITEBYTECODE", "1"))
+    let step = step.with_env("TASKHUB_BIN", &program("taskhub")?);
+    let step = step.with_env("WEATHER_BIN", &program("weather")?);
+    Ok(step.with_env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
 fn javascript_tests() -> Result<Step, String> {
@@ -82,14 +84,14 @@ fn javascript_tests() -> Result<Step, String> {
         "node --test --test-reporter=spec",
         "the failing test is named above; `node --test` with its file alone runs it again",
     );
-    let step = step.with_words(&paths).with_env("TASKHUB_BIN", &server()?);
+    let step = step.with_words(&paths).with_env("TASKHUB_BIN", &program("taskhub")?);
     Ok(step.with_env("NODE_PATH", &packages.to_string_lossy()))
 }
 
-/// The server that was built with this program, beside it.
-fn server() -> Result<String, String> {
+/// A program that was built with this one, beside it.
+fn program(name: &str) -> Result<String, String> {
     let own = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
-    Ok(own.with_file_name("taskhub").to_string_lossy().into_owned())
+    Ok(own.with_file_name(name).to_string_lossy().into_owned())
 }
 
 /// Whether two files of the repository hold the same text.

@@ -8,6 +8,9 @@ use crate::steps::{Step, output, succeeds};
 const COMPONENTS: [(&str, &str); 2] =
     [("rustfmt", "cargo fmt --version"), ("clippy", "cargo clippy --version")];
 
+/// What the tests of the Rust code need beside the toolchain.
+const TOOLS: [(&str, &str); 1] = [("curl", "curl --version")];
+
 /// Debian packages that the tests of the SDKs need, each with the command that shows it is
 /// there: where a language came from is nobody's business.
 const PACKAGES: [(&str, &str); 4] = [
@@ -20,6 +23,7 @@ const PACKAGES: [(&str, &str); 4] = [
 /// Brings the machine to where every test of the Rust code can run.
 pub(crate) fn run() -> Result<(), String> {
     toolchain()?;
+    packages(&TOOLS)?;
     // The tests start servers of their own, from these programs.
     let probe = if has_postgres() { "true" } else { "false" };
     packages(&[("postgresql", probe)])

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     CallId, EntityState, ExecutionId, Failure, InstanceId, LockRequest, Operation, Requested,
-    RuntimeStatus, Text, Timestamp,
+    RuntimeStatus, Text, Timestamp, Trace,
 };
 
 /// What a finished call gave: its output, or why it failed.
@@ -287,15 +287,6 @@ pub struct Parent {
     pub name: Text,
     /// The call.
     pub call: CallId,
-}
-
-/// A W3C trace context.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
-    /// The `traceparent` header.
-    pub parent: Text,
-    /// The `tracestate` header.
-    pub state: Option<Text>,
 }
 
 /// A function and what it is called with.

@@ -26,6 +26,7 @@ mod request;
 pub mod store;
 mod task;
 mod time;
+mod trace;
 pub mod turn;
 
 pub use event::*;
@@ -39,3 +40,4 @@ pub use record::*;
 pub use request::*;
 pub use task::*;
 pub use time::*;
+pub use trace::*;

@@ -42,6 +42,9 @@ pub struct Limits {
     pub readers_count: usize,
     /// Executions that one instance may run in a row (continue-as-new) before others get a turn.
     pub continues_in_row_max: usize,
+    /// Whether somebody emits the spans of executions: then what they call is told of these, in the
+    /// trace of their caller, and of the caller's own span otherwise.
+    pub spans: bool,
     /// How long a shutdown waits for the turns in hand.
     pub drain_time_max: Duration,
 }
@@ -66,6 +69,7 @@ impl Default for Limits {
             history_events_max: 1_000_000,
             readers_count: 2,
             continues_in_row_max: 16,
+            spans: false,
             drain_time_max: Duration::from_secs(10),
         }
     }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, Verb, codec,
+    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb, codec,
     store::{Filter, Node, Ownership, Page, Store, StoreError},
 };
 use tokio::{runtime::Handle, time::Instant};
@@ -229,6 +229,13 @@ impl Hub {
     #[must_use]
     pub fn held_requests(&self) -> usize {
         self.inner.requests.held()
+    }
+
+    /// Tells somebody of every change as soon as it is durable, in order, until the hub stops; the
+    /// last who asked for it. It is told on the thread that commits: whatever takes long goes
+    /// elsewhere. A hub in lockstep tells nobody.
+    pub fn watch(&self, told: impl Fn(&TurnRecord) + Send + Sync + 'static) {
+        self.inner.tallies.watched(Some(Box::new(told)));
     }
 
     /// What it has done since it was opened; a hub in lockstep does not count.

@@ -2,6 +2,7 @@
 
 mod retention;
 mod suggestion;
+mod traces;
 
 use std::{
     fs, io,
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use retention::{Age, InvalidAge, RetentionConfig};
 use suggestion::closest;
 pub(crate) use suggestion::most_alike;
+pub use traces::TracesConfig;
 
 /// The file that is read when nobody names one, if it is there.
 const FILE: &str = "taskhub.toml";
@@ -33,6 +35,8 @@ pub struct Config {
     pub tokens: Vec<String>,
     /// Which hubs there may be.
     pub hubs: HubsConfig,
+    /// What this node has in common with others.
+    pub cluster: ClusterConfig,
     /// With which certificate to speak TLS; without it connections are plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
@@ -44,6 +48,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// Where traces are sent.
+    pub traces: TracesConfig,
 }
 
 /// Which hubs there may be.
@@ -55,6 +61,17 @@ pub struct HubsConfig {
     pub names: Vec<String>,
     /// At most so many at a time.
     pub count_max: usize,
+}
+
+/// What a node has in common with others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ClusterConfig {
+    /// The secret by which nodes know each other: the same on all of them. None: this node takes
+    /// nobody for another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// A certificate with its key.
@@ -94,6 +111,12 @@ pub struct LimitsConfig {
     pub calls: usize,
     /// Open connections.
     pub connections: usize,
+    /// The head of a request, in bytes.
+    pub header_bytes: usize,
+    /// How long the body of a request over HTTP may take to come, in seconds.
+    pub body_seconds: u64,
+    /// How long a request over HTTP may take, waiting included, in seconds; 0 is for ever.
+    pub request_seconds: u64,
 }
 
 /// What is logged.
@@ -142,6 +165,9 @@ pub enum ConfigError {
     /// A token that anybody could guess.
     #[error("a token is empty; remove it, or let everybody in by setting no token at all")]
     EmptyToken,
+    /// A secret that anybody could guess.
+    #[error("`cluster.secret` is empty; set a long random text, or remove it")]
+    EmptySecret,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -155,11 +181,13 @@ impl Default for Config {
             data: "taskhub-data".into(),
             tokens: Vec::new(),
             hubs: HubsConfig::default(),
+            cluster: ClusterConfig::default(),
             tls: None,
             http: HttpConfig::default(),
             retention: RetentionConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
+            traces: TracesConfig::default(),
         }
     }
 }
@@ -177,6 +205,9 @@ impl Default for LimitsConfig {
             payload_bytes: 4 << 20,
             calls: 100_000,
             connections: 50_000,
+            header_bytes: 64 << 10,
+            body_seconds: 60,
+            request_seconds: 0,
         }
     }
 }
@@ -206,10 +237,10 @@ impl Config {
         if self.tokens.iter().any(String::is_empty) {
             return Err(ConfigError::EmptyToken);
         }
-        if let Some(origin) = self.http.origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(ConfigError::Origin(origin.clone()));
+        if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
+            return Err(ConfigError::EmptySecret);
         }
-        Ok(())
+        check_origins(&self.http.origins)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -223,10 +254,18 @@ impl Config {
     #[must_use]
     pub fn print(&self) -> String {
         let mut shown = self.clone();
-        for token in &mut shown.tokens {
-            "(secret)".clone_into(token);
+        for secret in shown.tokens.iter_mut().chain(&mut shown.cluster.secret) {
+            "(secret)".clone_into(secret);
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+}
+
+/// Refuses what browsers never send as an origin.
+pub(crate) fn check_origins(origins: &[String]) -> Result<(), ConfigError> {
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => Err(ConfigError::Origin(origin.clone())),
+        None => Ok(()),
     }
 }
 
@@ -263,8 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_printed() {
-        let config = Config { tokens: vec!["open sesame".to_owned()], ..Config::default() };
+    fn secrets_are_not_printed() {
+        let mut config = Config { tokens: vec!["open sesame".to_owned()], ..Config::default() };
+        config.cluster.secret = Some("sesame street".to_owned());
         assert!(!config.print().contains("sesame"));
     }
 

@@ -2,6 +2,7 @@
 
 mod door;
 mod management;
+mod openapi;
 mod probes;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -17,16 +18,23 @@ use crate::{Config, Hubs, Keys};
 pub(crate) use door::Token;
 pub(crate) use management::{is_management, is_own};
 
-pub use door::authorize;
+pub use door::{Gate, authorize, guard};
 pub use management::{
     HttpManagementPayload, Links, Management, create_check_status_response,
     create_http_management_payload, management,
     wait_for_completion_or_create_check_status_response,
 };
+pub use openapi::OpenApi;
 pub use probes::probes;
 
-/// The paths that need no token: who watches the process should not have one.
-pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+/// What who watches the process asks for.
+pub(crate) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Whether a path needs no token: who watches the process should not have one, and what the
+/// program can do is no secret.
+pub(crate) fn is_open(path: &str) -> bool {
+    PROBES.contains(&path) || openapi::is_document(path)
+}
 
 /// Where Prometheus reads; it needs no token where only this machine asks.
 pub(crate) const METRICS_PATH: &str = "/metrics";
@@ -38,14 +46,16 @@ pub(crate) fn routes(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) 
         .forwarded(config.http.forwarded)
         .keys(keys.clone(), Arc::new(AtomicBool::new(is_local)))
         .origins(&config.http.origins);
-    probes(hubs.clone()).fallback(|request: Request| async move {
-        // Its paths are known in any spelling.
-        if management::is_management(request.uri()) {
-            api.answer(request).await
-        } else {
-            nothing_here(request.uri())
-        }
-    })
+    probes(hubs.clone()).merge(OpenApi::management().routes()).fallback(
+        |request: Request| async move {
+            // Its paths are known in any spelling.
+            if management::is_management(request.uri()) {
+                api.answer(request).await
+            } else {
+                nothing_here(request.uri())
+            }
+        },
+    )
 }
 
 /// An error that people can read, as JSON.

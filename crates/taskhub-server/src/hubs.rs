@@ -15,7 +15,7 @@ use taskhub_core::Limits;
 use taskhub_engine::Hub;
 use tokio_util::sync::CancellationToken;
 
-use crate::Config;
+use crate::{Config, Traces, TracesError};
 use slot::Slot;
 
 pub use name::{HubName, InvalidHubName};
@@ -39,6 +39,7 @@ struct Inner {
     limits: Limits,
     slots: Mutex<BTreeMap<HubName, Arc<Slot>>>,
     stopping: CancellationToken,
+    traces: Option<Traces>,
 }
 
 /// Why there is no hub.
@@ -84,6 +85,9 @@ pub enum HubError {
     /// The server ends.
     #[error("this server is shutting down; try again in a moment")]
     Stopping,
+    /// There is no way to the collector of traces.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// Opening or closing it was interrupted.
     #[error("the hub could not be opened or closed: {0}; try again")]
     Interrupted(String),
@@ -103,7 +107,9 @@ impl Hubs {
         let listed: Result<Vec<_>, _> =
             config.hubs.names.iter().map(|name| HubName::parse(name)).collect();
         let listed = Some(listed?).filter(|names| !names.is_empty());
-        let limits = Limits { payload_bytes_max: config.limits.payload_bytes, ..Limits::default() };
+        let traces = Traces::open(&config.traces)?;
+        let payload_bytes_max = config.limits.payload_bytes;
+        let limits = Limits { payload_bytes_max, spans: traces.is_some(), ..Limits::default() };
         let hubs = Self {
             inner: Arc::new(Inner {
                 data: config.data.clone(),
@@ -113,6 +119,7 @@ impl Hubs {
                 limits,
                 slots: Mutex::default(),
                 stopping: CancellationToken::new(),
+                traces,
             }),
         };
         if let Err(error) = hubs.open_first().await {
@@ -126,6 +133,12 @@ impl Hubs {
     /// open when these hubs stop: that is up to whoever opened it.
     #[must_use]
     pub fn with(name: HubName, hub: Hub) -> Self {
+        Self::traced(name, hub, None)
+    }
+
+    /// The same, with a way for traces; whoever opened the hub lets them watch it.
+    #[must_use]
+    pub fn traced(name: HubName, hub: Hub, traces: Option<Traces>) -> Self {
         let stopping = CancellationToken::new();
         let limits = hub.limits().clone();
         let slot = Slot::given(hub, limits.clone(), stopping.clone());
@@ -138,6 +151,24 @@ impl Hubs {
                 limits,
                 slots: Mutex::new(BTreeMap::from([(name, Arc::new(slot))])),
                 stopping,
+                traces,
+            }),
+        }
+    }
+
+    /// No hubs at all, for an application whose hub is elsewhere.
+    #[must_use]
+    pub fn nowhere(traces: Option<Traces>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                data: PathBuf::new(),
+                default: HubName::default(),
+                count_max: 0,
+                listed: Some(Vec::new()),
+                limits: Limits::default(),
+                slots: Mutex::default(),
+                stopping: CancellationToken::new(),
+                traces,
             }),
         }
     }
@@ -187,7 +218,8 @@ impl Hubs {
             return Err(HubError::TooMany(name.clone(), inner.count_max));
         }
         let folder = inner.data.join(name.as_str());
-        let slot = Arc::new(Slot::new(folder, inner.limits.clone(), inner.stopping.clone()));
+        let (limits, stopping) = (inner.limits.clone(), inner.stopping.clone());
+        let slot = Arc::new(Slot::new(folder, limits, stopping, inner.traces.clone()));
         slots.insert(name.clone(), slot.clone());
         Ok(slot)
     }
@@ -231,6 +263,12 @@ impl Hubs {
         open.collect()
     }
 
+    /// The way for traces, if they are sent anywhere.
+    #[must_use]
+    pub fn traces(&self) -> Option<&Traces> {
+        self.inner.traces.as_ref()
+    }
+
     /// The largest payload, in bytes.
     #[must_use]
     pub fn payload_bytes_max(&self) -> usize {
@@ -251,6 +289,9 @@ impl Hubs {
             slots.values().cloned().collect()
         };
         join_all(slots.iter().map(|slot| slot.close())).await;
+        if let Some(traces) = &self.inner.traces {
+            traces.flush().await;
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod auth;
 pub mod cli;
+mod cluster;
 mod config;
 mod grpc;
 pub mod http;
@@ -21,12 +22,17 @@ mod metrics;
 mod retention;
 mod serve;
 mod tls;
+mod traces;
 
+pub use cluster::Nodes;
 pub use config::{
-    Age, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig, LogConfig,
-    LogFormat, RetentionConfig, TlsConfig,
+    Age, ClusterConfig, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig,
+    LogConfig, LogFormat, RetentionConfig, TlsConfig, TracesConfig,
 };
 pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};
-pub use serve::{ServeError, Server};
+pub use metrics::Metrics;
+pub use retention::keep;
+pub use serve::{Around, ServeError, Server};
 pub use tls::TlsError;
+pub use traces::{Request, Traces, TracesError};

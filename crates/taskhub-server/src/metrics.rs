@@ -29,9 +29,9 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 
 static METADATA: Metadata<'_> = Metadata::new("taskhub", Level::INFO, None);
 
-/// The numbers of one server. Clones are the same.
+/// The numbers of one server, for Prometheus. Clones are the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     /// The names that a label may have: nobody outside makes up new ones.
     calls: Arc<BTreeSet<String>>,
@@ -46,8 +46,9 @@ pub(crate) struct Begun {
 }
 
 impl Metrics {
-    /// Numbers for the server of these hubs.
-    pub(crate) fn new(hubs: &Hubs) -> Self {
+    /// Numbers for the server of these hubs; call it within tokio.
+    #[must_use]
+    pub fn new(hubs: &Hubs) -> Self {
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS).unwrap_or_default();
         let recorder = Arc::new(builder.build_recorder());
         names::describe(&recorder);
@@ -70,7 +71,7 @@ impl Metrics {
         } else if http::is_management(request.uri()) {
             ("http", "management")
         } else {
-            let known = http::OPEN_PATHS.iter().chain([&http::METRICS_PATH, &"/version"]);
+            let known = http::PROBES.iter().chain([&http::METRICS_PATH, &"/version"]);
             ("http", known.copied().find(|known| *known == path).unwrap_or("other"))
         };
         Begun { protocol, call: call.to_owned(), at: Instant::now() }
@@ -93,8 +94,9 @@ impl Metrics {
         self.recorder.register_counter(&calls, &METADATA).increment(1);
     }
 
-    /// All numbers.
-    pub(crate) fn response(&self) -> Response {
+    /// All numbers, as Prometheus reads them.
+    #[must_use]
+    pub fn response(&self) -> Response {
         self.look();
         ([(CONTENT_TYPE, TEXT)], self.recorder.handle().render()).into_response()
     }

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Keeps all hubs that are open tidy, until they stop.
-pub(crate) async fn keep(hubs: Hubs, policy: RetentionConfig) {
+pub async fn keep(hubs: Hubs, policy: RetentionConfig) {
     let ages: Vec<_> = policy.ages().collect();
     if ages.is_empty() {
         return;

@@ -3,6 +3,8 @@
 mod connection;
 mod first_bytes;
 mod front;
+mod steady;
+mod timely;
 
 pub(crate) use connection::Connection;
 
@@ -17,7 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, TlsError, retention, tls,
+    Config, ConfigError, HubError, Hubs, Keys, KeysError, LimitsConfig, Metrics, TlsConfig,
+    TlsError, config::check_origins, retention, tls,
 };
 use connection::Connections;
 use front::Front;
@@ -33,9 +36,25 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     tls: Option<TlsAcceptor>,
-    connections_max: usize,
+    limits: LimitsConfig,
     front: Front,
     hubs: Option<Hubs>,
+}
+
+/// How an application that has hubs in its own process is served.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Around {
+    /// The hubs for the Durable Task SDKs, over gRPC on the same port.
+    pub grpc: Option<Hubs>,
+    /// With which certificate to speak TLS; without it connections are plain.
+    pub tls: Option<TlsConfig>,
+    /// The origins whose web pages may call; none: browsers refuse them.
+    pub origins: Vec<String>,
+    /// How much is too much.
+    pub limits: LimitsConfig,
+    /// Where requests are counted.
+    pub metrics: Option<Metrics>,
 }
 
 /// Why a server could not start.
@@ -83,24 +102,18 @@ impl Server {
         let hubs = Hubs::open(config).await?;
         tokio::spawn(retention::keep(hubs.clone(), config.retention.clone()));
         let front = Front::new(&hubs, &keys, is_local, config);
-        let connections_max = config.limits.connections.max(1);
-        let hubs = Some(hubs);
-        Ok(Self { listeners, addresses, tls, connections_max, front, hubs })
+        let (limits, hubs) = (config.limits.clone(), Some(hubs));
+        Ok(Self { listeners, addresses, tls, limits, front, hubs })
     }
 
-    /// The connections of an application that has hubs in its own process: its routes, and if
-    /// `grpc` is there those hubs for the Durable Task SDKs, on one port.
-    #[must_use]
-    pub fn around(listener: TcpListener, routes: Router, grpc: Option<Hubs>) -> Self {
+    /// The connections of an application: its routes, and perhaps its hubs over gRPC, on one port.
+    pub fn around(listener: TcpListener, routes: Router, how: Around) -> Result<Self, ServeError> {
+        check_origins(&how.origins)?;
         let addresses = listener.local_addr().into_iter().collect();
-        Self {
-            listeners: vec![listener],
-            addresses,
-            tls: None,
-            connections_max: LimitsConfig::default().connections,
-            front: Front::around(routes, grpc.as_ref()),
-            hubs: grpc,
-        }
+        let tls = how.tls.as_ref().map(tls::acceptor).transpose()?;
+        let front = Front::around(routes, &how);
+        let (limits, hubs) = (how.limits, how.grpc);
+        Ok(Self { listeners: vec![listener], addresses, tls, limits, front, hubs })
     }
 
     /// Where it listens: the address asked for, with the port that was found for port 0.
@@ -123,7 +136,8 @@ impl Server {
         let connections = Arc::new(Connections {
             front: self.front,
             tls: self.tls,
-            permits: Arc::new(Semaphore::new(self.connections_max)),
+            permits: Arc::new(Semaphore::new(self.limits.connections.max(1))),
+            header_bytes: self.limits.header_bytes,
             tracker: tracker.clone(),
             ending: ending.clone(),
             cut: cut.clone(),

@@ -42,8 +42,8 @@ pub(crate) fn entities_in(
     if ids.is_empty() { Err(InvalidMessage::Missing { field }) } else { Ok(ids.into()) }
 }
 
-/// 32 hex digits, also in the groups of a GUID.
-pub(crate) fn execution_in(field: &'static str, wire: &str) -> Result<ExecutionId, InvalidMessage> {
+/// The id of an execution: 32 hex digits, also in the groups of a GUID.
+pub fn execution_in(field: &'static str, wire: &str) -> Result<ExecutionId, InvalidMessage> {
     let wrong = || InvalidMessage::Execution { field, text: wire.chars().take(50).collect() };
     let digits: String = wire.chars().filter(|c| *c != '-').take(33).collect();
     if digits.len() != 32 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {

@@ -24,7 +24,9 @@ fn the_service_has_its_29_calls_and_no_package() {
 #[test]
 fn all_118_messages_are_there_with_their_fields() {
     let files = files();
-    let messages: Vec<_> = files.iter().flat_map(|file| &file.message_type).collect();
+    let messages = files.iter().flat_map(|file| &file.message_type);
+    // Ours stands in metadata only.
+    let messages: Vec<_> = messages.filter(|message| message.name() != "Refusal").collect();
     let known = |field: &&prost_types::FieldDescriptorProto| field.number() <= 10_000;
     let fields = messages.iter().flat_map(|message| &message.field).filter(known).count();
     // One more than the SDKs know: the action of older Go clients.

@@ -100,6 +100,13 @@ impl ActivityContext {
         format!("{}-{}", self.call.0.execution, self.call.1.0)
     }
 
+    /// The trace of this call, as the header `traceparent` has it: for requests that the activity
+    /// sends to others, and for whoever answers them.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.call.2.trace.as_ref().map(|trace| &*trace.parent)
+    }
+
     /// Gives a sign of life, with how far the work has come. An activity that has a heartbeat
     /// (`#[activity(heartbeat = ..)]`, or [`heartbeat_timeout`](crate::Call::heartbeat_timeout)
     /// at the call) and is silent for longer fails with the kind [`Failure::TIMEOUT`].

@@ -16,6 +16,7 @@ use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
 use taskhub_engine::Hub;
+use taskhub_server::Traces;
 
 pub(crate) use connection::{Connection, Place, Refused};
 pub use control::{Purge, Restart, Terminate};
@@ -57,13 +58,24 @@ const OWN_NAMES: &str = "taskhub.";
 #[derive(Clone)]
 pub struct Client {
     connection: Connection,
+    traces: Option<Traces>,
 }
 
 impl Client {
     /// A connection to a hub that runs in this process.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { connection: Connection::Here(hub) }
+        Self { connection: Connection::Here(hub), traces: None }
+    }
+
+    /// The same, with a way for traces.
+    pub(crate) fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// The way for traces, if they are sent anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     /// A connection to a hub that a server has, such as `http://127.0.0.1:7071`; see [`Remote`].
@@ -75,8 +87,8 @@ impl Client {
         Ok(Self::over(remote.into().link()?))
     }
 
-    pub(crate) fn over(link: crate::remote::Link) -> Self {
-        Self { connection: Connection::There(link) }
+    pub(crate) fn over(link: taskhub_link::Link) -> Self {
+        Self { connection: Connection::There(link), traces: None }
     }
 
     /// The engine behind it; `None` when a server has the hub.

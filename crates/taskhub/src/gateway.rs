@@ -15,8 +15,9 @@ use axum::{
 };
 use taskhub_core::{
     Answer, ExecutionId, InstanceId, InvalidInstanceId, Record, Refusal, Reuse, RuntimeStatus,
-    Started, Text, Timestamp, Verb,
+    Started, Text, Timestamp, Trace, Verb,
 };
+use taskhub_server::Request as Span;
 use uuid::Uuid;
 
 use crate::{
@@ -31,6 +32,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a client may take to send a body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The longest part of a trace, in bytes.
+const TRACE_BYTES_MAX: usize = 1_024;
 
 /// What a gateway answers when the orchestration takes longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +121,18 @@ impl Gateway {
             Ok(instance) => instance,
             Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
         };
-        self.hold(&client, instance, reuse, input).await
+        // Its span ends when this is answered.
+        let caller = traced(&parts.headers);
+        let traces = client.traces();
+        let mut span = traces.map(|it| it.start(self.name, &instance, caller.as_ref()));
+        let trace = span.as_ref().map(Span::trace).or(caller);
+        let answer = self.hold(&client, instance, reuse, input, trace).await;
+        if let Some(span) = &mut span
+            && answer.status().is_server_error()
+        {
+            span.fail(answer.status().as_str());
+        }
+        answer
     }
 
     /// The instance that answers this request: a fresh one, or the one that the key names.
@@ -141,9 +156,10 @@ impl Gateway {
         instance: InstanceId,
         reuse: Reuse,
         input: Option<Text>,
+        trace: Option<Trace>,
     ) -> Response {
         let until = tokio::time::Instant::now() + self.within;
-        let started = self.started(hub.now().core(), input);
+        let started = Started { trace, ..self.started(hub.now().core(), input) };
         let start = Verb::Start { started: Box::new(started), reuse };
         let id = Ok(instance.clone());
         if let Err(why) = hub.ask(&id, start).await {
@@ -178,6 +194,13 @@ impl Gateway {
             ..Started::new(self.name, input, execution)
         }
     }
+}
+
+/// The trace that the caller is in.
+fn traced(headers: &HeaderMap) -> Option<Trace> {
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.into());
+    let parent: Text = text("traceparent").filter(|text: &Text| text.len() <= TRACE_BYTES_MAX)?;
+    Some(Trace { parent, state: text("tracestate").filter(|text| text.len() <= TRACE_BYTES_MAX) })
 }
 
 /// Ends an instance that is late, if its hub is in another process.

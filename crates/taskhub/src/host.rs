@@ -2,6 +2,8 @@
 
 mod engine;
 
+mod web;
+
 use std::{
     fmt,
     sync::{
@@ -13,8 +15,12 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
-use taskhub_server::{HubName, Hubs, Keys, KeysError, Server};
+use taskhub_server::{
+    Around, HubName, Hubs, Keys, KeysError, RetentionConfig, ServeError, Server, Traces,
+    TracesError, keep,
+};
 use tokio::net::{TcpListener, ToSocketAddrs};
+use web::{Served, Web};
 
 use engine::Engine;
 
@@ -39,8 +45,8 @@ pub struct HostBuilder {
     limits: Limits,
     routes: Router<Client>,
     triggers: Triggers,
-    management: Option<Keys>,
-    workers: Option<HubName>,
+    web: Web,
+    workers: bool,
 }
 
 /// Where the hub is.
@@ -59,11 +65,14 @@ pub struct Host {
     client: Client,
     routes: Router,
     triggering: Triggering,
-    /// Those of the management API, if it is served.
+    /// Those that are asked for, if any are.
     keys: Option<Keys>,
     /// Whether only clients on this machine reach the routes.
     is_local: Arc<AtomicBool>,
-    workers: Option<HubName>,
+    /// The hub, for those who serve it to others.
+    hubs: Hubs,
+    around: Around,
+    retention: RetentionConfig,
     engine: Engine,
 }
 
@@ -96,9 +105,15 @@ pub enum HostError {
     /// Something that only the process of a hub can offer.
     #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
     Elsewhere(&'static str),
-    /// The keys of the management API cannot be read.
+    /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// What was said of HTTP makes no sense.
+    #[error(transparent)]
+    Server(#[from] ServeError),
+    /// There is no way to the collector of traces.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The address could not be listened on.
     #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
     Listen(String, std::io::Error),
@@ -147,15 +162,17 @@ impl Host {
         if let Some(keys) = &self.keys {
             keys.warn(address.ip().is_loopback());
         }
-        let (engine, triggering) = (self.engine, self.triggering);
-        let hubs = self.workers.zip(self.client.hub());
-        let hubs = hubs.map(|(name, hub)| Hubs::with(name, hub.clone()));
+        let (engine, hubs, triggering) = (self.engine, &self.hubs, self.triggering);
+        tokio::spawn(keep(hubs.clone(), self.retention));
+        let server = Server::around(listener, self.routes, self.around)?;
         let stopping = async {
             stop.await;
+            hubs.stopping().cancel();
             triggering.end().await;
             engine.stop().await;
+            hubs.stop().await;
         };
-        Server::around(listener, self.routes, hubs).run(stopping).await;
+        server.run(stopping).await;
         Ok(())
     }
 
@@ -163,6 +180,7 @@ impl Host {
     pub async fn stop(self) {
         drop(self.triggering);
         self.engine.stop().await;
+        self.hubs.stop().await;
     }
 }
 
@@ -261,20 +279,12 @@ impl HostBuilder {
         self
     }
 
-    /// Serves the management API of Durable Functions too, at `/runtime/webhooks/durabletask`; see
-    /// [`management`](crate::management). Who has one of the keys is let in, and while there are
-    /// none, everybody who reaches [`Host::serve`] at a loopback address.
-    pub fn management_api(mut self, keys: Keys) -> Self {
-        self.management = Some(keys);
-        self
-    }
-
     /// Lets clients and workers of the Durable Task SDKs (Python, JavaScript, Java, Go, .NET) take
     /// part, over gRPC, on the port that this host listens on; they find it as the hub `default`.
     /// Functions here and there call each other by name, as an [`External`](crate::External); a
     /// function that is nowhere waits for a worker that has it, instead of failing.
     pub fn workers(mut self) -> Self {
-        self.workers = Some(HubName::default());
+        self.workers = true;
         self.registry = self.registry.with_workers();
         self
     }
@@ -313,8 +323,7 @@ impl HostBuilder {
     }
 
     fn build_there(self, remote: &Remote) -> Result<Host, HostError> {
-        let only_here =
-            [(self.workers.is_some(), "workers"), (self.management.is_some(), "management_api")];
+        let only_here = [(self.workers, "workers"), (self.web.manages(), "management_api")];
         if let Some((_, what)) = only_here.into_iter().find(|(is_asked, _)| *is_asked) {
             return Err(HostError::Elsewhere(what));
         }
@@ -326,15 +335,23 @@ impl HostBuilder {
         open: impl FnOnce(Registered, Limits) -> Result<(Client, Engine), HostError>,
     ) -> Result<Host, HostError> {
         let (registry, armed) = self.triggers.build(self.registry)?;
-        let (client, engine) = open(registry.build()?, self.limits)?;
-        let is_local = Arc::new(AtomicBool::new(false));
-        let mut routes = self.routes.with_state(client.clone());
-        if let Some((keys, hub)) = self.management.clone().zip(client.hub()) {
-            routes = routes.merge(crate::management::routes(hub, keys, &is_local));
+        let traces = Traces::open(&self.web.traces)?;
+        let limits = Limits { spans: traces.is_some(), ..self.limits };
+        let (client, engine) = open(registry.build()?.traced(traces.clone()), limits)?;
+        let client = client.traced(traces.clone());
+        if let (Some(traces), Some(hub)) = (&traces, client.hub()) {
+            traces.watch(hub);
         }
+        let hubs = match client.hub() {
+            Some(hub) => Hubs::traced(HubName::default(), hub.clone(), traces),
+            None => Hubs::nowhere(traces),
+        };
+        let retention = self.web.retention.clone();
+        let Served { routes, keys, is_local, mut around } = self.web.serve(self.routes, &hubs);
+        around.grpc = self.workers.then(|| hubs.clone());
+        let routes = routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        let (keys, workers) = (self.management, self.workers);
-        Ok(Host { client, routes, triggering, keys, is_local, workers, engine })
+        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention, engine })
     }
 }
 

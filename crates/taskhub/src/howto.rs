@@ -26,6 +26,9 @@ pub mod testing {}
 #[doc = include_str!("../../../docs/patterns.md")]
 pub mod patterns {}
 
+#[doc = include_str!("../../../docs/endpoints.md")]
+pub mod endpoints {}
+
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}
 

@@ -47,6 +47,7 @@
 //! | [`Client`], [`InstanceRef`], [`EntityRef`] | start, raise, signal, wait, end, list, purge |
 //! | [`Remote`] | a hub that a server has, instead of this process |
 //! | [`Host`], [`sync_over_async`], [`trigger`] | a process that serves, holds requests, reacts |
+//! | [`Endpoint`] | a route that asks for a key and describes itself |
 //! | [`Saga`] | undoing what was done |
 //! | [`testing`] | tests of orchestrations and of whole programs |
 //!
@@ -68,6 +69,7 @@
 //! - [leave the hub to a server](howto::remote), and share it with other programs
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
+//! - [serve endpoints](howto::endpoints): keys, an OpenAPI document, limits, metrics
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes
 
 #![warn(missing_docs)]
@@ -81,6 +83,7 @@ mod client;
 mod code;
 mod context;
 mod data;
+mod endpoint;
 pub mod entity;
 mod failure;
 mod gate;
@@ -107,6 +110,7 @@ pub use call::Call;
 pub use client::*;
 pub use context::{Context, Detached, Sleep};
 pub use data::Data;
+pub use endpoint::Endpoint;
 pub use entity::{CriticalSection, Entity, EntityContext, EntityProxy, Lock, Lockable};
 pub use failure::{Failure, Result};
 pub use gateway::{Gateway, OnTimeout, sync_over_async};
@@ -114,11 +118,11 @@ pub use handle::{Event, External};
 pub use history::{History, InvalidHistory};
 pub use host::{Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
-pub use remote::{Remote, RemoteError};
 pub use retry::Retry;
 pub use saga::Saga;
 pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, store::Store};
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
+pub use taskhub_link::{Remote, RemoteError};
 pub use taskhub_macros::{activity, entity, orchestration};
 pub use time::Timestamp;
 pub use versions::Versions;

@@ -28,21 +28,11 @@
 //! # }
 //! ```
 
-use std::sync::{Arc, atomic::AtomicBool};
-
-use axum::Router;
-use taskhub_engine::Hub;
 pub use taskhub_server::{
-    AuthLevel, Key, KeyKind, Keys, KeysError,
+    AuthLevel, Key, KeyKind, Keys, KeysError, LimitsConfig, RetentionConfig, TlsConfig,
+    TracesConfig,
     http::{
         HttpManagementPayload, Links, authorize, create_check_status_response,
         create_http_management_payload, wait_for_completion_or_create_check_status_response,
     },
 };
-use taskhub_server::{HubName, Hubs, http::Management};
-
-/// The routes of the API, for the one hub that there is.
-pub(crate) fn routes(hub: &Hub, keys: Keys, is_local: &Arc<AtomicBool>) -> Router {
-    let hubs = Hubs::with(HubName::default(), hub.clone());
-    Management::new(hubs).keys(keys, is_local.clone()).routes()
-}

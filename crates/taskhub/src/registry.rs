@@ -12,6 +12,7 @@ use taskhub_core::{
     turn::{Functions, Orchestration},
 };
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
+use taskhub_server::Traces;
 use taskhub_wire::proto::{ActivityFilter, EntityFilter, OrchestrationFilter, WorkItemFilters};
 use tokio::sync::SetOnce;
 
@@ -173,7 +174,7 @@ impl Registry {
             functions: Arc::new(Replays::new(self.orchestrations, self.versions)),
             activities: Arc::new(activities),
         };
-        Ok(Registered { code, client, serves })
+        Ok(Registered { code, client, serves, traces: None })
     }
 }
 
@@ -194,6 +195,8 @@ pub struct Registered {
     code: Code,
     client: Arc<SetOnce<Client>>,
     serves: WorkItemFilters,
+    /// Where the spans of activities go.
+    traces: Option<Traces>,
 }
 
 impl Registered {
@@ -211,9 +214,14 @@ impl Registered {
         client
     }
 
+    /// The same, with a way for the traces of activities.
+    pub(crate) fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
+    }
+
     /// Says how activities reach the hub.
     pub(crate) fn attach(&self, client: &Client) {
-        let _ = self.client.set(client.clone());
+        let _ = self.client.set(client.clone().traced(self.traces.clone()));
     }
 
     /// What a worker tells a server that it can run.
@@ -361,8 +369,17 @@ impl Activities for Performers {
             let asked = labels::find(&tags, labels::HEARTBEAT).and_then(|it| it.parse().ok());
             let silence = asked.map(Duration::from_micros).or_else(|| code.heartbeat());
             let pulse = Arc::<Pulse>::default();
+            let (instance, trace) = (call.0.instance.clone(), call.2.trace.clone());
+            let traces = client.traces().cloned();
             let context = ActivityContext::new(call, states, Some(client), pulse.clone());
-            Done::Activity(attempt::run(name, pulse, silence, code.run(context, input)).await)
+            let run = attempt::run(name.clone(), pulse, silence, code.run(context, input));
+            match traces {
+                None => Done::Activity(run.await),
+                Some(traces) => {
+                    let run = async { Done::Activity(run.await) };
+                    traces.activity(&name, &instance, trace.as_ref(), run).await
+                }
+            }
         }))
     }
 

@@ -133,6 +133,7 @@ on_both! {
     an_orchestration_runs_to_its_output
     an_id_is_used_once_unless_joined
     what_has_ended_is_started_once_more_and_forgotten_with_its_children
+    events_come_before_the_start_or_with_it
     what_is_wrong_is_told_apart
     instances_are_terminated_listed_and_purged
     a_deadline_ends_an_instance
@@ -183,6 +184,17 @@ async fn what_has_ended_is_started_once_more_and_forgotten_with_its_children(hub
     let second = first.restart().id("second").await.unwrap();
     assert_eq!(second.wait(LONG).await.unwrap(), "again");
     assert_eq!(second.status().await.unwrap().tags["shop"].as_ref(), "north");
+}
+
+#[expect(clippy::unwrap_used, reason = "only tests call it")]
+async fn events_come_before_the_start_or_with_it(hub: &Client) {
+    hub.instance("early").raise_early(GO, "before".to_owned(), LONG).await.unwrap();
+    let run = hub.start(waits, ()).id("early").await.unwrap();
+    assert_eq!(run.wait(LONG).await.unwrap(), "before");
+    let error = run.raise_early(GO, "late".to_owned(), LONG).await.unwrap_err();
+    assert!(matches!(error, RaiseError::Ended(..)), "{error}");
+    let run = hub.start(waits, ()).id("with").raise(GO, "with it".to_owned()).await.unwrap();
+    assert_eq!(run.wait(LONG).await.unwrap(), "with it");
 }
 
 #[expect(clippy::unwrap_used, reason = "only tests call it")]

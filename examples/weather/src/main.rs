@@ -8,14 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use taskhub::{management::Keys, prelude::*};
+use taskhub::{Endpoint, management::Keys, prelude::*};
+use utoipa::IntoParams;
 
 /// The reply to one request, raised by whoever received it.
 const REPLY: Event<String> = Event::new("weather_response");
 
 /// What a caller asks, and what goes out to the backend under the id of the instance.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, IntoParams)]
 struct Request {
+    /// The city whose weather is asked for.
     city: String,
 }
 
@@ -58,17 +60,24 @@ async fn main() -> Result<(), HostError> {
     let gateway = sync_over_async(weather)
         .within(Duration::from_secs(flags.timeout))
         .on_timeout(OnTimeout::Terminate);
+    let endpoint = Endpoint::get("weather", gateway)
+        .anonymous()
+        .summary("The weather of a city, as soon as somebody knows it")
+        .query::<Request>()
+        .gives::<String>("The weather");
 
     Host::builder()
         .store(Embedded::open(flags.data.join("weather.hub"))?)
         .orchestration(weather)
         .activity(publish)
         .state(requests)
-        .route("/api/weather", get(gateway))
+        .endpoint(endpoint)
         .blob_store(BlobStore::folder(&flags.data)?)
         .blobs("weather-results/{name}", reply)
         .schedule("0 0 0 * * *", purge_old)
         .management_api(Keys::open(&flags.data)?)
+        .openapi("The weather", env!("CARGO_PKG_VERSION"))
+        .probes()
         .build()?
         .serve(flags.listen)
         .await

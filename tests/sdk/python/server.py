@@ -31,13 +31,19 @@ class Server:
 
     def start(self) -> None:
         """Starts the process and waits until it listens."""
-        program = os.environ["TASKHUB_BIN"]
-        command = [program, "serve", "--listen", self.address, "--data", str(self._folder / "data")]
+        where = ["--listen", self.address, "--data", str(self._folder / "data")]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*self.program(), *where, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self._wait_until_it_listens()
+
+    def program(self) -> list[str]:
+        """The program and its command."""
+        return [os.environ["TASKHUB_BIN"], "serve"]
 
     def kill(self) -> None:
         """Ends the process as a power cut would: `kill -9`."""
@@ -70,3 +76,10 @@ class Server:
                     log = self.log.read_text(errors="replace")[-4000:]
                     raise AssertionError(f"no server ({ended=})\n{log}") from None
             time.sleep(0.02)
+
+
+class Weather(Server):
+    """The weather example: an application with a hub and routes of its own."""
+
+    def program(self) -> list[str]:
+        return [os.environ["WEATHER_BIN"]]

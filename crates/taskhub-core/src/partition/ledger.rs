@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::mutation::{Mutation, mutated};
-use crate::{CallId, Event, InstanceId, Kind, Message, Text, Timestamp, Work};
+use crate::{CallId, Event, InstanceId, Kind, Message, Text, Timestamp, Trace, Work};
 
 /// The open ends of one execution.
 #[derive(Debug, Default)]
@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     pub start_at: Option<Timestamp>,
     /// When it is terminated, unless it has ended by then.
     pub deadline: Option<Timestamp>,
+    /// The trace of whoever started it.
+    pub trace: Option<Trace>,
     timers: BTreeMap<CallId, Timestamp>,
     due: BTreeSet<(Timestamp, CallId)>,
 }
@@ -63,6 +65,7 @@ impl Ledger {
             Kind::Started(started) => {
                 self.start_at = started.start_at;
                 self.deadline = started.deadline;
+                self.trace.clone_from(&started.trace);
             }
             Kind::TurnStarted { takes, .. } => {
                 self.waiting = self.waiting.saturating_sub(*takes);

@@ -69,7 +69,7 @@ impl Instance {
             return self.end(now, RuntimeStatus::Failed, Err(why));
         }
         for kind in step.actions {
-            self.act(at, kind);
+            self.act(at, self.traced(kind, limits));
         }
         match step.progress {
             Progress::Waiting | Progress::Stuck(_) => {}
@@ -95,6 +95,21 @@ impl Instance {
         };
         let largest = actions.iter().map(Kind::payload_bytes).max().unwrap_or(0).max(output);
         (largest > limits.payload_bytes_max).then(|| too_large(largest, limits))
+    }
+
+    /// A call that the code made, in the trace of whoever started the instance, unless the code
+    /// says otherwise.
+    fn traced(&self, mut kind: Kind, limits: &Limits) -> Kind {
+        if let Kind::ActivityScheduled { call, work }
+        | Kind::ChildScheduled { call, work, .. }
+        | Kind::InstanceStarted { call, work, .. } = &mut kind
+            && work.trace.is_none()
+            && let Some(trace) = &self.ledger.trace
+        {
+            let span = self.record.execution.span_of_call(*call);
+            work.trace = Some(if limits.spans { trace.within(span) } else { trace.clone() });
+        }
+        kind
     }
 
     /// Writes a call that the code made, and sends what it sends.
@@ -180,6 +195,7 @@ impl Instance {
             version: how.version.or_else(|| self.record.version.clone()),
             parent: self.record.parent.clone(),
             deadline: self.ledger.deadline,
+            trace: self.ledger.trace.clone(),
             tags: how.tags.unwrap_or_else(|| self.record.tags.clone()),
             ..Started::new(self.record.name.clone(), how.input, execution)
         };

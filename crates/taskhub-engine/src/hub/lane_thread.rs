@@ -81,6 +81,11 @@ impl LaneThread {
 
     /// Runs until every turn thread is gone and all they sent is written.
     pub(super) fn run(mut self, turns: &Receiver<Turns>) {
+        self.write(turns);
+        self.tallies.watched(None);
+    }
+
+    fn write(&mut self, turns: &Receiver<Turns>) {
         while self.gather(turns) {
             let batch = self.lane.next_batch();
             if batch.turns.is_empty() {

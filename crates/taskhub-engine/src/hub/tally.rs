@@ -1,7 +1,11 @@
 //! What a hub has done since it was opened: a few numbers, added to once per commit.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,7 +36,7 @@ pub struct Tally {
 }
 
 /// Such numbers while they grow. Only the thread of the lane writes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tallies {
     commits: AtomicU64,
     failures: AtomicU64,
@@ -43,11 +47,29 @@ pub(super) struct Tallies {
     completed: AtomicU64,
     failed: AtomicU64,
     terminated: AtomicU64,
+    watch: Mutex<Option<Watch>>,
+}
+
+/// Who is told of every change that was committed.
+pub(super) type Watch = Box<dyn Fn(&TurnRecord) + Send + Sync>;
+
+impl fmt::Debug for Tallies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tallies({:?})", self.now())
+    }
 }
 
 impl Tallies {
+    /// Who is told of every change from now on, if anybody.
+    pub(super) fn watched(&self, watch: Option<Watch>) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
+    }
+
     /// A commit succeeded.
     pub(super) fn committed(&self, batch: &Batch, took: Duration) {
+        if let Some(watch) = &*self.watch.lock().unwrap_or_else(PoisonError::into_inner) {
+            batch.turns.iter().for_each(watch);
+        }
         let mut tally = Tally { commits: 1, ..Tally::default() };
         tally.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         for turn in &batch.turns {

@@ -41,6 +41,10 @@ pub(super) struct Flags {
         hide_env_values = true
     )]
     tokens: Vec<String>,
+    /// The secret by which the nodes of a cluster know each other. Other users of this machine may
+    /// see flags: the variable and the file are safer
+    #[arg(long, value_name = "SECRET", env = "TASKHUB_CLUSTER_SECRET", hide_env_values = true)]
+    cluster_secret: Option<String>,
     /// Speak TLS with this certificate, a PEM file
     #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -78,12 +82,30 @@ pub(super) struct Flags {
     /// How many connections may be open [default: 50000]
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CONNECTIONS")]
     connections: Option<usize>,
+    /// The largest head of a request, in bytes [default: 65536]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES")]
+    header_bytes: Option<usize>,
+    /// How long the body of an HTTP request may take to come, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "TASKHUB_BODY_SECONDS")]
+    body_seconds: Option<u64>,
+    /// How long an HTTP request may take, waiting included, in seconds [default: for ever]
+    #[arg(long, value_name = "SECONDS", env = "TASKHUB_REQUEST_SECONDS")]
+    request_seconds: Option<u64>,
     /// What to log, such as `debug` or `info,taskhub_engine=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "TASKHUB_LOG")]
     log: Option<String>,
     /// In which form to log [default: text]
     #[arg(long, value_name = "FORMAT", env = "TASKHUB_LOG_FORMAT")]
     log_format: Option<LogFormat>,
+    /// Send traces to this collector, such as `http://127.0.0.1:4317` [default: none are sent]
+    #[arg(long, value_name = "URL", env = "TASKHUB_TRACES_ENDPOINT")]
+    traces_endpoint: Option<String>,
+    /// The name of this service in traces [default: taskhub]
+    #[arg(long, value_name = "NAME", env = "TASKHUB_TRACES_SERVICE")]
+    traces_service: Option<String>,
+    /// Send so many of a hundred traces that begin here [default: 100]
+    #[arg(long, value_name = "PERCENT", env = "TASKHUB_TRACES_PERCENT")]
+    traces_percent: Option<u32>,
     /// Print the settings that would be used, as a file, and end
     #[arg(long)]
     print_config: bool,
@@ -97,6 +119,7 @@ impl Flags {
         over_list(&mut config.hubs.names, self.hubs);
         over(&mut config.hubs.count_max, self.hubs_max);
         over_list(&mut config.tokens, self.tokens);
+        config.cluster.secret = self.cluster_secret.or(config.cluster.secret);
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });
         }
@@ -111,6 +134,12 @@ impl Flags {
         over(&mut config.limits.payload_bytes, self.payload_bytes);
         over(&mut config.limits.calls, self.calls);
         over(&mut config.limits.connections, self.connections);
+        over(&mut config.limits.header_bytes, self.header_bytes);
+        over(&mut config.limits.body_seconds, self.body_seconds);
+        over(&mut config.limits.request_seconds, self.request_seconds);
+        config.traces.endpoint = self.traces_endpoint.or(config.traces.endpoint);
+        over(&mut config.traces.service, self.traces_service);
+        over(&mut config.traces.percent, self.traces_percent);
         over(&mut config.log.filter, self.log);
         over(&mut config.log.format, self.log_format);
         Ok(config)

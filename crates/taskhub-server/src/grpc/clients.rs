@@ -4,6 +4,7 @@ use taskhub_core::{
     Answer, ExecutionId, InstanceId, Refusal, Reuse, RuntimeStatus, Started, Text, Verb,
 };
 use taskhub_wire::{
+    execution_in,
     proto::{
         CreateInstanceRequest, CreateInstanceResponse, CreateOrchestrationAction,
         OrchestrationIdReusePolicy, RaiseEventRequest, RaiseEventResponse, ResumeRequest,
@@ -17,9 +18,11 @@ use uuid::Uuid;
 
 use super::{
     instances::unexpected,
+    queries::time,
     refusal::bad_message,
     service::{Call, instance_id},
 };
+use crate::Request;
 
 /// The longest name of a function or an event, the longest version and trace, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
@@ -30,7 +33,7 @@ const TAGS_BYTES_MAX: usize = 64 << 10;
 /// Starts an instance; one without an id gets a fresh one, which sorts by time.
 pub(super) async fn start(
     call: &Call<'_>,
-    request: CreateInstanceRequest,
+    mut request: CreateInstanceRequest,
 ) -> Result<CreateInstanceResponse, Status> {
     let policy = request.orchestration_id_reuse_policy.clone().unwrap_or_default();
     let (id, reuse) = if request.instance_id.is_empty() {
@@ -38,14 +41,26 @@ pub(super) async fn start(
     } else {
         (instance_id(&request.instance_id)?, reuse(&policy)?)
     };
-    let started = Box::new(started(request)?);
-    match call.hub.ask(id.clone(), Verb::Start { started, reuse }).await {
-        Answer::Started(_) => {}
+    let execution = execution(call, request.execution_id.as_deref())?;
+    let raised = request.raise.take().map(|event| (event.name, event.input));
+    let mut started = Box::new(started(request, execution)?);
+    let traces = call.hubs.traces();
+    let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+    started.trace = span.as_ref().map(Request::trace).or(started.trace);
+    let verb = match raised {
+        None => Verb::Start { started, reuse },
+        Some((event, input)) => {
+            let (name, input) = (name("raise.name", event)?, input.map(Text::from));
+            Verb::StartOrRaise { started, reuse, name, input }
+        }
+    };
+    let execution = match call.ask(id.clone(), verb).await {
+        Answer::Started(execution) => execution.to_string(),
         // Older Go clients want it ignored only for certain statuses.
-        Answer::Refused(Refusal::Exists(_, status)) if ignores(&policy, status) => {}
+        Answer::Refused(Refusal::Exists(_, status)) if ignores(&policy, status) => String::new(),
         other => return Err(unexpected(other)),
-    }
-    Ok(CreateInstanceResponse { instance_id: id.to_string() })
+    };
+    Ok(CreateInstanceResponse { instance_id: id.to_string(), execution_id: execution })
 }
 
 /// What to do with an instance that has the id: without a policy, refuse.
@@ -55,6 +70,11 @@ fn reuse(policy: &OrchestrationIdReusePolicy) -> Result<Reuse, Status> {
     let Some(action) = policy.action else { return Ok(Reuse::Replace(statuses)) };
     match CreateOrchestrationAction::try_from(action) {
         Ok(CreateOrchestrationAction::Terminate) => Ok(Reuse::Replace(statuses)),
+        Ok(CreateOrchestrationAction::Ignore)
+            if RuntimeStatus::ALL.iter().all(|status| statuses.contains(status)) =>
+        {
+            Ok(Reuse::Join)
+        }
         Ok(_) => Ok(Reuse::Replace(Vec::new())),
         Err(_) => Err(Status::invalid_argument(format!(
             "orchestrationIdReusePolicy.action: {action} is no action; the actions are 0 to 2"
@@ -69,8 +89,15 @@ fn ignores(policy: &OrchestrationIdReusePolicy, status: RuntimeStatus) -> bool {
 }
 
 /// The id of the execution is made here: ids of children follow from it, so no client may choose.
-fn started(request: CreateInstanceRequest) -> Result<Started, Status> {
-    let execution = ExecutionId(Uuid::now_v7().as_u128());
+/// A node that passes a start on has made it.
+fn execution(call: &Call<'_>, told: Option<&str>) -> Result<ExecutionId, Status> {
+    match told.filter(|_| call.from_node) {
+        Some(told) => execution_in("executionId", told).map_err(bad_message),
+        None => Ok(ExecutionId(Uuid::now_v7().as_u128())),
+    }
+}
+
+fn started(request: CreateInstanceRequest, execution: ExecutionId) -> Result<Started, Status> {
     let start_at = request.scheduled_start_timestamp.as_ref();
     let start_at = start_at.map(|at| timestamp_in("scheduledStartTimestamp", at)).transpose();
     let tags_bytes: usize = request.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -102,7 +129,11 @@ pub(super) async fn raise(
 ) -> Result<RaiseEventResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
-    let ended = tell(call, id, Verb::Raise { name, input }).await?;
+    let verb = match time("keepUntil", request.keep_until.as_ref())? {
+        None => Verb::Raise { name, input },
+        Some(until) => Verb::RaiseEarly { name, input, until },
+    };
+    let ended = tell(call, id, verb).await?;
     Ok(RaiseEventResponse { ended })
 }
 
@@ -151,7 +182,7 @@ pub(super) async fn rewind(
 ) -> Result<RewindInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let reason = reason(call, "reason", request.reason)?;
-    match call.hub.ask(id, Verb::Rewind { reason }).await {
+    match call.ask(id, Verb::Rewind { reason }).await {
         Answer::Done => Ok(RewindInstanceResponse {}),
         other => Err(unexpected(other)),
     }
@@ -160,7 +191,7 @@ pub(super) async fn rewind(
 /// Tells an instance something. It is all the same to one that has ended; how, is for those who can
 /// read it.
 async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<Option<i32>, Status> {
-    match call.hub.ask(id, verb).await {
+    match call.ask(id, verb).await {
         Answer::Done => Ok(None),
         Answer::Refused(Refusal::Ended(_, status)) => Ok(Some(status_out(status).into())),
         other => Err(unexpected(other)),

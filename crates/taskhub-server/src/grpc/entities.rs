@@ -20,6 +20,9 @@ use super::{
     service::Call,
 };
 
+/// How many entities one call cleans up.
+const CLEANED_COUNT: usize = 100;
+
 /// How many bytes of state a page has; clients receive 4 MB by default.
 const PAGE_BYTES_MAX: usize = 2 << 20;
 
@@ -41,7 +44,7 @@ pub(super) async fn signal(
     };
     let due = time("scheduledTime", request.scheduled_time.as_ref())?;
     let requested = Requested { operation, caller: None, due };
-    match call.hub.ask(id, Verb::Signal(Box::new(requested))).await {
+    match call.ask(id, Verb::Signal(Box::new(requested))).await {
         Answer::Done => Ok(SignalEntityResponse {}),
         Answer::Refused(refusal) => Err(refused(refusal)),
         other => Err(unexpected(other)),
@@ -98,14 +101,28 @@ pub(super) async fn query(
     Ok(response)
 }
 
-/// Cleans up: there is nothing left to do. An entity without a state vanishes by itself, and who
-/// has ended holds no lock: both are part of the commit that causes them.
-#[expect(clippy::unused_async, reason = "the service awaits every answer")]
+/// Cleans a page of the entities up: forgets empty ones, and gives those back whose holders are
+/// gone. Both happen by themselves, so there is hardly ever anything to do.
 pub(super) async fn clean(
-    _: &Call<'_>,
-    _: CleanEntityStorageRequest,
+    call: &Call<'_>,
+    request: CleanEntityStorageRequest,
 ) -> Result<CleanEntityStorageResponse, Status> {
-    Ok(CleanEntityStorageResponse::default())
+    if call.from_node && !request.instance_id.is_empty() {
+        let section = request.critical_section_id.into();
+        return match call.ask(entity_id(&request.instance_id)?, Verb::Unlock { section }).await {
+            Answer::Done => Ok(CleanEntityStorageResponse::default()),
+            other => Err(unexpected(other)),
+        };
+    }
+    let after = token_in("continuationToken", request.continuation_token.as_deref())?;
+    let _turn = call.read().await?;
+    let cleaned = call.hub.clean_entities(after, CLEANED_COUNT).await.map_err(unreadable)?;
+    let count = |count| i32::try_from(count).unwrap_or(i32::MAX);
+    Ok(CleanEntityStorageResponse {
+        continuation_token: cleaned.next.as_ref().map(token_out),
+        empty_entities_removed: count(cleaned.removed),
+        orphaned_locks_released: count(cleaned.released),
+    })
 }
 
 fn entity_id(text: &str) -> Result<InstanceId, Status> {

@@ -29,7 +29,7 @@ pub(super) async fn end(
     for text in ids {
         let reason = request.reason.as_deref().map(Into::into);
         let verb = Verb::Terminate { reason, recursive: false };
-        match call.hub.ask(instance_id(&text)?, verb).await {
+        match call.ask(instance_id(&text)?, verb).await {
             Answer::Done | Answer::Refused(Refusal::Ended(..)) => {}
             Answer::Refused(Refusal::NotFound(_)) => response.unterminated_instance_ids.push(text),
             other => return Err(unexpected(other)),

@@ -30,7 +30,7 @@ pub(super) async fn stream(
         turn_history_out(&id, &turn).0
     } else {
         let _turn = call.read().await?;
-        let record = match call.hub.ask(id.clone(), Verb::Status).await {
+        let record = match call.ask(id.clone(), Verb::Status).await {
             Answer::Status(record) => record,
             Answer::Refused(refusal) => return Err(refused(refusal)),
             other => return Err(unexpected(other)),

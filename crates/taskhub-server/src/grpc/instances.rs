@@ -19,7 +19,7 @@ pub(super) async fn get(
     request: GetInstanceRequest,
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
-    match call.hub.ask(id.clone(), Verb::Status).await {
+    match call.ask(id.clone(), Verb::Status).await {
         Answer::Status(record) => there(call, &id, &record, wanted(&request)).await,
         Answer::Refused(Refusal::NotFound(_)) => Ok(absent()),
         other => Err(unexpected(other)),

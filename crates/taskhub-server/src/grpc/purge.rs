@@ -10,6 +10,7 @@ use taskhub_wire::{
         PurgeInstanceFilter, PurgeInstancesRequest, PurgeInstancesResponse,
         purge_instances_request::Request,
     },
+    refusal_out,
 };
 use tokio::time::Instant;
 use tonic::Status;
@@ -18,7 +19,7 @@ use super::{
     instances::unexpected,
     queries::{ended, page, time},
     refusal::{bad_message, unreadable},
-    service::{Call, instance_id},
+    service::{Call, any_id, instance_id},
 };
 
 /// How many instances are purged at the same time.
@@ -34,9 +35,7 @@ pub(super) async fn purge(
 ) -> Result<PurgeInstancesResponse, Status> {
     let recursive = request.recursive;
     let (count, is_complete) = match request.request {
-        Some(Request::InstanceId(id)) => {
-            (all(call, vec![instance_id(&id)?], recursive).await?, true)
-        }
+        Some(Request::InstanceId(id)) => return only(call, any_id(&id)?, recursive).await,
         Some(Request::InstanceBatch(batch)) if batch.instance_ids.len() > BATCH_COUNT_MAX => {
             return Err(Status::invalid_argument(format!(
                 "instanceBatch: {} ids are too many, {BATCH_COUNT_MAX} are allowed",
@@ -57,6 +56,24 @@ pub(super) async fn purge(
     Ok(PurgeInstancesResponse {
         deleted_instance_count: i32::try_from(count).unwrap_or(i32::MAX),
         is_complete: Some(is_complete),
+        refusal: None,
+    })
+}
+
+/// Purges one instance, with its children or without, and says why it did not.
+async fn only(
+    call: &Call<'_>,
+    id: InstanceId,
+    recursive: bool,
+) -> Result<PurgeInstancesResponse, Status> {
+    let (refusal, count) = match one(call, id, recursive).await? {
+        Ok(children) => (None, 1 + all(call, children, recursive).await?),
+        Err(refusal) => (Some(refusal_out(&refusal)), 0),
+    };
+    Ok(PurgeInstancesResponse {
+        deleted_instance_count: i32::try_from(count).unwrap_or(i32::MAX),
+        is_complete: Some(true),
+        refusal,
     })
 }
 
@@ -101,7 +118,7 @@ async fn all(call: &Call<'_>, ids: Vec<InstanceId>, recursive: bool) -> Result<u
         let done: Vec<_> = stream::iter(purges).buffer_unordered(AT_ONCE).collect().await;
         ids = Vec::new();
         for done in done {
-            if let Some(children) = done? {
+            if let Ok(children) = done? {
                 count += 1;
                 ids.extend(children);
             }
@@ -115,11 +132,11 @@ async fn one(
     call: &Call<'_>,
     id: InstanceId,
     recursive: bool,
-) -> Result<Option<Vec<InstanceId>>, Status> {
+) -> Result<Result<Vec<InstanceId>, Refusal>, Status> {
     let children = if recursive { children(call, &id).await? } else { Vec::new() };
-    match call.hub.ask(id, Verb::Purge).await {
-        Answer::Done => Ok(Some(children)),
-        Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)) => Ok(None),
+    match call.ask(id, Verb::Purge).await {
+        Answer::Done => Ok(Ok(children)),
+        Answer::Refused(why @ (Refusal::NotFound(_) | Refusal::NotEnded(..))) => Ok(Err(why)),
         other => Err(unexpected(other)),
     }
 }

@@ -1,16 +1,14 @@
 //! Refusals of the hub in the words of gRPC.
 
+use prost::Message as _;
 use taskhub_core::{InvalidInstanceId, Refusal, store::StoreError};
-use taskhub_wire::InvalidMessage;
+use taskhub_wire::{InvalidMessage, REFUSAL_KEY, refusal_out};
 use tonic::{Status, metadata::MetadataValue};
 
 use crate::HubError;
 
 /// When to try again, in milliseconds.
 const RETRY_AFTER_MS: &str = "250";
-
-/// How large a payload may be, for those who were refused one.
-const BYTES_MAX: &str = "taskhub-payload-bytes-max";
 
 /// A limit is reached for now.
 pub(crate) fn busy(what: &str) -> Status {
@@ -22,6 +20,13 @@ pub(crate) fn busy(what: &str) -> Status {
 
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(super) fn refused(refusal: Refusal) -> Status {
+    let told = MetadataValue::from_bytes(&refusal_out(&refusal).encode_to_vec());
+    let mut status = status(&refusal);
+    status.metadata_mut().insert_bin(REFUSAL_KEY, told);
+    status
+}
+
+fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         Refusal::NotFound(_) => Status::not_found(message),
@@ -31,11 +36,8 @@ pub(super) fn refused(refusal: Refusal) -> Status {
         | Refusal::NotFailed(..)
         | Refusal::CannotRewind(..)
         | Refusal::InUse(_) => Status::failed_precondition(message),
-        Refusal::TooLarge(_, _, bytes_max) => {
-            let mut status = Status::resource_exhausted(message);
-            status.metadata_mut().insert(BYTES_MAX, bytes_max.into());
-            status
-        }
+        Refusal::OtherKind(_) => Status::invalid_argument(message),
+        Refusal::TooLarge(..) => Status::resource_exhausted(message),
         Refusal::Busy(what) => busy(what),
         // Whether it happened is not known: nobody may repeat it without looking.
         Refusal::Lost(_) => Status::unknown(message),
@@ -68,6 +70,7 @@ pub(super) fn no_hub(error: HubError) -> Status {
         HubError::Name(_) => Status::invalid_argument(message),
         HubError::Unlisted(_) => Status::not_found(message),
         HubError::TooMany(..) => Status::resource_exhausted(message),
+        HubError::Stopping => refused(Refusal::Stopping),
         _ => Status::unavailable(message),
     }
 }

@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
-use taskhub_core::InstanceId;
+use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
 use taskhub_engine::Hub;
 use taskhub_wire::proto::{self, task_hub_sidecar_service_server::TaskHubSidecarService};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,7 +18,7 @@ use super::{
     spans::Spans,
     task_hubs, waits, work_items, workers,
 };
-use crate::{HubName, Hubs, serve::Connection};
+use crate::{HubName, Hubs, cluster::FromNode, serve::Connection};
 
 /// Where the name of the hub stands in the metadata of a call.
 const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
@@ -51,6 +51,8 @@ pub(super) struct Call<'a> {
     pub spans: &'a Arc<Spans>,
     /// What it came by.
     pub connection: Option<Connection>,
+    /// Whether another node passed it on.
+    pub from_node: bool,
     reads: &'a Semaphore,
 }
 
@@ -63,13 +65,24 @@ impl Service {
     async fn call<T>(&self, request: &Request<T>) -> Result<Call<'_>, Status> {
         let name = hub_name(request.metadata())?;
         let connection = request.extensions().get().cloned();
+        let from_node = request.extensions().get::<FromNode>().is_some();
         let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
         let Self { hubs, chunks, spans, reads } = self;
-        Ok(Call { hub, name, hubs, chunks, spans, connection, reads })
+        Ok(Call { hub, name, hubs, chunks, spans, connection, from_node, reads })
     }
 }
 
 impl Call<'_> {
+    /// Asks the owner of an instance, wherever it is; but what another node passed on is answered
+    /// here.
+    pub(super) async fn ask(&self, id: InstanceId, verb: Verb) -> Answer {
+        if self.from_node {
+            self.hub.ask_here(id, verb).await
+        } else {
+            self.hub.ask(id, verb).await
+        }
+    }
+
     /// Waits for the turn to read something long; hold what this returns meanwhile.
     pub(super) async fn read(&self) -> Result<SemaphorePermit<'_>, Status> {
         let permit = self.reads.acquire().await;
@@ -80,6 +93,15 @@ impl Call<'_> {
 /// The id of an orchestration from outside.
 pub(super) fn instance_id(text: &str) -> Result<InstanceId, Status> {
     InstanceId::parse(text).map_err(bad_id)
+}
+
+/// The id of an orchestration or an entity.
+pub(super) fn any_id(text: &str) -> Result<InstanceId, Status> {
+    match InstanceId::parse(text) {
+        Err(InvalidInstanceId::Entity) => InstanceId::parse_entity(text),
+        id => id,
+    }
+    .map_err(bad_id)
 }
 
 /// The name of the hub that a call is for.

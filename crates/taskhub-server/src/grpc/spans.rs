@@ -1,5 +1,6 @@
 //! The spans of orchestrations: what a worker says of the span of an execution, the next worker is
-//! told. Kept in memory: after a restart of the server a span begins anew.
+//! told. Kept in memory: after a restart of the server a span begins anew, unless the server sends
+//! traces; then it names the span that follows from the execution.
 
 use std::{
     num::NonZeroUsize,
@@ -7,8 +8,8 @@ use std::{
 };
 
 use lru::LruCache;
-use taskhub_core::ExecutionId;
-use taskhub_wire::proto::OrchestrationTraceContext;
+use taskhub_core::{ExecutionId, Kind, Turn};
+use taskhub_wire::{proto::OrchestrationTraceContext, timestamp_out};
 
 /// How many executions are remembered.
 const COUNT_MAX: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
@@ -31,4 +32,14 @@ impl Spans {
     pub(super) fn of(&self, execution: ExecutionId) -> Option<OrchestrationTraceContext> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&execution).cloned()
     }
+}
+
+/// The span of an execution as this server would send it, if it is in a trace.
+pub(super) fn own(turn: &Turn, execution: ExecutionId) -> Option<OrchestrationTraceContext> {
+    let first = turn.history.iter().find_map(|piece| piece.first())?;
+    let Kind::Started(started) = &first.kind else { return None };
+    started.trace.as_ref().map(|_| OrchestrationTraceContext {
+        span_id: Some(format!("{:016x}", execution.span())),
+        span_start_time: Some(timestamp_out(first.at)),
+    })
 }

@@ -46,7 +46,7 @@ async fn wait(
     let give_up = Instant::now() + ABSENT_TIME_MAX;
     let may_come = !request.only_if_there;
     loop {
-        match call.hub.ask(id.clone(), ask()).await {
+        match call.ask(id.clone(), ask()).await {
             Answer::Status(record) => return there(call, &id, &record, wanted(&request)).await,
             Answer::Refused(Refusal::NotFound(_)) if may_come && Instant::now() < give_up => {}
             Answer::Refused(Refusal::NotFound(_)) => return Ok(absent()),

@@ -28,7 +28,7 @@ use super::{
     agent::{Agent, ROOM},
     hands::Work,
     service::Call,
-    spans::Spans,
+    spans::{self, Spans},
     workers::token_of,
 };
 use crate::{HubName, serve::Connection};
@@ -59,7 +59,9 @@ pub(super) fn stream(
     let stopping = call.hubs.stopping().clone();
     let (hub, name, spans) = (call.hub.clone(), call.name.clone(), call.spans.clone());
     let connection = call.connection.clone();
-    let feed = Feed { hub, name, spans, worker, items, dialect, bytes_max, stopping, connection };
+    let traced = call.hubs.traces().is_some();
+    let feed =
+        Feed { hub, name, spans, traced, worker, items, dialect, bytes_max, stopping, connection };
     tokio::spawn(feed.run());
     futures::stream::unfold(stream, |mut stream| async { Some((stream.recv().await?, stream)) })
 }
@@ -69,6 +71,8 @@ struct Feed {
     hub: Hub,
     name: HubName,
     spans: Arc<Spans>,
+    /// Whether this server sends traces.
+    traced: bool,
     worker: Worker,
     items: mpsc::Sender<Result<WorkItem, Status>>,
     dialect: Dialect,
@@ -112,7 +116,12 @@ impl Feed {
         let Delivery { id, task } = delivery;
         let mut item = work_item_out(&task, token_of(id), self.dialect);
         if let Some(Request::OrchestratorRequest(request)) = &mut item.request {
-            request.orchestration_trace_context = self.spans.of(task.ticket.execution);
+            let execution = task.ticket.execution;
+            let own = match &task.job {
+                Job::Turn(turn) if self.traced => spans::own(turn, execution),
+                _ => None,
+            };
+            request.orchestration_trace_context = own.or_else(|| self.spans.of(execution));
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {

@@ -94,6 +94,12 @@ pub(super) async fn turn(
         return Ok(CompleteTaskResponse {});
     };
     if let Some(span) = response.orchestration_trace_context.clone() {
+        // Whoever names a span sends it, too; it is given the one that was named to it.
+        if let Some(traces) = call.hubs.traces()
+            && span.span_id.is_some()
+        {
+            traces.leave(task.ticket.execution);
+        }
         call.spans.note(task.ticket.execution, span);
     }
     match taken_in(&task.ticket, response) {

@@ -49,10 +49,10 @@ pub(super) enum Door {
 
 impl Door {
     /// Lets a request in, or says why not.
-    pub(super) fn admit(&self, request: &Parts) -> Result<(), &'static str> {
+    pub(super) fn admit(&self, level: &AuthLevel, request: &Parts) -> Result<(), &'static str> {
         let Self::Keys { keys, is_local, origins } = self else { return Ok(()) };
         let token = request.extensions.get::<Token>();
-        if token == Some(&Token::Known) || keys.admit(&AuthLevel::Management, request) {
+        if token == Some(&Token::Known) || keys.admit(level, request) {
             return Ok(());
         }
         if token.is_some() {
@@ -72,6 +72,32 @@ impl Door {
             return Err("web pages need a key, or an origin that `http.origins` lists");
         }
         Ok(())
+    }
+}
+
+/// The way into the endpoints of an application: that of the management API, for other keys.
+#[derive(Debug, Clone)]
+pub struct Gate(Door);
+
+impl Gate {
+    /// Lets in only who has a good one of these keys. As long as there are none, everybody is let
+    /// in if only clients on this machine reach the server, and nobody otherwise.
+    #[must_use]
+    pub fn new(keys: Keys, is_local: Arc<AtomicBool>) -> Self {
+        Self(Door::Keys { keys, is_local, origins: Arc::new([]) })
+    }
+}
+
+/// A middleware: who may not pass the gate with what this level asks for is answered with 401.
+pub async fn guard(
+    State((gate, level)): State<(Gate, AuthLevel)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    match gate.0.admit(&level, &parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(why) => super::refusal(StatusCode::UNAUTHORIZED, why),
     }
 }
 

@@ -33,7 +33,7 @@ use axum::{
 use tokio::sync::Semaphore;
 
 use super::door::Door;
-use crate::{HubName, Hubs, Keys};
+use crate::{AuthLevel, HubName, Hubs, Keys};
 use answer::empty;
 use batch::Batch;
 use call::{Answered, Call};
@@ -128,7 +128,7 @@ impl Management {
     }
 
     async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
-        if let Err(why) = self.door.admit(&parts) {
+        if let Err(why) = self.door.admit(&AuthLevel::Management, &parts) {
             return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
         }
         let links = Links::of(&parts).https(self.https).base(base);
@@ -146,7 +146,8 @@ impl Management {
             None => links,
         };
         let bytes_max = self.hubs.payload_bytes_max();
-        Ok(Call { hub, links, parts, bytes_max, reads: self.reads })
+        let traces = self.hubs.traces().cloned();
+        Ok(Call { hub, links, parts, bytes_max, reads: self.reads, traces })
     }
 }
 

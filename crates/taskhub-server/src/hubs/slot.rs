@@ -14,12 +14,14 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::HubError;
+use crate::Traces;
 
 /// The place of one hub.
 pub(super) struct Slot {
     /// Where it is kept; `None` when somebody else opened it, and will close it.
     folder: Option<PathBuf>,
     limits: Limits,
+    traces: Option<Traces>,
     /// Cancelled when nothing may be opened any more.
     stopping: CancellationToken,
     /// Whoever opens or closes it has the turn, and makes the others wait.
@@ -28,15 +30,20 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(folder: PathBuf, limits: Limits, stopping: CancellationToken) -> Self {
+    pub(super) fn new(
+        folder: PathBuf,
+        limits: Limits,
+        stopping: CancellationToken,
+        traces: Option<Traces>,
+    ) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::default());
-        Self { folder: Some(folder), limits, stopping, turn, hub }
+        Self { folder: Some(folder), limits, traces, stopping, turn, hub }
     }
 
     /// A hub that somebody else opened.
     pub(super) fn given(hub: Hub, limits: Limits, stopping: CancellationToken) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::new(Some(hub)));
-        Self { folder: None, limits, stopping, turn, hub }
+        Self { folder: None, limits, traces: None, stopping, turn, hub }
     }
 
     /// Whether somebody else opened it.
@@ -63,6 +70,9 @@ impl Slot {
             let limits = self.limits.clone();
             let opened = tokio::task::spawn_blocking(move || open(&folder, limits)).await;
             let hub = opened.map_err(HubError::interrupted)??;
+            if let Some(traces) = &self.traces {
+                traces.watch(&hub);
+            }
             self.put(Some(hub.clone()));
             Ok(hub)
         });

@@ -15,12 +15,15 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{first_bytes::FirstBytes, front::Front};
+use super::{first_bytes::FirstBytes, front::Front, steady::Steady};
 use crate::grpc::Hands;
 
 /// How long a client may take for its first bytes, and over HTTP/1 from one request to the end of
 /// the next one's head; a connection is an open file, and these are few.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of what it is sent.
+const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -32,6 +35,9 @@ const PONG_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Calls on one HTTP/2 connection: SDKs use a single one for all that wait.
 const STREAMS_COUNT_MAX: u32 = 20_000;
+
+/// The smallest buffer of an HTTP/1 connection that hyper takes.
+const BUFFER_BYTES_MIN: usize = 8 << 10;
 
 /// What a client may send ahead: per call, and per connection.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -51,6 +57,8 @@ pub(super) struct Connections {
     pub front: Front,
     pub tls: Option<TlsAcceptor>,
     pub permits: Arc<Semaphore>,
+    /// The largest head of a request.
+    pub header_bytes: usize,
     pub tracker: TaskTracker,
     /// Connections end as soon as their calls have.
     pub ending: CancellationToken,
@@ -70,6 +78,7 @@ impl Connections {
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let stream = Steady::new(stream, STALL_TIME_MAX);
         let stream = TokioIo::new(FirstBytes::new(stream, HEAD_TIME_MAX));
         let connection = Connection::default();
         let _gone = connection.gone.clone().drop_guard();
@@ -78,7 +87,7 @@ impl Connections {
             request.extensions_mut().insert(connection.clone());
             async move { Ok::<_, Infallible>(front.answer(request).await) }
         });
-        let http = http();
+        let http = http(self.header_bytes);
         let mut serving = pin!(http.serve_connection_with_upgrades(stream, service));
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
@@ -93,10 +102,14 @@ impl Connections {
     }
 }
 
-fn http() -> Builder<TokioExecutor> {
+fn http(header_bytes: usize) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(header_bytes.max(BUFFER_BYTES_MIN));
     http.http2()
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PONG_TIME_MAX)

@@ -1,10 +1,10 @@
 //! What every request meets first: the token, the limit on calls, and the way to its protocol.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody as _},
     http::{
         HeaderName, HeaderValue, Request, StatusCode,
         header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -17,7 +17,13 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::{Config, Hubs, Keys, LimitsConfig, auth::Tokens, grpc, http, metrics::Metrics};
+use super::{Around, timely::Timely};
+use crate::{
+    Config, Hubs, Keys, LimitsConfig, Metrics,
+    auth::Tokens,
+    cluster::{Impostor, Secret},
+    grpc, http,
+};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -27,11 +33,17 @@ pub(super) struct Front {
     http: Router,
     cors: Option<CorsLayer>,
     tokens: Tokens,
+    secret: Secret,
     calls: Arc<Semaphore>,
-    /// `None` in an application, which counts for itself.
+    /// `None` where nobody asks for them.
     metrics: Option<Metrics>,
+    /// Whether this answers with them, or the routes do.
+    tells: bool,
     /// Whether only this machine asks.
     is_local: bool,
+    /// How long a body may take to come, and a request in all.
+    body_time: Duration,
+    request_time: Option<Duration>,
 }
 
 impl Front {
@@ -42,23 +54,31 @@ impl Front {
             http: http::routes(hubs, keys, is_local, config),
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
+            secret: Secret::new(config.cluster.secret.clone()),
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: Some(Metrics::new(hubs)),
+            tells: true,
             is_local,
+            body_time: Duration::from_secs(config.limits.body_seconds),
+            request_time: request_time(&config.limits),
         }
     }
 
     /// Answers with an application's own routes, and its hubs over gRPC if it says so.
-    pub(super) fn around(routes: Router, grpc: Option<&Hubs>) -> Self {
-        let message_bytes = LimitsConfig::default().message_bytes;
+    pub(super) fn around(routes: Router, how: &Around) -> Self {
+        let limits = &how.limits;
         Self {
-            grpc: grpc.map(|hubs| grpc::routes(hubs, message_bytes)),
+            grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes)),
             http: routes,
-            cors: None,
+            cors: cors(&how.origins),
             tokens: Tokens::new(Vec::new()),
-            calls: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            metrics: None,
+            secret: Secret::default(),
+            calls: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
+            metrics: how.metrics.clone(),
+            tells: false,
             is_local: false,
+            body_time: Duration::from_secs(limits.body_seconds),
+            request_time: request_time(limits),
         }
     }
 
@@ -88,9 +108,20 @@ impl Front {
         }
     }
 
-    async fn grpc(&self, grpc: &Router, request: Request<Body>) -> Response {
-        if !grpc::is_open(request.uri().path()) && !self.tokens.admit(request.headers()) {
-            return Status::unauthenticated("send `authorization: Bearer <token>`").into_http();
+    async fn grpc(&self, grpc: &Router, mut request: Request<Body>) -> Response {
+        match self.secret.check(request.headers()) {
+            Ok(Some(node)) => drop(request.extensions_mut().insert(node)),
+            Ok(None) if grpc::is_open(request.uri().path()) => {}
+            Ok(None) if self.tokens.admit(request.headers()) => {}
+            Ok(None) => {
+                let message = "send `authorization: Bearer <token>`";
+                return Status::unauthenticated(message).into_http();
+            }
+            Err(Impostor) => {
+                tracing::warn!("a node was turned away: its `cluster.secret` is another one");
+                let message = "this is no secret of this cluster; give all nodes the same";
+                return Status::unauthenticated(message).into_http();
+            }
         }
         let Ok(_counted) = self.calls.try_acquire() else {
             return grpc::busy("too many calls are under way").into_http();
@@ -99,9 +130,9 @@ impl Front {
     }
 
     async fn http(&self, mut request: Request<Body>) -> Response {
-        let metrics = self.metrics.as_ref().filter(|_| request.uri().path() == http::METRICS_PATH);
-        let open = http::OPEN_PATHS.contains(&request.uri().path())
-            || (metrics.is_some() && self.is_local);
+        let asked = self.tells && request.uri().path() == http::METRICS_PATH;
+        let metrics = self.metrics.as_ref().filter(|_| asked);
+        let open = http::is_open(request.uri().path()) || (metrics.is_some() && self.is_local);
         let is_let_in = self.tokens.admit(request.headers());
         if http::is_management(request.uri()) {
             // It knows keys, too.
@@ -124,11 +155,30 @@ impl Front {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return response;
         };
-        match self.http.clone().oneshot(request).await {
+        let timely = |body| Body::new(Timely::new(body, self.body_time));
+        let request = request.map(|body| if body.is_end_stream() { body } else { timely(body) });
+        let answer = self.http.clone().oneshot(request);
+        let answered = match self.request_time {
+            None => answer.await,
+            Some(within) => match tokio::time::timeout(within, answer).await {
+                Ok(answered) => answered,
+                Err(_) => return took_too_long(within),
+            },
+        };
+        match answered {
             Ok(response) => response,
             Err(never) => match never {},
         }
     }
+}
+
+fn request_time(limits: &LimitsConfig) -> Option<Duration> {
+    (limits.request_seconds > 0).then(|| Duration::from_secs(limits.request_seconds))
+}
+
+fn took_too_long(within: Duration) -> Response {
+    let message = format!("no answer within {within:?}; see `limits.request_seconds`");
+    http::refusal(StatusCode::GATEWAY_TIMEOUT, &message)
 }
 
 /// What browsers are told about pages from elsewhere; without origins nothing.

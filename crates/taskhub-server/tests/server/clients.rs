@@ -164,7 +164,8 @@ async fn an_unknown_instance_does_not_exist_which_is_an_error_only_for_those_who
     assert_eq!(state(&mut client, "nobody").await.unwrap(), None);
     client.terminate_instance(terminate("nobody")).await.unwrap();
     let (instance_id, name) = ("nobody".to_owned(), "go".to_owned());
-    let raise = RaiseEventRequest { instance_id: instance_id.clone(), name, input: None };
+    let raise =
+        RaiseEventRequest { instance_id: instance_id.clone(), name, input: None, keep_until: None };
     let suspend = SuspendRequest { instance_id: instance_id.clone(), reason: None };
     let resume = ResumeRequest { instance_id, reason: None };
     assert_eq!(client.raise_event(raise).await.unwrap_err().code(), Code::NotFound);
@@ -181,7 +182,8 @@ async fn an_instance_that_has_ended_takes_everything_and_does_nothing() {
     client.terminate_instance(terminate("a")).await.unwrap();
     let before = state(&mut client, "a").await.unwrap();
     let (instance_id, name) = ("a".to_owned(), "go".to_owned());
-    let raise = RaiseEventRequest { instance_id: instance_id.clone(), name, input: None };
+    let raise =
+        RaiseEventRequest { instance_id: instance_id.clone(), name, input: None, keep_until: None };
     client.raise_event(raise).await.unwrap();
     let suspend = SuspendRequest { instance_id: instance_id.clone(), reason: None };
     client.suspend_instance(suspend).await.unwrap();

@@ -1,6 +1,8 @@
 //! The server from outside: real sockets, the generated client, and raw HTTP.
 
 mod clients;
+#[path = "../../../taskhub/tests/collector/mod.rs"]
+mod collector;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
@@ -8,8 +10,12 @@ mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 mod metrics;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod nodes;
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod traces;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;

@@ -28,7 +28,10 @@ async fn starts_and_ends_are_counted_once() {
     client.terminate_instance(terminate("a")).await.unwrap();
     client.terminate_instance(terminate("a")).await.unwrap();
     let (instance_id, name) = ("a".to_owned(), "go".to_owned());
-    client.raise_event(RaiseEventRequest { instance_id, name, input: None }).await.unwrap();
+    client
+        .raise_event(RaiseEventRequest { instance_id, name, input: None, keep_until: None })
+        .await
+        .unwrap();
     let metrics = server.get("/metrics", "").await;
     let started = r#"taskhub_instances_started_total{hub="default"}"#;
     let ended = r#"taskhub_instances_ended_total{hub="default",status="Terminated"}"#;

@@ -5,18 +5,20 @@ use toml::Table;
 use crate::repository::{Offences, Source};
 
 /// Each published crate and the crates of this workspace it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 7] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("taskhub-core", &[]),
     ("taskhub-macros", &[]),
     ("taskhub-engine", &["taskhub-core"]),
     ("taskhub-postgres", &["taskhub-core"]),
     ("taskhub-wire", &["taskhub-core"]),
-    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-wire"]),
+    ("taskhub-link", &["taskhub-core", "taskhub-wire"]),
+    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-link", "taskhub-wire"]),
     (
         "taskhub",
         &[
             "taskhub-core",
             "taskhub-engine",
+            "taskhub-link",
             "taskhub-macros",
             "taskhub-postgres",
             "taskhub-server",

@@ -7,9 +7,10 @@ use taskhub_core::{
     store::{self, Cursor},
 };
 use taskhub_engine::Hub;
+use taskhub_link::{Link, LinkError, Listed};
 
 use super::{Cleaned, HubError};
-use crate::{Timestamp, remote::Link};
+use crate::Timestamp;
 
 /// A hub that can be asked. Clones are the same way.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl Connection {
     pub(crate) async fn ask(&self, id: InstanceId, verb: Verb) -> Result<Answer, Refused> {
         match self {
             Self::Here(hub) => told(hub.ask(id, verb).await),
-            Self::There(link) => link.ask(&id, verb).await,
+            Self::There(link) => told(link.ask(&id, verb).await?),
         }
     }
 
@@ -52,7 +53,7 @@ impl Connection {
     pub(super) async fn purge_with_children(&self, id: InstanceId) -> Result<Answer, Refused> {
         match self {
             Self::Here(hub) => told(hub.purge_with_children(id).await),
-            Self::There(link) => link.purge(&id, true).await,
+            Self::There(link) => told(link.purge(&id, true).await?),
         }
     }
 
@@ -66,7 +67,7 @@ impl Connection {
     ) -> Result<Answer, Refused> {
         match self {
             Self::Here(hub) => told(hub.restart(ended, id, reuse, execution).await),
-            Self::There(link) => link.restart(&ended, &id, &reuse, execution).await,
+            Self::There(link) => told(link.restart(&ended, &id, &reuse, execution).await?),
         }
     }
 
@@ -88,21 +89,21 @@ impl Connection {
                 let page = hub.query(behind(filter, from)).await?;
                 Ok((page.instances, page.next.map(Place::Behind)))
             }
-            Self::There(link) => link.list(&filter, token(from)).await,
+            Self::There(link) => Ok(part(link.list(&filter, token(from)).await?)),
         }
     }
 
     pub(super) async fn history(&self, id: InstanceId) -> Result<Option<Vec<Event>>, HubError> {
         match self {
             Self::Here(hub) => Ok(hub.history(id).await?),
-            Self::There(link) => link.history(&id).await,
+            Self::There(link) => Ok(link.history(&id).await?),
         }
     }
 
     pub(super) async fn entity(&self, id: InstanceId) -> Result<Option<EntityMetadata>, HubError> {
         match self {
             Self::Here(hub) => Ok(hub.entity(id).await?),
-            Self::There(link) => link.entity(&id).await,
+            Self::There(link) => Ok(link.entity(&id).await?),
         }
     }
 
@@ -116,7 +117,7 @@ impl Connection {
                 let page = hub.entities(behind(filter, from)).await?;
                 Ok((page.entities, page.next.map(Place::Behind)))
             }
-            Self::There(link) => link.entities(&filter, token(from)).await,
+            Self::There(link) => Ok(part(link.entities(&filter, token(from)).await?)),
         }
     }
 
@@ -133,9 +134,17 @@ impl Connection {
                 let cleaned = Cleaned { removed: page.removed, released: page.released };
                 Ok((cleaned, page.next.map(Place::Behind)))
             }
-            Self::There(link) => link.clean_entities(token(from)).await,
+            Self::There(link) => {
+                let page = link.clean_entities(token(from)).await?;
+                let cleaned = Cleaned { removed: page.removed, released: page.released };
+                Ok((cleaned, page.next.map(Place::Token)))
+            }
         }
     }
+}
+
+fn part<T>(page: Listed<T>) -> Part<T> {
+    (page.items, page.next.map(Place::Token))
 }
 
 fn told(answer: Answer) -> Result<Answer, Refused> {
@@ -165,6 +174,12 @@ impl Refused {
             Ok(error) => Self::Hub(error),
             Err(refusal) => Self::Instance(refusal),
         }
+    }
+}
+
+impl From<LinkError> for Refused {
+    fn from(error: LinkError) -> Self {
+        Self::Hub(error.into())
     }
 }
 

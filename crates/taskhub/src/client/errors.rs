@@ -6,6 +6,8 @@ use taskhub_core::{
     InstanceId, InvalidInstanceId, Refusal, RuntimeStatus, Text, store::StoreError,
 };
 
+use taskhub_link::LinkError;
+
 use super::Refused;
 use crate::Failure;
 
@@ -66,6 +68,18 @@ impl HubError {
             Refusal::Unavailable(id, why) => Ok(Self::Unavailable(id, why)),
             Refusal::Lost(why) => Ok(Self::Lost(why)),
             about_instance => Err(about_instance),
+        }
+    }
+}
+
+impl From<LinkError> for HubError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Unsent(why) | LinkError::Lost(why) => Self::Unreachable(why),
+            LinkError::Busy => Self::Busy("its server has as much to do as it takes"),
+            LinkError::Refused(why) => Self::Refused(why),
+            LinkError::Unexpected(what) => Self::Unexpected(what),
+            other => Self::Unexpected(other.to_string()),
         }
     }
 }

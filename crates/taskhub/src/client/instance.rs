@@ -63,6 +63,9 @@ impl<H> InstanceRef<H> {
         payload: &T,
     ) -> Result<(), RaiseError> {
         let input = encode(payload).map_err(RaiseError::Payload)?;
+        if let (Some(traces), Ok(id)) = (self.client.traces(), &self.id) {
+            traces.raise(name.as_ref(), id, None);
+        }
         let verb = Verb::Raise { name: name.as_ref().into(), input };
         let answer = self.client.ask(&self.id, verb).await?;
         Ok(done(&answer)?)

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, future::IntoFuture, marker::PhantomData, pin::Pin};
 
 use taskhub_core::{Answer, ExecutionId, InstanceId, Reuse, RuntimeStatus, Started, Text, Verb};
+use taskhub_server::Request;
 use uuid::Uuid;
 
 use super::{Client, HubError, InstanceRef, StartError};
@@ -119,6 +120,8 @@ impl<H> Start<H> {
         started.start_at = self.first_turn.map(Timestamp::core);
         started.deadline = self.deadline.map(Timestamp::core);
         started.tags = self.tags.into_iter().collect();
+        let span = self.client.traces().map(|traces| traces.start(&started.name, &id, None));
+        started.trace = span.as_ref().map(Request::trace);
         let started = Box::new(started);
         let verb = match self.event {
             None => Verb::Start { started, reuse },

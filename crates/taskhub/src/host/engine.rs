@@ -2,11 +2,12 @@
 
 use taskhub_core::Limits;
 use taskhub_engine::Hub;
+use taskhub_link::Link;
 
 use super::HostError;
 use crate::{
     Client, Registered, Remote,
-    remote::{Link, Worker, Working},
+    remote::{Worker, Working},
 };
 
 /// What runs functions, until it is stopped.

@@ -6,6 +6,7 @@ use taskhub_core::{
     Done, Epoch, ExecutionId, Failure, Job, PartitionId, Performed, Piece, Task, Ticket,
 };
 use taskhub_engine::{Admission, perform};
+use taskhub_link::Brought;
 use taskhub_wire::{
     Given, InvalidMessage, outcome_out, performed_out,
     proto::{
@@ -17,7 +18,7 @@ use taskhub_wire::{
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::{bring::Brought, turns::Came, worker::Worker};
+use super::{turns::Came, worker::Worker};
 
 /// How long to keep work that nobody here can do, so that it does not go to and fro.
 const ABSENT_PAUSE: Duration = Duration::from_secs(1);

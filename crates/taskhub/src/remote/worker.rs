@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use taskhub_core::Limits;
 use taskhub_engine::Code;
+use taskhub_link::{Link, LinkError, MESSAGE_BYTES_MAX};
 use taskhub_wire::proto::{GetWorkItemsRequest, WorkItemFilters, WorkerCapability};
 use tokio::{
     sync::Semaphore,
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code as StatusCode, Status};
 use uuid::Uuid;
 
-use super::{Link, MESSAGE_BYTES_MAX, turns::Turns};
+use super::turns::Turns;
 
 /// Turns that the server hands out at once; each is short.
 const TURNS_COUNT_MAX: i32 = 256;
@@ -22,9 +23,6 @@ const TURNS_COUNT_MAX: i32 = 256;
 /// How long to wait before the next attempt to listen: first, and at most.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// A stream that was silent for so long is dead: servers ping more often.
-const SILENCE_MAX: Duration = Duration::from_mins(2);
 
 /// What a worker is made of. Clones are the same worker.
 #[derive(Clone)]
@@ -106,7 +104,7 @@ impl Worker {
     }
 
     fn tell(&self, why: &Status) {
-        let (code, why) = (why.code(), super::refusal::hub_error(why));
+        let (code, why) = (why.code(), LinkError::of(why));
         if matches!(code, StatusCode::Unavailable | StatusCode::Unknown | StatusCode::Cancelled) {
             tracing::info!(server = ?self.link, %why, "no work comes until the server is back");
         } else {
@@ -115,27 +113,24 @@ impl Worker {
     }
 
     async fn listen(&self, hand: &mut JoinSet<()>, heard: &mut bool) -> Ended {
-        let mut service = self.link.service.clone();
-        let stream = tokio::select! {
-            stream = service.get_work_items(self.offer()) => stream,
+        let items = tokio::select! {
+            items = self.link.work(self.offer()) => items,
             () = self.stop.cancelled() => return Ended::Stopped,
         };
-        let mut stream = match stream {
-            Ok(stream) => stream.into_inner(),
+        let mut items = match items {
+            Ok(items) => items,
             Err(status) => return Ended::Lost(status),
         };
         tracing::info!(server = ?self.link, "listening for work");
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Ended::Stopped,
-                item = timeout(SILENCE_MAX, stream.message()) => match item {
-                    Ok(Ok(Some(item))) => {
+                item = items.next() => match item {
+                    Ok(item) => {
                         *heard = true;
                         self.begin(item, hand);
                     }
-                    Ok(Ok(None)) => return Ended::Lost(Status::unavailable("the stream ended")),
-                    Ok(Err(status)) => return Ended::Lost(status),
-                    Err(_) => return Ended::Lost(Status::unavailable("the stream was silent")),
+                    Err(status) => return Ended::Lost(status),
                 },
                 Some(_) = hand.join_next() => {}
             }

@@ -62,7 +62,7 @@ pub(super) async fn raise(flags: Raise) -> Result<(), Failure> {
     let mut link = flags.remote.connect().await?;
     runs(&mut link, &flags.id).await?;
     let (instance_id, name) = (flags.id.clone(), flags.event);
-    let asked = link.request(RaiseEventRequest { instance_id, name, input });
+    let asked = link.request(RaiseEventRequest { instance_id, name, input, keep_until: None });
     link.client.raise_event(asked).await?;
     Ok(told(&flags.id, flags.json)?)
 }

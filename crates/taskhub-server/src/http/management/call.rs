@@ -13,6 +13,7 @@ use taskhub_engine::Hub;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{BODY_TIME_MAX, answer, links::Links};
+use crate::Traces;
 
 /// An answer that comes early: what was asked cannot be done.
 pub(super) struct Refused(Box<Response>);
@@ -46,6 +47,8 @@ pub(super) struct Call {
     pub parts: Parts,
     pub bytes_max: usize,
     pub reads: Arc<Semaphore>,
+    /// The way for traces, if they are sent anywhere.
+    pub traces: Option<Traces>,
 }
 
 impl Call {

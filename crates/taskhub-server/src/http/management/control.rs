@@ -6,7 +6,7 @@ use taskhub_core::{InstanceId, RuntimeStatus, Text, Verb};
 use super::{
     answer,
     call::{Answered, Call, absent, checked, orchestration},
-    start::NAME_BYTES_MAX,
+    start::{NAME_BYTES_MAX, trace},
 };
 
 impl Call {
@@ -27,6 +27,9 @@ impl Call {
             return Ok(answer::bad_argument(&why));
         }
         let input = checked(&self.bytes(body).await?)?;
+        if let Some(traces) = &self.traces {
+            traces.raise(event, &id, trace(&self.parts.headers).as_ref());
+        }
         self.tell(&id, Verb::Raise { name: event.into(), input: Some(input) }).await
     }
 

@@ -12,6 +12,8 @@ use taskhub_core::{
 };
 use uuid::Uuid;
 
+use crate::Request;
+
 use super::{
     answer,
     call::{Answered, Call, checked},
@@ -87,10 +89,14 @@ impl Call {
     async fn begin(
         &self,
         id: InstanceId,
-        started: Started,
+        mut started: Started,
         reuse: Reuse,
         patience: Option<Duration>,
     ) -> Answered<Response> {
+        let traces = self.traces.as_ref();
+        // Its span ends when this is answered.
+        let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+        started.trace = span.as_ref().map(Request::trace).or(started.trace);
         let verb = Verb::Start { started: Box::new(started), reuse };
         match self.hub.ask(id.clone(), verb).await {
             Answer::Started(_) => {}

@@ -2,7 +2,7 @@
 
 use taskhub_core::{EntityMetadata, Event, InstanceId, Record, store};
 use taskhub_wire::{
-    InvalidMessage, history_in, metadata_in,
+    history_in, metadata_in,
     proto::{
         CleanEntityStorageRequest, EntityQuery, GetEntityRequest, HistoryEvent, InstanceQuery,
         QueryEntitiesRequest, QueryInstancesRequest, StreamInstanceHistoryRequest,
@@ -11,18 +11,33 @@ use taskhub_wire::{
 };
 use tonic::{Code, Status};
 
-use super::{Link, asking::soon, refusal::hub_error};
-use crate::{
-    HubError,
-    client::{Cleaned, Place},
-};
+use crate::{Link, LinkError, link::soon};
 
-/// A page of a list, and where the next one begins.
-type Page<T> = Result<(Vec<T>, Option<Place>), HubError>;
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// What a clean-up found on one page of the entities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Empty entities that were forgotten.
+    pub removed: u64,
+    /// Locks that were given back, as their holders are gone.
+    pub released: u64,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+type Page<T> = Result<Listed<T>, LinkError>;
 
 impl Link {
     /// Lists instances; `from` is where the page begins.
-    pub(crate) async fn list(
+    pub async fn list(
         &self,
         filter: &store::Filter,
         from: Option<String>,
@@ -43,28 +58,29 @@ impl Link {
             ..InstanceQuery::default()
         };
         let request = soon(QueryInstancesRequest { query: Some(query) });
-        let page = self.service.clone().query_instances(request).await;
-        let page = page.map_err(|status| hub_error(&status))?.into_inner();
+        let page = self.service().query_instances(request).await;
+        let page = page.map_err(|status| LinkError::of(&status))?.into_inner();
         let instances = page.orchestration_state.into_iter().map(state_in);
-        let mut instances: Vec<_> = instances.collect::<Result<_, _>>().map_err(unreadable)?;
+        let mut instances: Vec<_> =
+            instances.collect::<Result<_, _>>().map_err(LinkError::unreadable)?;
         // A server that is not ours does not know all that can be asked for.
         instances.retain(|(id, record)| filter.matches(id, record));
-        Ok((instances, place(page.continuation_token)))
+        Ok(Listed { items: instances, next: place(page.continuation_token) })
     }
 
     /// An entity, whether it has a state or not.
-    pub(crate) async fn entity(&self, id: &InstanceId) -> Result<Option<EntityMetadata>, HubError> {
+    pub async fn entity(&self, id: &InstanceId) -> Result<Option<EntityMetadata>, LinkError> {
         let instance_id = id.to_string();
         let request =
             GetEntityRequest { instance_id, include_state: true, include_transient: true };
-        let found = self.service.clone().get_entity(soon(request)).await;
-        let found = found.map_err(|status| hub_error(&status))?.into_inner();
+        let found = self.service().get_entity(soon(request)).await;
+        let found = found.map_err(|status| LinkError::of(&status))?.into_inner();
         let entity = found.entity.filter(|_| found.exists);
-        entity.map(metadata_in).transpose().map_err(unreadable)
+        entity.map(metadata_in).transpose().map_err(LinkError::unreadable)
     }
 
     /// Lists entities; `from` is where the page begins.
-    pub(crate) async fn entities(
+    pub async fn entities(
         &self,
         filter: &store::Filter,
         from: Option<String>,
@@ -79,56 +95,54 @@ impl Link {
             continuation_token: from,
         };
         let request = soon(QueryEntitiesRequest { query: Some(query) });
-        let page = self.service.clone().query_entities(request).await;
-        let page = page.map_err(|status| hub_error(&status))?.into_inner();
+        let page = self.service().query_entities(request).await;
+        let page = page.map_err(|status| LinkError::of(&status))?.into_inner();
         let mut entities = Vec::with_capacity(page.entities.len());
         for wire in page.entities {
             let omitted = wire.state_omitted;
-            let entity = metadata_in(wire).map_err(unreadable)?;
+            let entity = metadata_in(wire).map_err(LinkError::unreadable)?;
             if omitted {
                 entities.extend(self.entity(&entity.id).await?);
             } else {
                 entities.push(entity);
             }
         }
-        Ok((entities, place(page.continuation_token)))
+        Ok(Listed { items: entities, next: place(page.continuation_token) })
     }
 
     /// Cleans up a page of entities.
-    pub(crate) async fn clean_entities(
-        &self,
-        from: Option<String>,
-    ) -> Result<(Cleaned, Option<Place>), HubError> {
+    pub async fn clean_entities(&self, from: Option<String>) -> Result<Cleaned, LinkError> {
         let request = soon(CleanEntityStorageRequest {
             continuation_token: from,
             remove_empty_entities: true,
             release_orphaned_locks: true,
+            ..CleanEntityStorageRequest::default()
         });
-        let page = self.service.clone().clean_entity_storage(request).await;
-        let page = page.map_err(|status| hub_error(&status))?.into_inner();
+        let page = self.service().clean_entity_storage(request).await;
+        let page = page.map_err(|status| LinkError::of(&status))?.into_inner();
         let count = |count| u64::try_from(count).unwrap_or_default();
         let removed = count(page.empty_entities_removed);
         let released = count(page.orphaned_locks_released);
-        Ok((Cleaned { removed, released }, place(page.continuation_token)))
+        Ok(Cleaned { removed, released, next: place(page.continuation_token) })
     }
 
     /// The history of an instance; `None` when there is no such instance.
-    pub(crate) async fn history(&self, id: &InstanceId) -> Result<Option<Vec<Event>>, HubError> {
+    pub async fn history(&self, id: &InstanceId) -> Result<Option<Vec<Event>>, LinkError> {
         let instance_id = id.to_string();
         let request = StreamInstanceHistoryRequest { instance_id, ..Default::default() };
         match self.events(request).await {
-            Ok(events) => history_in(events).map(Some).map_err(unreadable),
+            Ok(events) => history_in(events).map(Some).map_err(LinkError::unreadable),
             Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(hub_error(&status)),
+            Err(status) => Err(LinkError::of(&status)),
         }
     }
 
     /// The history of an instance as the server tells it, fetched piece by piece.
-    pub(super) async fn events(
+    pub async fn events(
         &self,
         request: StreamInstanceHistoryRequest,
     ) -> Result<Vec<HistoryEvent>, Status> {
-        let mut chunks = self.service.clone().stream_instance_history(request).await?.into_inner();
+        let mut chunks = self.service().stream_instance_history(request).await?.into_inner();
         let mut events = Vec::new();
         while let Some(chunk) = chunks.message().await? {
             events.extend(chunk.events);
@@ -137,11 +151,6 @@ impl Link {
     }
 }
 
-fn place(token: Option<String>) -> Option<Place> {
-    token.filter(|token| !token.is_empty()).map(Place::Token)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-fn unreadable(error: InvalidMessage) -> HubError {
-    HubError::Unexpected(error.to_string())
+fn place(token: Option<String>) -> Option<String> {
+    token.filter(|token| !token.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The way of results to the server, which may be away for a while.
+//! What a worker brings back: results, or the work itself.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use taskhub_wire::proto::{
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::{
+use crate::{
     Link,
-    asking::soon,
-    refusal::{is_absent, is_busy},
+    error::{is_absent, is_busy},
+    link::soon,
 };
 
 /// How long to try to bring a result back. Then the server gives the work out again.
@@ -24,19 +24,24 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What a worker hands back.
 #[derive(Debug, Clone)]
-pub(super) enum Brought {
+pub enum Brought {
+    /// How an activity ended.
     Activity(ActivityResponse),
+    /// What a turn came to.
     Turn(OrchestratorResponse),
+    /// What operations of an entity came to.
     Operations(EntityBatchResult),
-    /// The work itself, undone.
+    /// An activity, undone.
     ActivityUndone(AbandonActivityTaskRequest),
+    /// A turn, undone; or parked, for the reason it names.
     TurnUndone(AbandonOrchestrationTaskRequest),
+    /// Operations, undone.
     OperationsUndone(AbandonEntityTaskRequest),
 }
 
 impl Link {
     /// Brings a result to the server, and tries until it answers.
-    pub(super) async fn bring(&self, result: Brought) -> Result<(), Status> {
+    pub async fn bring(&self, result: Brought) -> Result<(), Status> {
         let (began, mut pause) = (Instant::now(), PAUSE);
         loop {
             match self.bring_once(result.clone()).await {
@@ -51,7 +56,7 @@ impl Link {
     }
 
     async fn bring_once(&self, result: Brought) -> Result<(), Status> {
-        let mut service = self.service.clone();
+        let mut service = self.service();
         match result {
             Brought::Activity(it) => service.complete_activity_task(soon(it)).await.map(drop),
             Brought::Turn(it) => service.complete_orchestrator_task(soon(it)).await.map(drop),

@@ -1,0 +1,118 @@
+//! Traces through a server whose workers are elsewhere: what they are told of them, and what it
+//! sends itself.
+
+use taskhub_wire::proto::{
+    ActivityResponse, CompleteOrchestrationAction, CreateInstanceRequest, GetWorkItemsRequest,
+    OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction, OrchestratorResponse,
+    ScheduleTaskAction, TraceContext, WorkItem, orchestrator_action::OrchestratorActionType as Do,
+    work_item::Request as Work,
+};
+use tonic::Streaming;
+
+use crate::{
+    collector::Collector,
+    running::{Client, Running, get, start},
+};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+/// The kind of the span of what is done for others.
+const SERVER: i32 = 2;
+
+async fn next(stream: &mut Streaming<WorkItem>) -> (Work, String) {
+    loop {
+        let item = stream.message().await.unwrap().unwrap();
+        match item.request.unwrap() {
+            Work::HealthPing(_) => {}
+            work => return (work, item.completion_token),
+        }
+    }
+}
+
+/// Answers a turn with one action, and says of the span what the worker knows of it.
+async fn answer(
+    client: &mut Client,
+    token: &str,
+    action: Do,
+    span: Option<OrchestrationTraceContext>,
+) {
+    let response = OrchestratorResponse {
+        instance_id: "a".to_owned(),
+        completion_token: token.to_owned(),
+        actions: vec![OrchestratorAction { id: 0, orchestrator_action_type: Some(action) }],
+        orchestration_trace_context: span,
+        ..OrchestratorResponse::default()
+    };
+    client.complete_orchestrator_task(response).await.unwrap();
+}
+
+/// Runs an orchestration with one activity, as a worker that sends spans or not, and returns the
+/// span that it was told is its own.
+async fn run(server: &Running, sends: bool) -> String {
+    let mut client = server.client().await;
+    let mut work =
+        client.get_work_items(GetWorkItemsRequest::default()).await.unwrap().into_inner();
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let traced = TraceContext { trace_parent: parent, ..TraceContext::default() };
+    let start = CreateInstanceRequest { parent_trace_context: Some(traced), ..start("a") };
+    client.start_instance(start).await.unwrap();
+
+    let (Work::OrchestratorRequest(turn), token) = next(&mut work).await else { panic!("no turn") };
+    let told = turn.orchestration_trace_context.unwrap();
+    let said = sends.then(|| told.clone());
+    let action = ScheduleTaskAction { name: "reserve".to_owned(), ..Default::default() };
+    answer(&mut client, &token, Do::ScheduleTask(action), said.clone()).await;
+
+    let (Work::ActivityRequest(activity), token) = next(&mut work).await else { panic!("none") };
+    let within = activity.parent_trace_context.unwrap().trace_parent;
+    assert!(within.starts_with(&format!("00-{TRACE}-")), "{within}");
+    let done = ActivityResponse {
+        instance_id: "a".to_owned(),
+        task_id: activity.task_id,
+        completion_token: token,
+        ..ActivityResponse::default()
+    };
+    client.complete_activity_task(done).await.unwrap();
+
+    let (Work::OrchestratorRequest(turn), token) = next(&mut work).await else { panic!("no turn") };
+    assert_eq!(turn.orchestration_trace_context, Some(told.clone()), "it stays the same");
+    let completed = CompleteOrchestrationAction {
+        orchestration_status: OrchestrationStatus::Completed.into(),
+        ..Default::default()
+    };
+    answer(&mut client, &token, Do::CompleteOrchestration(completed), said).await;
+    client.wait_for_instance_completion(get("a")).await.unwrap();
+    told.span_id.unwrap()
+}
+
+#[tokio::test]
+async fn a_worker_is_told_the_span_of_its_orchestration_and_of_its_calls() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    let own = run(&server, false).await;
+    server.stop().await;
+    let spans = collector.spans();
+    let named = |name: &str| {
+        let mut found = spans.iter().filter(|span| span.name == name);
+        found.next().unwrap_or_else(|| panic!("{name}: {spans:#?}")).clone()
+    };
+    let request = named("create_orchestration:charge");
+    assert_eq!((&request.trace[..], &request.parent[..]), (TRACE, CALLER));
+    let run = named("orchestration:charge");
+    assert_eq!((run.kind, run.links.len()), (SERVER, 0));
+    assert_eq!((run.id, run.parent), (own.clone(), request.id));
+    assert_eq!(named("activity:reserve").parent, own);
+    assert_eq!(named("turn:charge").parent, own);
+}
+
+#[tokio::test]
+async fn the_span_that_a_worker_sends_is_left_to_it() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    run(&server, true).await;
+    server.stop().await;
+    let spans = collector.spans();
+    assert!(spans.iter().any(|span| span.name == "turn:charge"), "{spans:#?}");
+    assert!(!spans.iter().any(|span| span.name == "orchestration:charge"), "{spans:#?}");
+}
