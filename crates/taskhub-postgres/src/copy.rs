@@ -69,7 +69,7 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
     for held in &source.held {
         for envelope in from.inbox(held.partition, &[], usize::MAX)? {
             copied.messages += 1;
-            writer.message(envelope, copied.messages)?;
+            writer.message(&envelope, copied.messages)?;
         }
     }
     writer.flush()?;
@@ -125,7 +125,7 @@ impl Writer<'_> {
     }
 
     /// Sends a message again. Its id is one that no owner gives: owners begin with epoch 1.
-    fn message(&mut self, envelope: Envelope, number: u64) -> Result<(), CopyError> {
+    fn message(&mut self, envelope: &Envelope, number: u64) -> Result<(), CopyError> {
         let partition = PartitionId::of(&envelope.to, self.target.store.partitions());
         let id = MessageId { from: PartitionId(0), epoch: Epoch(0), number };
         let turn = TurnRecord {

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p taskhub-sim --example store_bench [-- <folder> [<seconds> [<batch>]]]`
 //!
-//! For `<folder>` say `postgres` to measure the store in PostgreSQL, on a private server that syncs.
+//! For `<folder>` say `postgres` to measure the store in PostgreSQL, on a private server that
+//! syncs.
 
 use std::{
     env, fs,
