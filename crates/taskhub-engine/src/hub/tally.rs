@@ -35,7 +35,7 @@ pub struct Tally {
     pub terminated: u64,
 }
 
-/// Such numbers while they grow. Only the thread of the lane writes.
+/// Such numbers while they grow. Only the threads of the lanes write.
 #[derive(Default)]
 pub(super) struct Tallies {
     commits: AtomicU64,
@@ -124,7 +124,8 @@ impl Tally {
     }
 
     fn orchestration(&mut self, record: &Record, history: &HistoryChange) {
-        self.started += u64::from(matches!(history, HistoryChange::Append { at: 0, .. }));
+        let is_first = matches!(history, HistoryChange::Append { at: 0, .. });
+        self.started += u64::from(is_first && !record.name.is_empty());
         // What an instance that has ended hears afterwards is no end.
         if *history == HistoryChange::Keep || record.completed_at != Some(record.updated_at) {
             return;
