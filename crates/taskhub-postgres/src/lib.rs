@@ -8,6 +8,7 @@
 //! - `schema`, `migrations/`: the tables, and how they come about;
 //! - `commit`, `commit.sql`, `keys`, `row`: writing;
 //! - `reader`, `query`: reading;
+//! - `copy`: moving a hub from one store into another, of whichever kind;
 //! - `ownership`: leases; `cluster`: what nodes know of each other.
 //!
 //! Calls block, and may be made on any thread, within tokio too: what moves the bytes is a thread
@@ -16,6 +17,7 @@
 mod address;
 mod cluster;
 mod commit;
+mod copy;
 mod database;
 mod error;
 mod keys;
@@ -41,6 +43,7 @@ use taskhub_core::{
 
 use self::{cluster::Herald, database::Database, keys::Keys};
 
+pub use copy::{Copied, CopyError, copy};
 pub use error::OpenError;
 pub use options::{Postgres, PostgresOptions};
 

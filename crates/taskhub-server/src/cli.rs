@@ -1,6 +1,7 @@
 //! The command line of `taskhub`.
 
 mod client;
+mod copy;
 mod keys;
 mod serve;
 mod variables;
@@ -46,6 +47,10 @@ enum Command {
     ///
     /// A running server takes a change within a second.
     Keys(keys::Flags),
+    /// Copy a hub, stopped, into a database, into a folder, or back
+    ///
+    /// Nobody may run it meanwhile. The one that is made must not exist, or be empty.
+    Copy(copy::Flags),
     /// Print the completions of this program for a shell
     Completions {
         /// Which shell
@@ -60,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
         Command::Client(asked) => asked.run(),
         Command::Keys(flags) => keys::run(flags).map_err(Failure::from),
+        Command::Copy(flags) => copy::run(&flags).map_err(Failure::from),
         Command::Completions { shell } => {
             let (mut program, mut out) = (Arguments::command(), std::io::stdout());
             clap_complete::generate(shell, &mut program, "taskhub", &mut out);

@@ -1,10 +1,13 @@
-//! Measures how many turns per second the embedded store commits, by size of the batch.
+//! Measures how many turns per second a store commits, by size of the batch.
 //!
 //! `cargo run --release -p taskhub-sim --example store_bench [-- <folder> [<seconds> [<batch>]]]`
+//!
+//! For `<folder>` say `postgres` to measure the store in PostgreSQL, on a private server that
+//! syncs.
 
 use std::{
     env, fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,7 @@ use taskhub_core::{
     store::{Node, Ownership, Store},
 };
 use taskhub_engine::store::Embedded;
+use taskhub_postgres::{PostgresOptions, testing::ServerOptions};
 
 /// Bytes of one piece of history: a start with a small input, or a call and its result.
 const PIECE_BYTES: usize = 200;
@@ -24,15 +28,31 @@ fn main() {
     let folder = args.next().map_or_else(|| env::temp_dir().join("store-bench"), PathBuf::from);
     let seconds = args.next().and_then(|text| text.parse().ok()).unwrap_or(2);
     let only: Option<usize> = args.next().and_then(|text| text.parse().ok());
+    let server = (folder.as_os_str() == "postgres")
+        .then(|| ServerOptions::default().durable().start().expect("PostgreSQL is installed"));
     println!("batch      ids  turns/s   p50 us   p99 us    MB");
-    for size in [1, 64, 512].into_iter().filter(|size| only.is_none_or(|only| only == *size)) {
+    for size in
+        [1, 16, 64, 256, 512].into_iter().filter(|size| only.is_none_or(|only| only == *size))
+    {
         for ids in [Ids::Ordered, Ids::Random] {
+            let time = Duration::from_secs(seconds);
+            if let Some(server) = &server {
+                let hub = format!("{size} {ids:?}");
+                let store = PostgresOptions::new(server.url()).open(&hub).expect("it runs");
+                println!("{}", measure(&store, size, ids, time));
+                continue;
+            }
             drop(fs::remove_dir_all(&folder));
-            let line = measure(&folder, size, ids, Duration::from_secs(seconds));
-            println!("{line}");
+            let store = Embedded::open(&folder).expect("the folder is new");
+            let line = measure(&store, size, ids, time);
+            drop(store);
+            let bytes = fs::metadata(folder.join("hub.db")).expect("it is there").len();
+            println!("{line} {:>5}", bytes >> 20);
         }
     }
-    drop(fs::remove_dir_all(&folder));
+    if server.is_none() {
+        drop(fs::remove_dir_all(&folder));
+    }
 }
 
 /// How instance ids look.
@@ -55,8 +75,7 @@ impl Ids {
 }
 
 /// Half of each batch starts instances, the other half ends those of the batch before.
-fn measure(folder: &Path, size: usize, ids: Ids, time: Duration) -> String {
-    let store = Embedded::open(folder).expect("the folder is new");
+fn measure(store: &dyn Store, size: usize, ids: Ids, time: Duration) -> String {
     let node = Node { id: "bench".into(), address: "".into() };
     let owned = store.claim(&node, usize::MAX, Duration::from_hours(1)).expect("it is free");
     let mut number = 0_i64;
@@ -69,11 +88,11 @@ fn measure(folder: &Path, size: usize, ids: Ids, time: Duration) -> String {
         let ending: Vec<(InstanceId, i64)> =
             open.drain(..open.len().min(size.div_ceil(2))).collect();
         let mut batch = Batch { owners: owners(&owned), turns: Vec::with_capacity(size) };
-        batch.turns.extend(ending.iter().map(|(id, number)| last_turn(id, *number, &store)));
+        batch.turns.extend(ending.iter().map(|(id, number)| last_turn(id, *number, store)));
         while batch.turns.len() < size {
             let id = ids.make(number);
             number += 1;
-            batch.turns.push(first_turn(&id, number, &store));
+            batch.turns.push(first_turn(&id, number, store));
             open.push((id, number));
         }
         let start = Instant::now();
@@ -85,23 +104,20 @@ fn measure(folder: &Path, size: usize, ids: Ids, time: Duration) -> String {
     let rate = u128::from(turns) * 1_000_000 / sum.as_micros();
     took.sort();
     let micros = |percent: usize| took[(took.len() - 1) * percent / 100].as_micros();
-    drop(store);
-    let bytes = fs::metadata(folder.join("hub.db")).expect("it is there").len();
-    let (half, most) = (micros(50), micros(99));
-    let (ids, megabytes) = (format!("{ids:?}"), bytes >> 20);
-    format!("{size:>5} {ids:>8} {rate:>8} {half:>8} {most:>8} {megabytes:>5}")
+    let (half, most, ids) = (micros(50), micros(99), format!("{ids:?}"));
+    format!("{size:>5} {ids:>8} {rate:>8} {half:>8} {most:>8}")
 }
 
 fn owners(owned: &[Ownership]) -> Vec<(PartitionId, taskhub_core::Epoch)> {
     owned.iter().map(|held| (held.partition, held.epoch)).collect()
 }
 
-fn first_turn(id: &InstanceId, number: i64, store: &Embedded) -> TurnRecord {
+fn first_turn(id: &InstanceId, number: i64, store: &dyn Store) -> TurnRecord {
     let events = Bytes::from(vec![b'a'; PIECE_BYTES]);
     turn(id, number, store, HistoryChange::Append { at: 0, events }, RuntimeStatus::Running)
 }
 
-fn last_turn(id: &InstanceId, number: i64, store: &Embedded) -> TurnRecord {
+fn last_turn(id: &InstanceId, number: i64, store: &dyn Store) -> TurnRecord {
     let events = Bytes::from(vec![b'b'; PIECE_BYTES]);
     turn(id, number, store, HistoryChange::Append { at: 4, events }, RuntimeStatus::Completed)
 }
@@ -109,7 +125,7 @@ fn last_turn(id: &InstanceId, number: i64, store: &Embedded) -> TurnRecord {
 fn turn(
     id: &InstanceId,
     number: i64,
-    store: &Embedded,
+    store: &dyn Store,
     history: HistoryChange,
     status: RuntimeStatus,
 ) -> TurnRecord {

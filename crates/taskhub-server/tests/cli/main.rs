@@ -1,6 +1,7 @@
 //! The program from outside: its client commands against a server in this process.
 
 mod commands;
+mod copying;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
 mod trouble;

@@ -1,0 +1,29 @@
+//! A hub moves from a folder into a database, and the next server finds it there.
+
+use taskhub_postgres::testing::Server as Database;
+
+use crate::program::{Running, taskhub};
+
+/// By one command, while no server runs it.
+#[tokio::test]
+async fn a_hub_moves_into_a_database() {
+    let database = tokio::task::spawn_blocking(Database::start).await.unwrap();
+    let database = database.expect("PostgreSQL is installed");
+    let (url, folder) = (database.url(), tempfile::tempdir().unwrap());
+    let server = Running::with(|config| config.data = folder.path().to_owned()).await;
+    server.well(&["start", "weather", "--id", "order-17", "--input", "\"Bonn\""]).await;
+    let hub = folder.path().join("default").display().to_string();
+    let refused = taskhub(&["copy", &hub, &url]).await;
+    assert!(refused.err.contains("in use"), "{}", refused.err);
+    server.stop().await;
+
+    let copied = taskhub(&["copy", &hub, &url]).await;
+    assert_eq!(copied.out, "copied 1 instances and 0 messages\n", "{}", copied.err);
+    let server = Running::with(|config| config.store = Some(url.clone())).await;
+    let found = server.json(&["status", "order-17", "--json"]).await;
+    assert_eq!(found[0]["instanceId"], "order-17");
+    server.stop().await;
+    let again = taskhub(&["copy", &hub, &url]).await;
+    assert_eq!(again.code, 1, "{}", again.out);
+    assert!(again.err.contains("is not empty"), "{}", again.err);
+}
