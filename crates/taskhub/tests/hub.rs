@@ -171,7 +171,7 @@ async fn what_has_ended_is_started_once_more_and_forgotten_with_its_children(hub
     let run = hub.start(parent, "x".to_owned()).id("p").tag("shop", "north").await.unwrap();
     let error = run.restart().await.unwrap_err();
     assert!(matches!(error, RestartError::NotEnded(..)), "{error}");
-    hub.instance("child").raise(GO, "1".to_owned()).await.unwrap();
+    hub.instance("child").raise_early(GO, "1".to_owned(), LONG).await.unwrap();
     assert_eq!(run.wait(LONG).await.unwrap(), "x1");
     run.purge().recursive().await.unwrap();
     let error = hub.instance("child").status().await.unwrap_err();
