@@ -99,9 +99,12 @@ impl Hub {
         let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, from_turns) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
+        let tallies = Arc::<Tallies>::default();
         let mut threads = Vec::new();
         for (index, inbox) in boxes.into_iter().enumerate() {
             let links = turn_thread::Links {
+                tallies: tallies.clone(),
+                cached: tallies.cached(),
                 inbox,
                 post: post.clone(),
                 lane: to_lane.clone(),
@@ -117,7 +120,6 @@ impl Hub {
             })?);
         }
         drop(to_lane);
-        let tallies = Arc::<Tallies>::default();
         let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits)
             .counted(&tallies);
         threads.push(spawn("taskhub-lane".to_owned(), move || lane.run(&from_turns))?);

@@ -70,6 +70,13 @@ impl Shard {
         self.partitions.get(&id)
     }
 
+    /// How many instances are in memory, and about how many bytes they take.
+    #[must_use]
+    pub fn cached(&self) -> (usize, usize) {
+        let each = self.partitions.values().map(Partition::cached);
+        each.fold((0, 0), |sum, cached| (sum.0 + cached.0, sum.1 + cached.1))
+    }
+
     /// Gives inputs to a partition. `None` when it is not here: the inputs are lost with it, and
     /// whoever sent them hears of it by the loss of the partition.
     pub fn handle(

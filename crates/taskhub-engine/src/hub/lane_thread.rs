@@ -95,14 +95,19 @@ impl LaneThread {
             match self.store.commit(&batch) {
                 Ok(()) => {
                     self.tallies.committed(&batch, begun.elapsed());
+                    self.tallies.settled(batch.turns.len());
                     self.pause = RETRY_AFTER;
                     self.tell(&batch);
                     if self.trouble.take().is_some() {
                         tracing::info!("the store works again");
                     }
                 }
-                Err(error) if self.recover(&error) => {}
-                Err(_) => return,
+                Err(error) => {
+                    self.tallies.settled(batch.turns.len());
+                    if !self.recover(&error) {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -123,6 +128,8 @@ impl LaneThread {
     fn push(&mut self, owner: Ownership, turns: Vec<TurnRecord>) {
         if self.epochs.get(&owner.partition).is_none_or(|epoch| *epoch <= owner.epoch) {
             self.lane.push(owner, turns);
+        } else {
+            self.tallies.settled(turns.len());
         }
     }
 
@@ -142,7 +149,7 @@ impl LaneThread {
         self.generation += 1;
         let generation = self.generation;
         self.post.send_all(|| Mail::Close(generation, Refusal::Lost(why.clone())));
-        self.lane.clear();
+        self.tallies.settled(self.lane.clear());
         loop {
             std::thread::sleep(self.pause);
             self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);

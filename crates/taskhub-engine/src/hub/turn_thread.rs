@@ -8,7 +8,10 @@ mod lockstep;
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,7 @@ use super::{
     dispatch::Dispatch,
     mail::{Generation, Mail, Opened, Post},
     readers::Wanted,
+    tally::{Cached, Tallies},
 };
 use crate::{Routed, Shard, store::Clock};
 
@@ -48,6 +52,9 @@ pub(super) struct Links {
     pub readers: Sender<Wanted>,
     pub dispatch: Dispatch,
     pub clock: Clock,
+    pub tallies: Arc<Tallies>,
+    /// What this thread has in memory.
+    pub cached: Arc<Cached>,
 }
 
 /// Runs until it is told to stop.
@@ -183,10 +190,15 @@ impl TurnThread {
 
     fn work(&mut self) {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
+            let begun = Instant::now();
             if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
+                let is_read = |effect: &&Effect| matches!(effect, Effect::Read(_));
+                let reads = routed.reads.len() + routed.effects.iter().filter(is_read).count();
+                self.links.tallies.turned(routed.turns.len(), reads, begun.elapsed());
                 self.pass_on(routed);
             }
         }
+        self.links.cached.set(self.shard.cached());
     }
 
     fn pass_on(&mut self, routed: Routed) {
@@ -272,6 +284,8 @@ mod tests {
             lane: mpsc::sync_channel(1).0,
             readers: mpsc::channel().0,
             clock: system_clock(),
+            tallies: Arc::default(),
+            cached: Arc::default(),
         };
         TurnThread::new(Shard::new(code.functions, &limits, 1), links)
     }

@@ -82,7 +82,10 @@ impl Hub {
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let (shown, clock) = (pacer.shown.clone(), pacer.shown.clone());
+        let tallies = Arc::<super::Tallies>::default();
         let links = Links {
+            tallies: tallies.clone(),
+            cached: tallies.cached(),
             inbox: boxes.remove(0),
             dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
@@ -105,7 +108,6 @@ impl Hub {
         let requests = Requests::new(post.clone(), partitions, &limits);
         let threads = Mutex::new(vec![thread]);
         let clock = Arc::new(move || pacer.now());
-        let tallies = Arc::default();
         let inner = Inner { store, requests, post, workers, held, tallies, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
