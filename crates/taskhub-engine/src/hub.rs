@@ -5,6 +5,7 @@ mod ended;
 mod entities;
 mod histories;
 mod lane_thread;
+mod lending;
 mod mail;
 mod readers;
 mod requests;
@@ -33,6 +34,7 @@ use crate::{
 use dispatch::Dispatch;
 pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
+pub use lending::Borrowed;
 use mail::{Mail, Post};
 use requests::Requests;
 use tally::Tallies;
@@ -171,6 +173,10 @@ impl Hub {
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
         let Some(task) = self.inner.workers.finish(delivery) else { return Answer::Done };
+        let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
+            Ok(answer) => return answer,
+            Err(done) => done,
+        };
         let result = TaskResult { ticket: task.ticket, done };
         self.ask(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
     }

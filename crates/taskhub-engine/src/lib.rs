@@ -20,7 +20,9 @@ mod shard;
 pub mod store;
 
 pub use activities::{Activities, Admission, Code, Running, perform};
-pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
+pub use hub::{
+    Borrowed, Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker,
+};
 pub use lane::Lane;
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};

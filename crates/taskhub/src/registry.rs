@@ -160,6 +160,7 @@ impl Registry {
                 .served(|name, versions| OrchestrationFilter { name, versions }),
             activities: self.activities.served(|name, versions| ActivityFilter { name, versions }),
             entities: self.entities.served(|name, _| EntityFilter { name: name.to_lowercase() }),
+            any_entity: false,
         };
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
