@@ -137,7 +137,7 @@ impl Server {
             front: self.front,
             tls: self.tls,
             permits: Arc::new(Semaphore::new(self.limits.connections.max(1))),
-            header_bytes: self.limits.header_bytes,
+            http: connection::http(self.limits.header_bytes),
             tracker: tracker.clone(),
             ending: ending.clone(),
             cut: cut.clone(),

@@ -9,7 +9,10 @@ mod passing;
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +33,7 @@ use super::{
     lane_thread::ToLane,
     mail::{Generation, Mail, Post},
     readers::Wanted,
+    tally::{Cached, Tallies},
     tenure::{Tenure, Term},
 };
 use crate::{Passed, Routed, Shard, Tick, store::Clock};
@@ -57,6 +61,9 @@ pub(super) struct Links {
     pub tenure: Tenure,
     pub dispatch: Dispatch,
     pub clock: Clock,
+    pub tallies: Arc<Tallies>,
+    /// What this thread has in memory.
+    pub cached: Arc<Cached>,
 }
 
 /// Runs until it is told to stop.
@@ -186,10 +193,15 @@ impl TurnThread {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
             self.run(partition, inputs);
         }
+        self.links.cached.set(self.shard.cached());
     }
 
     fn run(&mut self, partition: PartitionId, inputs: Vec<Input>) {
+        let begun = Instant::now();
         if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
+            let is_read = |effect: &&Effect| matches!(effect, Effect::Read(_));
+            let reads = routed.reads.len() + routed.effects.iter().filter(is_read).count();
+            self.links.tallies.turned(routed.turns.len(), reads, begun.elapsed());
             self.pass_on(routed);
         }
     }
@@ -237,6 +249,7 @@ impl TurnThread {
                 self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
             }
         }
+        self.links.cached.set(self.shard.cached());
     }
 
     fn effect(&mut self, owner: Ownership, effect: Effect) {
@@ -322,6 +335,8 @@ mod tests {
             hints: None,
             tenure: Tenure::endless(),
             clock: system_clock(),
+            tallies: Arc::default(),
+            cached: Arc::default(),
         };
         (TurnThread::new(Shard::new(code.functions, &limits, 1, 1), links), turns)
     }
