@@ -27,7 +27,6 @@ use engine::Engine;
 use crate::{
     Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
-    http::HttpCalls,
     trigger::{
         Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
         Triggering, Triggers,
@@ -238,12 +237,6 @@ impl HostBuilder {
     /// Which functions run what asks for another version of them.
     pub fn versions(mut self, versions: Versions) -> Self {
         self.registry = self.registry.versions(versions);
-        self
-    }
-
-    /// How HTTP calls of orchestrations are sent, if not as usual; see [`http`](crate::http).
-    pub fn http_calls(mut self, calls: HttpCalls) -> Self {
-        self.registry = self.registry.http_calls(calls);
         self
     }
 
