@@ -207,6 +207,14 @@ pub struct MessageId {
     pub number: u64,
 }
 
+impl MessageId {
+    /// Whether its sender sent nothing to that partition before, under that epoch.
+    #[must_use]
+    pub fn is_first(self) -> bool {
+        self.number & ((1 << 40) - 1) == 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

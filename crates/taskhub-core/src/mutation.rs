@@ -66,11 +66,19 @@ pub enum Mutation {
     JoinAnew,
     /// Delayed operations are performed half a second early.
     PerformEarly,
+    /// A partition is given away before its last commit is durable.
+    LeaveEarly,
+    /// A message goes to another lane before it is durable.
+    PassEarly,
+    /// A message that comes by itself overtakes those that stand in the inbox.
+    PassBy,
+    /// A node that has too much keeps it.
+    KeepShare,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 30] = [
+    pub const ALL: [(Self, u8); 34] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -80,12 +88,15 @@ impl Mutation {
         (Self::SkipDedupe, 5),
         (Self::LoseMiddle, 5),
         (Self::ForgetLater, 5),
+        (Self::LeaveEarly, 5),
+        (Self::PassEarly, 5),
         (Self::JoinAnew, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
         (Self::TakeOtherTurn, 6),
         (Self::PerformAgain, 6),
         (Self::Overtake, 6),
+        (Self::PassBy, 6),
         (Self::PerformLocked, 6),
         (Self::KeepLocks, 6),
         (Self::UnlockFirst, 6),
@@ -101,6 +112,7 @@ impl Mutation {
         (Self::ForgetStarved, 11),
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
+        (Self::KeepShare, 11),
     ];
 }
 

@@ -230,6 +230,15 @@ impl Partition {
         self.slots.evict(self.outbox.durable());
     }
 
+    /// While it is being given away it takes nothing in any more: all commits up to `seq` are
+    /// durable, and the effects that waited for that may leave. Whether it is settled: nothing of
+    /// it is under way, and whatever it was asked and has not answered did not happen.
+    pub fn settle(&mut self, seq: CommitSeq, effects: &mut Vec<Effect>) -> bool {
+        self.outbox.now_durable(seq);
+        self.outbox.release(effects);
+        self.outbox.is_empty()
+    }
+
     /// How many instances it keeps in memory, and about how many bytes they take.
     #[must_use]
     pub fn cached(&self) -> (usize, usize) {

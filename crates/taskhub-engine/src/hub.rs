@@ -3,50 +3,55 @@
 mod dispatch;
 mod ended;
 mod entities;
+mod hints;
 mod histories;
+mod keeper;
 mod lane_thread;
+mod lending;
 mod lengths;
 mod mail;
+mod open;
 mod readers;
 mod requests;
+mod router;
 mod tally;
+mod tenure;
+mod trouble;
 mod turn_thread;
 mod workers;
 
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
 
 use taskhub_core::{
     Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb, codec,
-    store::{Filter, Node, Ownership, Page, Store, StoreError},
+    store::{Filter, Page, Store, StoreError},
 };
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
-use crate::{
-    Code, DeliveryId, NodeOptions, Patience, Shard, WorkerOptions, clock,
-    store::{Clock, system_clock},
-};
-use dispatch::Dispatch;
+use crate::{DeliveryId, Holdings, WorkerOptions, store::Clock};
 pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
+use keeper::Errand;
+pub use lending::Borrowed;
 use mail::{Mail, Post};
-use requests::Requests;
+use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
 pub use turn_thread::{Dies, Lockstep};
 pub use workers::Worker;
 use workers::Workers;
 
-/// How long a claim of partitions holds: a hub whose store has one process needs no renewal.
-const LEASE: Duration = Duration::MAX;
+/// How long a stop waits until the last commits are durable and everything is given back.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 
-/// The partitions that this node owns just now.
-type Held = Arc<Mutex<Vec<Ownership>>>;
+/// The partitions that this node holds just now.
+type Held = Arc<Mutex<Holdings>>;
 
 /// A running node. Clones are the same node; it stops by [`Hub::stop`], not by being dropped.
 #[derive(Clone)]
@@ -56,10 +61,11 @@ pub struct Hub {
 
 struct Inner {
     store: Arc<dyn Store>,
-    requests: Requests,
+    router: Router,
     post: Post,
     workers: Workers,
-    held: Held,
+    /// `None` for a hub in lockstep.
+    keeper: Option<mpsc::Sender<Errand>>,
     tallies: Arc<Tallies>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     limits: Limits,
@@ -79,73 +85,17 @@ pub enum OpenError {
 }
 
 impl Hub {
-    /// Takes over the store's partitions and begins to work. Activities run on the tokio runtime
-    /// that this is called from.
-    pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
-        Self::open_as(store, code, limits, NodeOptions::default())
-    }
-
-    /// The same, for a node that may be one of several.
-    pub fn open_as(
-        store: Arc<dyn Store>,
-        code: &Code,
-        limits: Limits,
-        options: NodeOptions,
-    ) -> Result<Self, OpenError> {
-        let node = Node { id: clock::node_id().into(), address: options.address };
-        let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
-        let held = Arc::new(Mutex::new(held));
-        let count = turn_threads().min(usize::from(store.partitions()));
-        let (post, boxes) = mail::post(count);
-        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
-        let (to_lane, from_turns) = lane_thread::channel(&limits);
-        let (to_readers, reads) = readers::channel();
-        let mut threads = Vec::new();
-        for (index, inbox) in boxes.into_iter().enumerate() {
-            let links = turn_thread::Links {
-                inbox,
-                post: post.clone(),
-                lane: to_lane.clone(),
-                readers: to_readers.clone(),
-                dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), index),
-                clock: system_clock(),
-            };
-            let (functions, limits) = (code.functions.clone(), limits.clone());
-            let partitions = store.partitions();
-            // The shard is made where it stays: orchestrations never move between threads.
-            threads.push(spawn(format!("taskhub-turns-{index}"), move || {
-                turn_thread::run(Shard::new(functions, &limits, partitions), links);
-            })?);
-        }
-        drop(to_lane);
-        let tallies = Arc::<Tallies>::default();
-        let lane = lane_thread::LaneThread::new(&store, node, held.clone(), post.clone(), &limits)
-            .counted(&tallies);
-        threads.push(spawn("taskhub-lane".to_owned(), move || lane.run(&from_turns))?);
-        for index in 0..limits.readers_count.max(1) {
-            let reader = readers::Reader::new(store.clone(), reads.clone(), post.clone());
-            threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
-        }
-        if let Err(error) = post.open(lane_thread::FIRST, &*store, &lock(&held), &limits) {
-            post.send_all(|| Mail::Stop);
-            return Err(error.into());
-        }
-        let requests = Requests::new(post.clone(), store.partitions(), &limits);
-        let (threads, clock) = (Mutex::new(threads), system_clock());
-        let inner = Inner { store, requests, post, workers, held, tallies, threads, limits, clock };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// Asks the owner of an instance, and waits for the answer; what it tells is durable. Dropping
-    /// the future withdraws the question, not what it caused.
+    /// Asks the owner of an instance, on whichever node it is, and waits for the answer; what it
+    /// tells is durable. While an instance moves to another node it is asked again, as long as
+    /// nothing can have happened. Dropping the future withdraws the question, not what it caused.
     pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        self.inner.requests.ask(instance, verb).await
+        self.inner.router.ask(instance, verb).await
     }
 
     /// The same for a question that another node has passed on: it is answered by this node or,
     /// when it does not own the instance, refused as [`taskhub_core::Refusal::Moved`].
     pub async fn ask_here(&self, instance: InstanceId, verb: Verb) -> Answer {
-        self.inner.requests.ask(instance, verb).await
+        self.inner.router.ask_here(instance, verb).await
     }
 
     /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
@@ -170,8 +120,13 @@ impl Hub {
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
         let Some(task) = self.inner.workers.finish(delivery) else { return Answer::Done };
+        let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
+            Ok(answer) => return answer,
+            Err(done) => done,
+        };
         let result = TaskResult { ticket: task.ticket, done };
-        self.ask(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
+        // Whoever owns the instance next gives it out again, and counts only results of that.
+        self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
     }
 
     /// A worker elsewhere gives back what it was given: others get it first.
@@ -229,12 +184,12 @@ impl Hub {
     /// How many requests wait for an answer.
     #[must_use]
     pub fn held_requests(&self) -> usize {
-        self.inner.requests.held()
+        self.inner.router.requests.held()
     }
 
-    /// Tells somebody of every change as soon as it is durable, in order, until the hub stops; the
-    /// last who asked for it. It is told on the thread that commits: whatever takes long goes
-    /// elsewhere. A hub in lockstep tells nobody.
+    /// Tells somebody of every change that this node made, as soon as it is durable, those of one
+    /// instance in order, until the hub stops; the last who asked for it. It is told on the thread
+    /// that commits: whatever takes long goes elsewhere. A hub in lockstep tells nobody.
     pub fn watch(&self, told: impl Fn(&TurnRecord) + Send + Sync + 'static) {
         self.inner.tallies.watched(Some(Box::new(told)));
     }
@@ -251,27 +206,40 @@ impl Hub {
         self.inner.store.partitions()
     }
 
-    /// Stops: refuses new requests, hands back the held ones, finishes the turns in hand, waits for
-    /// running activities up to [`Limits::drain_time_max`], and gives the partitions back.
+    /// Stops: refuses new requests, hands back the held ones, waits for running activities up to
+    /// [`Limits::drain_time_max`], finishes the turns in hand, and gives the partitions back. What
+    /// other nodes pass on is served until then.
     pub async fn stop(&self) {
         let inner = self.inner.clone();
-        inner.requests.refuse_all();
+        inner.router.requests.refuse_all();
         let deadline = Instant::now() + inner.limits.drain_time_max;
         while inner.post.running().load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        inner.post.send_all(|| Mail::Stop);
-        let stopped = tokio::task::spawn_blocking(move || {
-            let threads = std::mem::take(&mut *lock(&inner.threads));
-            for thread in threads {
-                let _ = thread.join();
-            }
-            if let Err(error) = inner.store.release(&lock(&inner.held)) {
-                tracing::warn!(%error, "the partitions could not be given back");
-            }
-        });
+        let stopped = tokio::task::spawn_blocking(move || inner.stop());
         if stopped.await.is_err() {
             tracing::warn!("a thread of the hub panicked while it stopped");
+        }
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        let (done, given_back) = mpsc::sync_channel(1);
+        let told = self.keeper.as_ref().is_some_and(|it| it.send(Errand::Stop(done)).is_ok());
+        if told && given_back.recv_timeout(GIVE_BACK_MAX).is_err() {
+            tracing::warn!("not all partitions could be given back: others wait for their leases");
+        }
+        self.post.has_stopped().store(true, Ordering::Relaxed);
+        self.post.send_all(|| Mail::Stop);
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            let _ = thread.join();
+        }
+        self.tallies.watched(None);
+        // Nobody else does that for a hub in lockstep.
+        let held: Vec<_> = lock(&self.router.held).all().collect();
+        if let Err(error) = self.store.release(&held) {
+            tracing::warn!(%error, "the partitions could not be given back");
         }
     }
 }
@@ -294,11 +262,6 @@ fn spawn(
             std::process::abort();
         }
     })
-}
-
-/// Turn threads are few: they only compute, and the web server needs the cores too.
-fn turn_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8)
 }
 
 impl fmt::Debug for Hub {

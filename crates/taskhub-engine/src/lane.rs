@@ -9,28 +9,69 @@ use std::collections::{BTreeMap, VecDeque};
 use taskhub_core::mutation::{Mutation, mutated};
 use taskhub_core::{Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord, store::Ownership};
 
+use crate::{Passed, Tick};
+
+/// The lane of a partition on a node that has so many.
+#[must_use]
+pub fn lane_of(partition: PartitionId, lanes: u16) -> u16 {
+    partition.0 % lanes.max(1)
+}
+
 /// Turn records on their way into the store.
 #[derive(Debug)]
 pub struct Lane {
     queue: VecDeque<(Epoch, TurnRecord)>,
     count_max: usize,
     bytes_max: usize,
+    /// How many lanes the node has.
+    lanes: u16,
+    /// How many turns were ever queued, and how many of them are written, or never will be.
+    queued: u64,
+    written: u64,
+    /// Turns under these epochs or earlier ones are left-overs from before a failure.
+    void: BTreeMap<PartitionId, Epoch>,
+    /// When the partitions were claimed.
+    opened: BTreeMap<PartitionId, Tick>,
+    /// Whose inboxes are to be looked into, each once so many turns are written.
+    looks: VecDeque<(u64, PartitionId)>,
 }
 
 impl Lane {
-    /// An empty lane.
+    /// An empty lane of a node that has so many.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, lanes: u16) -> Self {
         Self {
             queue: VecDeque::new(),
             count_max: limits.batch_count_max,
             bytes_max: limits.batch_bytes_max,
+            lanes,
+            queued: 0,
+            written: 0,
+            void: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            looks: VecDeque::new(),
         }
     }
 
-    /// Queues the turns that the owner of a partition made.
-    pub fn push(&mut self, owner: Ownership, turns: Vec<TurnRecord>) {
-        self.queue.extend(turns.into_iter().map(|turn| (owner.epoch, turn)));
+    /// Queues the turns that the owner of a partition made, who claimed it at `opened`.
+    pub fn push(&mut self, owner: Ownership, opened: Tick, turns: Vec<TurnRecord>) {
+        if self.void.get(&owner.partition).is_none_or(|void| *void < owner.epoch) {
+            self.opened.insert(owner.partition, opened);
+            self.queued += turns.len() as u64;
+            self.queue.extend(turns.into_iter().map(|turn| (owner.epoch, turn)));
+        }
+    }
+
+    /// A message that was sent before it was durable was not taken by its receiver: that is to look
+    /// into its inbox when all that is queued now is written.
+    pub fn look(&mut self, receiver: PartitionId) {
+        self.looks.push_back((self.queued, receiver));
+    }
+
+    /// The partitions that are to look into their inboxes now.
+    pub fn due_looks(&mut self) -> Vec<PartitionId> {
+        let due = self.looks.iter().take_while(|(behind, _)| *behind <= self.written).count();
+        self.looks.drain(..due).map(|(_, partition)| partition).collect()
     }
 
     /// How many turns are queued.
@@ -51,11 +92,11 @@ impl Lane {
         self.queue.len() >= self.count_max
     }
 
-    /// Forgets what is queued; returns how much that was.
-    pub fn clear(&mut self) -> usize {
-        let len = self.queue.len();
+    /// A commit failed: what is queued is forgotten, and whatever else these owners made is void.
+    pub fn close(&mut self, closed: &[Ownership]) {
+        self.void.extend(closed.iter().map(|owned| (owned.partition, owned.epoch)));
         self.queue.clear();
-        len
+        self.written = self.queued;
     }
 
     /// Takes the next batch off the queue; empty when nothing is queued.
@@ -71,6 +112,7 @@ impl Lane {
             }
             let Some((epoch, turn)) = self.queue.pop_front() else { break };
             if turns.len() == 1 && mutated(Mutation::LoseMiddle) {
+                self.written += 1;
                 continue;
             }
             owners.insert(turn.partition, epoch);
@@ -78,6 +120,27 @@ impl Lane {
             turns.push(turn);
         }
         Batch { owners: owners.into_iter().collect(), turns }
+    }
+
+    /// A batch is durable, and was not yet at `sent`. Its messages to partitions of other lanes can
+    /// be passed on now.
+    pub fn written(&mut self, batch: &Batch, sent: Tick) -> Vec<Passed> {
+        self.written += batch.turns.len() as u64;
+        if self.lanes == 1 {
+            return Vec::new();
+        }
+        let (lanes, opened) = (self.lanes, &self.opened);
+        let passed = batch.turns.iter().flat_map(|turn| {
+            let own = lane_of(turn.partition, lanes);
+            turn.sent.iter().filter(move |it| lane_of(it.partition, lanes) != own)
+        });
+        let since = |from| opened.get(&from).copied().unwrap_or(Tick::MAX);
+        let passed = passed.map(|envelope| Passed {
+            opened: since(envelope.id.from),
+            envelope: envelope.clone(),
+            sent,
+        });
+        passed.collect()
     }
 
     /// The last commit of each partition that a batch makes durable, with the owner's epoch.

@@ -11,7 +11,9 @@
 //! simulator runs the very same code. The rest moves values between them.
 
 mod activities;
+mod arrivals;
 mod clock;
+mod holdings;
 mod hub;
 mod lane;
 mod peers;
@@ -20,8 +22,12 @@ mod shard;
 pub mod store;
 
 pub use activities::{Activities, Admission, Code, Running, perform};
-pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
-pub use lane::Lane;
+pub use arrivals::Tick;
+pub use holdings::{Balance, Holdings};
+pub use hub::{
+    Borrowed, Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker,
+};
+pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
-pub use shard::{Routed, Shard};
+pub use shard::{Passed, Routed, Shard};

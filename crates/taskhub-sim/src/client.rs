@@ -118,9 +118,7 @@ impl World {
                 }
                 self.coverage.count(refused(&why));
                 self.schedule_runs(&asked, &why);
-                let again =
-                    matches!(why, Refusal::Busy(_) | Refusal::Stopping | Refusal::Unavailable(..));
-                if again {
+                if why.nothing_happened() {
                     self.ask_later(asked.operation, asked.attempt);
                 }
             }
@@ -208,6 +206,7 @@ fn refused(why: &Refusal) -> &'static str {
         Refusal::NotEnded(..) => "answers: not ended",
         Refusal::Busy(_) => "answers: busy",
         Refusal::Unavailable(..) => "answers: unavailable",
+        Refusal::Moved(_) => "answers: moved",
         _ => "answers: refused otherwise",
     }
 }

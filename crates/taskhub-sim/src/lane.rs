@@ -3,7 +3,7 @@
 use taskhub_core::{
     Answer, Batch, Refusal,
     partition::Input,
-    store::{CommitError, Ownership, StoreError},
+    store::{CommitError, StoreError},
 };
 use taskhub_engine::Lane;
 
@@ -14,26 +14,25 @@ use crate::{
 };
 
 impl World {
-    /// The lane of a node has something to write.
-    pub(crate) fn commit_soon(&mut self, life: Life) {
-        let node = &mut self.nodes[life.node];
-        if !node.recovering && !std::mem::replace(&mut node.committing, true) {
-            self.soon(100, Happening::Commit(life));
+    /// A lane of a node has something to write.
+    pub(crate) fn commit_soon(&mut self, life: Life, lane: u16) {
+        let writer = self.nodes[life.node].writer(lane);
+        if !writer.lane.is_empty() && !std::mem::replace(&mut writer.committing, true) {
+            self.soon(100, Happening::Commit(life, lane));
         }
     }
 
     /// The next batch leaves for the store.
-    pub(crate) fn commit(&mut self, life: Life) -> Result<(), Violation> {
+    pub(crate) fn commit(&mut self, life: Life, lane: u16) -> Result<(), Violation> {
         let node = &mut self.nodes[life.node];
-        if node.recovering {
-            return Ok(());
-        }
-        let batch = node.lane.next_batch();
+        let batch = node.writer(lane).lane.next_batch();
         if batch.turns.is_empty() {
-            node.committing = false;
-            self.give_back(life);
+            node.writer(lane).committing = false;
+            self.look_if_due(life, lane);
             return Ok(());
         }
+        let sent = node.tick();
+        node.writer(lane).sent = sent;
         law::limits::on_batch(&batch, &node.limits)?;
         let broken = node.broken;
         self.coverage.check(10, 1);
@@ -189,52 +188,55 @@ impl World {
 
     /// The store has answered.
     pub(crate) fn written(&mut self, life: Life, batch: &Batch, result: Result<(), CommitError>) {
+        let Some((first, _)) = batch.owners.first() else { return };
+        let lane = self.nodes[life.node].lane_of(*first);
+        self.nodes[life.node].writer(lane).committing = false;
         if let Err(error) = result {
-            return self.recover(life, &error);
+            return self.recover(life, lane, &error);
         }
         for (owner, seq) in Lane::durable(batch) {
             let mail = Mail::Owned(owner, vec![Input::Durable(seq)]);
             self.at(self.now + 10, Happening::Send(life, mail));
         }
-        for envelope in batch.turns.iter().flat_map(|turn| &turn.sent) {
-            if !self.nodes[life.node].direct.remove(&envelope.id) {
-                self.hint(envelope.partition);
+        let writer = self.nodes[life.node].writer(lane);
+        let passed_on = writer.lane.written(batch, writer.sent);
+        for passed in passed_on {
+            self.coverage.count("messages passed on to other lanes");
+            let mail = Mail::Deliver(passed, None);
+            if self.random.chance(self.rates.thread_late) {
+                self.coverage.count("delayed: messages passed on");
+                self.soon(300_000, Happening::Send(life, mail));
+            } else {
+                // In the order in which they became durable.
+                self.in_order(self.now + 20, Happening::Send(life, mail));
             }
         }
-        self.nodes[life.node].committing = false;
-        self.commit_soon(life);
-    }
-
-    /// Whoever owns a partition is told that its inbox has something; that may be lost.
-    fn hint(&mut self, partition: taskhub_core::PartitionId) {
-        if self.random.chance(self.rates.hint_lost) {
-            return self.coverage.count("hints lost");
-        }
-        self.coverage.count("hints to other nodes");
-        let Some((name, _)) = self.store.holder(partition) else { return };
-        let Some(node) = self.nodes.iter().find(|node| node.up && node.name() == name) else {
-            return;
-        };
-        let life = node.life;
-        self.soon(1_000, Happening::Send(life, Mail::Look(partition)));
+        self.look_if_due(life, lane);
+        self.commit_soon(life, lane);
     }
 
     /// A commit failed, and nobody knows whether it is there: all that builds on it is forgotten.
-    fn recover(&mut self, life: Life, error: &CommitError) {
+    fn recover(&mut self, life: Life, lane: u16, error: &CommitError) {
         self.coverage.count("recoveries of a lane");
         let node = &mut self.nodes[life.node];
-        node.recovering = true;
-        node.committing = false;
-        node.lane.clear();
-        node.direct.clear();
-        let held = std::mem::take(&mut node.held);
-        for (partition, epoch) in held {
-            self.nodes[life.node].leaving.push(Ownership { partition, epoch });
-            for asked in self.nodes[life.node].disown(partition) {
+        let lanes = u16::try_from(node.lanes.len()).unwrap_or(1);
+        let closed = node.held.close(lane, lanes);
+        let writer = node.writer(lane);
+        writer.generation += 1;
+        writer.lane.close(&closed);
+        for owned in &closed {
+            for asked in self.nodes[life.node].disown(owned.partition) {
                 self.reply(&asked, Answer::Refused(Refusal::Lost(error.to_string())));
             }
         }
-        let at = self.now + 200_000;
-        self.at(at, Happening::Reopen(life));
+        let node = &mut self.nodes[life.node];
+        for bench in &mut node.shards {
+            bench.shard.close(lane);
+        }
+        node.given_back.extend(closed);
+        if !std::mem::replace(&mut node.recovering, true) {
+            let at = self.now + 200_000;
+            self.at(at, Happening::Reopen(life));
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod conformance;
 mod coverage;
 mod lane;
 mod law;
+mod messages;
 mod model;
 mod node;
 mod ownership;

@@ -6,12 +6,12 @@ use std::{
 };
 
 use taskhub_core::{
-    Envelope, Epoch, ExecutionId, InstanceId, Limits, MessageId, PartitionId, RequestId,
-    TaskResult, Timestamp,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, PartitionId, RequestId, TaskResult,
+    Timestamp,
     partition::{Input, Partition},
-    store::Ownership,
+    store::{Ownership, Wake},
 };
-use taskhub_engine::{Lane, Shard};
+use taskhub_engine::{Holdings, Lane, Passed, Shard, Tick, lane_of};
 
 use crate::{
     code::{Deployed, Serves},
@@ -39,14 +39,30 @@ pub(crate) enum Mail {
     Forget(RequestId),
     /// Something happened to a partition, if it is still owned under this epoch.
     Owned(Ownership, Vec<Input>),
-    /// What the inbox of a partition had at that time: all of it, if a time is given.
-    Found(Ownership, Vec<Input>, Option<i64>),
+    /// What a claimed partition begins with, as read from the store.
+    Open(Box<Opened>),
+    /// What the inbox of a partition had, and when that was all of it, if it was.
+    Found(Ownership, Vec<Envelope>, Option<Tick>),
+    /// A message comes by itself: sent in this generation of its lane, or durable.
+    Deliver(Passed, Option<u64>),
     /// A worker wants to know that its result is durable.
     Finish(TaskResult),
     /// Something happened to a partition, whoever owns it.
     Input(PartitionId, Input),
-    /// There is a message in the inbox of a partition.
-    Look(PartitionId),
+    /// There is a message in the inbox of a partition. If it is not here: whether to tell others.
+    Look(PartitionId, bool),
+}
+
+/// A claimed partition, and what stands in the store of it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub owned: Ownership,
+    pub claimed: Tick,
+    pub wakes: Vec<Wake>,
+    pub busy: Vec<InstanceId>,
+    pub inbox: Vec<Envelope>,
+    /// When that was the whole inbox, if it was.
+    pub looked: Option<Tick>,
 }
 
 /// A request on its way, or at a node.
@@ -80,32 +96,39 @@ pub(crate) struct Node {
     deployed: Arc<Deployed>,
     partitions: u16,
     pub shards: Vec<Bench>,
-    pub lane: Lane,
-    pub committing: bool,
+    pub lanes: Vec<Writer>,
+    pub held: Holdings,
+    /// No longer worked on, to be released.
+    pub given_back: Vec<Ownership>,
+    /// Whether a lane failed, and the store is to be asked again in a moment.
     pub recovering: bool,
-    pub held: BTreeMap<PartitionId, Epoch>,
-    /// Owned, but no longer worked on: to be given back when the lane is empty.
-    pub leaving: Vec<Ownership>,
+    /// Orders what happens on this node.
+    pub ticks: Tick,
     pub asks: BTreeMap<RequestId, Asked>,
     /// Results whose workers are to be told.
     pub results: BTreeMap<RequestId, TaskResult>,
     pub waiters: BTreeMap<PartitionId, Waiters>,
     /// Work handed out under the present epoch.
     pub out: BTreeMap<PartitionId, Out>,
-    /// Messages that were handed to their receiver in memory, and are not durable.
-    pub direct: BTreeSet<MessageId>,
     pub renewed_at: i64,
-    /// When each partition was opened, and up to when its inbox is known.
-    pub opened: BTreeMap<PartitionId, i64>,
-    pub looked: BTreeMap<PartitionId, i64>,
+    /// When each partition was claimed.
+    pub claimed: BTreeMap<PartitionId, Tick>,
     /// The latest request that reached it.
     pub last_asked: RequestId,
     /// What was ever read into its memory, as long as nothing failed.
     pub known: BTreeSet<(PartitionId, Epoch, InstanceId)>,
     /// Blobs that this process has seen.
     pub seen: BTreeSet<usize>,
-    /// From which owner to which partition messages go by way of the inbox.
-    by_inbox: BTreeSet<(PartitionId, Epoch, PartitionId)>,
+}
+
+/// A lane, and whether it writes.
+pub(crate) struct Writer {
+    pub lane: Lane,
+    pub committing: bool,
+    /// When the batch that is being written left.
+    pub sent: Tick,
+    /// How often it failed.
+    pub generation: u64,
 }
 
 /// A shard and what waits for it.
@@ -121,7 +144,7 @@ pub(crate) struct Bench {
 impl Node {
     pub(crate) fn new(
         index: usize,
-        shards: usize,
+        (shards, lanes): (usize, u16),
         partitions: u16,
         limits: &Limits,
         programs: &[Program],
@@ -141,58 +164,59 @@ impl Node {
             deployed,
             partitions,
             shards: Vec::new(),
-            lane: Lane::new(limits),
-            committing: false,
+            lanes: Vec::new(),
+            held: Holdings::new(partitions),
+            given_back: Vec::new(),
             recovering: false,
-            held: BTreeMap::new(),
-            leaving: Vec::new(),
+            ticks: 0,
             asks: BTreeMap::new(),
             results: BTreeMap::new(),
             waiters: BTreeMap::new(),
             out: BTreeMap::new(),
-            direct: BTreeSet::new(),
             renewed_at: 0,
-            opened: BTreeMap::new(),
-            looked: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             last_asked: RequestId(0),
             known: BTreeSet::new(),
             seen: BTreeSet::new(),
-            by_inbox: BTreeSet::new(),
         };
-        node.forget_all(shards);
+        node.forget_all(shards, lanes);
         node
     }
 
     /// Everything in memory is gone.
-    pub(crate) fn forget_all(&mut self, shards: usize) {
+    pub(crate) fn forget_all(&mut self, shards: usize, lanes: u16) {
         self.shards = (0..shards)
             .map(|_| Bench {
-                shard: Shard::new(self.deployed.clone(), &self.limits, self.partitions),
+                shard: Shard::new(self.deployed.clone(), &self.limits, self.partitions, lanes),
                 inputs: BTreeMap::new(),
                 busy: false,
                 alarm: i64::MAX,
             })
             .collect();
-        self.lane = Lane::new(&self.limits);
-        self.committing = false;
+        let lane = || Lane::new(&self.limits, lanes);
+        let writer = |_| Writer { lane: lane(), committing: false, sent: 0, generation: 0 };
+        self.lanes = (0..lanes).map(writer).collect();
         self.recovering = false;
         self.stopping = false;
-        self.held.clear();
-        self.leaving.clear();
+        self.held = Holdings::new(self.partitions);
+        self.given_back.clear();
         self.asks.clear();
         self.results.clear();
         self.waiters.clear();
         self.out.clear();
-        self.direct.clear();
-        self.opened.clear();
-        self.looked.clear();
+        self.claimed.clear();
         self.known.clear();
         self.seen.clear();
-        self.by_inbox.clear();
     }
 
     /// A new process, with this code.
-    pub(crate) fn start(&mut self, shards: usize, programs: &[Program], sound: bool, broken: bool) {
+    pub(crate) fn start(
+        &mut self,
+        (shards, lanes): (usize, u16),
+        programs: &[Program],
+        sound: bool,
+        broken: bool,
+    ) {
         let serves = if sound { Serves::Late } else { Serves::Early };
         self.deployed = Arc::new(Deployed::new(programs, serves, broken));
         self.broken = broken;
@@ -200,7 +224,7 @@ impl Node {
         self.life.life += 1;
         self.up = true;
         self.paused_until = 0;
-        self.forget_all(shards);
+        self.forget_all(shards, lanes);
     }
 
     pub(crate) fn name(&self) -> String {
@@ -237,25 +261,26 @@ impl Node {
         bench.inputs.remove(&partition);
         self.waiters.remove(&partition);
         self.out.remove(&partition);
-        self.looked.remove(&partition);
         self.results.retain(|_, result| result.ticket.partition != partition);
         self.asks.extract_if(.., |_, asked| asked.partition == partition).map(|it| it.1).collect()
     }
 
-    /// Whether this message goes from hand to hand, behind the turn that sent it. It must not
-    /// overtake one from the same sender that went, or will go, by way of the stored inbox.
-    pub(crate) fn takes_directly(&mut self, envelope: &Envelope) -> Option<Ownership> {
-        let MessageId { from, epoch, .. } = envelope.id;
-        let to = envelope.partition;
-        let way = (from, epoch, to);
-        // All that earlier owners of the sender sent stood in the inbox when this one was opened.
-        let seen = self.looked.get(&to) > self.opened.get(&from);
-        let owned = self.owned(to).filter(|_| seen && !self.by_inbox.contains(&way));
-        if owned.is_some() {
-            self.direct.insert(envelope.id);
-        } else {
-            self.by_inbox.insert(way);
-        }
-        owned
+    /// Whether it works on a partition, and is not about to give it away.
+    pub(crate) fn serves(&mut self, partition: PartitionId) -> bool {
+        self.bench(partition).shard.serves(partition)
+    }
+
+    pub(crate) fn lane_of(&self, partition: PartitionId) -> u16 {
+        lane_of(partition, u16::try_from(self.lanes.len()).unwrap_or(1))
+    }
+
+    pub(crate) fn writer(&mut self, lane: u16) -> &mut Writer {
+        &mut self.lanes[usize::from(lane)]
+    }
+
+    /// A time behind all earlier ones.
+    pub(crate) fn tick(&mut self) -> Tick {
+        self.ticks += 1;
+        self.ticks
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use taskhub_core::{
-    Answer, MessageId, PartitionId, Refusal,
-    partition::{Input, Partition},
+    Answer, Refusal,
     store::{Node, Ownership, Store as _},
 };
+use taskhub_engine::Balance;
 
 use crate::{
     law::Violation,
-    node::{Life, Mail},
+    node::{Life, Mail, Opened},
     world::{Happening, World},
 };
 
@@ -28,16 +28,11 @@ impl World {
             return Ok(());
         }
         self.renew(life);
-        if !self.nodes[life.node].stopping {
-            self.balance(life)?;
-        }
         self.give_back(life);
-        let node = &mut self.nodes[life.node];
-        let held: Vec<_> = node.held.keys().copied().collect();
-        for partition in held {
-            if let Some(owned) = self.nodes[life.node].owned(partition) {
-                self.look_soon(life, owned);
-            }
+        self.balance(life)?;
+        let held: Vec<_> = self.nodes[life.node].held.all().collect();
+        for owned in held {
+            self.look_soon(life, owned.partition);
         }
         for shard in 0..self.nodes[life.node].shards.len() {
             self.alarm(life, shard);
@@ -51,73 +46,94 @@ impl World {
             return;
         }
         node.renewed_at = self.now;
-        let own = |(partition, epoch): (&PartitionId, &_)| Ownership {
-            partition: *partition,
-            epoch: *epoch,
-        };
-        let held: Vec<_> = node.held.iter().map(own).collect();
+        let held: Vec<_> = node.held.all().collect();
         let lost = self.store.renew(&held, LEASE).unwrap_or_default();
-        for partition in lost {
+        for owned in held.into_iter().filter(|owned| lost.contains(&owned.partition)) {
             self.coverage.count("leases lost while working");
-            self.let_go(life, partition);
+            self.let_go(life, owned);
         }
     }
 
-    /// A partition is no longer worked on; what its callers asked for may or may not be written.
-    fn let_go(&mut self, life: Life, partition: PartitionId) {
-        self.nodes[life.node].held.remove(&partition);
-        for asked in self.nodes[life.node].disown(partition) {
+    /// Another node owns a partition; what its callers asked for may or may not be written.
+    fn let_go(&mut self, life: Life, owned: Ownership) {
+        self.nodes[life.node].held.remove(owned);
+        for asked in self.nodes[life.node].disown(owned.partition) {
             let why = "the partition moved to another node".to_owned();
             self.reply(&asked, Answer::Refused(Refusal::Lost(why)));
         }
     }
 
-    fn balance(&mut self, life: Life) -> Result<(), Violation> {
-        let up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
-        let share = usize::from(self.scenario.partitions).div_ceil(up.max(1));
-        let held = self.nodes[life.node].held.len();
-        if held > share {
-            let last = self.nodes[life.node].held.keys().next_back().copied();
-            if let Some(partition) = last {
-                self.leave(life, partition);
-            }
-            return Ok(());
+    /// Claims what it has too little, begins to give away what it has too much.
+    pub(crate) fn balance(&mut self, life: Life) -> Result<(), Violation> {
+        let mut up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
+        if !self.scenario.embedded && self.random.chance(self.rates.nodes_miscounted) {
+            self.coverage.count("nodes that believe in one more node");
+            up += 1;
         }
+        let wanted = match self.nodes[life.node].held.balance(up) {
+            Balance::Rest => return Ok(()),
+            Balance::Leave(surplus) => {
+                self.soon(100_000, Happening::Heard(life));
+                for owned in surplus {
+                    self.coverage.count("partitions handed over");
+                    self.nodes[life.node].bench(owned.partition).shard.leave(owned);
+                    self.put(life, owned.partition, Vec::new());
+                }
+                return Ok(());
+            }
+            Balance::Claim(wanted) => wanted,
+        };
         // A claim is a write that is synced, and all that was written before with it.
         self.harden()?;
         let name = self.nodes[life.node].name();
-        let wanted = share - held;
         let node = Node { id: name.into(), address: "".into() };
-        for owned in self.store.claim(&node, wanted, LEASE).unwrap_or_default() {
+        let claimed = self.store.claim(&node, wanted, LEASE).unwrap_or_default();
+        let node = &mut self.nodes[life.node];
+        node.held.claimed(&claimed);
+        let tick = node.tick();
+        for owned in claimed {
             self.coverage.count("partitions claimed");
-            if self.nodes[life.node].held.contains_key(&owned.partition) {
-                self.let_go(life, owned.partition);
+            // One that it lost unnoticed is its own again.
+            for asked in self.nodes[life.node].disown(owned.partition) {
+                self.lose(&asked);
             }
-            self.nodes[life.node].held.insert(owned.partition, owned.epoch);
+            self.nodes[life.node].claimed.insert(owned.partition, tick);
             self.soon(1_000, Happening::Open(life, owned));
         }
         Ok(())
     }
 
-    /// Gives a partition away in good order: its last turns are written first.
-    pub(crate) fn leave(&mut self, life: Life, partition: PartitionId) {
-        self.coverage.count("partitions handed over");
-        let Some(epoch) = self.nodes[life.node].held.get(&partition).copied() else { return };
-        self.let_go(life, partition);
-        self.nodes[life.node].leaving.push(Ownership { partition, epoch });
+    /// Nothing of a partition is under way any more. What it was asked and has not answered did
+    /// not happen.
+    pub(crate) fn left(&mut self, life: Life, owned: Ownership) {
+        for asked in self.nodes[life.node].disown(owned.partition) {
+            self.coverage.count("requests that found their partition leaving");
+            self.reply(&asked, Answer::Refused(Refusal::Moved(asked.instance.clone())));
+        }
+        let node = &mut self.nodes[life.node];
+        if node.held.remove(owned) {
+            node.given_back.push(owned);
+        }
         self.give_back(life);
     }
 
-    /// Gives back what is left, once the lane is empty; a node that stops is gone then.
+    /// Releases what is no longer held, and tells the others; a node that stops is gone then.
     pub(crate) fn give_back(&mut self, life: Life) {
-        let node = &mut self.nodes[life.node];
-        if node.committing || !node.lane.is_empty() {
+        if self.store_fails() {
             return;
         }
-        let leaving = std::mem::take(&mut node.leaving);
-        let _ = self.store.release(&leaving);
+        let node = &mut self.nodes[life.node];
+        let given_back = std::mem::take(&mut node.given_back);
         if node.stopping && node.held.is_empty() {
             node.up = false;
+        }
+        let _ = self.store.release(&given_back);
+        if given_back.is_empty() || self.random.chance(self.rates.hint_lost) {
+            return;
+        }
+        for other in 0..self.nodes.len() {
+            let life = self.nodes[other].life;
+            self.soon(1_000, Happening::Heard(life));
         }
     }
 
@@ -129,15 +145,19 @@ impl World {
             return Ok(());
         }
         self.nodes[life.node].recovering = false;
-        let lost = std::mem::take(&mut self.nodes[life.node].leaving);
-        let _ = self.store.release(&lost);
-        if self.nodes[life.node].stopping { Ok(()) } else { self.balance(life) }
+        self.give_back(life);
+        if self.lives(life) { self.balance(life) } else { Ok(()) }
     }
 
-    /// Reads what a newly owned partition begins with, and begins to work on it.
-    pub(crate) fn open_partition(&mut self, life: Life, owned: Ownership) {
-        let node = &mut self.nodes[life.node];
-        if node.held.get(&owned.partition) != Some(&owned.epoch) {
+    /// Something is free, perhaps.
+    pub(crate) fn heard(&mut self, life: Life) -> Result<(), Violation> {
+        let ready = !self.nodes[life.node].recovering && !self.store_fails();
+        if ready { self.balance(life) } else { Ok(()) }
+    }
+
+    /// Reads what a newly owned partition begins with.
+    pub(crate) fn read_partition(&mut self, life: Life, owned: Ownership) {
+        if !self.nodes[life.node].held.holds(owned) {
             return;
         }
         if self.store_fails() || self.random.chance(self.rates.read_fails) {
@@ -146,34 +166,32 @@ impl World {
         let limit = self.scenario.limits.wakes_count_max;
         let wakes = self.store.wakes(owned.partition, None, limit).unwrap_or_default();
         let busy = self.store.busy(owned.partition, None, limit).unwrap_or_default();
+        let limit = if self.random.chance(500) { 2 } else { 100 };
+        let inbox = self.store.inbox(owned.partition, &[], limit).unwrap_or_default();
         let node = &mut self.nodes[life.node];
-        node.bench(owned.partition).shard.own(owned, wakes, busy);
-        node.opened.insert(owned.partition, self.now);
-        let (now, numbers) = (self.now, [5, life.node as u64, owned.epoch.0]);
-        self.trace.note(now, &numbers, || format!("node{} owns {owned:?}", life.node));
-        self.look_soon(life, owned);
-        self.put(life, owned.partition, Vec::new());
+        let looked = (inbox.len() < limit).then(|| node.tick());
+        let claimed = node.claimed.get(&owned.partition).copied().unwrap_or_default();
+        let opened = Box::new(Opened { owned, claimed, wakes, busy, inbox, looked });
+        self.soon(1_000, Happening::Send(life, Mail::Open(opened)));
     }
 
-    pub(crate) fn look_soon(&mut self, life: Life, owned: Ownership) {
-        let partition =
-            self.nodes[life.node].bench(owned.partition).shard.partition(owned.partition);
-        let known = partition.map(Partition::delivered).unwrap_or_default();
-        self.soon(2_000, Happening::Look(life, owned, known));
-    }
-
-    /// Reads an inbox; what is in it takes some time to arrive.
-    pub(crate) fn look(&mut self, life: Life, owned: Ownership, known: &[MessageId]) {
-        if self.store_fails() || self.random.chance(self.rates.read_fails) {
+    /// Begins to work on a partition.
+    pub(crate) fn open_partition(&mut self, life: Life, opened: Opened) {
+        let Opened { owned, claimed, wakes, busy, inbox, looked } = opened;
+        let node = &mut self.nodes[life.node];
+        if !node.held.stays(owned) {
+            // It is to be given away before it was opened.
+            if node.held.holds(owned) {
+                self.left(life, owned);
+            }
             return;
         }
-        let limit = if self.random.chance(500) { 2 } else { 100 };
-        let inbox = self.store.inbox(owned.partition, known, limit).unwrap_or_default();
-        if !inbox.is_empty() {
-            self.coverage.count("inboxes read with something in them");
-        }
-        let all = (inbox.len() < limit).then_some(self.now);
-        let inputs = inbox.into_iter().map(Input::Deliver).collect();
-        self.soon(5_000, Happening::Send(life, Mail::Found(owned, inputs, all)));
+        let shard = &mut node.bench(owned.partition).shard;
+        shard.own(owned, claimed, wakes, busy);
+        let inputs = shard.found(owned, inbox, looked);
+        let (now, numbers) = (self.now, [5, life.node as u64, owned.epoch.0]);
+        self.trace.note(now, &numbers, || format!("node{} owns {owned:?}", life.node));
+        self.put(life, owned.partition, inputs);
+        self.look_soon(life, owned.partition);
     }
 }

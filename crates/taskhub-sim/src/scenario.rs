@@ -23,6 +23,8 @@ pub struct Scenario {
     pub nodes: usize,
     /// How many turn threads each node would have.
     pub shards: usize,
+    /// How many lanes each node has.
+    pub lanes: u16,
     /// Whether the store is a file of one node instead of a database of many.
     pub embedded: bool,
     /// The limits of the nodes.
@@ -70,6 +72,8 @@ pub struct Rates {
     pub hint_lost: u32,
     /// A message is delivered twice.
     pub message_twice: u32,
+    /// A node believes that there is one more, and gives partitions away.
+    pub nodes_miscounted: u32,
 }
 
 impl Rates {
@@ -79,7 +83,7 @@ impl Rates {
         let Self { commit_fails, commit_lies, commit_slow, commit_crashes, read_fails, .. } = self;
         let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
             self;
-        let Self { worker_lost, turn_partial, thread_late, .. } = self;
+        let Self { worker_lost, turn_partial, thread_late, nodes_miscounted, .. } = self;
         commit_fails
             + commit_lies
             + commit_slow
@@ -93,6 +97,7 @@ impl Rates {
             + worker_lost
             + turn_partial
             + thread_late
+            + nodes_miscounted
             > 0
     }
 }
@@ -187,6 +192,11 @@ impl Scenario {
     /// From when on, by every clock, nothing can be wrong.
     pub(crate) fn calm_from(&self) -> Timestamp {
         Timestamp(EPOCH + if self.is_calm() { 10 * SECONDS } else { CALM_AFTER + 120 * SECONDS })
+    }
+
+    /// How many turn threads and lanes each node has.
+    pub(crate) fn threads(&self) -> (usize, u16) {
+        (self.shards, self.lanes)
     }
 
     /// Whether nothing is ever wrong.

@@ -1,6 +1,9 @@
 //! What happens to nodes: they crash, sleep, lose leases, get other code; and the end of all that.
 
-use taskhub_core::{PartitionId, store::Store as _};
+use taskhub_core::{
+    PartitionId,
+    store::{Ownership, Store as _},
+};
 
 use crate::{
     law::{self, Violation, ensure},
@@ -39,7 +42,7 @@ impl World {
             }
             TroubleKind::Jump(by) => self.nodes[trouble.node].skew += by,
             TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
-            TroubleKind::Leave(pause) => self.stop(life, pause),
+            TroubleKind::Leave(pause) => self.stop(life, pause)?,
             TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,
         }
         Ok(())
@@ -62,8 +65,8 @@ impl World {
             return;
         }
         self.coverage.count("nodes that wake");
-        let stale = |(partition, epoch): (&PartitionId, &_)| self.store.epoch(*partition) != *epoch;
-        if self.nodes[life.node].held.iter().any(stale) {
+        let stale = |owned: Ownership| self.store.epoch(owned.partition) != owned.epoch;
+        if self.nodes[life.node].held.all().any(stale) {
             self.coverage.count("nodes that wake with a stale epoch");
         }
     }
@@ -75,11 +78,11 @@ impl World {
         }
         // What the process had written to a file is in the hands of the system: it survives.
         self.harden()?;
-        let shards = self.scenario.shards;
+        let (shards, lanes) = self.scenario.threads();
         let node = &mut self.nodes[life.node];
         node.up = false;
         let asks = std::mem::take(&mut node.asks);
-        node.forget_all(shards);
+        node.forget_all(shards, lanes);
         for asked in asks.values() {
             self.lose(asked);
         }
@@ -88,15 +91,14 @@ impl World {
         Ok(())
     }
 
-    fn stop(&mut self, life: Life, pause: i64) {
+    fn stop(&mut self, life: Life, pause: i64) -> Result<(), Violation> {
         self.nodes[life.node].stopping = true;
-        let held: Vec<_> = self.nodes[life.node].held.keys().copied().collect();
-        for partition in held {
-            self.leave(life, partition);
-        }
+        self.nodes[life.node].held.stop();
+        self.balance(life)?;
         self.give_back(life);
         let at = self.now + pause.max(50_000);
         self.at(at, Happening::Start(life.node, false));
+        Ok(())
     }
 
     /// A process is started, unless one runs already.
@@ -108,7 +110,7 @@ impl World {
         let asks = std::mem::take(&mut node.asks);
         let sound = self.calm || self.scenario.is_calm() || self.random.chance(500);
         let broken = broken && !self.calm;
-        node.start(self.scenario.shards, &self.scenario.programs, sound, broken);
+        node.start(self.scenario.threads(), &self.scenario.programs, sound, broken);
         node.renewed_at = self.now;
         let life = node.life;
         for asked in asks.values() {
@@ -159,7 +161,8 @@ impl World {
             })?;
         }
         for node in &self.nodes {
-            ensure(node.lane.is_empty() && !node.committing, || {
+            let rests = |it: &crate::node::Writer| it.lane.is_empty() && !it.committing;
+            ensure(node.lanes.iter().all(rests), || {
                 Violation::new(11, "lanes run empty", node.name())
             })?;
             for bench in &node.shards {
@@ -172,7 +175,12 @@ impl World {
                 }
             }
         }
-        let owned: usize = self.nodes.iter().map(|node| node.held.len()).sum();
+        let share = usize::from(self.scenario.partitions).div_ceil(self.nodes.len());
+        let most = self.nodes.iter().map(|node| node.held.all().count()).max().unwrap_or(0);
+        ensure(most <= share, || {
+            Violation::new(11, "nobody has more than a fair share", format!("one has {most}"))
+        })?;
+        let owned: usize = self.nodes.iter().map(|node| node.held.all().count()).sum();
         ensure(owned == usize::from(self.store.partitions()), || {
             Violation::new(11, "every partition has an owner", format!("{owned} have"))
         })

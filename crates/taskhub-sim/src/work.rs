@@ -5,7 +5,7 @@ use taskhub_core::{
     partition::{Effect, Input, Read},
     store::{Ownership, Store as _, StoreError},
 };
-use taskhub_engine::Routed;
+use taskhub_engine::{Passed, Routed};
 
 use crate::{
     client::signal_of,
@@ -39,21 +39,17 @@ impl World {
                     self.put(life, owner.partition, inputs);
                 }
             }
-            Mail::Found(owner, inputs, all) => {
-                if node.owns(owner) {
-                    node.looked.extend(all.map(|at| (owner.partition, at)));
-                    if !inputs.is_empty() {
-                        self.put(life, owner.partition, inputs);
-                    }
+            Mail::Open(opened) => self.open_partition(life, *opened),
+            Mail::Found(owner, inbox, all) => {
+                let inputs = node.bench(owner.partition).shard.found(owner, inbox, all);
+                if !inputs.is_empty() {
+                    self.put(life, owner.partition, inputs);
                 }
             }
+            Mail::Deliver(passed, sent_in) => self.deliver(life, passed, sent_in),
             Mail::Finish(result) => self.take_result(life, result),
             Mail::Input(partition, input) => self.put(life, partition, vec![input]),
-            Mail::Look(partition) => {
-                if let Some(owned) = node.owned(partition) {
-                    self.look_soon(life, owned);
-                }
-            }
+            Mail::Look(partition, tell) => self.look_or_hint(life, partition, tell),
         }
     }
 
@@ -65,9 +61,8 @@ impl World {
         }
         let refusal = if node.stopping {
             Some(Refusal::Stopping)
-        } else if node.owned(asked.partition).is_none() {
-            let why = "its partition is being taken over".to_owned();
-            Some(Refusal::Unavailable(asked.instance.clone(), why))
+        } else if !node.serves(asked.partition) {
+            Some(Refusal::Moved(asked.instance.clone()))
         } else {
             None
         };
@@ -76,6 +71,9 @@ impl World {
         }
         node.asks.insert(asked.request, asked.clone());
         let request = self.request(asked);
+        if self.random.chance(self.rates.nodes_miscounted / 4) {
+            self.soon(1_000, Happening::Heard(life)); // It looks at its share in the midst of work.
+        }
         self.put(life, asked.partition, vec![Input::Request(request)]);
     }
 
@@ -212,35 +210,23 @@ impl World {
     }
 
     fn pass_on(&mut self, life: Life, routed: Routed) -> Result<(), Violation> {
-        let Routed { owner, turns, sent, reads, effects } = routed;
-        let any = !turns.is_empty();
+        let Routed { owner, opened, turns, sent, reads, effects, left } = routed;
+        let lane = self.nodes[life.node].lane_of(owner.partition);
         self.count_turns(&turns);
-        self.nodes[life.node].lane.push(owner, turns);
-        if any {
-            self.commit_soon(life);
-        }
+        self.nodes[life.node].writer(lane).lane.push(owner, opened, turns);
+        self.commit_soon(life, lane);
+        let now = self.nodes[life.node].tick();
         for envelope in sent {
-            let Some(receiver) = self.nodes[life.node].takes_directly(&envelope) else { continue };
-            if self.random.chance(self.rates.message_twice) {
-                self.coverage.count("messages delivered twice");
-                let again = Mail::Owned(receiver, vec![Input::Deliver(envelope.clone())]);
-                self.soon(500_000, Happening::Send(life, again));
-            }
-            if self.nodes[life.node].shard_of(receiver.partition)
-                == self.nodes[life.node].shard_of(owner.partition)
-            {
-                self.put(life, receiver.partition, vec![Input::Deliver(envelope)]);
-            } else {
-                // In the order of sending: one thread's mail to another does not overtake itself.
-                let mail = Mail::Owned(receiver, vec![Input::Deliver(envelope)]);
-                self.in_order(self.now + 20, Happening::Send(life, mail));
-            }
+            self.pass(life, owner.partition, Passed { envelope, opened, sent: now });
         }
         for read in reads {
             self.soon(300, Happening::Read(life, owner, read));
         }
         for effect in effects {
             self.effect(life, owner, effect)?;
+        }
+        if left {
+            self.left(life, owner);
         }
         Ok(())
     }

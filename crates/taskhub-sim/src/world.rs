@@ -69,11 +69,12 @@ pub(crate) enum Happening {
     Send(Life, Mail),
     Work(Life, usize),
     Alarm(Life, usize),
-    Commit(Life),
+    Commit(Life, u16),
     Write(Life, Box<Batch>, Fate, bool),
     Sync(Life, Box<Batch>),
     Written(Life, Box<Batch>, Result<(), CommitError>),
     Reopen(Life),
+    Heard(Life),
     Open(Life, Ownership),
     Read(Life, Ownership, Read),
     Look(Life, Ownership, Vec<MessageId>),
@@ -127,8 +128,8 @@ impl World {
     pub(crate) fn new(scenario: Scenario, trace: Trace) -> Self {
         let workers = [false, true].map(|it| Deployed::new(&scenario.programs, Serves::All, it));
         let node = |index| {
-            let Scenario { shards, partitions, limits, programs, .. } = &scenario;
-            Node::new(index, *shards, *partitions, limits, programs)
+            let Scenario { partitions, limits, programs, .. } = &scenario;
+            Node::new(index, scenario.threads(), *partitions, limits, programs)
         };
         let mut world = Self {
             nodes: (0..scenario.nodes).map(node).collect(),
@@ -205,7 +206,7 @@ impl World {
         if delay > 10 * typical {
             self.coverage.count(match what {
                 Happening::Send(_, Mail::Ask(_)) => "delayed: requests",
-                Happening::Send(_, Mail::Look(_)) => "delayed: hints",
+                Happening::Send(_, Mail::Look(..)) => "delayed: hints",
                 Happening::Send(_, Mail::Found(..)) => "delayed: messages",
                 Happening::Hear(..) => "delayed: answers",
                 Happening::Done(..) => "delayed: results",
@@ -281,12 +282,13 @@ impl World {
             Happening::Send(life, mail) => self.receive(life, mail),
             Happening::Work(life, shard) if self.lives(life) => return self.work(life, shard),
             Happening::Alarm(life, shard) if self.lives(life) => self.alarm(life, shard),
-            Happening::Commit(life) if self.lives(life) => return self.commit(life),
+            Happening::Commit(life, lane) if self.lives(life) => return self.commit(life, lane),
             Happening::Written(life, batch, result) if self.lives(life) => {
                 self.written(life, &batch, result);
             }
             Happening::Reopen(life) if self.lives(life) => return self.reopen(life),
-            Happening::Open(life, owned) if self.lives(life) => self.open_partition(life, owned),
+            Happening::Heard(life) if self.lives(life) => return self.heard(life),
+            Happening::Open(life, owned) if self.lives(life) => self.read_partition(life, owned),
             Happening::Read(life, owner, read) if self.lives(life) => self.read(life, owner, read),
             Happening::Look(life, owner, known) if self.lives(life) => {
                 self.look(life, owner, &known);
@@ -313,9 +315,10 @@ fn of_node(what: &Happening) -> Option<Life> {
         Happening::Send(life, _)
         | Happening::Work(life, _)
         | Happening::Alarm(life, _)
-        | Happening::Commit(life)
+        | Happening::Commit(life, _)
         | Happening::Written(life, ..)
         | Happening::Reopen(life)
+        | Happening::Heard(life)
         | Happening::Open(life, _)
         | Happening::Run(life, _)
         | Happening::Done(life, _)

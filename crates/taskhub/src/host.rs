@@ -1,7 +1,7 @@
 //! A process that serves: functions, routes and a hub, from start to graceful stop.
 
 mod engine;
-
+mod error;
 mod web;
 
 use std::{
@@ -15,22 +15,17 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, store::Embedded};
-use taskhub_server::{
-    Around, HubName, Hubs, Keys, KeysError, RetentionConfig, ServeError, Server, Traces,
-    TracesError, keep,
-};
+use taskhub_server::{Around, HubName, Hubs, Keys, RetentionConfig, Server, Traces, keep};
 use tokio::net::{TcpListener, ToSocketAddrs};
-use web::{Served, Web};
 
 use engine::Engine;
+pub use error::HostError;
+use web::{Served, Web};
 
 use crate::{
-    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError, Versions,
+    Client, Entity, Registered, Registry, Remote, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
-    trigger::{
-        Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
-        Triggering, Triggers,
-    },
+    trigger::{Blob, BlobStore, Blobs, Handler, Occurrence, Schedule, Triggering, Triggers},
 };
 
 /// Where the hub is kept when nobody says otherwise, below the working directory.
@@ -74,52 +69,6 @@ pub struct Host {
     around: Around,
     retention: RetentionConfig,
     engine: Engine,
-}
-
-/// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
-/// that returns it tells people something.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// The folder of the hub could not be opened.
-    #[error(transparent)]
-    Folder(#[from] taskhub_engine::store::OpenError),
-    /// The hub could not be started.
-    #[error(transparent)]
-    Hub(#[from] taskhub_engine::OpenError),
-    /// Something is missing among the functions.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// A trigger makes no sense.
-    #[error(transparent)]
-    Trigger(#[from] TriggerError),
-    /// The place where blobs are cannot be used.
-    #[error(transparent)]
-    Blobs(#[from] BlobStoreError),
-    /// The server of the hub cannot be spoken to.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// The threads for the turns of orchestrations could not be started.
-    #[error("a thread could not be started: {0}; are there too many processes?")]
-    Thread(std::io::Error),
-    /// Something that only the process of a hub can offer.
-    #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
-    Elsewhere(&'static str),
-    /// The keys cannot be read.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// What was said of HTTP makes no sense.
-    #[error(transparent)]
-    Server(#[from] ServeError),
-    /// There is no way to the collector of traces.
-    #[error(transparent)]
-    Traces(#[from] TracesError),
-    /// The address could not be listened on.
-    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
-    Listen(String, std::io::Error),
-    /// The listener failed.
-    #[error("the HTTP server failed: {0}")]
-    Serve(std::io::Error),
 }
 
 impl Host {
@@ -385,11 +334,5 @@ async fn signal() {
 impl fmt::Debug for HostBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostBuilder").field("registry", &self.registry).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for HostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

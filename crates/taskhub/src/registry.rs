@@ -174,6 +174,7 @@ impl Registry {
             entities: this
                 .entities
                 .served(rule, |name, _| EntityFilter { name: name.to_lowercase() }),
+            any_entity: false,
         };
         let client = Arc::new(SetOnce::new());
         let activities = Performers {

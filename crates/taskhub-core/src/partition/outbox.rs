@@ -37,6 +37,11 @@ impl Outbox {
         self.durable = self.durable.max(seq);
     }
 
+    /// Whether nothing is held back, and all commits are durable.
+    pub(super) fn is_empty(&self) -> bool {
+        (self.held.is_empty() && self.last == self.durable) || mutated(Mutation::LeaveEarly)
+    }
+
     /// Lets `effect` go once the latest commit is durable. That keeps effects in order, and costs
     /// nothing: commits of one lane become durable in order too.
     pub(super) fn hold(&mut self, effect: Effect) {

@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{Done, Failure, Limits, Task, TaskResult, Ticket, partition::Input};
+use taskhub_core::{
+    Done, Failure, Limits, PartitionId, Task, TaskResult, Ticket, partition::Input,
+};
 use tokio::{runtime::Handle, sync::Semaphore, task::AbortHandle};
 
 use super::{
@@ -91,11 +93,14 @@ impl Dispatch {
         }
     }
 
-    /// Stops all activities: the partitions that called them are gone, and call them again.
-    pub(super) fn abandon(&mut self) {
-        self.started.drain().for_each(|(_, started)| started.abort());
+    /// Stops the activities of some partitions: they are gone, and whoever owns them next calls
+    /// them again.
+    pub(super) fn abandon(&mut self, of: impl Fn(PartitionId) -> bool) {
+        let own = self.started.extract_if(|ticket, _| of(ticket.partition));
+        own.for_each(|(_, started)| started.abort());
         let (post, own) = (&self.post, self.thread);
-        self.workers.forget(|ticket| post.thread_of(ticket.partition) == own);
+        self.workers
+            .forget(|ticket| post.thread_of(ticket.partition) == own && of(ticket.partition));
     }
 
     /// An activity has ended.
@@ -107,7 +112,7 @@ impl Dispatch {
 /// Whoever still runs when the hub has stopped is run again by the next owner.
 impl Drop for Dispatch {
     fn drop(&mut self) {
-        self.abandon();
+        self.abandon(|_| true);
     }
 }
 

@@ -1,180 +1,146 @@
-//! The thread of a lane: commits what is queued, says what is durable, recovers when that fails.
+//! The thread of a lane: commits what is queued, says what is durable, gives up when that fails.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
-        atomic::Ordering,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, sync_channel},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use taskhub_core::{
-    Batch, Epoch, Limits, PartitionId, Refusal, TurnRecord,
+    Batch, Limits, PartitionId, Refusal, TurnRecord,
     partition::Input,
-    store::{CommitError, Node, Ownership, Store, StoreError},
+    store::{CommitError, Ownership, Store},
 };
 
 use super::{
-    Held, LEASE, lengths,
+    Held,
+    keeper::Errand,
+    lengths,
     mail::{Generation, Mail, Post},
     tally::Tallies,
+    trouble::Trouble,
 };
-use crate::Lane;
+use crate::{Lane, Tick};
 
-/// How long a lane waits before it tries a store again that failed: ever longer.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
-
-/// The generation in which a node begins.
-pub(super) const FIRST: Generation = 1;
-
-/// How often the same trouble is logged.
-const TELL_EVERY: Duration = Duration::from_secs(30);
-
-type Turns = (Ownership, Vec<TurnRecord>);
+/// What a lane is sent.
+pub(super) enum ToLane {
+    /// The owner of a partition, which was claimed at that time, made these turns.
+    Turns(Ownership, Tick, Vec<TurnRecord>),
+    /// A message to this partition was not taken: when all that came before is durable, whoever
+    /// owns it is to look into its inbox.
+    Look(PartitionId),
+}
 
 /// The queue of a lane; senders block while it is full.
-pub(super) fn channel(limits: &Limits) -> (SyncSender<Turns>, Receiver<Turns>) {
+pub(super) fn channel(limits: &Limits) -> (SyncSender<ToLane>, Receiver<ToLane>) {
     sync_channel(limits.lane_count_max)
 }
 
-/// Owns the only right to write.
+/// What a lane is connected to.
+#[derive(Clone)]
+pub(super) struct Links {
+    pub store: Arc<dyn Store>,
+    pub held: Held,
+    pub post: Post,
+    pub keeper: Sender<Errand>,
+    pub tallies: Arc<Tallies>,
+}
+
+/// Owns the only right to write for its partitions.
 pub(super) struct LaneThread {
-    store: Arc<dyn Store>,
-    node: Node,
-    held: Held,
-    post: Post,
-    limits: Limits,
+    links: Links,
+    number: u16,
     lane: Lane,
-    tallies: Arc<Tallies>,
-    /// Turns under an earlier epoch than this are left-overs from before a failure.
-    epochs: BTreeMap<PartitionId, Epoch>,
     generation: Generation,
-    /// How long to wait before the store is tried again.
-    pause: Duration,
-    /// What is wrong with the store, and when it was logged last.
-    trouble: Option<(String, Instant)>,
+    trouble: Trouble,
+    history_events_warn: u64,
 }
 
 impl LaneThread {
-    pub(super) fn new(
-        store: &Arc<dyn Store>,
-        node: Node,
-        held: Held,
-        post: Post,
-        limits: &Limits,
-    ) -> Self {
-        let (store, limits) = (store.clone(), limits.clone());
-        let lane = Lane::new(&limits);
-        let (epochs, generation, pause) = (BTreeMap::new(), FIRST, RETRY_AFTER);
-        let (tallies, trouble) = (Arc::default(), None);
-        Self { store, node, held, post, limits, lane, tallies, epochs, generation, pause, trouble }
-    }
-
-    /// The same, counting into these numbers.
-    pub(super) fn counted(mut self, tallies: &Arc<Tallies>) -> Self {
-        self.tallies = tallies.clone();
-        self
+    pub(super) fn new(links: Links, number: u16, limits: &Limits) -> Self {
+        let lane = Lane::new(limits, links.post.lanes());
+        let history_events_warn = limits.history_events_warn;
+        let (generation, trouble) = (0, Trouble::default());
+        Self { links, number, lane, generation, trouble, history_events_warn }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
-    pub(super) fn run(mut self, turns: &Receiver<Turns>) {
-        self.write(turns);
-        self.tallies.watched(None);
-    }
-
-    fn write(&mut self, turns: &Receiver<Turns>) {
+    pub(super) fn run(mut self, turns: &Receiver<ToLane>) {
         while self.gather(turns) {
             let batch = self.lane.next_batch();
             if batch.turns.is_empty() {
                 continue;
             }
-            let begun = Instant::now();
-            match self.store.commit(&batch) {
+            let (begun, sent) = (Instant::now(), self.links.post.tick());
+            match self.links.store.commit(&batch) {
                 Ok(()) => {
-                    self.tallies.committed(&batch, begun.elapsed());
-                    lengths::warn(&batch, self.limits.history_events_warn);
-                    self.pause = RETRY_AFTER;
-                    self.tell(&batch);
-                    if self.trouble.take().is_some() {
-                        tracing::info!("the store works again");
-                    }
+                    self.links.tallies.committed(&batch, begun.elapsed());
+                    lengths::warn(&batch, self.history_events_warn);
+                    self.trouble.is_over();
+                    self.tell(&batch, sent);
                 }
-                Err(error) if self.recover(&error) => {}
-                Err(_) => return,
+                Err(error) => self.close(&error),
             }
         }
     }
 
-    /// Waits for something to write, then takes what else is there. Whether there is anything.
-    fn gather(&mut self, turns: &Receiver<Turns>) -> bool {
+    /// Waits for something to write, then takes what else is there. False at the end.
+    fn gather(&mut self, turns: &Receiver<ToLane>) -> bool {
         if self.lane.is_empty() {
-            let Ok((owner, turns)) = turns.recv() else { return false };
-            self.push(owner, turns);
+            let Ok(first) = turns.recv() else { return false };
+            self.take(first);
         }
         while !self.lane.is_full() {
-            let Ok((owner, turns)) = turns.try_recv() else { break };
-            self.push(owner, turns);
+            let Ok(next) = turns.try_recv() else { break };
+            self.take(next);
         }
+        self.tell_to_look();
         true
     }
 
-    fn push(&mut self, owner: Ownership, turns: Vec<TurnRecord>) {
-        if self.epochs.get(&owner.partition).is_none_or(|epoch| *epoch <= owner.epoch) {
-            self.lane.push(owner, turns);
+    fn take(&mut self, what: ToLane) {
+        match what {
+            ToLane::Turns(owner, opened, turns) => self.lane.push(owner, opened, turns),
+            ToLane::Look(partition) => self.lane.look(partition),
         }
     }
 
-    fn tell(&self, batch: &Batch) {
+    fn tell(&mut self, batch: &Batch, sent: Tick) {
+        let post = &self.links.post;
         for (owner, seq) in Lane::durable(batch) {
-            self.post.send(owner.partition, Mail::Owned(owner, Input::Durable(seq)));
+            post.send(owner.partition, Mail::Owned(owner, Input::Durable(seq)));
+        }
+        for passed in self.lane.written(batch, sent) {
+            post.send(passed.envelope.partition, Mail::Deliver(passed, None));
+        }
+        self.tell_to_look();
+    }
+
+    fn tell_to_look(&mut self) {
+        for partition in self.lane.due_looks() {
+            self.links.post.send(partition, Mail::Look(partition, true));
         }
     }
 
     /// A commit failed, and nobody knows whether it is there. All that builds on it is forgotten,
-    /// and the partitions are opened again from the store, under new epochs, so that what was
-    /// decided meanwhile can never be written. False when the node is to stop before that works.
-    fn recover(&mut self, error: &CommitError) -> bool {
+    /// and the keeper opens the partitions again from the store, under new epochs, so that what
+    /// was decided meanwhile can never be written.
+    fn close(&mut self, error: &CommitError) {
         let why = error.to_string();
-        self.tallies.failed();
-        self.complain(&why, "a commit failed; the hub refuses requests until the store works");
+        self.links.tallies.failed();
+        self.trouble.tell(&why, "a commit failed; its partitions are closed until the store works");
         self.generation += 1;
-        let generation = self.generation;
-        self.post.send_all(|| Mail::Close(generation, Refusal::Lost(why.clone())));
-        self.lane.clear();
-        loop {
-            std::thread::sleep(self.pause);
-            self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);
-            match self.reopen() {
-                Ok(()) => break,
-                Err(error) => self.complain(&error.to_string(), "the store still fails"),
-            }
-            if self.post.stopping().load(Ordering::Relaxed) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Logs a trouble when it is new, and then now and then: a full disk must not fill with logs.
-    fn complain(&mut self, error: &str, what: &str) {
-        let is_known =
-            |(known, told): &(String, Instant)| known == error && told.elapsed() < TELL_EVERY;
-        if !self.trouble.as_ref().is_some_and(is_known) {
-            tracing::error!(error, "{what}");
-            self.trouble = Some((error.to_owned(), Instant::now()));
-        }
-    }
-
-    fn reopen(&mut self) -> Result<(), StoreError> {
-        let mut held = super::lock(&self.held);
-        self.store.release(&held)?;
-        *held = self.store.claim(&self.node, usize::from(self.store.partitions()), LEASE)?;
-        self.epochs = held.iter().map(|owned| (owned.partition, owned.epoch)).collect();
-        self.post.open(self.generation + 1, &*self.store, &held, &self.limits)?;
-        self.generation += 1;
-        Ok(())
+        let (post, generation) = (&self.links.post, self.generation);
+        let closed = {
+            // Whoever opens partitions does so under this lock: before they close, or not at all.
+            let mut held = super::lock(&self.links.held);
+            let lost = Refusal::Lost(why);
+            post.send_all(|| Mail::Close(self.number, generation, lost.clone()));
+            held.close(self.number, post.lanes())
+        };
+        self.lane.close(&closed);
+        let _ = self.links.keeper.send(Errand::Closed(closed));
     }
 }

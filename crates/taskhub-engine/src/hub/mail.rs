@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     mpsc::{Receiver, Sender, channel},
 };
 
@@ -13,21 +13,27 @@ use taskhub_core::{
 };
 use tokio::sync::oneshot;
 
-use super::turn_thread::Pacer;
+use super::{tenure::Term, turn_thread::Pacer};
+use crate::{Passed, Tick, lane_of};
 
-/// Counts how often the partitions of this node were opened and closed; odd while they are open.
-///
-/// Threads open one after the other. A message that comes before its receiver is open waits for
-/// it; one that was sent before everything was closed is void, as the turn that sent it is.
+/// Counts how often a lane failed. What one of its turns sent in an earlier generation is void, as
+/// that turn is.
 pub(super) type Generation = u64;
 
 /// A partition with what stands in the store of it: the beginnings of its lists, and its inbox.
 pub(super) struct Opened {
     pub owned: Ownership,
+    /// When it was claimed, and when its inbox was read.
+    pub claimed: Tick,
+    pub looked: Tick,
     pub wakes: Vec<Wake>,
     pub busy: Vec<InstanceId>,
-    pub inbox: Vec<Envelope>,
+    /// What stood in it, and whether there may be more.
+    pub inbox: (Vec<Envelope>, bool),
 }
+
+/// What was read of an inbox: the time of a read that found all, what it found.
+pub(super) type Found = Result<(Option<Tick>, Vec<Envelope>), StoreError>;
 
 /// What a turn thread can be sent.
 pub(super) enum Mail {
@@ -37,12 +43,23 @@ pub(super) enum Mail {
     Input(PartitionId, Input),
     /// Something happened to a partition, as long as it is owned under this epoch.
     Owned(Ownership, Input),
-    /// One instance sent a message to another, in this generation.
-    Deliver(Generation, Envelope),
-    /// These partitions are owned now: all of this thread.
-    Open(Generation, Vec<Opened>),
-    /// Nothing is owned any more: all that hangs on it is refused.
-    Close(Generation, Refusal),
+    /// A message comes by itself: sent in this generation of its lane, or durable.
+    Deliver(Passed, Option<Generation>),
+    /// Something new may stand in the inbox of a partition. If it is not here: whether to tell
+    /// the other nodes.
+    Look(PartitionId, bool),
+    /// The inbox of a partition was read.
+    Found(Ownership, Found),
+    /// These partitions are owned now.
+    Open(Vec<Opened>),
+    /// A lane failed: its partitions are not owned any more, all that hangs on them is refused.
+    Close(u16, Generation, Refusal),
+    /// Another node has claimed a partition.
+    Lose(Ownership),
+    /// The leases had run out and are renewed: what was lost has been told.
+    Term(Term),
+    /// A partition is to be given away.
+    Leave(Ownership),
     /// Refuse what waits, but go on.
     Refuse,
     /// Finish.
@@ -54,17 +71,22 @@ pub(super) enum Mail {
 #[derive(Clone)]
 pub(super) struct Post {
     threads: Arc<[Sender<Mail>]>,
+    /// How many lanes the node has.
+    lanes: u16,
     running: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
+    ticks: Arc<AtomicU64>,
     /// Who makes the one thread of a hub in lockstep look into its box.
     pacer: Option<Pacer>,
 }
 
 /// A post with one box per turn thread.
-pub(super) fn post(threads: usize) -> (Post, Vec<Receiver<Mail>>) {
+pub(super) fn post(threads: usize, lanes: u16) -> (Post, Vec<Receiver<Mail>>) {
     let (senders, boxes): (Vec<_>, Vec<_>) = (0..threads.max(1)).map(|_| channel()).unzip();
-    let threads: Arc<[Sender<Mail>]> = senders.into();
-    (Post { threads, running: Arc::default(), stopping: Arc::default(), pacer: None }, boxes)
+    let (threads, running, stopping) = (senders.into(), Arc::default(), Arc::default());
+    let (stopped, ticks, pacer) = (Arc::default(), Arc::default(), None);
+    (Post { threads, lanes, running, stopping, stopped, ticks, pacer }, boxes)
 }
 
 impl Post {
@@ -86,31 +108,29 @@ impl Post {
         self.step();
     }
 
-    /// Reads what the partitions begin with, all of them before any runs, and hands them out.
-    pub(super) fn open(
-        &self,
-        generation: Generation,
-        store: &dyn Store,
-        held: &[Ownership],
-        limits: &Limits,
-    ) -> Result<(), StoreError> {
+    /// Sends its share of what is opened to each thread.
+    pub(super) fn open(&self, opened: Vec<Opened>) {
         let mut shares: Vec<_> = self.threads.iter().map(|_| Vec::new()).collect();
-        for owned in held {
-            let id = owned.partition;
-            let wakes = store.wakes(id, None, limits.wakes_count_max)?;
-            let busy = store.busy(id, None, limits.wakes_count_max)?;
-            let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
-            shares[self.thread_of(id)].push(Opened { owned: *owned, wakes, busy, inbox });
+        for opened in opened {
+            shares[self.thread_of(opened.owned.partition)].push(opened);
         }
         for (thread, share) in self.threads.iter().zip(shares) {
-            let _ = thread.send(Mail::Open(generation, share));
+            let _ = thread.send(Mail::Open(share));
         }
         self.step();
-        Ok(())
+    }
+
+    /// A time behind all earlier ones.
+    pub(super) fn tick(&self) -> Tick {
+        self.ticks.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     pub(super) fn thread_of(&self, partition: PartitionId) -> usize {
         usize::from(partition.0) % self.threads.len()
+    }
+
+    pub(super) fn lane_of(&self, partition: PartitionId) -> u16 {
+        lane_of(partition, self.lanes)
     }
 
     pub(super) fn send_all(&self, mail: impl Fn() -> Mail) {
@@ -124,6 +144,10 @@ impl Post {
         self.threads.len()
     }
 
+    pub(super) fn lanes(&self) -> u16 {
+        self.lanes
+    }
+
     /// Counts the activities that run in this process.
     pub(super) fn running(&self) -> &Arc<AtomicUsize> {
         &self.running
@@ -133,4 +157,29 @@ impl Post {
     pub(super) fn stopping(&self) -> &AtomicBool {
         &self.stopping
     }
+
+    /// Set once it has stopped.
+    pub(super) fn has_stopped(&self) -> &AtomicBool {
+        &self.stopped
+    }
+}
+
+/// Reads what partitions begin with, all of them before any runs.
+pub(super) fn read(
+    post: &Post,
+    store: &dyn Store,
+    claimed: (Tick, &[Ownership]),
+    limits: &Limits,
+) -> Result<Vec<Opened>, StoreError> {
+    let (claimed, owned) = claimed;
+    let read = |owned: &Ownership| {
+        let (owned, id, looked) = (*owned, owned.partition, post.tick());
+        let wakes = store.wakes(id, None, limits.wakes_count_max)?;
+        let busy = store.busy(id, None, limits.wakes_count_max)?;
+        let inbox = store.inbox(id, &[], limits.backlog_count_max)?;
+        let more = inbox.len() >= limits.backlog_count_max;
+        let inbox = (inbox, more);
+        Ok(Opened { owned, claimed, looked, wakes, busy, inbox })
+    };
+    owned.iter().map(read).collect()
 }

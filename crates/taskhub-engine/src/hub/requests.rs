@@ -39,10 +39,12 @@ impl Requests {
         }
     }
 
-    pub(super) async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        if self.post.stopping().load(Ordering::Relaxed) {
-            return Answer::Refused(Refusal::Stopping);
-        }
+    pub(super) fn post(&self) -> &Post {
+        &self.post
+    }
+
+    /// Counts a request as long as what this yields is kept, if there is room.
+    pub(super) fn count(&self, verb: &Verb) -> Result<Option<Counted>, Refusal> {
         let waits = verb.waits();
         let bound = if waits { &self.waits } else { &self.others };
         // A result was asked for, and is bounded by that.
@@ -50,8 +52,14 @@ impl Requests {
         let counted = bound.take();
         if counted.is_none() && !is_result {
             let what = if waits { "too many requests are held" } else { "the mailbox is full" };
-            return Answer::Refused(Refusal::Busy(what));
+            return Err(Refusal::Busy(what));
         }
+        Ok(counted)
+    }
+
+    /// Asks the owner of an instance, if it is a thread of this node, and waits for the answer.
+    pub(super) async fn send(&self, instance: InstanceId, verb: Verb) -> Answer {
+        let waits = verb.waits();
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let partition = PartitionId::of(&instance, self.partitions);
         let (sender, receiver) = oneshot::channel();
@@ -82,7 +90,7 @@ impl Bound {
     }
 }
 
-struct Counted(Arc<AtomicUsize>);
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {

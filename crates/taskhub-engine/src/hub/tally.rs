@@ -35,7 +35,7 @@ pub struct Tally {
     pub terminated: u64,
 }
 
-/// Such numbers while they grow. Only the thread of the lane writes.
+/// Such numbers while they grow. Only the threads of the lanes write.
 #[derive(Default)]
 pub(super) struct Tallies {
     commits: AtomicU64,

@@ -4,9 +4,10 @@
 //! into an orchestration fails at once instead of corrupting its replay.
 
 mod lockstep;
+mod moves;
+mod passing;
 
 use std::{
-    cmp::Ordering,
     collections::BTreeMap,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, Envelope, PartitionId, Refusal, RequestId, TurnRecord,
+    Answer, Envelope, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -25,10 +26,14 @@ pub use lockstep::{Dies, Lockstep};
 
 use super::{
     dispatch::Dispatch,
-    mail::{Generation, Mail, Opened, Post},
+    keeper::Errand,
+    lane_thread::ToLane,
+    mail::{Generation, Mail, Post},
     readers::Wanted,
+    tenure::{Tenure, Term},
 };
-use crate::{Routed, Shard, store::Clock};
+use crate::{Passed, Routed, Shard, Tick, store::Clock};
+use passing::Looks;
 
 /// How many pieces of mail are taken before turns are run.
 const MAIL_AT_ONCE: usize = 1_024;
@@ -44,8 +49,12 @@ const STOP_CHECK: Duration = Duration::from_millis(10);
 pub(super) struct Links {
     pub inbox: Receiver<Mail>,
     pub post: Post,
-    pub lane: SyncSender<(Ownership, Vec<TurnRecord>)>,
+    pub lanes: Vec<SyncSender<ToLane>>,
     pub readers: Sender<Wanted>,
+    pub keeper: Sender<Errand>,
+    /// Where to say in which inboxes of other nodes something stands, if there can be others.
+    pub hints: Option<Sender<PartitionId>>,
+    pub tenure: Tenure,
     pub dispatch: Dispatch,
     pub clock: Clock,
 }
@@ -56,12 +65,17 @@ pub(super) fn run(shard: Shard, links: Links) {
     while !thread.is_through() {
         thread.take_mail();
         thread.work();
+        thread.look_around();
     }
 }
 
 /// A client that waits for its answer.
 struct Asker {
+    partition: PartitionId,
+    instance: InstanceId,
     waits: bool,
+    /// Whether what it asks for changes nothing.
+    reads: bool,
     sender: oneshot::Sender<Answer>,
 }
 
@@ -70,17 +84,20 @@ struct TurnThread {
     links: Links,
     answers: HashMap<RequestId, Asker>,
     inputs: BTreeMap<PartitionId, Vec<Input>>,
-    generation: Generation,
-    /// Messages to partitions that are about to be opened.
-    early: Vec<(Generation, Envelope)>,
+    /// Of each lane.
+    generations: Vec<Generation>,
+    looks: Looks,
+    term: Term,
     /// Once it is to stop: when at the latest.
     stop_by: Option<Instant>,
 }
 
 impl TurnThread {
     fn new(shard: Shard, links: Links) -> Self {
-        let (answers, inputs, early) = (HashMap::new(), BTreeMap::new(), Vec::new());
-        Self { shard, links, answers, inputs, generation: 0, early, stop_by: None }
+        let (answers, inputs) = (HashMap::new(), BTreeMap::new());
+        let generations = vec![0; links.lanes.len()];
+        let looks = Looks::default();
+        Self { shard, links, answers, inputs, generations, looks, term: 0, stop_by: None }
     }
 
     /// Whether it is to stop, and has answered all that it took in.
@@ -111,17 +128,7 @@ impl TurnThread {
 
     fn sort(&mut self, mail: Mail) {
         match mail {
-            Mail::Ask(partition, request, sender) => {
-                if self.shard.partition(partition).is_none() {
-                    let why = "its partition is being taken over".to_owned();
-                    let why = Refusal::Unavailable(request.instance, why);
-                    let _ = sender.send(Answer::Refused(why));
-                    return;
-                }
-                let waits = request.verb.waits();
-                self.answers.insert(request.id, Asker { waits, sender });
-                self.inputs.entry(partition).or_default().push(Input::Request(request));
-            }
+            Mail::Ask(partition, request, sender) => self.take_request(partition, request, sender),
             Mail::Input(partition, input) => {
                 match &input {
                     Input::Forget(request) => drop(self.answers.remove(request)),
@@ -135,94 +142,130 @@ impl TurnThread {
                     self.inputs.entry(owner.partition).or_default().push(input);
                 }
             }
-            Mail::Deliver(generation, envelope) => match generation.cmp(&self.generation) {
-                Ordering::Equal => self.deliver(envelope),
-                Ordering::Greater => self.early.push((generation, envelope)),
-                Ordering::Less => {} // The turn that sent it is void.
-            },
-            Mail::Open(generation, share) => self.open(generation, share),
-            Mail::Close(generation, why) => self.close(generation, &why),
-            Mail::Refuse => self.refuse(|asker| asker.waits, &Refusal::Stopping),
+            Mail::Deliver(passed, sent_in) => self.deliver(passed, sent_in),
+            Mail::Look(partition, tell) => self.look(partition, tell),
+            Mail::Found(owner, found) => self.found(owner, found),
+            Mail::Open(share) => self.open(share),
+            Mail::Close(lane, generation, why) => self.close(lane, generation, &why),
+            Mail::Lose(owned) => self.lose(owned),
+            Mail::Leave(owned) => self.leave(owned),
+            Mail::Term(term) => self.term = term,
+            Mail::Refuse => self.refuse(|asker| asker.waits, |_| Refusal::Stopping),
             Mail::Stop => {
-                self.refuse(|asker| asker.waits, &Refusal::Stopping);
+                self.refuse(|asker| asker.waits, |_| Refusal::Stopping);
                 self.stop_by = Some(Instant::now() + STOP_MAX);
             }
         }
     }
 
-    fn open(&mut self, generation: Generation, share: Vec<Opened>) {
-        self.generation = generation;
-        for Opened { owned, wakes, busy, inbox } in share {
-            self.shard.own(owned, wakes, busy);
-            for envelope in inbox {
-                self.deliver(envelope);
-            }
+    fn take_request(
+        &mut self,
+        partition: PartitionId,
+        request: Request,
+        sender: oneshot::Sender<Answer>,
+    ) {
+        if !self.shard.serves(partition) || !self.links.tenure.is_sure(self.term) {
+            let _ = sender.send(Answer::Refused(Refusal::Moved(request.instance)));
+            return;
         }
-        for (early, envelope) in std::mem::take(&mut self.early) {
-            self.sort(Mail::Deliver(early, envelope));
-        }
+        let waits = request.verb.waits();
+        let reads = waits || matches!(request.verb, Verb::Status);
+        let instance = request.instance.clone();
+        self.answers.insert(request.id, Asker { partition, instance, waits, reads, sender });
+        self.inputs.entry(partition).or_default().push(Input::Request(request));
     }
 
-    fn close(&mut self, generation: Generation, why: &Refusal) {
-        self.generation = generation;
-        self.shard.clear();
-        self.inputs.clear();
-        self.links.dispatch.abandon();
-        self.refuse(|_| true, why);
-    }
-
-    fn deliver(&mut self, envelope: Envelope) {
-        self.inputs.entry(envelope.partition).or_default().push(Input::Deliver(envelope));
-    }
-
-    fn refuse(&mut self, which: impl Fn(&Asker) -> bool, why: &Refusal) {
+    fn refuse(&mut self, which: impl Fn(&Asker) -> bool, why: impl Fn(&Asker) -> Refusal) {
         for (_, asker) in self.answers.extract_if(|_, asker| which(asker)) {
-            let _ = asker.sender.send(Answer::Refused(why.clone()));
+            let why = why(&asker);
+            let _ = asker.sender.send(Answer::Refused(why));
         }
     }
 
     fn work(&mut self) {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
-            if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
-                self.pass_on(routed);
+            self.run(partition, inputs);
+        }
+    }
+
+    fn run(&mut self, partition: PartitionId, inputs: Vec<Input>) {
+        if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
+            self.pass_on(routed);
+        }
+    }
+
+    fn lane(&self, partition: PartitionId) -> usize {
+        usize::from(self.links.post.lane_of(partition))
+    }
+
+    fn pass_on(&mut self, routed: Routed) {
+        let Routed { owner, opened, turns, sent, reads, effects, left } = routed;
+        let lane = self.lane(owner.partition);
+        // To the lane first: what others build on these turns must be queued behind them. This
+        // blocks while the lane is full, which lets the mailboxes fill, which refuses requests.
+        if !turns.is_empty()
+            && self.links.lanes[lane].send(ToLane::Turns(owner, opened, turns)).is_err()
+        {
+            self.stop_by = Some(Instant::now());
+            return;
+        }
+        self.send(owner, opened, sent);
+        for read in reads {
+            let _ = self.links.readers.send(Wanted::Read(owner, read));
+        }
+        for effect in effects {
+            self.effect(owner, effect);
+        }
+        if left {
+            self.left(owner);
+        }
+    }
+
+    /// Messages to partitions of the same lane.
+    fn send(&mut self, owner: Ownership, opened: Tick, sent: Vec<Envelope>) {
+        if sent.is_empty() {
+            return;
+        }
+        let (now, generation) =
+            (self.links.post.tick(), self.generations[self.lane(owner.partition)]);
+        for envelope in sent {
+            let to = envelope.partition;
+            let passed = Passed { envelope, opened, sent: now };
+            if self.shard.serves(to) {
+                self.deliver(passed, Some(generation));
+            } else {
+                self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
             }
         }
     }
 
-    fn pass_on(&mut self, routed: Routed) {
-        let Routed { owner, turns, sent, reads, effects } = routed;
-        // To the lane first: what others build on these turns must be queued behind them. This
-        // blocks while the lane is full, which lets the mailboxes fill, which refuses requests.
-        if !turns.is_empty() && self.links.lane.send((owner, turns)).is_err() {
-            self.stop_by = Some(Instant::now());
-            return;
-        }
-        for envelope in sent {
-            if self.shard.partition(envelope.partition).is_some() {
-                self.deliver(envelope);
-            } else {
-                let to = envelope.partition;
-                self.links.post.send(to, Mail::Deliver(self.generation, envelope));
+    fn effect(&mut self, owner: Ownership, effect: Effect) {
+        match effect {
+            Effect::Answer(request, answer) => {
+                let Some(asker) = self.answers.remove(&request) else { return };
+                let answer = if self.links.tenure.is_sure(self.term) {
+                    answer
+                } else {
+                    Answer::Refused(lost(&asker))
+                };
+                let _ = asker.sender.send(answer);
             }
-        }
-        for read in reads {
-            let _ = self.links.readers.send((owner, read));
-        }
-        for effect in effects {
-            match effect {
-                Effect::Answer(request, answer) => {
-                    if let Some(asker) = self.answers.remove(&request) {
-                        let _ = asker.sender.send(answer);
-                    }
-                }
-                Effect::Dispatch(task) => self.links.dispatch.start(task),
-                Effect::Read(read) => {
-                    let _ = self.links.readers.send((owner, read));
-                }
-                Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
-                _ => {}
+            Effect::Dispatch(task) => self.links.dispatch.start(task),
+            Effect::Read(read) => {
+                let _ = self.links.readers.send(Wanted::Read(owner, read));
             }
+            Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
+            _ => {}
         }
+    }
+}
+
+/// What is told when another node may own the partition by now.
+fn lost(asker: &Asker) -> Refusal {
+    if asker.reads {
+        Refusal::Moved(asker.instance.clone())
+    } else {
+        Refusal::Lost("its partition was taken over by another node".to_owned())
     }
 }
 
@@ -231,14 +274,17 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use taskhub_core::{
-        Epoch, InstanceId, Limits, Message, MessageId, Task,
+        Epoch, Limits, Message, MessageId, Task,
         turn::{Functions, Orchestration},
     };
 
     use super::*;
     use crate::{
         Activities, Code, Patience, Running,
-        hub::{mail, workers::Workers},
+        hub::{
+            mail::{self, Opened},
+            workers::Workers,
+        },
         store::system_clock,
     };
 
@@ -262,30 +308,36 @@ mod tests {
         Workers::new(post.clone(), Patience::default(), &tokio::runtime::Handle::current())
     }
 
-    fn thread() -> TurnThread {
-        let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1));
+    fn thread() -> (TurnThread, mpsc::Receiver<ToLane>) {
+        let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1, 1));
         let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
+        let (lane, turns) = mpsc::sync_channel(9);
         let links = Links {
             inbox: boxes.remove(0),
             dispatch: Dispatch::new(&code, &limits, post.clone(), workers(&post), 0),
             post,
-            lane: mpsc::sync_channel(1).0,
+            lanes: vec![lane],
             readers: mpsc::channel().0,
+            keeper: mpsc::channel().0,
+            hints: None,
+            tenure: Tenure::endless(),
             clock: system_clock(),
         };
-        TurnThread::new(Shard::new(code.functions, &limits, 1), links)
+        (TurnThread::new(Shard::new(code.functions, &limits, 1, 1), links), turns)
     }
 
-    fn message(generation: Generation) -> Mail {
-        let id = MessageId { from: PartitionId(0), epoch: Epoch(1), number: 1 };
+    fn message(generation: Generation, count: u64) -> Mail {
+        let id = MessageId { from: PartitionId(0), epoch: Epoch(1), number: count };
         let message = Message::Raise { name: "e".into(), input: None };
         let (to, partition) = (InstanceId::trusted("a"), PartitionId(0));
-        Mail::Deliver(generation, Envelope { id, to, partition, message })
+        let envelope = Envelope { id, to, partition, message };
+        Mail::Deliver(Passed { envelope, opened: 1, sent: 3 }, Some(generation))
     }
 
-    fn open(generation: Generation) -> Mail {
-        let (wakes, busy, inbox) = (vec![], vec![], vec![]);
-        Mail::Open(generation, vec![Opened { owned: OWNED, wakes, busy, inbox }])
+    fn open() -> Mail {
+        let (wakes, busy, inbox) = (vec![], vec![], (vec![], false));
+        let (owned, claimed, looked) = (OWNED, 1, 2);
+        Mail::Open(vec![Opened { owned, claimed, looked, wakes, busy, inbox }])
     }
 
     fn delivered(thread: &TurnThread) -> usize {
@@ -293,24 +345,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_comes_before_its_partition_is_open_waits_for_it() {
-        let mut thread = thread();
-        thread.sort(message(1));
+    async fn a_message_that_comes_before_its_partition_is_open_is_left_to_the_inbox() {
+        let (mut thread, turns) = thread();
+        thread.sort(message(0, 1));
         assert_eq!(delivered(&thread), 0);
-        thread.sort(open(1));
+        assert!(matches!(turns.try_recv(), Ok(ToLane::Look(PartitionId(0)))));
+        thread.sort(open());
+        thread.sort(message(0, 1));
         assert_eq!(delivered(&thread), 1);
     }
 
     #[tokio::test]
     async fn a_message_of_a_turn_that_a_recovery_dropped_is_void() {
-        let mut thread = thread();
-        thread.sort(open(1));
-        thread.sort(Mail::Close(2, Refusal::Lost("this is a test".into())));
-        thread.sort(message(1));
-        thread.sort(open(3));
-        thread.sort(message(1));
+        let (mut thread, turns) = thread();
+        thread.sort(open());
+        thread.sort(Mail::Close(0, 1, Refusal::Lost("this is a test".into())));
+        thread.sort(message(0, 1));
+        thread.sort(open());
+        thread.sort(message(0, 1));
         assert_eq!(delivered(&thread), 0);
-        thread.sort(message(3));
+        assert!(turns.try_recv().is_err());
+        thread.sort(message(1, 1));
         assert_eq!(delivered(&thread), 1);
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_leaves_takes_nothing_in_and_is_let_go() {
+        let (mut thread, turns) = thread();
+        let (keeper, errands) = mpsc::channel();
+        thread.links.keeper = keeper;
+        thread.sort(open());
+        thread.sort(Mail::Leave(OWNED));
+        thread.sort(message(0, 1));
+        assert!(matches!(turns.try_recv(), Ok(ToLane::Look(PartitionId(0)))));
+        let (sender, mut answer) = oneshot::channel();
+        let request =
+            Request { id: RequestId(1), instance: InstanceId::trusted("a"), verb: Verb::Wait };
+        thread.sort(Mail::Ask(PartitionId(0), request, sender));
+        assert!(matches!(answer.try_recv(), Ok(Answer::Refused(Refusal::Moved(_)))));
+        thread.work();
+        assert!(matches!(errands.try_recv(), Ok(Errand::Left(OWNED))));
+        assert!(!thread.shard.owns(OWNED));
     }
 }

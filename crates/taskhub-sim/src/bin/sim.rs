@@ -125,8 +125,9 @@ fn explain(seed: u64, violation: &Violation, runs: usize) {
 }
 
 fn tell(scenario: &Scenario) {
-    let Scenario { partitions, nodes, shards, embedded, .. } = scenario;
-    println!("{nodes} nodes x {shards} shards, {partitions} partitions, embedded: {embedded}");
+    let Scenario { partitions, nodes, shards, lanes, embedded, .. } = scenario;
+    println!("{nodes} nodes x {shards} shards, {lanes} lanes, {partitions} partitions");
+    println!("embedded: {embedded}");
     println!("{:?}\n{:?}", scenario.limits, scenario.rates);
     for program in &scenario.programs {
         println!("program {}: {:?}", program.name, program.steps);

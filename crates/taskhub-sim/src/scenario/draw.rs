@@ -44,13 +44,14 @@ impl Scenario {
             } else {
                 draw_troubles(&mut random, nodes, embedded, partitions)
             },
+            lanes: if embedded { 1 } else { [1, 2, 3][random.index(3)] },
         }
     }
 }
 
 fn draw_limits(random: &mut Random) -> Limits {
-    let mut limits = Limits::default();
-    limits.replay_samples = *random.pick(&[0, 1, 2, 256]);
+    let replay_samples = *random.pick(&[0, 1, 2, 256]);
+    let mut limits = Limits { replay_samples, ..Limits::default() };
     if random.chance(600) {
         limits.cache_bytes_max = *random.pick(&[0, 1_000, 5_000, 20_000]);
     }
@@ -96,6 +97,7 @@ fn draw_rates(random: &mut Random) -> Rates {
         worker_lost: rate(300),
         turn_partial: rate(500),
         thread_late: rate(300),
+        nodes_miscounted: rate(1_000),
     }
 }
 

@@ -25,15 +25,18 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 use super::{Links, TurnThread};
 use crate::{
-    Code, Hub, OpenError, Patience, Shard, clock,
+    Code, Holdings, Hub, OpenError, Patience, Shard, clock,
     hub::{
-        Held, Inner, LEASE,
+        Held, Inner,
         dispatch::Dispatch,
-        lane_thread, lock,
-        mail::{self, Generation, Mail, Opened},
-        readers::{self, Reads},
+        lane_thread::{self, ToLane},
+        lock,
+        mail::{self, Mail, Opened, Post},
+        readers::{self, Reader, Reads},
         requests::Requests,
+        router::Router,
         spawn,
+        tenure::Tenure,
         workers::Workers,
     },
 };
@@ -72,11 +75,9 @@ impl Hub {
         how: Lockstep,
     ) -> Result<Self, OpenError> {
         let node = Node { id: clock::node_id().into(), address: "".into() };
-        let held = store.claim(&node, usize::from(store.partitions()), LEASE)?;
-        let held: Held = Arc::new(Mutex::new(held));
         let (steps, when_stepped) = mpsc::channel();
         let pacer = Pacer::new(steps, how.begins_at);
-        let (post, mut boxes) = mail::post(1);
+        let (post, mut boxes) = mail::post(1, 1);
         let post = post.paced(pacer.clone());
         let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
@@ -86,27 +87,40 @@ impl Hub {
             inbox: boxes.remove(0),
             dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
-            lane: to_lane,
+            lanes: vec![to_lane],
             readers: to_readers,
+            keeper: mpsc::channel().0, // Nobody else wants the partitions.
+            hints: None,
+            tenure: Tenure::endless(),
             clock: Arc::new(move || Timestamp(clock.load(Ordering::Relaxed))),
         };
         let (functions, partitions) = (code.functions.clone(), store.partitions());
-        let world =
-            World { node, store: store.clone(), held: held.clone(), limits: limits.clone() };
+        let held: Held = Arc::new(Mutex::new(Holdings::new(partitions)));
+        let inbox_max = limits.backlog_count_max;
+        let reader =
+            Reader { store: store.clone(), reads: reads.clone(), post: post.clone(), inbox_max };
+        let world = World {
+            node,
+            store: store.clone(),
+            held: held.clone(),
+            post: post.clone(),
+            limits: limits.clone(),
+            reader,
+        };
+        let opened = world.open()?;
         let thread = spawn("taskhub-lockstep".to_owned(), move || {
-            let thread = TurnThread::new(Shard::new(functions, &world.limits, partitions), links);
-            let (queue, asked) = (VecDeque::new(), BTreeMap::new());
-            let (generation, dies) = (lane_thread::FIRST, how.dies);
-            Paced { thread, world, lane, reads, shown, dies, queue, asked, generation }
-                .run(&when_stepped);
+            let thread =
+                TurnThread::new(Shard::new(functions, &world.limits, partitions, 1), links);
+            let (queue, asked, dies) = (VecDeque::new(), BTreeMap::new(), how.dies);
+            Paced { thread, world, lane, reads, shown, dies, queue, asked }.run(&when_stepped);
         })?;
-        post.open(lane_thread::FIRST, &*store, &lock(&held), &limits)?;
+        post.open(opened);
         Handle::current().spawn(tick(pacer.clone(), pacer.wake.subscribe()));
         let requests = Requests::new(post.clone(), partitions, &limits);
-        let threads = Mutex::new(vec![thread]);
+        let router = Router::alone(requests, store.clone(), held);
         let clock = Arc::new(move || pacer.now());
-        let tallies = Arc::default();
-        let inner = Inner { store, requests, post, workers, held, tallies, threads, limits, clock };
+        let (threads, tallies, keeper) = (Mutex::new(vec![thread]), Arc::default(), None);
+        let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -188,21 +202,32 @@ struct World {
     node: Node,
     store: Arc<dyn Store>,
     held: Held,
+    post: Post,
     limits: Limits,
+    reader: Reader,
+}
+
+impl World {
+    /// Claims all partitions, and reads what they begin with.
+    fn open(&self) -> Result<Vec<Opened>, StoreError> {
+        let all = usize::from(self.store.partitions());
+        let claimed = self.store.claim(&self.node, all, Duration::MAX)?;
+        lock(&self.held).claimed(&claimed);
+        mail::read(&self.post, &*self.store, (self.post.tick(), &claimed), &self.limits)
+    }
 }
 
 /// A turn thread together with all that is a thread of its own elsewhere.
 struct Paced {
     thread: TurnThread,
     world: World,
-    lane: Receiver<(Ownership, Vec<TurnRecord>)>,
+    lane: Receiver<ToLane>,
     reads: Reads,
     shown: Arc<AtomicI64>,
     dies: Dies,
     queue: VecDeque<(Ownership, TurnRecord)>,
     /// Requests without an answer, which are asked again when the process dies.
     asked: BTreeMap<RequestId, (PartitionId, Request)>,
-    generation: Generation,
 }
 
 impl Paced {
@@ -239,6 +264,7 @@ impl Paced {
                 }
             }
             self.thread.work();
+            self.thread.look_around();
             let has_read = self.read();
             let has_written = self.commit()?;
             if !has_read && !has_written && self.thread.inputs.is_empty() {
@@ -253,8 +279,8 @@ impl Paced {
     fn read(&mut self) -> bool {
         let wanted: Vec<_> = lock(&self.reads).try_iter().collect();
         let any = !wanted.is_empty();
-        for (owner, read) in wanted {
-            let mail = readers::answer(&*self.world.store, owner, read);
+        for wanted in wanted {
+            let mail = self.world.reader.answer(wanted);
             self.thread.sort(mail);
         }
         any
@@ -262,8 +288,11 @@ impl Paced {
 
     /// Commits the next turn, alone, so that the process can die between any two.
     fn commit(&mut self) -> Result<bool, StoreError> {
-        for (owner, turns) in self.lane.try_iter() {
-            self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
+        for sent in self.lane.try_iter() {
+            // With one thread and one lane, every message reaches its receiver at once.
+            if let ToLane::Turns(owner, _, turns) = sent {
+                self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
+            }
         }
         let Some((owner, turn)) = self.queue.pop_front() else { return Ok(false) };
         if (self.dies)(&turn) {
@@ -280,25 +309,16 @@ impl Paced {
 
     /// Forgets what a process forgets when it dies, and opens the hub again from the store.
     fn die(&mut self) -> Result<(), StoreError> {
-        self.thread.links.dispatch.abandon();
-        self.thread.shard.clear();
+        self.thread.links.dispatch.abandon(|_| true);
+        self.thread.shard.close(0);
         self.thread.inputs.clear();
         self.queue.clear();
         self.lane.try_iter().for_each(drop);
         lock(&self.reads).try_iter().for_each(drop);
-        let World { node, store, held, limits } = &self.world;
-        let mut held = lock(held);
-        store.release(&held)?;
-        *held = store.claim(node, usize::from(store.partitions()), LEASE)?;
-        let mut share = Vec::new();
-        for owned in held.iter() {
-            let wakes = store.wakes(owned.partition, None, limits.wakes_count_max)?;
-            let busy = store.busy(owned.partition, None, limits.wakes_count_max)?;
-            let inbox = store.inbox(owned.partition, &[], limits.backlog_count_max)?;
-            share.push(Opened { owned: *owned, wakes, busy, inbox });
-        }
-        self.generation += 2;
-        self.thread.sort(Mail::Open(self.generation, share));
+        let closed = lock(&self.world.held).close(0, 1);
+        self.world.store.release(&closed)?;
+        let opened = self.world.open()?;
+        self.thread.sort(Mail::Open(opened));
         for (id, (partition, request)) in &self.asked {
             if self.thread.answers.contains_key(id) {
                 let inputs = self.thread.inputs.entry(*partition).or_default();

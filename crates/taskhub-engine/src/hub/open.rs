@@ -1,0 +1,222 @@
+//! Opens a node: starts its threads, and connects them.
+
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use taskhub_core::{
+    Limits, PartitionId,
+    store::{Node, Store},
+};
+use tokio::runtime::Handle;
+
+use super::{
+    Held, Hub, Inner, OpenError,
+    dispatch::Dispatch,
+    hints,
+    keeper::{Errand, Keeper, State},
+    lane_thread::{self, LaneThread, ToLane},
+    mail::{self, Mail, Post},
+    readers::{self, Reader, Wanted},
+    requests::Requests,
+    router::Router,
+    spawn,
+    tally::Tallies,
+    tenure::Tenure,
+    turn_thread,
+    workers::Workers,
+};
+use crate::{Code, Holdings, NodeOptions, Patience, Shard, clock, store::system_clock};
+
+/// How many lanes a node has whose store others share: a database commits several at once.
+const LANES_SHARED: u16 = 4;
+
+impl Hub {
+    /// Takes over the store's partitions and begins to work. Activities run on the tokio runtime
+    /// that this is called from.
+    pub fn open(store: Arc<dyn Store>, code: &Code, limits: Limits) -> Result<Self, OpenError> {
+        Self::open_as(store, code, limits, NodeOptions::default())
+    }
+
+    /// The same, for a node that may be one of several: it takes over its share of what nobody
+    /// has, and gets the rest of it from the others in a moment.
+    pub fn open_as(
+        store: Arc<dyn Store>,
+        code: &Code,
+        limits: Limits,
+        options: NodeOptions,
+    ) -> Result<Self, OpenError> {
+        let node = Node { id: clock::node_id().into(), address: options.address };
+        let shares = store.shared().is_some();
+        let partitions = store.partitions();
+        let lanes = options.lanes.unwrap_or(if shares { LANES_SHARED } else { 1 });
+        let threads = turn_threads().min(usize::from(partitions));
+        let (post, boxes) = mail::post(threads, lanes.clamp(1, partitions.max(1)));
+        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
+        let (to_keeper, errands) = mpsc::channel();
+        let (to_hints, hints) = mpsc::channel();
+        let (to_readers, reads) = readers::channel();
+        let mut crew = Crew {
+            store: store.clone(),
+            held: Arc::new(Mutex::new(Holdings::new(partitions))),
+            tenure: if shares { Tenure::ended() } else { Tenure::endless() },
+            post: post.clone(),
+            tallies: Arc::default(),
+            limits: limits.clone(),
+            threads: Vec::new(),
+        };
+        let links = Links {
+            lanes: crew.lanes(&to_keeper)?,
+            readers: to_readers,
+            keeper: to_keeper.clone(),
+            hints: shares.then_some(to_hints),
+        };
+        crew.turn_threads(code, boxes, &workers, links)?;
+        crew.readers(&reads)?;
+        let name = node.id.clone();
+        if let Err(error) = crew.keeper(node, options.ttl, errands) {
+            post.send_all(|| Mail::Stop);
+            return Err(error);
+        }
+        if shares {
+            crew.hints(hints, to_keeper.clone())?;
+        }
+        let Crew { held, tallies, threads, .. } = crew;
+        let requests = Requests::new(post.clone(), partitions, &limits);
+        let mut router = Router::alone(requests, store.clone(), held);
+        (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
+        router.peers = options.peers;
+        let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
+        let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+/// The threads of a node, while they are started, and what they share.
+struct Crew {
+    store: Arc<dyn Store>,
+    held: Held,
+    tenure: Tenure,
+    post: Post,
+    tallies: Arc<Tallies>,
+    limits: Limits,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Where turn threads send what they do not do themselves.
+struct Links {
+    lanes: Vec<mpsc::SyncSender<ToLane>>,
+    readers: mpsc::Sender<Wanted>,
+    keeper: mpsc::Sender<Errand>,
+    hints: Option<mpsc::Sender<PartitionId>>,
+}
+
+impl Crew {
+    fn lanes(
+        &mut self,
+        keeper: &mpsc::Sender<Errand>,
+    ) -> Result<Vec<mpsc::SyncSender<ToLane>>, OpenError> {
+        let mut lanes = Vec::new();
+        for number in 0..self.post.lanes() {
+            let links = lane_thread::Links {
+                store: self.store.clone(),
+                held: self.held.clone(),
+                post: self.post.clone(),
+                keeper: keeper.clone(),
+                tallies: self.tallies.clone(),
+            };
+            let (to_lane, turns) = lane_thread::channel(&self.limits);
+            let lane = LaneThread::new(links, number, &self.limits);
+            self.threads.push(spawn(format!("taskhub-lane-{number}"), move || lane.run(&turns))?);
+            lanes.push(to_lane);
+        }
+        Ok(lanes)
+    }
+
+    fn turn_threads(
+        &mut self,
+        code: &Code,
+        boxes: Vec<mpsc::Receiver<Mail>>,
+        workers: &Workers,
+        links: Links,
+    ) -> Result<(), OpenError> {
+        let Links { lanes, readers, keeper, hints } = links;
+        for (index, inbox) in boxes.into_iter().enumerate() {
+            let (post, limits) = (self.post.clone(), self.limits.clone());
+            let dispatch = Dispatch::new(code, &limits, post.clone(), workers.clone(), index);
+            let links = turn_thread::Links {
+                inbox,
+                lanes: lanes.clone(),
+                readers: readers.clone(),
+                keeper: keeper.clone(),
+                hints: hints.clone(),
+                tenure: self.tenure.clone(),
+                dispatch,
+                clock: system_clock(),
+                post,
+            };
+            let (functions, lanes) = (code.functions.clone(), self.post.lanes());
+            let partitions = self.store.partitions();
+            // The shard is made where it stays: orchestrations never move between threads.
+            self.threads.push(spawn(format!("taskhub-turns-{index}"), move || {
+                turn_thread::run(Shard::new(functions, &limits, partitions, lanes), links);
+            })?);
+        }
+        Ok(())
+    }
+
+    fn readers(&mut self, reads: &readers::Reads) -> Result<(), OpenError> {
+        for index in 0..self.limits.readers_count.max(1) {
+            let reader = Reader {
+                store: self.store.clone(),
+                reads: reads.clone(),
+                post: self.post.clone(),
+                inbox_max: self.limits.backlog_count_max,
+            };
+            self.threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
+        }
+        Ok(())
+    }
+
+    /// What can be claimed is claimed before the node takes its first request.
+    fn keeper(
+        &mut self,
+        node: Node,
+        ttl: Duration,
+        errands: mpsc::Receiver<Errand>,
+    ) -> Result<(), OpenError> {
+        let mut keeper = Keeper {
+            node,
+            store: self.store.clone(),
+            held: self.held.clone(),
+            post: self.post.clone(),
+            limits: self.limits.clone(),
+            tenure: self.tenure.clone(),
+            ttl,
+            state: State::default(),
+        };
+        keeper.tend()?;
+        self.threads.push(spawn("taskhub-keeper".to_owned(), move || keeper.run(&errands))?);
+        Ok(())
+    }
+
+    /// Nobody waits for these: they end by themselves.
+    fn hints(
+        &self,
+        hints: mpsc::Receiver<PartitionId>,
+        keeper: mpsc::Sender<Errand>,
+    ) -> Result<(), OpenError> {
+        let store = self.store.clone();
+        spawn("taskhub-hints-out".to_owned(), move || hints::tell(&*store, &hints))?;
+        let (store, post) = (self.store.clone(), self.post.clone());
+        spawn("taskhub-hints-in".to_owned(), move || hints::hear(&store, &post, &keeper))?;
+        Ok(())
+    }
+}
+
+/// Turn threads are few: they only compute, and the web server needs the cores too.
+fn turn_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(8)
+}

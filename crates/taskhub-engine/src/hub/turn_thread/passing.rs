@@ -1,0 +1,102 @@
+//! Messages between partitions: those that come by themselves, and those that stand in inboxes.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use taskhub_core::{PartitionId, partition::Input, store::Ownership};
+
+use super::TurnThread;
+use crate::{
+    Passed,
+    hub::{
+        lane_thread::ToLane,
+        mail::{Found, Generation},
+        readers::Wanted,
+    },
+};
+
+/// How often it looks into all inboxes, as a hint may have been lost.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Which inboxes are to be read.
+#[derive(Default)]
+pub(super) struct Looks {
+    wanted: BTreeSet<PartitionId>,
+    under_way: BTreeSet<PartitionId>,
+    /// Those that could not be read.
+    failed: BTreeSet<PartitionId>,
+    /// When it looked at all of them.
+    all: Option<Instant>,
+}
+
+impl TurnThread {
+    /// A message comes by itself. If it is not its turn, or its receiver is not here, it is left
+    /// to the inbox, where it stands as soon as it is durable.
+    pub(super) fn deliver(&mut self, passed: Passed, sent_in: Option<Generation>) {
+        let to = passed.envelope.partition;
+        let lane = self.lane(passed.envelope.id.from);
+        if sent_in.is_some_and(|sent| sent < self.generations[lane]) {
+            return; // The turn that sent it is void.
+        }
+        if self.shard.takes(&passed) {
+            self.inputs.entry(to).or_default().push(Input::Deliver(passed.envelope));
+        } else if sent_in.is_some() {
+            let _ = self.links.lanes[lane].send(ToLane::Look(to));
+        } else {
+            self.look(to, true);
+        }
+    }
+
+    /// Something new may stand in the inbox of a partition. If it is not here, others are told
+    /// when that is wanted.
+    pub(super) fn look(&mut self, partition: PartitionId, tell: bool) {
+        if self.shard.serves(partition) {
+            self.looks.wanted.insert(partition);
+        } else if tell && let Some(hints) = &self.links.hints {
+            let _ = hints.send(partition);
+        }
+    }
+
+    /// Has the inboxes read into which it is to look; each by one reader at a time.
+    pub(super) fn look_around(&mut self) {
+        if self.looks.all.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.looks.all = Some(Instant::now());
+            self.looks.wanted.append(&mut self.looks.failed);
+            if self.links.hints.is_some() {
+                self.looks.wanted.extend(self.shard.served());
+            }
+        }
+        if self.looks.wanted.is_empty() {
+            return;
+        }
+        let Looks { wanted, under_way, .. } = &mut self.looks;
+        let free: Vec<_> = wanted.extract_if(.., |id| !under_way.contains(id)).collect();
+        for id in free {
+            if let Some(partition) = self.shard.partition(id) {
+                under_way.insert(id);
+                let wanted = Wanted::Inbox(partition.owned(), partition.delivered());
+                let _ = self.links.readers.send(wanted);
+            }
+        }
+    }
+
+    /// An inbox was read.
+    pub(super) fn found(&mut self, owner: Ownership, found: Found) {
+        let id = owner.partition;
+        self.looks.under_way.remove(&id);
+        match found {
+            Ok((all, inbox)) => {
+                if all.is_none() {
+                    self.looks.wanted.insert(id);
+                }
+                let inputs = self.shard.found(owner, inbox, all);
+                if !inputs.is_empty() {
+                    self.inputs.entry(id).or_default().extend(inputs);
+                }
+            }
+            Err(_) => drop(self.looks.failed.insert(id)),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Partitions move: as nodes come and go, in good order or not.
+
+use taskhub_core::{Answer, Refusal, Verb};
+
+use super::world::{PARTITIONS, World, id, ids, output, raise, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_shared_as_nodes_come_and_go() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    assert_eq!(world.shares(), [("a".to_owned(), usize::from(PARTITIONS))].into());
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    a.stop().await;
+    world.until_shared(&[("b", 8)]).await;
+    b.stop().await;
+    assert_eq!(world.shares(), [].into(), "what is given back is nobody's");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_had_goes_on_elsewhere_when_it_dies() {
+    let world = World::new();
+    let (a, link) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    for (number, instance) in ids(16).into_iter().enumerate() {
+        assert!(matches!(a.ask(instance, start("wait", number)).await, Answer::Started(_)));
+    }
+    link.cut();
+    world.net.remove("a");
+    for instance in ids(16) {
+        assert_eq!(b.ask(instance.clone(), raise("sun")).await, Answer::Done);
+        assert_eq!(output(b.ask(instance, Verb::Wait).await), "sun");
+    }
+    assert_eq!(world.shares(), [("b".to_owned(), 8)].into());
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_touch_tells_nothing_and_comes_back() {
+    let world = World::new();
+    let (a, link) = world.join("a");
+    a.ask(id("x"), start("wait", 1)).await;
+    link.cut();
+    let (b, _) = world.join("b");
+    world.until_shared(&[("b", 8)]).await;
+    // It has it in memory, and does not know that it is not the owner any more.
+    let told = a.ask_here(id("x"), Verb::Status).await;
+    assert_eq!(told, Answer::Refused(Refusal::Moved(id("x"))));
+    assert_eq!(b.ask(id("x"), raise("sun")).await, Answer::Done);
+    link.mend();
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    assert_eq!(output(a.ask(id("x"), Verb::Wait).await), "sun");
+    assert_eq!(output(b.ask(id("x"), Verb::Wait).await), "sun");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_between_nodes_count_once_while_partitions_move() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    for (number, instance) in ids(48).into_iter().enumerate() {
+        assert!(matches!(a.ask(instance, start("parent", number)).await, Answer::Started(_)));
+    }
+    let (b, _) = world.join("b");
+    let (c, _) = world.join("c");
+    let asked: Vec<_> = ids(48)
+        .into_iter()
+        .map(|instance| {
+            let b = b.clone();
+            tokio::spawn(async move { output(b.ask(instance, Verb::Wait).await) })
+        })
+        .collect();
+    a.stop().await;
+    for answer in asked {
+        assert_eq!(answer.await.expect("it does not panic"), "12");
+    }
+    world.until_shared(&[("b", 4), ("c", 4)]).await;
+    b.stop().await;
+    c.stop().await;
+}

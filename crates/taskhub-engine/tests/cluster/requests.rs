@@ -1,0 +1,90 @@
+//! Any node serves any request, whoever owns the instance.
+
+use taskhub_core::{Answer, Refusal, Verb};
+
+use super::world::{World, ids, output, raise, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_finds_the_owner_from_any_node() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    for (number, instance) in ids(16).into_iter().enumerate() {
+        assert!(matches!(a.ask(instance.clone(), start("wait", number)).await, Answer::Started(_)));
+        let held = tokio::spawn({
+            let (a, instance) = (a.clone(), instance.clone());
+            async move { a.ask(instance, Verb::Wait).await }
+        });
+        assert_eq!(b.ask(instance.clone(), raise("sun")).await, Answer::Done);
+        assert_eq!(output(held.await.expect("it does not panic")), "sun");
+        assert_eq!(output(b.ask(instance, Verb::Status).await), "sun");
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_is_held_while_its_instance_moves() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let mut held = Vec::new();
+    for (number, instance) in ids(16).into_iter().enumerate() {
+        b.ask(instance.clone(), start("wait", number)).await;
+        let b = b.clone();
+        held.push(tokio::spawn(async move { b.ask(instance, Verb::Wait).await }));
+    }
+    while b.held_requests() < 16 {
+        tokio::task::yield_now().await;
+    }
+    a.stop().await;
+    world.until_shared(&[("b", 8)]).await;
+    for instance in ids(16) {
+        assert_eq!(b.ask(instance, raise("sun")).await, Answer::Done);
+    }
+    for held in held {
+        assert_eq!(output(held.await.expect("it does not panic")), "sun");
+    }
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_passed_on_is_never_passed_on_again() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let mut here = 0;
+    for (number, instance) in ids(32).into_iter().enumerate() {
+        let answers = [
+            a.ask_here(instance.clone(), start("wait", number)).await,
+            b.ask_here(instance.clone(), start("wait", number)).await,
+        ];
+        let moved = Answer::Refused(Refusal::Moved(instance));
+        let others: Vec<_> = answers.iter().filter(|answer| **answer != moved).collect();
+        assert!(matches!(others[..], [Answer::Started(_)]), "{answers:?}");
+        here += usize::from(answers[0] != moved);
+    }
+    assert!(here > 0 && here < 32, "both own some of them: {here}");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_through_a_node_that_stops_is_served_by_the_next() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let stopping = tokio::spawn(async move { a.stop().await });
+    for (number, instance) in ids(64).into_iter().enumerate() {
+        assert!(matches!(b.ask(instance, start("chain", number)).await, Answer::Started(_)));
+    }
+    stopping.await.expect("it does not panic");
+    for instance in ids(64) {
+        assert_eq!(output(b.ask(instance, Verb::Wait).await), "3");
+    }
+    b.stop().await;
+}

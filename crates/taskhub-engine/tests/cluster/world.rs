@@ -1,0 +1,188 @@
+//! The nodes of a test, their code, and the way from each to the others.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use taskhub_core::{
+    Answer, Done, ExecutionId, InstanceId, Job, Limits, Reuse, Started, Task, Text, Verb, Work,
+    store::Shared,
+    turn::{Command, Functions, Orchestration, Run, Scope},
+};
+use taskhub_engine::{
+    Activities, Asking, Code, Hub, NodeOptions, Peers, Running, Unreached, store::MemoryStore,
+};
+
+use super::link::Link;
+
+/// How many partitions the hubs of these tests have.
+pub(crate) const PARTITIONS: u16 = 8;
+
+/// How long leases last: short, and long enough for a slow machine.
+pub(crate) const TTL: Duration = Duration::from_secs(1);
+
+/// The orchestrations of these tests, by name, and their one activity.
+struct Here;
+
+impl Functions for Here {
+    fn orchestration(&self, name: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        match name {
+            "wait" => Some(&Wait),
+            "chain" => Some(&Chain),
+            "parent" => Some(&Parent),
+            _ => None,
+        }
+    }
+}
+
+struct Wait;
+impl Orchestration for Wait {
+    fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
+        Box::pin(async move { scope.call(Command::Event { name: "reply".into() }).await })
+    }
+}
+
+struct Chain;
+impl Orchestration for Chain {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move {
+            let mut last = input;
+            for _ in 0..3 {
+                last = scope.call(Command::Activity(Work::new("add", last))).await?;
+            }
+            Ok(last)
+        })
+    }
+}
+
+struct Parent;
+impl Orchestration for Parent {
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move {
+            let mut last = input;
+            for _ in 0..4 {
+                let work = Work::new("chain", last);
+                last = scope.call(Command::Child { instance: None, work }).await?;
+            }
+            Ok(last)
+        })
+    }
+}
+
+impl Activities for Here {
+    fn run(&self, task: &Task) -> Option<Running> {
+        let Job::Activity(work) = &task.job else { return None };
+        let input: u64 = work.input.as_deref()?.parse().ok()?;
+        let sum = Done::Activity(Ok(Some((input + 1).to_string().into())));
+        Some(Box::pin(std::future::ready(sum)))
+    }
+}
+
+/// Nodes by their addresses; the way of each to the others.
+#[derive(Clone, Default)]
+pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Hub>>>);
+
+impl Peers for Net {
+    fn ask(&self, address: &str, instance: &InstanceId, verb: &Verb) -> Asking {
+        let hub = self.nodes().get(address).cloned();
+        let (instance, verb) = (instance.clone(), verb.clone());
+        Box::pin(async move {
+            let Some(hub) = hub else { return Err(Unreached::Unsent("it is gone".into())) };
+            Ok(hub.ask_here(instance, verb).await)
+        })
+    }
+}
+
+impl Net {
+    fn nodes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Hub>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody reaches this node any more.
+    pub(crate) fn remove(&self, address: &str) {
+        self.nodes().remove(address);
+    }
+}
+
+/// A store, and the nodes on it.
+pub(crate) struct World {
+    pub store: MemoryStore,
+    pub net: Net,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { store: MemoryStore::new(PARTITIONS), net: Net::default() }
+    }
+
+    /// A node that joins.
+    pub(crate) fn join(&self, address: &str) -> (Hub, Link) {
+        let link = Link::new(&self.store);
+        let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+        let options = NodeOptions {
+            address: address.into(),
+            lanes: Some(2),
+            ttl: TTL,
+            peers: Some(Arc::new(self.net.clone())),
+        };
+        let hub = Hub::open_as(Arc::new(link.clone()), &code, Limits::default(), options);
+        let hub = hub.expect("the store works");
+        self.net.nodes().insert(address.to_owned(), hub.clone());
+        (hub, link)
+    }
+
+    /// How many partitions each node has, by its address.
+    pub(crate) fn shares(&self) -> BTreeMap<String, usize> {
+        let mut shares = BTreeMap::new();
+        for lease in self.store.owners().expect("it is in memory") {
+            *shares.entry(lease.node.address.to_string()).or_default() += 1;
+        }
+        shares
+    }
+
+    /// Waits until the partitions are spread like this.
+    pub(crate) async fn until_shared(&self, among: &[(&str, usize)]) {
+        let wanted: BTreeMap<_, _> =
+            among.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let spread = async {
+            while self.shares() != wanted {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let spread = tokio::time::timeout(Duration::from_mins(1), spread).await;
+        assert!(spread.is_ok(), "{:?} instead of {wanted:?}", self.shares());
+    }
+}
+
+pub(crate) fn id(text: &str) -> InstanceId {
+    InstanceId::parse(text).expect("a good id")
+}
+
+/// So many ids, which lie in all partitions.
+pub(crate) fn ids(count: usize) -> Vec<InstanceId> {
+    (0..count).map(|number| id(&format!("instance-{number}"))).collect()
+}
+
+/// A start that can be repeated.
+pub(crate) fn start(name: &str, number: usize) -> Verb {
+    let execution = ExecutionId(number as u128);
+    let started = Started::new(name, Some("0".into()), execution);
+    Verb::Start { started: Box::new(started), reuse: Reuse::Join }
+}
+
+pub(crate) fn raise(input: &str) -> Verb {
+    Verb::Raise { name: "reply".into(), input: Some(input.into()) }
+}
+
+/// What an instance returned.
+pub(crate) fn output(answer: Answer) -> String {
+    match answer {
+        Answer::Status(record) => match record.outcome {
+            Some(Ok(Some(output))) => output.to_string(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
