@@ -25,7 +25,6 @@ use web::{Served, Web};
 use crate::{
     Client, Entity, Registered, Registry, Remote, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
-    http::HttpCalls,
     trigger::{Blob, BlobStore, Blobs, Handler, Occurrence, Schedule, Triggering, Triggers},
 };
 
@@ -187,12 +186,6 @@ impl HostBuilder {
     /// Which functions run what asks for another version of them.
     pub fn versions(mut self, versions: Versions) -> Self {
         self.registry = self.registry.versions(versions);
-        self
-    }
-
-    /// How HTTP calls of orchestrations are sent, if not as usual; see [`http`](crate::http).
-    pub fn http_calls(mut self, calls: HttpCalls) -> Self {
-        self.registry = self.registry.http_calls(calls);
         self
     }
 
