@@ -24,7 +24,9 @@ pub mod store;
 pub use activities::{Activities, Admission, Code, Running, perform};
 pub use arrivals::Tick;
 pub use holdings::{Balance, Holdings};
-pub use hub::{Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, OpenError, Tally, Worker};
+pub use hub::{
+    Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError, Tally, Worker,
+};
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
 pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
