@@ -21,7 +21,7 @@ pub enum OpenError {
     /// The server does not let this user do it.
     #[error(
         "the database refuses: {0}; let a user who may create tables open the hub once, and grant \
-         this one what docs/cluster.md lists"
+         this one what docs/postgres.md lists"
     )]
     Refused(String),
     /// A later version of this program made the tables.

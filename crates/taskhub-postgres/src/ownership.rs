@@ -130,9 +130,9 @@ impl PostgresStore {
     }
 }
 
-/// A time in microseconds.
+/// A time in microseconds; 140,000 years at most, so that one can be added to a date.
 pub(crate) fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX).min(i64::MAX / 2)
 }
 
 fn columns(held: &[Ownership]) -> (Vec<i16>, Vec<i64>) {

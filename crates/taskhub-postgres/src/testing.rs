@@ -129,6 +129,15 @@ impl Server {
         self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"])
     }
 
+    /// One of the programs of PostgreSQL, set to talk to this server.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.env("PGHOST", self.folder.path()).env("PGPORT", self.port.to_string());
+        command.env("PGUSER", "postgres");
+        command
+    }
+
     /// Runs SQL by `psql`; returns what it prints, one row a line.
     pub fn psql(&self, sql: &str) -> Result<String, ServerError> {
         self.psql_in("postgres", sql)
@@ -136,10 +145,8 @@ impl Server {
 
     /// Runs SQL in another database than `postgres`.
     pub fn psql_in(&self, database: &str, sql: &str) -> Result<String, ServerError> {
-        let mut program = Command::new(self.programs.join("psql"));
-        let (host, port) = (self.folder.path().display().to_string(), self.port.to_string());
-        let place = ["-h", &host, "-p", &port, "-U", "postgres", "-d", database];
-        let ran = program.args(["-X", "-A", "-t", "-q", "-c", sql]).args(place);
+        let mut program = self.program("psql");
+        let ran = program.args(["-X", "-A", "-t", "-q", "-c", sql, "-d", database]);
         let ran = ran.output().map_err(|error| ServerError(error.to_string()))?;
         if !ran.status.success() {
             return Err(ServerError(String::from_utf8_lossy(&ran.stderr).into_owned()));

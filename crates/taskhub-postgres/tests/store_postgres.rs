@@ -30,8 +30,8 @@ impl Hub {
 
 impl Fixture for Hub {
     fn open(&mut self) -> Arc<dyn Store> {
-        let options = PostgresOptions::new(server().url()).hub(&self.name).partitions(PARTITIONS);
-        Arc::new(options.clock(self.clock.to_clock()).open().expect("the server runs"))
+        let options = PostgresOptions::new(server().url()).partitions(PARTITIONS);
+        Arc::new(options.clock(self.clock.to_clock()).open(&self.name).expect("the server runs"))
     }
 
     fn clock(&self) -> &TestClock {

@@ -1,6 +1,7 @@
 //! Settings: from `taskhub.toml`, with the environment and flags over it.
 
 mod cluster;
+mod password;
 mod retention;
 mod suggestion;
 mod traces;
@@ -13,6 +14,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use cluster::ClusterConfig;
+use password::without_password;
 pub use retention::{Age, InvalidAge, RetentionConfig};
 use suggestion::closest;
 pub(crate) use suggestion::most_alike;
@@ -32,6 +34,10 @@ pub struct Config {
     pub listen: Vec<String>,
     /// The folder of the hubs; each has a folder of its own in it.
     pub data: PathBuf,
+    /// The database of the hubs, as `postgres://USER@HOST/DATABASE`; they are rows in it instead
+    /// of folders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Bearer tokens, any of which lets a client in. None: everybody is let in.
     #[serde(deserialize_with = "one_or_many")]
     pub tokens: Vec<String>,
@@ -173,6 +179,7 @@ impl Default for Config {
             // The second one is where the SDKs look by themselves.
             listen: vec!["127.0.0.1:7071".to_owned(), "127.0.0.1:4001".to_owned()],
             data: "taskhub-data".into(),
+            store: None,
             tokens: Vec::new(),
             hubs: HubsConfig::default(),
             cluster: ClusterConfig::default(),
@@ -254,6 +261,7 @@ impl Config {
         for secret in shown.tokens.iter_mut().chain(&mut shown.cluster.secret) {
             "(secret)".clone_into(secret);
         }
+        shown.store = shown.store.as_deref().map(without_password);
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 }

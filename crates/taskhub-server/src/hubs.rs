@@ -1,12 +1,13 @@
 //! The hubs of a server: found by name, opened when they are first needed, stopped together.
 
 mod name;
+mod place;
 mod slot;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,12 +17,10 @@ use taskhub_engine::Hub;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, Traces, TracesError};
+use place::Place;
 use slot::Slot;
 
 pub use name::{HubName, InvalidHubName};
-
-/// The file by which the folder of a hub is known.
-const FILE: &str = "hub.db";
 
 /// The hubs of a server. Clones are the same hubs.
 #[derive(Clone)]
@@ -30,7 +29,8 @@ pub struct Hubs {
 }
 
 struct Inner {
-    data: PathBuf,
+    /// `None` for a hub that somebody else opened.
+    place: Option<Place>,
     /// The hub of those who name none.
     default: HubName,
     /// Only these; `None`: any.
@@ -60,6 +60,9 @@ pub enum HubError {
     /// Its folder cannot be used.
     #[error(transparent)]
     Folder(#[from] taskhub_engine::store::OpenError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] taskhub_postgres::OpenError),
     /// The engine did not start.
     #[error(transparent)]
     Engine(#[from] taskhub_engine::OpenError),
@@ -101,8 +104,8 @@ impl HubError {
 }
 
 impl Hubs {
-    /// The hubs in the folder of `config`: those that are listed or were there before are opened at
-    /// once, since what they were doing must go on, and so is the default one.
+    /// The hubs in the folder or the database of `config`: those that are listed or were there
+    /// before are opened at once, since what they were doing must go on, and so is the default one.
     pub async fn open(config: &Config) -> Result<Self, HubError> {
         let listed: Result<Vec<_>, _> =
             config.hubs.names.iter().map(|name| HubName::parse(name)).collect();
@@ -110,9 +113,11 @@ impl Hubs {
         let traces = Traces::open(&config.traces)?;
         let payload_bytes_max = config.limits.payload_bytes;
         let limits = Limits { payload_bytes_max, spans: traces.is_some(), ..Limits::default() };
+        let settings = config.clone();
+        let place = blocking(move || Place::of(&settings)).await?;
         let hubs = Self {
             inner: Arc::new(Inner {
-                data: config.data.clone(),
+                place: Some(place),
                 default: HubName::default(),
                 count_max: config.hubs.count_max.max(listed.as_ref().map_or(1, Vec::len)),
                 listed,
@@ -144,7 +149,7 @@ impl Hubs {
         let slot = Slot::given(hub, limits.clone(), stopping.clone());
         Self {
             inner: Arc::new(Inner {
-                data: PathBuf::new(),
+                place: None,
                 default: name.clone(),
                 count_max: 1,
                 listed: Some(vec![name.clone()]),
@@ -161,7 +166,7 @@ impl Hubs {
     pub fn nowhere(traces: Option<Traces>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                data: PathBuf::new(),
+                place: None,
                 default: HubName::default(),
                 count_max: 0,
                 listed: Some(Vec::new()),
@@ -177,7 +182,10 @@ impl Hubs {
         let names = if let Some(listed) = &self.inner.listed {
             listed.clone()
         } else {
-            let mut names = found(&self.inner.data)?;
+            let mut names = match self.inner.place.clone() {
+                Some(place) => blocking(move || place.hubs()).await?,
+                None => Vec::new(),
+            };
             names.retain(|name| name.as_str() != HubName::DEFAULT);
             names.insert(0, HubName::parse(HubName::DEFAULT)?);
             names
@@ -185,7 +193,7 @@ impl Hubs {
         for name in names {
             match self.hub(&name).await {
                 Err(error @ HubError::TooMany(..)) => {
-                    tracing::warn!(%error, "a hub of this folder stays closed");
+                    tracing::warn!(%error, "a hub that is there stays closed");
                 }
                 opened => drop(opened?),
             }
@@ -217,9 +225,12 @@ impl Hubs {
         if slots.len() >= inner.count_max {
             return Err(HubError::TooMany(name.clone(), inner.count_max));
         }
-        let folder = inner.data.join(name.as_str());
+        let Some(place) = inner.place.clone() else {
+            return Err(HubError::Unlisted(name.clone()));
+        };
+        let place = (place, name.clone());
         let (limits, stopping) = (inner.limits.clone(), inner.stopping.clone());
-        let slot = Arc::new(Slot::new(folder, limits, stopping, inner.traces.clone()));
+        let slot = Arc::new(Slot::new(place, limits, stopping, inner.traces.clone()));
         slots.insert(name.clone(), slot.clone());
         Ok(slot)
     }
@@ -295,26 +306,15 @@ impl Hubs {
     }
 }
 
-/// The hubs that were there before, by name.
-fn found(data: &Path) -> Result<Vec<HubName>, HubError> {
-    let failed = |error| HubError::Data { folder: data.into(), error };
-    std::fs::create_dir_all(data).map_err(failed)?;
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(data).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().to_str().map(HubName::parse);
-        if let Some(Ok(name)) = name
-            && entry.path().join(FILE).is_file()
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
+/// Does what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HubError> + Send + 'static,
+) -> Result<T, HubError> {
+    tokio::task::spawn_blocking(work).await.map_err(HubError::interrupted)?
 }
 
 impl fmt::Debug for Hubs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hubs").field("data", &self.inner.data).finish_non_exhaustive()
+        f.debug_struct("Hubs").field("place", &self.inner.place).finish_non_exhaustive()
     }
 }

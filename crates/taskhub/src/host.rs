@@ -90,6 +90,9 @@ pub enum HostError {
     /// The folder of the hub could not be opened.
     #[error(transparent)]
     Folder(#[from] taskhub_engine::store::OpenError),
+    /// The database of the hub could not be used.
+    #[error(transparent)]
+    Database(#[from] taskhub_postgres::OpenError),
     /// The hub could not be started.
     #[error(transparent)]
     Hub(#[from] taskhub_engine::OpenError),

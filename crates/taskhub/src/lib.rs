@@ -124,6 +124,7 @@ pub use taskhub_core::{InstanceId, InvalidInstanceId, Limits, RuntimeStatus, sto
 pub use taskhub_engine::store::{Embedded, EmbeddedOptions, MemoryStore};
 pub use taskhub_link::{Remote, RemoteError};
 pub use taskhub_macros::{activity, entity, orchestration};
+pub use taskhub_postgres::{Postgres, PostgresOptions, PostgresStore};
 pub use time::Timestamp;
 pub use versions::Versions;
 pub use wait::Wait;

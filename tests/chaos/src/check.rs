@@ -9,9 +9,9 @@
 
 mod counters;
 mod histories;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{collections::HashMap, io, path::Path};
 

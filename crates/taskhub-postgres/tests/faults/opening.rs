@@ -2,8 +2,8 @@
 
 use std::{sync::Barrier, thread};
 
-use taskhub_core::store::Store as _;
-use taskhub_postgres::OpenError;
+use taskhub_core::store::{CommitError, Store as _};
+use taskhub_postgres::{OpenError, PostgresOptions};
 use taskhub_sim::conformance::hub::{append, instance};
 
 use crate::scene::{Scene, database, fresh, options, server};
@@ -91,6 +91,54 @@ fn hubs_of_one_database_are_apart() {
     two.step(0).expect("it is new here too");
     two.step(1).expect("it goes on");
     assert_eq!((one.steps(), two.steps()), ([1, 1, 1], [2, 2, 2]));
+}
+
+/// A hub that is deleted is gone, with all that is in it and for those who have it open.
+#[test]
+fn a_deleted_hub_is_gone() {
+    let url = database("shrinking", "");
+    let postgres = PostgresOptions::new(&url).connect().expect("the server runs");
+    let kept = Scene::open(options(&url, "kept"));
+    let open = Scene::open(options(&url, "gone"));
+    kept.step(0).expect("it is new");
+    open.step(0).expect("it is new");
+    assert_eq!(postgres.hubs().expect("the server runs"), ["gone", "kept"]);
+    postgres.delete("gone").expect("it is there");
+    postgres.delete("unknown").expect("nothing is to be done");
+    assert!(matches!(open.step(1), Err(CommitError::Fenced(_))));
+    assert_eq!(postgres.hubs().expect("the server runs"), ["kept"]);
+    let rows = "SELECT (SELECT count(*) FROM taskhub.instance) \
+        + (SELECT count(*) FROM taskhub.history) + (SELECT count(*) FROM taskhub.message) \
+        + (SELECT count(*) FROM taskhub.lease) + (SELECT count(*) FROM taskhub.partition)";
+    let of_one = 2 + 2 + 1 + 4 + 4;
+    let rows = server().psql_in("shrinking", rows).expect("psql works");
+    assert_eq!(rows, of_one.to_string());
+    assert_eq!(kept.steps(), [1, 1, 1]);
+    assert_eq!(Scene::open(options(&url, "gone")).steps(), [0, 0, 0], "it is a new one");
+}
+
+/// As docs/postgres.md says, while the hub is in use.
+#[test]
+fn a_dump_is_restored_elsewhere() {
+    let (from, to) = (database("dumped", ""), database("restored", ""));
+    let scene = Scene::open(options(&from, "default"));
+    scene.step(0).expect("it is new");
+    let folder = tempfile::TempDir::new().expect("there is room");
+    let file = folder.path().join("hubs.dump");
+    let mut dump = server().program("pg_dump");
+    let dump = dump.args(["--schema=taskhub", "--format=custom"]).arg("--file").arg(&file);
+    assert!(dump.arg("--dbname=dumped").status().expect("pg_dump runs").success());
+    scene.step(1).expect("it goes on");
+    // Onto a hub of which nothing is to stay.
+    Scene::open(options(&to, "default")).step(0).expect("it is new");
+    let mut restore = server().program("pg_restore");
+    let restore = restore.args(["--clean", "--if-exists", "--dbname=restored"]).arg(&file);
+    assert!(restore.status().expect("pg_restore runs").success());
+    let mut scene = Scene { store: options(&to, "default").open().unwrap(), owned: scene.owned };
+    assert_eq!(scene.steps(), [1, 1, 1]);
+    scene.recover().expect("who had it can give it back");
+    scene.step(1).expect("it goes on");
+    assert_eq!(scene.steps(), [2, 2, 2]);
 }
 
 /// Calls may be made where tokio runs: opening a hub is one.

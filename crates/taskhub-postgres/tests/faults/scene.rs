@@ -1,16 +1,22 @@
 //! What the tests of faults share: a server, hubs in it, and batches of two instances.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use taskhub_core::{
     Batch, PartitionId, TurnRecord,
     store::{CommitError, Ownership, Store as _, StoreError},
 };
-use taskhub_postgres::{PostgresOptions, PostgresStore, testing::Server};
-use taskhub_sim::conformance::hub::{TTL, append, envelope, instance, node, numbers, turn};
+use taskhub_postgres::{OpenError, PostgresOptions, PostgresStore, testing::Server};
+use taskhub_sim::conformance::{
+    PARTITIONS,
+    hub::{TTL, append, envelope, instance, node, numbers, turn},
+};
 
 /// A server for the tests that leave it alone.
 pub(crate) fn server() -> &'static Server {
@@ -30,9 +36,26 @@ pub(crate) fn fresh() -> String {
     format!("fault {}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How a hub of the tests is opened.
-pub(crate) fn options(url: &str, hub: &str) -> PostgresOptions {
-    PostgresOptions::new(url).hub(hub).partitions(taskhub_sim::conformance::PARTITIONS)
+/// A hub, and how it is opened.
+pub(crate) struct Place(PostgresOptions, String);
+
+/// A hub of four partitions.
+pub(crate) fn options(url: &str, hub: &str) -> Place {
+    Place(PostgresOptions::new(url).partitions(PARTITIONS), hub.to_owned())
+}
+
+impl Place {
+    pub(crate) fn partitions(self, partitions: u16) -> Self {
+        Self(self.0.partitions(partitions), self.1)
+    }
+
+    pub(crate) fn patience(self, patience: Duration) -> Self {
+        Self(self.0.patience(patience), self.1)
+    }
+
+    pub(crate) fn open(self) -> Result<PostgresStore, OpenError> {
+        self.0.open(&self.1)
+    }
 }
 
 /// A hub whose partitions the test owns.
@@ -42,7 +65,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn open(options: PostgresOptions) -> Self {
+    pub(crate) fn open(options: Place) -> Self {
         let store = options.open().expect("the server runs");
         let owned = store.claim(&node("test"), usize::MAX, TTL).expect("the server runs");
         Self { store, owned }
@@ -73,7 +96,7 @@ impl Scene {
             let stored = self.store.load(&instance(id)).expect("reading works");
             stored.map_or(0, |stored| numbers(&stored.history).len())
         };
-        let inboxes = (0..taskhub_sim::conformance::PARTITIONS).map(PartitionId);
+        let inboxes = (0..PARTITIONS).map(PartitionId);
         let messages = inboxes.map(|partition| {
             self.store.inbox(partition, &[], usize::MAX).expect("reading works").len()
         });

@@ -25,6 +25,10 @@ pub(super) struct Flags {
     /// The folder of the hubs [default: taskhub-data]
     #[arg(long, value_name = "DIR", env = "TASKHUB_DATA")]
     data: Option<PathBuf>,
+    /// Keep the hubs in this PostgreSQL database instead, such as `postgres://USER@HOST/DATABASE`.
+    /// Other users of this machine may see flags: the variable and the file are safer
+    #[arg(long, value_name = "URL", env = "TASKHUB_STORE", hide_env_values = true)]
+    store: Option<String>,
     /// Serve only this hub; repeat it for more. Without it a hub is made when it is first named
     #[arg(long = "hub", value_name = "NAME", env = "TASKHUB_HUBS", value_delimiter = ',')]
     hubs: Vec<String>,
@@ -126,6 +130,7 @@ impl Flags {
         let mut config = Config::read(self.config.as_deref())?;
         over_list(&mut config.listen, self.listen);
         over(&mut config.data, self.data);
+        config.store = self.store.or(config.store);
         over_list(&mut config.hubs.names, self.hubs);
         over(&mut config.hubs.count_max, self.hubs_max);
         over_list(&mut config.tokens, self.tokens);

@@ -45,7 +45,8 @@ impl ClusterConfig {
     /// How this node takes part in a hub.
     pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
         let secret = self.secret.as_deref();
-        let peers = secret.map(|secret| Arc::new(Nodes::new(hub.clone(), secret)) as Arc<dyn Peers>);
+        let peers =
+            secret.map(|secret| Arc::new(Nodes::new(hub.clone(), secret)) as Arc<dyn Peers>);
         let address = self.address.as_deref().unwrap_or_default().into();
         let ttl = Duration::from_secs(self.lease_seconds);
         NodeOptions { address, lanes: self.lanes, ttl, peers }

@@ -1,25 +1,22 @@
 //! One hub of the server: closed, open, or on the way from one to the other.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use taskhub_core::{
     Limits, Task,
     turn::{Functions, Orchestration},
 };
-use taskhub_engine::{Activities, Code, Hub, Running, store::Embedded};
+use taskhub_engine::{Activities, Code, Hub, Running};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::HubError;
+use super::{HubError, HubName, blocking, place::Place};
 use crate::Traces;
 
 /// The place of one hub.
 pub(super) struct Slot {
     /// Where it is kept; `None` when somebody else opened it, and will close it.
-    folder: Option<PathBuf>,
+    place: Option<(Place, HubName)>,
     limits: Limits,
     traces: Option<Traces>,
     /// Cancelled when nothing may be opened any more.
@@ -31,24 +28,24 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(
-        folder: PathBuf,
+        place: (Place, HubName),
         limits: Limits,
         stopping: CancellationToken,
         traces: Option<Traces>,
     ) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::default());
-        Self { folder: Some(folder), limits, traces, stopping, turn, hub }
+        Self { place: Some(place), limits, traces, stopping, turn, hub }
     }
 
     /// A hub that somebody else opened.
     pub(super) fn given(hub: Hub, limits: Limits, stopping: CancellationToken) -> Self {
         let (turn, hub) = (Mutex::default(), RwLock::new(Some(hub)));
-        Self { folder: None, limits, traces: None, stopping, turn, hub }
+        Self { place: None, limits, traces: None, stopping, turn, hub }
     }
 
     /// Whether somebody else opened it.
     pub(super) fn is_given(&self) -> bool {
-        self.folder.is_none()
+        self.place.is_none()
     }
 
     /// The hub, if it is open.
@@ -64,12 +61,10 @@ impl Slot {
             if let Some(hub) = self.hub() {
                 return Ok(hub);
             }
-            let Some(folder) = self.folder.clone().filter(|_| !self.stopping.is_cancelled()) else {
-                return Err(HubError::Stopping);
-            };
+            let place = self.place.clone().filter(|_| !self.stopping.is_cancelled());
+            let Some((place, name)) = place else { return Err(HubError::Stopping) };
             let limits = self.limits.clone();
-            let opened = tokio::task::spawn_blocking(move || open(&folder, limits)).await;
-            let hub = opened.map_err(HubError::interrupted)??;
+            let hub = blocking(move || open(&place, &name, limits)).await?;
             if let Some(traces) = &self.traces {
                 traces.watch(&hub);
             }
@@ -90,13 +85,8 @@ impl Slot {
         let deleting = tokio::spawn(async move {
             let _turn = self.turn.lock().await;
             self.stop().await;
-            let Some(folder) = self.folder.clone() else { return Ok(()) };
-            match tokio::fs::remove_dir_all(&folder).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(HubError::Delete { folder, error })
-                }
-                _ => Ok(()),
-            }
+            let Some((place, name)) = self.place.clone() else { return Ok(()) };
+            blocking(move || place.delete(&name)).await
         });
         deleting.await.map_err(HubError::interrupted)?
     }
@@ -104,7 +94,7 @@ impl Slot {
     async fn stop(&self) {
         let hub = self.put(None);
         if let Some(hub) = hub
-            && self.folder.is_some()
+            && self.place.is_some()
         {
             hub.stop().await;
         }
@@ -115,11 +105,11 @@ impl Slot {
     }
 }
 
-fn open(folder: &Path, limits: Limits) -> Result<Hub, HubError> {
-    let store = Arc::new(Embedded::open(folder)?);
+fn open(place: &Place, name: &HubName, limits: Limits) -> Result<Hub, HubError> {
+    let store = place.open(name)?;
     let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
-    let hub = Hub::open(store, &code, limits)?;
-    tracing::info!(folder = %folder.display(), "hub opened");
+    let hub = Hub::open_as(store, &code, limits, place.node(name))?;
+    tracing::info!(hub = %name, "hub opened");
     Ok(hub)
 }
 

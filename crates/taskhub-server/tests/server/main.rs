@@ -3,6 +3,7 @@
 mod clients;
 #[path = "../../../taskhub/tests/collector/mod.rs"]
 mod collector;
+mod database;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

@@ -12,7 +12,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 8] = [
     ("taskhub-postgres", &["taskhub-core"]),
     ("taskhub-wire", &["taskhub-core"]),
     ("taskhub-link", &["taskhub-core", "taskhub-wire"]),
-    ("taskhub-server", &["taskhub-core", "taskhub-engine", "taskhub-link", "taskhub-wire"]),
+    (
+        "taskhub-server",
+        &["taskhub-core", "taskhub-engine", "taskhub-link", "taskhub-postgres", "taskhub-wire"],
+    ),
     (
         "taskhub",
         &[

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use taskhub::MemoryStore;
-use taskhub_core::{
-    CallId, Event, ExecutionId, Kind, Record, RuntimeStatus, Timestamp, Work,
-};
+use taskhub_core::{CallId, Event, ExecutionId, Kind, Record, RuntimeStatus, Timestamp, Work};
 
 use super::{Known, Verdict, counters, histories, told};
 use crate::{

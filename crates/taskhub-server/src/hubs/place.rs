@@ -1,0 +1,98 @@
+//! Where hubs are kept: in a folder each, or as rows of one database.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use taskhub_core::store::Store;
+use taskhub_engine::{NodeOptions, store::Embedded};
+use taskhub_postgres::{Postgres, PostgresOptions};
+
+use super::{HubError, HubName};
+use crate::{ClusterConfig, Config};
+
+/// The file by which the folder of a hub is known.
+const FILE: &str = "hub.db";
+
+/// Where all hubs of a server are. Its functions block.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// Each has a folder of its name in this one.
+    Folder(PathBuf),
+    /// They share a database, perhaps with other nodes.
+    Database(Postgres, ClusterConfig),
+}
+
+impl Place {
+    /// Where the settings say.
+    pub(super) fn of(config: &Config) -> Result<Self, HubError> {
+        Ok(match &config.store {
+            Some(url) => {
+                Self::Database(PostgresOptions::new(url).connect()?, config.cluster.clone())
+            }
+            None => Self::Folder(config.data.clone()),
+        })
+    }
+
+    /// The hubs that were there before, by name.
+    pub(super) fn hubs(&self) -> Result<Vec<HubName>, HubError> {
+        match self {
+            Self::Folder(data) => found(data),
+            Self::Database(database, _) => {
+                let names = database.hubs()?;
+                Ok(names.iter().filter_map(|name| HubName::parse(name).ok()).collect())
+            }
+        }
+    }
+
+    /// Opens the store of a hub, or makes it.
+    pub(super) fn open(&self, hub: &HubName) -> Result<Arc<dyn Store>, HubError> {
+        Ok(match self {
+            Self::Folder(data) => Arc::new(Embedded::open(data.join(hub.as_str()))?),
+            Self::Database(database, _) => Arc::new(database.open(hub.as_str())?),
+        })
+    }
+
+    /// How this process takes part in a hub.
+    pub(super) fn node(&self, hub: &HubName) -> NodeOptions {
+        match self {
+            Self::Folder(_) => NodeOptions::default(),
+            Self::Database(_, cluster) => cluster.node(hub),
+        }
+    }
+
+    /// Removes all that is kept of a hub.
+    pub(super) fn delete(&self, hub: &HubName) -> Result<(), HubError> {
+        match self {
+            Self::Folder(data) => {
+                let folder = data.join(hub.as_str());
+                match std::fs::remove_dir_all(&folder) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(HubError::Delete { folder, error })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Database(database, _) => Ok(database.delete(hub.as_str())?),
+        }
+    }
+}
+
+fn found(data: &Path) -> Result<Vec<HubName>, HubError> {
+    let failed = |error| HubError::Data { folder: data.into(), error };
+    std::fs::create_dir_all(data).map_err(failed)?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_str().map(HubName::parse);
+        if let Some(Ok(name)) = name
+            && entry.path().join(FILE).is_file()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
