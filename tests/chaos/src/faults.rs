@@ -47,8 +47,20 @@ pub(crate) struct Scene {
 }
 
 impl Fault {
-    /// The next one that happens.
-    pub(crate) fn draw(chance: &mut Chance, scene: &Scene) -> Self {
+    /// What happens next: one fault, or two at once.
+    pub(crate) fn draw_some(chance: &mut Chance, scene: &Scene) -> Vec<Self> {
+        let (first, second) = (Self::draw(chance, scene), Self::draw(chance, scene));
+        let is_alone = chance.below(4) > 0 || !first.goes_with(second);
+        if is_alone { vec![first] } else { vec![first, second] }
+    }
+
+    /// One node after another is replaced by a newer one.
+    pub(crate) fn restart(number: usize, scene: &Scene) -> Self {
+        let time = Duration::from_millis(100);
+        Self { what: What::Ended(number % scene.nodes.count()), time }
+    }
+
+    fn draw(chance: &mut Chance, scene: &Scene) -> Self {
         let ttl = u64::try_from(scene.ttl.as_millis()).unwrap_or_default();
         let node = chance.below(scene.nodes.count());
         let how = if chance.below(2) == 0 { How::Cut } else { How::Silent };
@@ -72,7 +84,7 @@ impl Fault {
     }
 
     /// Whether two may happen at once.
-    pub(crate) fn goes_with(self, other: Self) -> bool {
+    fn goes_with(self, other: Self) -> bool {
         let node = |fault: Self| match fault.what {
             What::Killed(node)
             | What::Ended(node)

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chaos::NodeFlags;
+use chaos::{NodeFlags, Options};
 use clap::Parser;
 
 /// Real processes, real trouble.
@@ -22,6 +22,9 @@ enum Flags {
         /// How many clients ask all the time
         #[arg(long, default_value_t = 24)]
         clients: usize,
+        /// Do nothing but restart one node after another
+        #[arg(long)]
+        only_restarts: bool,
     },
     /// Be one of the nodes
     Node(NodeFlags),
@@ -30,11 +33,11 @@ enum Flags {
 fn main() -> ExitCode {
     let done = match Flags::parse() {
         Flags::Node(flags) => chaos::serve(flags).map_err(|error| error.to_string()),
-        Flags::Run { minutes, seed, nodes, clients } => std::env::current_exe()
+        Flags::Run { minutes, seed, nodes, clients, only_restarts } => std::env::current_exe()
             .map_err(|error| error.to_string())
             .and_then(|program| {
                 let seconds = minutes * 60.0;
-                chaos::run(&chaos::Options { program, seconds, seed, nodes, clients })
+                chaos::run(&Options { program, seconds, seed, nodes, clients, only_restarts })
             })
             .map(|summary| println!("{summary}")),
     };

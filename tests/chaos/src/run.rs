@@ -51,6 +51,8 @@ pub struct Options {
     pub nodes: usize,
     /// How many clients ask at the same time.
     pub clients: usize,
+    /// Whether nothing happens but that one node after another is restarted, as for an update.
+    pub only_restarts: bool,
 }
 
 /// Runs it all. Returns what was seen, or what was wrong and where the logs are.
@@ -124,14 +126,14 @@ async fn trouble(options: &Options, scene: &Scene, shared: &Shared) -> Result<()
     let mut chance = Chance::new(options.seed, 1);
     let began = Instant::now();
     let mut number = 0;
+    println!("{} nodes, seed {}", scene.nodes.count(), options.seed);
     while began.elapsed().as_secs_f64() < options.seconds {
         sleep(chance.millis(300, 2_000)).await;
         number += 1;
-        let mut faults = vec![Fault::draw(&mut chance, scene)];
-        let second = Fault::draw(&mut chance, scene);
-        if chance.below(4) == 0 && faults[0].goes_with(second) {
-            faults.push(second);
-        }
+        let faults = match options.only_restarts {
+            true => vec![Fault::restart(number, scene)],
+            false => Fault::draw_some(&mut chance, scene),
+        };
         let names: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let mut happening = JoinSet::new();
         for fault in faults {
@@ -160,7 +162,7 @@ async fn trouble(options: &Options, scene: &Scene, shared: &Shared) -> Result<()
 }
 
 /// How long it takes from now until every node has answered a request.
-async fn recovery(scene: &Scene, number: u64) -> Duration {
+async fn recovery(scene: &Scene, number: usize) -> Duration {
     let began = Instant::now();
     let mut probes = JoinSet::new();
     for node in 0..scene.nodes.count() {

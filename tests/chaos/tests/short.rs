@@ -10,6 +10,7 @@ fn a_hub_of_processes_keeps_its_promises_in_trouble() {
         seed: 1,
         nodes: 3,
         clients: 16,
+        only_restarts: false,
     };
     match chaos::run(&options) {
         Ok(seen) => println!("{seen}"),
