@@ -161,14 +161,14 @@ async fn signal(
 }
 
 /// Runs a node until it is told to stop.
-pub fn serve(flags: NodeFlags) -> Result<(), HostError> {
+pub fn serve(flags: &NodeFlags) -> Result<(), HostError> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     logs.with_writer(io::stderr).init();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build();
     let failed = |error| HostError::Listen(flags.listen.to_string(), error);
-    runtime.map_err(failed)?.block_on(host(&flags))
+    runtime.map_err(failed)?.block_on(host(flags))
 }
 
 async fn host(flags: &NodeFlags) -> Result<(), HostError> {

@@ -57,11 +57,11 @@ fn new_lines(folder: &Path, read: &mut HashMap<PathBuf, u64>) -> Vec<Ran> {
         }
         let place = read.entry(entry.path()).or_default();
         let mut text = String::new();
-        let mut rest = File::open(entry.path()).and_then(|mut file| {
+        let rest = File::open(entry.path()).and_then(|mut file| {
             file.seek(SeekFrom::Start(*place))?;
             file.read_to_string(&mut text)
         });
-        if rest.as_mut().is_ok_and(|read| *read > 0) {
+        if rest.is_ok_and(|read| read > 0) {
             // A line that is not whole yet is read again.
             let whole = text.rfind('\n').map_or(0, |end| end + 1);
             *place += u64::try_from(whole).unwrap_or_default();

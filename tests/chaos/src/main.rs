@@ -32,7 +32,7 @@ enum Flags {
 
 fn main() -> ExitCode {
     let done = match Flags::parse() {
-        Flags::Node(flags) => chaos::serve(flags).map_err(|error| error.to_string()),
+        Flags::Node(flags) => chaos::serve(&flags).map_err(|error| error.to_string()),
         Flags::Run { minutes, seed, nodes, clients, only_restarts } => std::env::current_exe()
             .map_err(|error| error.to_string())
             .and_then(|program| {

@@ -144,10 +144,10 @@ impl Nodes {
             if let Some(status) = self.has_ended(index)? {
                 self.lock()[index].child = None;
                 self.wires.process(index, None);
-                return match status.success() {
-                    true => Ok(began.elapsed()),
-                    false => Err(format!("node {index} was asked to end, and did so by {status}")),
-                };
+                if status.success() {
+                    return Ok(began.elapsed());
+                }
+                return Err(format!("node {index} was asked to end, and did so by {status}"));
             }
             sleep(LOOK).await;
         }

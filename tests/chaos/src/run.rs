@@ -130,9 +130,10 @@ async fn trouble(options: &Options, scene: &Scene, shared: &Shared) -> Result<()
     while began.elapsed().as_secs_f64() < options.seconds {
         sleep(chance.millis(300, 2_000)).await;
         number += 1;
-        let faults = match options.only_restarts {
-            true => vec![Fault::restart(number, scene)],
-            false => Fault::draw_some(&mut chance, scene),
+        let faults = if options.only_restarts {
+            vec![Fault::restart(number, scene)]
+        } else {
+            Fault::draw_some(&mut chance, scene)
         };
         let names: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let mut happening = JoinSet::new();

@@ -35,10 +35,10 @@ fn read(known: &Known<'_>, id: &str) -> Result<Vec<Event>, String> {
     let pieces = known.store.history(&instance, 0..u64::MAX).map_err(|error| error.to_string())?;
     let events = codec::decode_history(&pieces).map_err(|error| error.to_string())?;
     let counted = known.records.get(id).map(|record| record.events);
-    match u64::try_from(events.len()).is_ok_and(|length| Some(length) == counted) {
-        true => Ok(events),
-        false => Err(format!("it has {} events, its record says {counted:?}", events.len())),
+    if u64::try_from(events.len()).is_ok_and(|length| Some(length) == counted) {
+        return Ok(events);
     }
+    Err(format!("it has {} events, its record says {counted:?}", events.len()))
 }
 
 /// How many results of activities it took.

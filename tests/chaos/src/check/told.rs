@@ -6,13 +6,13 @@ use super::{Known, Verdict};
 use crate::ledger::{Line, instance};
 
 pub(super) fn check(known: &Known<'_>, verdict: &mut Verdict) {
-    let mut open = HashMap::new();
+    let mut open = HashSet::new();
     let mut raised: HashMap<&str, HashSet<&str>> = HashMap::new();
     let (mut answered, mut again, mut slowest) = (0, 0, 0);
     for line in &known.ledger {
         match line {
             Line::Asks { orchestration, key, .. } => {
-                open.insert((orchestration, key), ());
+                open.insert((orchestration, key));
             }
             Line::Answered { orchestration, key, text, millis, .. } => {
                 open.remove(&(orchestration, key));
@@ -32,7 +32,7 @@ pub(super) fn check(known: &Known<'_>, verdict: &mut Verdict) {
             Line::Replied { .. } | Line::Signals { .. } | Line::Signalled { .. } => {}
         }
     }
-    for (orchestration, key) in open.keys() {
+    for (orchestration, key) in open {
         verdict.wrong.push(format!("{orchestration} {key} was never answered"));
     }
     for (id, record) in known.records.iter().filter(|(_, record)| &*record.name == "weather") {
