@@ -30,9 +30,17 @@ fn is_for_this_machine(line: &str) -> bool {
 }
 
 /// Waits until this holds, and says no when it takes too long.
-const UNTIL: &str = "until() { for _ in $(seq 600); do if \"$@\"; then return; fi; sleep 0.1; done; \
-    echo \"in vain: $*\" >&2; exit 1; }\n\
-    share() { test \"$(taskhub nodes --json 2>/dev/null | grep -c '\"lives\":true')\" = \"$1\"; }\n";
+const UNTIL: &str = r#"
+until() {
+    for _ in $(seq 600); do
+        if "$@"; then return; fi
+        sleep 0.1
+    done
+    echo "in vain: $*" >&2
+    exit 1
+}
+share() { test "$(taskhub nodes --json 2>/dev/null | grep -c '"lives":true')" = "$1"; }
+"#;
 
 #[test]
 fn three_nodes_on_one_machine_as_the_page_has_it() {
