@@ -176,7 +176,8 @@ async fn host(flags: &NodeFlags) -> Result<(), HostError> {
         HostError::Listen(flags.store.clone(), io::Error::other(error.to_string()))
     };
     let store = PostgresOptions::new(&flags.store).patience(Duration::from_secs(5));
-    let store = tokio::task::block_in_place(|| store.open()).map_err(|error| cannot(&error))?;
+    let store =
+        tokio::task::block_in_place(|| store.open("default")).map_err(|error| cannot(&error))?;
     let journal = Journal::open(&flags.folder).map_err(|error| cannot(&error))?;
     let cluster = Cluster::new(&flags.address, SECRET).ttl(Duration::from_millis(flags.ttl));
     Host::builder()
