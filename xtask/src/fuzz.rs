@@ -11,10 +11,10 @@ const INSTRUMENT: &str = "--cfg fuzzing -Cpasses=sancov-module \
 pub(crate) fn run(seconds: u32) -> Outcome {
     // With a target named, the flags are kept away from build scripts.
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let seconds = seconds.div_ceil(2);
+    let seconds = seconds.div_ceil(4);
     let words = [format!("--target={target}"), "--".into(), format!("-max_total_time={seconds}")];
     let advice = "the bytes that did it are in the file named above; it needs Linux and g++";
-    let steps = ["codec", "wire"].map(|reader| {
+    let steps = ["codec", "wire", "triggers", "http"].map(|reader| {
         let line = "cargo run --release --quiet --manifest-path fuzz/Cargo.toml --bin";
         let line = format!("{line} {reader}");
         Step::new(&line, advice).with_words(&words).with_env("RUSTFLAGS", INSTRUMENT)

@@ -47,7 +47,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Look for bytes that make the readers of stored data panic
+    /// Look for bytes that make the readers of what others send or store panic
     Fuzz {
         /// How long to look
         #[arg(long, default_value_t = 60)]

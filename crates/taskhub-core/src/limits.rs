@@ -38,6 +38,12 @@ pub struct Limits {
     pub calls_per_turn_max: usize,
     /// Events in one history.
     pub history_events_max: u64,
+    /// Events in a history that are a reason to warn, and again at each multiple of it.
+    pub history_events_warn: u64,
+    /// Of so many instances one is a sample: it is dropped from memory whenever its history has
+    /// doubled, so that its next turn begins with a replay. Code that is not deterministic is found
+    /// so while it runs, not only after a restart. 0 takes no samples.
+    pub replay_samples: u64,
     /// Threads that read instances from the store.
     pub readers_count: usize,
     /// Executions that one instance may run in a row (continue-as-new) before others get a turn.
@@ -67,6 +73,8 @@ impl Default for Limits {
             payload_bytes_max: 4 << 20,
             calls_per_turn_max: 100_000,
             history_events_max: 1_000_000,
+            history_events_warn: 100_000,
+            replay_samples: 256,
             readers_count: 2,
             continues_in_row_max: 16,
             spans: false,

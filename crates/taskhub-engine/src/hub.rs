@@ -7,6 +7,8 @@ mod hints;
 mod histories;
 mod keeper;
 mod lane_thread;
+mod lending;
+mod lengths;
 mod mail;
 mod members;
 mod open;
@@ -37,6 +39,7 @@ use crate::{DeliveryId, Holdings, WorkerOptions, store::Clock};
 pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
 use keeper::Errand;
+pub use lending::Borrowed;
 use mail::{Mail, Post};
 pub use members::Members;
 use router::Router;
@@ -119,6 +122,10 @@ impl Hub {
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
         let Some(task) = self.inner.workers.finish(delivery) else { return Answer::Done };
+        let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
+            Ok(answer) => return answer,
+            Err(done) => done,
+        };
         let result = TaskResult { ticket: task.ticket, done };
         // Whoever owns the instance next gives it out again, and counts only results of that.
         self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await

@@ -8,6 +8,7 @@
 //! first result counts.
 
 mod filter;
+pub(crate) mod lent;
 mod options;
 mod poison;
 mod queue;
@@ -22,6 +23,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{Done, InstanceId, Job, Piece, Task, Ticket, Timestamp};
 
 pub use filter::{Names, Serves};
+use lent::{next, queue};
 pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::Queue;
@@ -65,6 +67,8 @@ pub(crate) struct Pool {
     items: HashMap<u64, Item>,
     by_ticket: HashMap<Ticket, u64>,
     queue: Queue,
+    /// Work of other nodes that waits.
+    lent: Queue,
     deliveries: HashMap<DeliveryId, Given>,
     /// When deliveries have taken too long.
     ends: BTreeSet<(Timestamp, DeliveryId)>,
@@ -101,6 +105,7 @@ impl Pool {
             items: HashMap::new(),
             by_ticket: HashMap::new(),
             queue: Queue::default(),
+            lent: Queue::default(),
             deliveries: HashMap::new(),
             ends: BTreeSet::new(),
             next: first,
@@ -120,7 +125,7 @@ impl Pool {
 
     /// How much waits for a worker, and how much workers have.
     pub(crate) fn load(&self) -> (usize, usize) {
-        (self.queue.len(), self.deliveries.len())
+        (self.queue.len() + self.lent.len(), self.deliveries.len())
     }
 
     fn number(&mut self) -> u64 {
@@ -209,10 +214,12 @@ impl Pool {
             .workers
             .iter()
             .filter(|(id, worker)| free(worker) && !item.refused_by.contains(id));
-        match candidates.min_by_key(|(_, worker)| share(worker)).map(|(id, _)| *id) {
-            Some(worker) => self.give(number, worker, now),
-            None => self.queue.push(&item.task, number, first),
+        let best = candidates.min_by_key(|(_, it)| (it.options.is_node, share(it)));
+        if let Some((&worker, _)) = best {
+            return self.give(number, worker, now);
         }
+        let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
+        queue.push(&item.task, number, first);
     }
 
     fn give(&mut self, number: u64, worker: WorkerId, now: Timestamp) {
@@ -234,7 +241,7 @@ impl Pool {
         for kind in 0..Piece::KINDS {
             while let Some(worker) = self.workers.get(&id)
                 && worker.free(kind)
-                && let Some(number) = self.queue.pop(kind, &worker.options.serves)
+                && let Some(number) = next(&mut self.queue, &mut self.lent, worker, kind)
             {
                 self.give(number, id, now);
             }
@@ -247,7 +254,8 @@ impl Pool {
         let counts = self.items.get(&number).is_some_and(|item| item.given.contains(&delivery));
         let item = if counts { self.items.remove(&number) } else { None };
         if let Some(item) = &item {
-            self.queue.remove(&item.task, number);
+            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
+            queue.remove(&item.task, number);
             self.by_ticket.remove(&item.task.ticket);
         }
         self.end(delivery, now);
@@ -330,14 +338,16 @@ impl Pool {
     pub(crate) fn cancel(&mut self, ticket: &Ticket) -> bool {
         let Some(number) = self.by_ticket.remove(ticket) else { return false };
         if let Some(item) = self.items.remove(&number) {
-            self.queue.remove(&item.task, number);
+            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
+            queue.remove(&item.task, number);
         }
         true
     }
 
     /// Forgets the work of some partitions: they are gone, and offer it again.
     pub(crate) fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
-        let tickets: Vec<_> = self.by_ticket.keys().filter(|ticket| of(ticket)).cloned().collect();
+        let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
+        let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
         for ticket in tickets {
             self.cancel(&ticket);
         }

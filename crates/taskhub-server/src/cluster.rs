@@ -4,6 +4,9 @@
 //! secret that all nodes share. What comes with the secret is answered by this node or refused, so
 //! nothing is ever passed on twice. Who has the secret needs no token.
 
+mod lending;
+mod stand_in;
+
 use std::{
     fmt,
     num::NonZeroUsize,
@@ -19,6 +22,8 @@ use taskhub_link::{Link, LinkError, Remote, RemoteError};
 use taskhub_wire::NODE_KEY;
 
 use crate::HubName;
+
+pub use lending::Lending;
 
 /// Connections that are kept, one per address; those of nodes that are gone are forgotten so.
 const LINKS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("it is not 0");

@@ -24,7 +24,7 @@ mod serve;
 mod tls;
 mod traces;
 
-pub use cluster::Nodes;
+pub use cluster::{Lending, Nodes};
 pub use config::{
     Age, ClusterConfig, Config, ConfigError, HttpConfig, HubsConfig, InvalidAge, LimitsConfig,
     LogConfig, LogFormat, RetentionConfig, TlsConfig, TracesConfig,

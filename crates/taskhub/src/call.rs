@@ -104,6 +104,12 @@ impl<O: Data> Call<O> {
         }
     }
 
+    /// The same call, as if it stood at that place.
+    pub(crate) fn placed(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
+
     #[track_caller]
     pub(crate) fn of_operation<I: Serialize>(
         scope: Scope,

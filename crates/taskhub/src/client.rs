@@ -9,6 +9,7 @@ mod instance;
 mod list;
 mod start;
 mod status;
+mod update;
 
 use std::fmt;
 
@@ -24,12 +25,13 @@ pub use entities::{Cleaned, EntityFilter, EntityPage};
 pub use entity::{EntityRef, EntityStatus};
 pub use errors::{
     ControlError, EntityError, HistoryError, HubError, ListError, PurgeError, RaiseError,
-    RestartError, RewindError, SignalError, StartError, StatusError, WaitError,
+    RestartError, RewindError, SignalError, StartError, StatusError, UpdateError, WaitError,
 };
 pub use instance::{InstanceRef, Untyped};
 pub use list::{Filter, Page};
 pub use start::Start;
 pub use status::Status;
+pub use update::Ask;
 
 use crate::{Remote, RemoteError, Timestamp, data::encode, handle::Startable};
 

@@ -1,31 +1,26 @@
 //! What an orchestration can do: call, wait, send, and ask for time and chance.
 
 mod detached;
+mod sleep;
 
-use std::{
-    fmt,
-    ops::RangeInclusive,
-    panic::Location,
-    pin::Pin,
-    task::{Context as Task, Poll},
-    time::Duration,
-};
+use std::{fmt, ops::RangeInclusive, panic::Location, time::Duration};
 
-use futures::future::FusedFuture;
 use serde::Serialize;
 use taskhub_core::{
-    InstanceId, Work,
-    turn::{Command, ContinueAsNew, Pending, Scope},
+    InstanceId, Text, Work,
+    turn::{Command, ContinueAsNew, Scope},
 };
 use uuid::Uuid;
 
 pub use detached::Detached;
+pub use sleep::Sleep;
 
 use crate::{
-    Call, Data, Entity, Event, Failure, Result, Timestamp, Untyped, Wait,
+    Call, Data, Entity, Event, Failure, Result, Timestamp, Untyped, Update, Wait, WaitUpdate,
     data::encode,
     entity::{self, EntityProxy, Lock, Lockable, Sections},
     handle::{Callable, Kind as _, Orchestration, Startable},
+    http::{HttpCall, HttpRequest},
 };
 
 /// The hub as seen from within an orchestration. Clones are the same context.
@@ -76,6 +71,13 @@ impl Context {
     pub fn call<M, C: Callable<M>>(&self, target: C, input: C::Input) -> Call<C::Output> {
         let (scope, sections) = (self.scope.clone(), self.sections.clone());
         Call::new(scope, sections, target.target(), C::Kind::IS_ACTIVITY, input)
+    }
+
+    /// Sends an HTTP request from an activity; what is answered with 202 is asked for until it is
+    /// done. See [`http`](crate::http).
+    #[track_caller]
+    pub fn call_http(&self, request: HttpRequest) -> HttpCall {
+        HttpCall::new(self.clone(), self.scope.clone(), self.scope.place(), request)
     }
 
     /// The entity with this key, to be called, signaled or locked.
@@ -160,6 +162,16 @@ impl Context {
     #[track_caller]
     pub fn event<T: Data>(&self, event: Event<T>) -> Wait<T> {
         Wait::new(self.scope.clone(), event)
+    }
+
+    /// Waits for a request that wants an answer; see [`Update`]. They come in order, each once.
+    #[track_caller]
+    pub fn update<I: Data, O: Data>(&self, update: Update<I, O>) -> WaitUpdate<I, O> {
+        WaitUpdate::new(self.scope.clone(), update)
+    }
+
+    pub(crate) fn send(&self, to: InstanceId, name: Text, input: Option<Text>) {
+        self.scope.send(to, name, input);
     }
 
     /// Sleeps; the timer is kept in the hub, so it may well be for a year. It never wakes early.
@@ -365,29 +377,5 @@ impl Context {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Context({} {:?})", self.name, self.instance_id())
-    }
-}
-
-/// A durable sleep, made by [`Context::sleep`].
-#[derive(Debug)]
-#[must_use = "nobody sleeps until it is awaited"]
-pub struct Sleep {
-    pending: Pending,
-    over: bool,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
-        let polled = Pin::new(&mut self.pending).poll(task).map(drop);
-        self.over = polled.is_ready();
-        polled
-    }
-}
-
-impl FusedFuture for Sleep {
-    fn is_terminated(&self) -> bool {
-        self.over
     }
 }

@@ -39,6 +39,8 @@ impl Failure {
     pub const CRITICAL_SECTION: &'static str = "CriticalSection";
     /// The kind of the failure of an orchestration whose version nobody has.
     pub const VERSION_MISMATCH: &'static str = "VersionMismatch";
+    /// The kind of the failure of an HTTP call whose attempts were all answered with an error.
+    pub const HTTP_STATUS: &'static str = "HttpStatus";
     /// The kind of a failure of code that panicked.
     pub const PANIC: &'static str = "Panic";
 

@@ -2,8 +2,8 @@
 
 mod cluster;
 mod engine;
+mod error;
 mod signal;
-
 mod web;
 
 use std::{
@@ -17,25 +17,21 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, NodeOptions, store::Embedded};
-use taskhub_server::{
-    Around, HubName, Hubs, Keys, KeysError, RetentionConfig, ServeError, Server, Traces,
-    TracesError, keep,
-};
+use taskhub_server::{Around, HubName, Hubs, Keys, RetentionConfig, Server, Traces, keep};
 use tokio::net::{TcpListener, ToSocketAddrs};
-use web::{Served, Web};
 
 use engine::Engine;
 use signal::signal;
+use web::{Served, Web};
 
 pub use cluster::Cluster;
+pub use error::HostError;
 
 use crate::{
-    Client, Entity, Registered, Registry, RegistryError, Remote, RemoteError, Versions,
+    Client, Entity, Registered, Registry, Remote, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
-    trigger::{
-        Blob, BlobStore, BlobStoreError, Blobs, Handler, Occurrence, Schedule, TriggerError,
-        Triggering, Triggers,
-    },
+    http::HttpCalls,
+    trigger::{Blob, BlobStore, Blobs, Handler, Occurrence, Schedule, Triggering, Triggers},
 };
 
 /// Where the hub is kept when nobody says otherwise, below the working directory.
@@ -80,55 +76,6 @@ pub struct Host {
     around: Around,
     retention: RetentionConfig,
     engine: Engine,
-}
-
-/// Why a host could not start, or stopped serving. Shown as text also by `Debug`, so that a `main`
-/// that returns it tells people something.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// The folder of the hub could not be opened.
-    #[error(transparent)]
-    Folder(#[from] taskhub_engine::store::OpenError),
-    /// The database of the hub could not be used.
-    #[error(transparent)]
-    Database(#[from] taskhub_postgres::OpenError),
-    /// The hub could not be started.
-    #[error(transparent)]
-    Hub(#[from] taskhub_engine::OpenError),
-    /// Something is missing among the functions.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// A trigger makes no sense.
-    #[error(transparent)]
-    Trigger(#[from] TriggerError),
-    /// The place where blobs are cannot be used.
-    #[error(transparent)]
-    Blobs(#[from] BlobStoreError),
-    /// The server of the hub cannot be spoken to.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// The threads for the turns of orchestrations could not be started.
-    #[error("a thread could not be started: {0}; are there too many processes?")]
-    Thread(std::io::Error),
-    /// Something that only the process of a hub can offer.
-    #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
-    Elsewhere(&'static str),
-    /// The keys cannot be read.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// What was said of HTTP makes no sense.
-    #[error(transparent)]
-    Server(#[from] ServeError),
-    /// There is no way to the collector of traces.
-    #[error(transparent)]
-    Traces(#[from] TracesError),
-    /// The address could not be listened on.
-    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
-    Listen(String, std::io::Error),
-    /// The listener failed.
-    #[error("the HTTP server failed: {0}")]
-    Serve(std::io::Error),
 }
 
 impl Host {
@@ -246,6 +193,12 @@ impl HostBuilder {
     /// Which functions run what asks for another version of them.
     pub fn versions(mut self, versions: Versions) -> Self {
         self.registry = self.registry.versions(versions);
+        self
+    }
+
+    /// How HTTP calls of orchestrations are sent, if not as usual; see [`http`](crate::http).
+    pub fn http_calls(mut self, calls: HttpCalls) -> Self {
+        self.registry = self.registry.http_calls(calls);
         self
     }
 
@@ -370,11 +323,5 @@ impl HostBuilder {
 impl fmt::Debug for HostBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostBuilder").field("registry", &self.registry).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for HostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

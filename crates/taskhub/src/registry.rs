@@ -1,16 +1,10 @@
 //! The functions of a process, by name and version.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+mod named;
 
-use taskhub_core::{
-    Done, InstanceId, Job, Operations, Piece, Task, Work,
-    turn::{Functions, Orchestration},
-};
+use std::{fmt, sync::Arc, time::Duration};
+
+use taskhub_core::{Done, InstanceId, Job, Operations, Piece, Task, Work, turn::Orchestration};
 use taskhub_engine::{Activities, Admission, Code, Hub, Running};
 use taskhub_server::Traces;
 use taskhub_wire::proto::{ActivityFilter, EntityFilter, OrchestrationFilter, WorkItemFilters};
@@ -23,9 +17,11 @@ use crate::{
     code::{Activity, Performed, Replayed},
     entity::{Acting, Actor, Around},
     handle::{ActivityCode, Function, OrchestrationCode, Signature},
-    labels,
-    versions::{Mismatched, Versions},
+    http::{self, HttpCalls},
+    labels, update,
+    versions::Versions,
 };
+use named::{Named, Replays};
 
 /// What a process can run. A host collects it; build one by hand to embed an engine.
 #[derive(Default)]
@@ -116,6 +112,24 @@ impl Registry {
         self
     }
 
+    /// How HTTP calls of orchestrations are sent.
+    #[must_use]
+    pub fn http_calls(self, calls: HttpCalls) -> Self {
+        self.state(calls)
+    }
+
+    /// What every program can do: send HTTP calls, and ask instances. What somebody has registered
+    /// under the same name is left alone.
+    fn with_own(mut self) -> Self {
+        if !self.states.contains(&Needed::of::<HttpCalls>()) {
+            self.states.insert(HttpCalls::new());
+        }
+        if self.activities.find(http::NAME, None, Versions::strict()).is_none() {
+            self = self.activity(http::send);
+        }
+        self.orchestration(update::ask)
+    }
+
     /// Workers elsewhere may have what is not here.
     pub(crate) fn with_workers(mut self) -> Self {
         self.workers = true;
@@ -140,38 +154,45 @@ impl Registry {
 
     /// Checks that nothing is missing, and gives what the engine runs.
     pub fn build(self) -> Result<Registered, RegistryError> {
-        if let Some(twice) = self.twice {
+        let this = self.with_own();
+        if let Some(twice) = this.twice {
             return Err(twice);
         }
-        let by_activities = self.activities.iter().flat_map(|(name, code)| {
+        let by_activities = this.activities.iter().flat_map(|(name, code)| {
             code.needs().into_iter().map(|needed| (name.to_owned(), needed))
         });
-        let by_entities = self.entities.iter().flat_map(|(name, code)| {
+        let by_entities = this.entities.iter().flat_map(|(name, code)| {
             code.needs().into_iter().map(|needed| (name.to_owned(), needed))
         });
-        let mut needed = by_activities.chain(by_entities).chain(self.needed);
-        if let Some((activity, missing)) = needed.find(|(_, it)| !self.states.contains(it)) {
+        let mut needed = by_activities.chain(by_entities).chain(this.needed);
+        if let Some((activity, missing)) = needed.find(|(_, it)| !this.states.contains(it)) {
             return Err(RegistryError::MissingState { activity, state: missing.name });
         }
         drop(needed);
+        let rule = this.versions;
         let serves = WorkItemFilters {
-            orchestrations: self
+            orchestrations: this
                 .orchestrations
-                .served(|name, versions| OrchestrationFilter { name, versions }),
-            activities: self.activities.served(|name, versions| ActivityFilter { name, versions }),
-            entities: self.entities.served(|name, _| EntityFilter { name: name.to_lowercase() }),
+                .served(rule, |name, versions| OrchestrationFilter { name, versions }),
+            activities: this
+                .activities
+                .served(rule, |name, versions| ActivityFilter { name, versions }),
+            entities: this
+                .entities
+                .served(rule, |name, _| EntityFilter { name: name.to_lowercase() }),
+            any_entity: false,
         };
         let client = Arc::new(SetOnce::new());
         let activities = Performers {
-            workers: self.workers,
-            versions: self.versions,
-            activities: self.activities,
-            entities: self.entities,
-            states: Arc::new(self.states),
+            workers: this.workers,
+            versions: this.versions,
+            activities: this.activities,
+            entities: this.entities,
+            states: Arc::new(this.states),
             client: client.clone(),
         };
         let code = Code {
-            functions: Arc::new(Replays::new(self.orchestrations, self.versions)),
+            functions: Arc::new(Replays::new(this.orchestrations, this.versions)),
             activities: Arc::new(activities),
         };
         Ok(Registered { code, client, serves, traces: None })
@@ -227,99 +248,6 @@ impl Registered {
     /// What a worker tells a server that it can run.
     pub(crate) fn serves(&self) -> &WorkItemFilters {
         &self.serves
-    }
-}
-
-/// Functions by name; without regard to case, as the field does. Per name, by version.
-struct Named<T> {
-    exact: HashMap<&'static str, ByVersion<T>>,
-    folded: HashMap<String, &'static str>,
-}
-
-type ByVersion<T> = BTreeMap<Option<&'static str>, T>;
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self { exact: HashMap::new(), folded: HashMap::new() }
-    }
-}
-
-impl<T> Named<T> {
-    fn add(
-        &mut self,
-        name: &'static str,
-        version: Option<&'static str>,
-        it: T,
-    ) -> Result<(), RegistryError> {
-        let known = *self.folded.entry(name.to_lowercase()).or_insert(name);
-        match self.exact.entry(known).or_default().insert(version, it) {
-            None => Ok(()),
-            Some(_) => Err(RegistryError::Twice(name)),
-        }
-    }
-
-    /// The function of that version; or else the one without a version, which runs them all; or
-    /// else, when no version is asked for, the only one there is; or else the one that will do.
-    fn find(&self, name: &str, version: Option<&str>, rule: Versions) -> Option<&T> {
-        let versions = match self.exact.get(name) {
-            Some(versions) => versions,
-            None => self.exact.get(self.folded.get(&name.to_lowercase())?)?,
-        };
-        let exactly = versions.iter().find(|(known, _)| **known == version).map(|(_, it)| it);
-        let any = || versions.get(&None);
-        let only = || match version {
-            None if versions.len() == 1 => versions.values().next(),
-            _ => None,
-        };
-        let instead = || rule.instead(versions.iter().map(|(known, it)| (*known, it)), version);
-        exactly.or_else(any).or_else(only).or_else(instead)
-    }
-
-    /// Each name with the versions that are found here; no versions are all.
-    fn served<F>(&self, filter: impl Fn(String, Vec<String>) -> F) -> Vec<F> {
-        let each = self.exact.iter().map(|(name, versions)| {
-            let only = (versions.len() == 1).then_some(None);
-            let known = versions.keys().copied().chain(only).map(Option::unwrap_or_default);
-            let known = known.map(ToOwned::to_owned);
-            let all = versions.contains_key(&None);
-            let known = if all { Vec::new() } else { known.collect() };
-            filter((*name).to_owned(), known)
-        });
-        each.collect()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
-        let each = self.exact.iter();
-        each.flat_map(|(name, versions)| versions.values().map(|it| (*name, it)))
-    }
-}
-
-struct Replays {
-    functions: Named<Arc<dyn Orchestration>>,
-    versions: Versions,
-    /// What runs where none of the versions will do: by name, if it is to fail.
-    mismatched: Named<Mismatched>,
-}
-
-impl Replays {
-    fn new(functions: Named<Arc<dyn Orchestration>>, versions: Versions) -> Self {
-        let mut mismatched = Named::default();
-        if versions.fails() {
-            for (name, _) in functions.iter() {
-                let _ = mismatched.add(name, None, Mismatched(name));
-            }
-        }
-        Self { functions, versions, mismatched }
-    }
-}
-
-impl Functions for Replays {
-    fn orchestration(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration> {
-        if let Some(code) = self.functions.find(name, version, self.versions) {
-            return Some(&**code);
-        }
-        let mismatched = self.mismatched.find(name, version, self.versions)?;
-        Some(mismatched)
     }
 }
 

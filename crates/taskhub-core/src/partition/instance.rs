@@ -230,6 +230,17 @@ impl Instance {
         !self.record.status.is_terminal() && !matches!(self.runner, Runner::Early(_))
     }
 
+    /// Whether its next turn shall begin with a replay: it is one of so many, and its history has
+    /// doubled since it had so many events.
+    pub(super) fn is_sample(&self, before: u64, samples: u64) -> bool {
+        let is_one = || self.record.execution.derive(0).0.is_multiple_of(u128::from(samples));
+        let bits = |events: u64| u64::BITS - events.leading_zeros();
+        samples > 0
+            && bits(before) < bits(self.record.events)
+            && matches!(self.runner, Runner::Here(_))
+            && is_one()
+    }
+
     /// Whether there is something to write.
     pub(super) fn is_changed(&self) -> bool {
         self.changed || self.replaces || !self.fresh.is_empty()

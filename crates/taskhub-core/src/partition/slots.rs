@@ -28,11 +28,14 @@ pub(super) struct Slots {
     by_id: LruCache<InstanceId, (Slot, usize), RandomState>,
     bytes: usize,
     bytes_max: usize,
+    /// Those that are to be dropped, so that they are replayed.
+    samples: Vec<InstanceId>,
 }
 
 impl Slots {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { by_id: LruCache::unbounded_with_hasher(RandomState::default()), bytes: 0, bytes_max }
+        let by_id = LruCache::unbounded_with_hasher(RandomState::default());
+        Self { by_id, bytes: 0, bytes_max, samples: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,8 +74,23 @@ impl Slots {
         }
     }
 
-    /// Lets go of what is too much, oldest first, if all of it is durable.
+    /// Lets go of this one as soon as all of it is durable.
+    pub(super) fn sample(&mut self, id: InstanceId) {
+        self.samples.push(id);
+    }
+
+    /// Lets go of what is too much, oldest first, and of samples, if all of it is durable.
     pub(super) fn evict(&mut self, durable: CommitSeq) {
+        for id in std::mem::take(&mut self.samples) {
+            match self.by_id.peek(&id) {
+                Some((slot, bytes)) if slot.is_settled(durable) => {
+                    self.bytes -= *bytes;
+                    self.by_id.pop(&id);
+                }
+                Some((Slot::Known(_), _)) => self.samples.push(id),
+                _ => {}
+            }
+        }
         let mut kept = 0;
         while self.bytes > self.bytes_max && kept < 32 {
             let Some((id, (slot, bytes))) = self.by_id.pop_lru() else { return };

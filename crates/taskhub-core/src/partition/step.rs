@@ -48,6 +48,7 @@ impl Partition {
         let outgoing = std::mem::take(&mut instance.outgoing);
         let taken = std::mem::take(&mut instance.taken);
         if instance.is_changed() || !outgoing.is_empty() || !taken.is_empty() {
+            let written = if instance.replaces { 0 } else { instance.record.events };
             let history = instance.take_history();
             instance.refresh_record();
             instance.changed = false;
@@ -57,6 +58,9 @@ impl Partition {
             self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;
+                if instance.is_sample(written, self.limits.replay_samples) {
+                    self.slots.sample(id.clone());
+                }
             }
         }
         self.tell(id);

@@ -17,6 +17,7 @@ use taskhub_core::{
 use super::{
     Held,
     keeper::Errand,
+    lengths,
     mail::{Generation, Mail, Post},
     tally::Tallies,
     trouble::Trouble,
@@ -54,12 +55,15 @@ pub(super) struct LaneThread {
     lane: Lane,
     generation: Generation,
     trouble: Trouble,
+    history_events_warn: u64,
 }
 
 impl LaneThread {
     pub(super) fn new(links: Links, number: u16, limits: &Limits) -> Self {
         let lane = Lane::new(limits, links.post.lanes());
-        Self { links, number, lane, generation: 0, trouble: Trouble::default() }
+        let history_events_warn = limits.history_events_warn;
+        let (generation, trouble) = (0, Trouble::default());
+        Self { links, number, lane, generation, trouble, history_events_warn }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -73,6 +77,7 @@ impl LaneThread {
             match self.links.store.commit(&batch) {
                 Ok(()) => {
                     self.links.tallies.committed(&batch, begun.elapsed());
+                    lengths::warn(&batch, self.history_events_warn);
                     self.trouble.is_over();
                     self.tell(&batch, sent);
                 }

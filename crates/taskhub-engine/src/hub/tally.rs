@@ -124,7 +124,8 @@ impl Tally {
     }
 
     fn orchestration(&mut self, record: &Record, history: &HistoryChange) {
-        self.started += u64::from(matches!(history, HistoryChange::Append { at: 0, .. }));
+        let is_first = matches!(history, HistoryChange::Append { at: 0, .. });
+        self.started += u64::from(is_first && !record.name.is_empty());
         // What an instance that has ended hears afterwards is no end.
         if *history == HistoryChange::Keep || record.completed_at != Some(record.updated_at) {
             return;

@@ -8,10 +8,10 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{InstanceId, Task, TaskResult, Ticket, Timestamp, partition::Input};
+use taskhub_core::{Done, InstanceId, Task, TaskResult, Ticket, Timestamp, partition::Input};
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 
 use super::mail::{Mail, Post};
@@ -19,6 +19,9 @@ use crate::{
     clock,
     pool::{Delivery, DeliveryId, Order, Patience, Pool, WorkerId, WorkerOptions},
 };
+
+/// Workers of this node, each with what it takes and how much at once.
+pub(super) type Lends = Vec<(WorkerId, WorkerOptions)>;
 
 /// The pool of a hub, and the way to its workers.
 #[derive(Clone)]
@@ -39,6 +42,10 @@ struct Known {
     /// When the clock looks next; it is woken only for what is due earlier.
     looks_at: Timestamp,
     ways: HashMap<WorkerId, mpsc::UnboundedSender<Delivery>>,
+    /// Who waits for the results of work that other nodes have lent.
+    lenders: HashMap<Ticket, oneshot::Sender<Done>>,
+    /// The workers of this node, for others.
+    lends: watch::Sender<Lends>,
 }
 
 /// A connected worker. It gets no more than it has room for; when this is dropped, what it has and
@@ -58,6 +65,8 @@ impl Workers {
             pool: Pool::new(patience, RandomState::new().build_hasher().finish() >> 1),
             looks_at: Timestamp(i64::MAX),
             ways: HashMap::new(),
+            lenders: HashMap::new(),
+            lends: watch::Sender::new(Vec::new()),
         };
         let (changed, known) = (Notify::new(), Mutex::new(known));
         let (runtime, clock) = (runtime.clone(), Once::new());
@@ -84,6 +93,7 @@ impl Workers {
         let mut known = super::lock(&self.inner.known);
         let id = known.pool.connect(options, clock::now());
         known.ways.insert(id, way);
+        known.offer_to_others();
         self.inner.carry_out(known);
         Worker { workers: self.clone(), id, given }
     }
@@ -104,6 +114,35 @@ impl Workers {
     /// Takes a result: the task it is of, if it still counts.
     pub(super) fn finish(&self, delivery: DeliveryId) -> Option<Task> {
         self.inner.act(|pool| pool.finish(delivery, clock::now()))
+    }
+
+    /// Whoever waits for the result of this, if another node has lent it.
+    pub(super) fn lender(&self, ticket: &Ticket) -> Option<oneshot::Sender<Done>> {
+        super::lock(&self.inner.known).lenders.remove(ticket)
+    }
+
+    /// Work of another node comes; its result, unless it is cancelled.
+    pub(super) fn borrow(&self, task: Task) -> (Ticket, oneshot::Receiver<Done>) {
+        self.start_clock();
+        let mut known = super::lock(&self.inner.known);
+        let ticket = known.pool.lent_ticket(task.ticket);
+        let (lender, result) = oneshot::channel();
+        known.lenders.insert(ticket.clone(), lender);
+        known.pool.offer(Task { ticket: ticket.clone(), ..task }, clock::now());
+        self.inner.carry_out(known);
+        (ticket, result)
+    }
+
+    /// Nobody waits for the result of lent work any more.
+    pub(super) fn give_up(&self, ticket: &Ticket) {
+        let mut known = super::lock(&self.inner.known);
+        known.lenders.remove(ticket);
+        known.pool.cancel(ticket);
+        self.inner.carry_out(known);
+    }
+
+    pub(super) fn lends(&self) -> watch::Receiver<Lends> {
+        super::lock(&self.inner.known).lends.subscribe()
     }
 
     pub(super) fn task(&self, delivery: DeliveryId) -> Option<Task> {
@@ -127,6 +166,18 @@ impl Workers {
     }
 }
 
+impl Known {
+    /// The workers have changed: whoever lends them hears of it.
+    fn offer_to_others(&mut self) {
+        let lends = self.pool.lends();
+        self.lends.send_if_modified(|last| {
+            let is_new = *last != lends;
+            *last = lends;
+            is_new
+        });
+    }
+}
+
 impl Inner {
     fn act<T>(&self, act: impl FnOnce(&mut Pool) -> T) -> T {
         let mut known = super::lock(&self.known);
@@ -145,6 +196,8 @@ impl Inner {
                     }
                 }
                 Order::Release(worker) => drop(known.ways.remove(&worker)),
+                // Without a result its node gives it to somebody else.
+                Order::Fail(ticket, _) if known.lenders.remove(&ticket).is_some() => {}
                 Order::Fail(ticket, done) => {
                     let partition = ticket.partition;
                     let done = Input::TaskDone(TaskResult { ticket, done });
@@ -180,7 +233,12 @@ impl Worker {
     /// It takes no more, but may finish what it has until it is dropped. What was not taken yet
     /// goes to others.
     pub fn leave(&mut self) {
-        self.workers.inner.act(|pool| pool.leave(self.id, clock::now()));
+        {
+            let mut known = super::lock(&self.workers.inner.known);
+            known.pool.leave(self.id, clock::now());
+            known.offer_to_others();
+            self.workers.inner.carry_out(known);
+        }
         while let Ok(delivery) = self.given.try_recv() {
             self.workers.inner.act(|pool| pool.unsend(delivery.id, clock::now()));
         }
@@ -192,6 +250,7 @@ impl Drop for Worker {
         let mut known = super::lock(&self.workers.inner.known);
         known.ways.remove(&self.id);
         known.pool.disconnect(self.id, clock::now());
+        known.offer_to_others();
         self.workers.inner.carry_out(known);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Serves;
 
 /// What a worker can do, and how much of it at once.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerOptions {
     /// What it calls itself, for people.
     pub name: String,
@@ -17,6 +17,9 @@ pub struct WorkerOptions {
     pub entities: usize,
     /// Which work it takes.
     pub serves: Serves,
+    /// Whether it stands for the workers of another node: it gets only what no worker of this node
+    /// has room for, and nothing that other nodes have lent.
+    pub is_node: bool,
 }
 
 /// A worker without a name that takes whatever there is, 100 of each kind at once.
@@ -28,6 +31,7 @@ impl Default for WorkerOptions {
             turns: 100,
             entities: 100,
             serves: Serves::default(),
+            is_node: false,
         }
     }
 }

@@ -45,6 +45,7 @@ fn options(room: usize) -> WorkerOptions {
         turns: room,
         entities: room,
         serves: Serves::default(),
+        is_node: false,
     }
 }
 
@@ -235,4 +236,43 @@ fn what_nobody_waits_for_is_neither_given_out_nor_counted() {
     pool.forget(|ticket| ticket.partition == PartitionId(0));
     assert!(pool.finish(delivery, NOW).is_none());
     assert_eq!(pool.load(), (0, 0));
+}
+
+#[test]
+fn what_stands_for_another_node_gets_what_the_own_workers_have_no_room_for() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let node = pool.connect(WorkerOptions { is_node: true, ..options(2) }, NOW);
+    let own = pool.connect(options(1), NOW);
+    (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
+    let to: Vec<_> = given(&mut pool).into_iter().map(|it| it.0).collect();
+    assert_eq!(to, [own, node]);
+    assert_eq!(pool.lends(), [(own, options(1))]);
+}
+
+#[test]
+fn what_was_lent_is_done_by_own_workers_last_and_never_lent_on() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    pool.connect(WorkerOptions { is_node: true, ..options(9) }, NOW);
+    let task = activity(1, "a");
+    let ticket = pool.lent_ticket(task.ticket.clone());
+    pool.offer(Task { ticket: ticket.clone(), ..task }, NOW);
+    assert_eq!(given(&mut pool), []);
+    // A commit that failed makes partitions of this node offer their work again, but no others.
+    pool.forget(|_| true);
+    let own = pool.connect(options(1), NOW);
+    let out = given(&mut pool);
+    assert_eq!((out[0].0, &*out[0].2), (own, "i1"));
+    assert_eq!(pool.finish(out[0].1, NOW).map(|task| task.ticket), Some(ticket));
+}
+
+#[test]
+fn own_work_goes_before_what_was_lent() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let task = activity(1, "a");
+    let ticket = pool.lent_ticket(task.ticket.clone());
+    pool.offer(Task { ticket, ..task }, NOW);
+    pool.offer(activity(2, "a"), NOW);
+    pool.connect(options(2), NOW);
+    let out: Vec<_> = given(&mut pool).into_iter().map(|it| it.2).collect();
+    assert_eq!(out, ["i2", "i1"]);
 }

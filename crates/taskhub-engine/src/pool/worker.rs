@@ -2,7 +2,7 @@
 
 use taskhub_core::{Piece, Task};
 
-use super::WorkerOptions;
+use super::{WorkerOptions, lent::is_lent};
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -19,7 +19,8 @@ impl Worker {
     }
 
     pub(super) fn takes(&self, task: &Task) -> bool {
-        !self.leaves && self.options.serves.takes(task)
+        let is_fit = !self.options.is_node || !is_lent(&task.ticket);
+        !self.leaves && is_fit && self.options.serves.takes(task)
     }
 
     pub(super) fn free(&self, kind: usize) -> bool {

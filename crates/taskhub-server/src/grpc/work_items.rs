@@ -52,7 +52,8 @@ pub(super) fn stream(
     };
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
-    let worker = call.hub.connect_worker(options(request, agent));
+    let options = options(request, agent, call.from_node);
+    let worker = call.hub.connect_worker(options);
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
     let (items, stream) = mpsc::channel(1);
     let dialect = Dialect { history_bytes_max, ..Dialect::default() };
@@ -155,10 +156,11 @@ fn health_ping() -> WorkItem {
     WorkItem { request: Some(Request::HealthPing(HealthPing {})), completion_token: String::new() }
 }
 
-fn options(request: GetWorkItemsRequest, agent: Agent) -> WorkerOptions {
-    let room_or = |asked: i32, unsaid: usize| match usize::try_from(asked) {
-        Ok(0) | Err(_) => unsaid,
-        Ok(room) => room,
+/// Where a worker does not say how much it takes, it is left to us; a node means nothing by it.
+fn options(request: GetWorkItemsRequest, agent: Agent, is_node: bool) -> WorkerOptions {
+    let room_or = |asked: i32, unsaid: usize| match usize::try_from(asked).unwrap_or(0) {
+        0 if !is_node => unsaid,
+        room => room,
     };
     let room = |asked| room_or(asked, ROOM);
     WorkerOptions {
@@ -167,13 +169,15 @@ fn options(request: GetWorkItemsRequest, agent: Agent) -> WorkerOptions {
         entities: room_or(request.max_concurrent_entity_work_items, agent.unsaid_entities()),
         serves: request.work_item_filters.map(|it| serves(it, agent)).unwrap_or_default(),
         name: request.worker_instance_id,
+        is_node,
     }
 }
 
 /// Filters that are there name all that a worker takes: an empty list is nothing, but for entities
 /// where the SDK cannot name them.
 fn serves(filters: WorkItemFilters, agent: Agent) -> Serves {
-    let any_entity = filters.entities.is_empty() && !agent.filters_entities();
+    let any_entity =
+        filters.any_entity || (filters.entities.is_empty() && !agent.filters_entities());
     let texts = |texts: Vec<String>| texts.into_iter().map(Text::from).collect();
     let orchestrations = filters.orchestrations.into_iter();
     let activities = filters.activities.into_iter();

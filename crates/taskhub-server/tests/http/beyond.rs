@@ -150,3 +150,16 @@ async fn the_output_alone_can_be_waited_for() {
     assert_eq!(api.get("/instances/nobody/output").await.code, 404);
     api.stop().await;
 }
+
+#[tokio::test]
+async fn an_event_is_kept_for_an_instance_that_is_not_started_yet() {
+    let api = Api::start().await;
+    let event = "/instances/early/raiseEvent/reply";
+    assert_eq!(api.post(event, "\"lost\"").await.code, 404);
+    assert_eq!(api.post(&format!("{event}?keepFor=3600"), "\"kept\"").await.code, 202);
+    assert_eq!(api.get("/instances/early").await.code, 404);
+    assert_eq!(api.get("/instances").await.body, "[]");
+    api.finish("wait", "early").await;
+    assert!(api.get("/instances/early").await.body.contains("kept"));
+    api.stop().await;
+}

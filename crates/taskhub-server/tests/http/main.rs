@@ -13,4 +13,5 @@ mod purges;
 mod running;
 mod script;
 mod starts;
+mod untrusted;
 mod waits;

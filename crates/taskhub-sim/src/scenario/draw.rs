@@ -50,7 +50,8 @@ impl Scenario {
 }
 
 fn draw_limits(random: &mut Random) -> Limits {
-    let mut limits = Limits::default();
+    let replay_samples = *random.pick(&[0, 1, 2, 256]);
+    let mut limits = Limits { replay_samples, ..Limits::default() };
     if random.chance(600) {
         limits.cache_bytes_max = *random.pick(&[0, 1_000, 5_000, 20_000]);
     }

@@ -20,6 +20,9 @@ use super::workload::{Chance, check, check_file, commit, committed, open};
 /// Tells a child that it is one, and where its hub lies.
 const FOLDER: &str = "TASKHUB_CRASH_FOLDER";
 
+/// Tells a child that it is to create this file once its hub is open.
+pub(crate) const BEGIN: &str = "FAULTY_WHILE";
+
 /// How many processes to kill, unless the environment says otherwise.
 const KILLS: &str = "TASKHUB_KILLS";
 
@@ -36,7 +39,7 @@ fn whatever_was_acknowledged_outlives_a_kill() {
             5 + chance.below(if kill % 4 == 0 { 15 } else { 250 }),
         ));
         child.kill().unwrap();
-        let acknowledged = outcome(child).0.unwrap_or(before);
+        let acknowledged = outcome(child).acknowledged.unwrap_or(before);
 
         // From 8 MB on, the log is being moved while commits go on.
         let log = fs::metadata(folder.path().join("hub.db-wal")).map_or(0, |log| log.len());
@@ -63,7 +66,7 @@ fn a_disk_that_takes_no_more_loses_nothing() {
     // writes fail.
     limited.args(["-c", "trap '' XFSZ; ulimit -f 2000; exec \"$0\" \"$@\""]).args(child_args());
     let child = spawn(&mut limited, folder.path());
-    let (acknowledged, status) = outcome(child);
+    let Told { acknowledged, status, .. } = outcome(child);
     let acknowledged = acknowledged.expect("it begins well");
     assert!(status.success(), "it saw its failures and checked what it could read: {status}");
     check_file(folder.path());
@@ -83,6 +86,9 @@ fn a_disk_that_takes_no_more_loses_nothing() {
 fn child() {
     let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let hub = open(&folder);
+    if let Some(begin) = env::var_os(BEGIN) {
+        fs::write(begin, "").expect("this folder works");
+    }
     let mut out = io::stdout().lock();
     let first = committed(&hub) + 1;
     for number in first.. {
@@ -91,8 +97,9 @@ fn child() {
         while let Err(error) = commit(&hub, number) {
             failures += 1;
             eprintln!("batch {number}: {error}");
+            writeln!(out, "failed {number}").unwrap();
             thread::sleep(Duration::from_millis(20));
-            if failures == 10 {
+            if failures == 10 && env::var_os(BEGIN).is_none() {
                 check(&hub, number - 1);
                 return;
             }
@@ -107,14 +114,14 @@ fn child_args() -> [OsString; 4] {
     [this, "kill::child".into(), "--exact".into(), "--nocapture".into()]
 }
 
-fn child_command() -> Command {
+pub(crate) fn child_command() -> Command {
     let [this, args @ ..] = child_args();
     let mut command = Command::new(this);
     command.args(args);
     command
 }
 
-fn spawn(command: &mut Command, folder: &Path) -> Child {
+pub(crate) fn spawn(command: &mut Command, folder: &Path) -> Child {
     command
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
@@ -123,10 +130,24 @@ fn spawn(command: &mut Command, folder: &Path) -> Child {
         .expect("a child starts")
 }
 
-/// The last batch that a child acknowledged before it ended, and how it ended.
-fn outcome(mut child: Child) -> (Option<u64>, ExitStatus) {
+/// What a child said.
+pub(crate) struct Told {
+    /// The last batch that it acknowledged.
+    pub(crate) acknowledged: Option<u64>,
+    /// How many attempts failed.
+    pub(crate) failures: usize,
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+}
+
+/// What a child said before it ended.
+pub(crate) fn outcome(mut child: Child) -> Told {
     let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let acknowledged = |line: String| line.strip_prefix("ack ")?.parse().ok();
-    let last = said.map_while(Result::ok).filter_map(acknowledged).last();
-    (last, child.wait().expect("it ends"))
+    let said: Vec<_> = said.map_while(Result::ok).collect();
+    let acknowledged = |line: &String| line.strip_prefix("ack ")?.parse().ok();
+    Told {
+        acknowledged: said.iter().filter_map(acknowledged).next_back(),
+        failures: said.iter().filter(|line| line.starts_with("failed ")).count(),
+        status: child.wait().expect("it ends"),
+    }
 }

@@ -3,10 +3,10 @@
 use std::{cell::RefCell, fmt::Write as _, future::ready, rc::Rc, time::Duration};
 
 use futures::{
-    FutureExt as _, StreamExt as _,
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
     channel::oneshot,
-    future::{self, LocalBoxFuture},
-    stream::FuturesUnordered,
+    future::{self, Either, LocalBoxFuture},
+    stream::{self, FuturesOrdered, FuturesUnordered},
 };
 use proptest::{prelude::*, sample::select as one_of};
 use taskhub_core::{
@@ -35,6 +35,12 @@ pub(crate) enum Many {
     /// Takes the first so many of a `FuturesUnordered`, drops the others.
     First(usize),
     SelectAll,
+    SelectOk,
+    Ordered,
+    /// A stream that runs two at a time and keeps their order.
+    Buffered,
+    /// A stream that runs two at a time and takes them as they end.
+    BufferedUnordered,
 }
 
 /// How two branches are run.
@@ -47,7 +53,14 @@ pub(crate) enum Pair {
     /// `tokio::select!` in a loop over pinned futures until both are through.
     TokioSelectLoop,
     FuturesSelect,
+    FuturesSelectBiased,
     FuturesJoin,
+    TokioTryJoin,
+    FuturesTryJoin,
+    /// `future::select`, which hands the loser back; it is waited for afterwards.
+    SelectThenOther,
+    /// The first is shared: two wait for it, and the second only with one of them.
+    Shared,
     /// The second goes on when the first hands it a value over a channel.
     Channel,
 }
@@ -67,6 +80,10 @@ pub(crate) fn programs() -> impl Strategy<Value = Code> {
             Many::First(1),
             Many::First(2),
             Many::SelectAll,
+            Many::SelectOk,
+            Many::Ordered,
+            Many::Buffered,
+            Many::BufferedUnordered,
         ]);
         let pair = one_of(vec![
             Pair::TokioJoin,
@@ -74,7 +91,12 @@ pub(crate) fn programs() -> impl Strategy<Value = Code> {
             Pair::TokioSelectBlocks,
             Pair::TokioSelectLoop,
             Pair::FuturesSelect,
+            Pair::FuturesSelectBiased,
             Pair::FuturesJoin,
+            Pair::TokioTryJoin,
+            Pair::FuturesTryJoin,
+            Pair::SelectThenOther,
+            Pair::Shared,
             Pair::Channel,
         ]);
         let boxed = || inner.clone().prop_map(Box::new);
@@ -189,6 +211,10 @@ impl Interpreter {
                 let (said, index, _others) = future::select_all(list).await;
                 Ok(vec![format!("{index}"), said?])
             }
+            Many::SelectOk => future::select_ok(list).await.map(|(said, _others)| vec![said]),
+            Many::Ordered => FuturesOrdered::from_iter(list).try_collect().await,
+            Many::Buffered => stream::iter(list).buffered(2).try_collect().await,
+            Many::BufferedUnordered => stream::iter(list).buffer_unordered(2).try_collect().await,
         }
         .map(|all| all.join(","))
     }
@@ -210,6 +236,23 @@ impl Interpreter {
             Pair::FuturesSelect => {
                 let (mut a, mut b) = (a.fuse(), b.fuse());
                 futures::select! { a = a => a, b = b => b }
+            }
+            Pair::FuturesSelectBiased => {
+                let (mut a, mut b) = (a.fuse(), b.fuse());
+                futures::select_biased! { a = a => a, b = b => b }
+            }
+            Pair::TokioTryJoin => tokio::try_join!(a, b).and_then(|(a, b)| both((Ok(a), Ok(b)))),
+            Pair::FuturesTryJoin => {
+                futures::try_join!(a, b).and_then(|(a, b)| both((Ok(a), Ok(b))))
+            }
+            Pair::SelectThenOther => match future::select(a, b).await {
+                Either::Left((a, b)) => both((a, b.await)),
+                Either::Right((b, a)) => both((b, a.await)),
+            },
+            Pair::Shared => {
+                let one = a.shared();
+                let other = one.clone();
+                both(tokio::join!(one, async { both((other.await, b.await)) }))
             }
             Pair::TokioSelectLoop => {
                 let (mut a, mut b) = (a.fuse(), b.fuse());

@@ -132,6 +132,33 @@ pub enum RaiseError {
     Hub(#[from] HubError),
 }
 
+/// Why a request into a running instance got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// No instance has that id.
+    #[error("there is no instance {0}")]
+    NotFound(InstanceId),
+    /// The instance has ended; nobody will answer.
+    #[error("instance {0} has ended: it is {1:?}")]
+    Ended(InstanceId, RuntimeStatus),
+    /// There was no answer in time. The instance may still do what it was asked for.
+    #[error("there was no answer within {0:?}; the instance may still do it")]
+    Timeout(Duration),
+    /// The instance refused.
+    #[error("the instance refused: {0}")]
+    Refused(Failure),
+    /// What is asked cannot be written as JSON.
+    #[error("{0}")]
+    Payload(Failure),
+    /// The answer cannot be read as the type that is asked for.
+    #[error("{0}")]
+    Answer(Failure),
+    /// It is about the hub, not the instance.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
 /// Why an entity was not signaled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

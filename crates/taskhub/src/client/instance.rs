@@ -7,11 +7,11 @@ use taskhub_core::{
 };
 
 use super::{
-    Client, ControlError, HistoryError, HubError, Purge, RaiseError, Restart, RewindError, Status,
-    StatusError, Terminate, WaitError,
+    Ask, Client, ControlError, HistoryError, HubError, Purge, RaiseError, Restart, RewindError,
+    Status, StatusError, Terminate, WaitError,
 };
 use crate::{
-    Data, Event, Failure, History,
+    Data, Event, Failure, History, Update,
     data::{decode, encode},
     handle::{Named, Startable},
 };
@@ -86,6 +86,11 @@ impl<H> InstanceRef<H> {
         let verb = Verb::RaiseEarly { name: event.name().into(), input, until };
         let answer = self.client.ask(&self.id, verb).await?;
         Ok(done(&answer)?)
+    }
+
+    /// Asks the running instance for something, and gives its answer; `.await` it. See [`Update`].
+    pub fn update<I: Data, O: Data>(&self, update: Update<I, O>, input: I) -> Ask<O> {
+        Ask::new(self.client.clone(), self.id.clone(), update, input)
     }
 
     /// Ends the instance now; `.await` it. Activities that run are told to stop.

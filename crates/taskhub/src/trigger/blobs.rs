@@ -1,8 +1,12 @@
 //! Which blobs to handle, where they are, and how much of them to read.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::{blob::Blob, blob_store::BlobStore};
+use super::{
+    blob::Blob,
+    blob_store::BlobStore,
+    pattern::{Pattern, PatternError},
+};
 
 /// Which blobs to call a handler for.
 ///
@@ -67,6 +71,25 @@ impl Blobs {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
+    }
+}
+
+impl Blobs {
+    /// What the pattern captures in a path, by the names in its braces; `None` if it is not for
+    /// this path.
+    ///
+    /// ```
+    /// use taskhub::trigger::Blobs;
+    ///
+    /// # fn main() -> Result<(), taskhub::trigger::PatternError> {
+    /// let photos = Blobs::of("photos/{album}/{name}.jpg");
+    /// let found = photos.captures("photos/2026/lake/17.jpg")?.unwrap_or_default();
+    /// assert_eq!((found["album"].as_str(), found["name"].as_str()), ("2026/lake", "17"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn captures(&self, path: &str) -> Result<Option<BTreeMap<String, String>>, PatternError> {
+        Ok(Pattern::parse(&self.pattern)?.captures(path))
     }
 }
 

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{handler::Handle, ncrontab::Ncrontab};
+use super::{
+    handler::Handle,
+    ncrontab::{Ncrontab, ScheduleError},
+};
 use crate::{
     ActivityContext, Client, Context, Event, Failure, Result, State, Timestamp, activity,
     orchestration,
@@ -53,6 +56,26 @@ impl Schedule {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
+    }
+}
+
+impl Schedule {
+    /// When it is due next, later than `after`; `None` only near the year 9999. The hub does not
+    /// need to be asked: this is for those who want to see whether a text means what they mean.
+    ///
+    /// ```
+    /// use taskhub::{Timestamp, trigger::Schedule};
+    ///
+    /// # fn main() -> Result<(), taskhub::trigger::ScheduleError> {
+    /// let workdays = Schedule::new("0 30 8 * * MON-FRI").zone("Europe/Berlin");
+    /// let friday_noon: i64 = 1_767_956_400_000_000;
+    /// let monday = workdays.next_after(Timestamp::from_micros(friday_noon))?;
+    /// assert_eq!(monday.map(|at| at.to_string()).as_deref(), Some("2026-01-12T07:30:00.000000Z"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn next_after(&self, after: Timestamp) -> Result<Option<Timestamp>, ScheduleError> {
+        Ok(Ncrontab::parse(&self.text, &self.zone)?.next_after(after))
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use taskhub_server::{Config, Server};
+use taskhub_engine::Hub;
+use taskhub_server::{Config, HubName, Hubs, Server};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A server on a loopback port, with its hubs in a folder of its own.
 pub(crate) struct Serving {
     address: SocketAddr,
+    hubs: Hubs,
     folder: TempDir,
     stop: oneshot::Sender<()>,
     run: JoinHandle<()>,
@@ -18,6 +20,7 @@ pub(crate) struct Serving {
 pub(crate) struct Stopped(SocketAddr, TempDir);
 
 impl Serving {
+    #[allow(dead_code, reason = "not every test has default settings")]
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -41,11 +44,18 @@ impl Serving {
         change(&mut config);
         let server = Server::start(&config).await.expect("it starts");
         let address = server.addresses()[0];
+        let hubs = server.hubs().expect("it has some").clone();
         let (stop, stopped) = oneshot::channel();
         let run = tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Self { address, folder, stop, run }
+        Self { address, hubs, folder, stop, run }
+    }
+
+    /// Its default hub.
+    #[allow(dead_code, reason = "not every test looks into it")]
+    pub(crate) async fn hub(&self) -> Hub {
+        self.hubs.hub(&HubName::default()).await.expect("it is open")
     }
 
     pub(crate) fn url(&self) -> String {

@@ -14,9 +14,13 @@ impl Call {
     pub(super) async fn raise(self, body: Body, id: &str, event: &str) -> Answered<Response> {
         let id = orchestration(id)?;
         // Whether it is there and runs comes before whether the event makes sense.
-        let status = self.record(&id).await?.ok_or_else(absent)?.status;
-        if status.is_terminal() {
-            return Ok(answer::empty(StatusCode::GONE));
+        let keep = self.links.query.seconds("keepFor");
+        match self.record(&id).await? {
+            Some(record) if record.status.is_terminal() => {
+                return Ok(answer::empty(StatusCode::GONE));
+            }
+            None if keep.is_none() => return Err(absent()),
+            _ => {}
         }
         if !self.sends_json() {
             let message = "Only application/json request content is supported";
@@ -30,7 +34,12 @@ impl Call {
         if let Some(traces) = &self.traces {
             traces.raise(event, &id, trace(&self.parts.headers).as_ref());
         }
-        self.tell(&id, Verb::Raise { name: event.into(), input: Some(input) }).await
+        let (name, input) = (event.into(), Some(input));
+        let verb = match keep {
+            None => Verb::Raise { name, input },
+            Some(keep) => Verb::RaiseEarly { name, input, until: self.hub.now().plus(keep) },
+        };
+        self.tell(&id, verb).await
     }
 
     /// `POST instances/{id}/terminate`

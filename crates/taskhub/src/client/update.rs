@@ -1,0 +1,114 @@
+//! A request into a running instance, as clients make it.
+
+use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration};
+
+use taskhub_core::{InstanceId, InvalidInstanceId};
+
+use super::{Client, HubError, PurgeError, StartError, StatusError, UpdateError, WaitError};
+use crate::{
+    Data, Result,
+    data::{decode, encode},
+    update::{self, Errand, Update},
+};
+
+/// How long to wait for an answer, if nobody says.
+const TIME_MAX: Duration = Duration::from_mins(1);
+
+/// A request that is made when it is awaited, and gives the answer; from
+/// [`InstanceRef::update`](super::InstanceRef::update).
+#[must_use = "nothing is asked until it is awaited"]
+pub struct Ask<O> {
+    client: Client,
+    instance: Result<InstanceId, InvalidInstanceId>,
+    update: &'static str,
+    input: Result<serde_json::Value, serde_json::Error>,
+    id: Option<String>,
+    within: Duration,
+    output: PhantomData<fn() -> O>,
+}
+
+impl<O: Data> Ask<O> {
+    pub(super) fn new<I: Data>(
+        client: Client,
+        instance: Result<InstanceId, InvalidInstanceId>,
+        update: Update<I, O>,
+        input: I,
+    ) -> Self {
+        let (update, input) = (update.name(), serde_json::to_value(input));
+        let (id, within, output) = (None, TIME_MAX, PhantomData);
+        Self { client, instance, update, input, id, within, output }
+    }
+
+    /// How long to wait for the answer, 60 seconds otherwise. When the time is over nobody waits
+    /// for it any more, but the instance may still do what it is asked for.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// Names the request: who asks again under the same id, after his connection was lost, asks
+    /// nothing new and gets the same answer. What was answered is kept until somebody purges the
+    /// instance of that id.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    async fn send(self) -> Result<O, UpdateError> {
+        let instance = self.instance.map_err(HubError::from)?;
+        let target = self.client.instance(instance.as_str());
+        let status = target.status().await.map_err(|error| match error {
+            StatusError::NotFound(id) => UpdateError::NotFound(id),
+            StatusError::Hub(error) => UpdateError::Hub(error),
+        })?;
+        if status.status.is_terminal() && self.id.is_none() {
+            return Err(UpdateError::Ended(instance, status.status));
+        }
+        let input = self.input.map_err(|error| UpdateError::Payload(error.into()))?;
+        let (instance, update) = (instance.to_string(), self.update.to_owned());
+        let deadline = self.client.now() + self.within;
+        let start = self.client.start(update::ask, Errand { instance, update, input });
+        let start = start.deadline(deadline).join();
+        let keeps = self.id.is_some();
+        let start = match self.id {
+            Some(id) => start.id(id),
+            None => start,
+        };
+        let asking = start.await.map_err(|error| match error {
+            StartError::Hub(error) => UpdateError::Hub(error),
+            other => UpdateError::Hub(HubError::Unexpected(other.to_string())),
+        })?;
+        // The deadline belongs to the start; this one is for a hub that does not answer.
+        let answer = asking.wait(self.within + TIME_MAX).await;
+        if !keeps && let Err(PurgeError::Hub(error)) = asking.purge().await {
+            tracing::debug!(%error, "an update that was answered is not forgotten");
+        }
+        match answer {
+            Ok(value) => {
+                let text = encode(value).map_err(UpdateError::Answer)?;
+                decode(text.as_deref(), "the answer").map_err(UpdateError::Answer)
+            }
+            Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
+            Err(WaitError::Terminated(_) | WaitError::Timeout(_)) => {
+                Err(UpdateError::Timeout(self.within))
+            }
+            Err(WaitError::Hub(error)) => Err(UpdateError::Hub(error)),
+            Err(other) => Err(HubError::Unexpected(other.to_string()).into()),
+        }
+    }
+}
+
+impl<O: Data> IntoFuture for Ask<O> {
+    type Output = Result<O, UpdateError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl<O> fmt::Debug for Ask<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ask({} of {:?})", self.update, self.instance)
+    }
+}
