@@ -29,7 +29,7 @@ pub(crate) struct Nodes {
     folder: PathBuf,
     ttl: Duration,
     wires: Wires,
-    nodes: Mutex<Vec<Node>>,
+    all: Mutex<Vec<Node>>,
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Nodes {
             };
             nodes.push(Node { child: None, starts: 0, ports });
         }
-        Ok(Self { program, folder, ttl, wires, nodes: Mutex::new(nodes) })
+        Ok(Self { program, folder, ttl, wires, all: Mutex::new(nodes) })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -183,7 +183,7 @@ impl Nodes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Node>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,17 +29,17 @@ impl Cluster for Described {
         let leases = leases.into_iter().map(|lease| Lease {
             partition: lease.owned.partition.0.into(),
             epoch: lease.owned.epoch.0,
-            node: Some(node(lease.node)),
+            node: Some(node(&lease.node)),
             milliseconds: u64::try_from(lease.lasts.as_millis()).unwrap_or(u64::MAX),
         });
         Ok(Response::new(DescribeResponse {
             partition_count: hub.partitions().into(),
             leases: leases.collect(),
-            nodes: nodes.into_iter().map(node).collect(),
+            nodes: nodes.iter().map(node).collect(),
         }))
     }
 }
 
-fn node(node: taskhub_core::store::Node) -> Node {
+fn node(node: &taskhub_core::store::Node) -> Node {
     Node { id: node.id.to_string(), address: node.address.to_string() }
 }
