@@ -108,7 +108,7 @@ impl Slot {
 fn open(place: &Place, name: &HubName, limits: Limits) -> Result<Hub, HubError> {
     let store = place.open(name)?;
     let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
-    let hub = Hub::open(store, &code, limits)?;
+    let hub = Hub::open_as(store, &code, limits, place.node(name))?;
     tracing::info!(hub = %name, "hub opened");
     Ok(hub)
 }

@@ -38,6 +38,8 @@ pub(super) struct Front {
     cors: Option<CorsLayer>,
     tokens: Tokens,
     secret: Secret,
+    /// Whether gRPC is for other nodes alone.
+    only_nodes: bool,
     calls: Arc<Semaphore>,
     /// `None` where nobody asks for them.
     metrics: Option<Metrics>,
@@ -59,6 +61,7 @@ impl Front {
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
             secret: Secret::new(config.cluster.secret.clone()),
+            only_nodes: false,
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: Some(Metrics::new(hubs)),
             tells: true,
@@ -76,7 +79,8 @@ impl Front {
             http: routes,
             cors: cors(&how.origins),
             tokens: Tokens::new(Vec::new()),
-            secret: Secret::default(),
+            secret: Secret::new(how.secret.clone()),
+            only_nodes: how.only_nodes,
             calls: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: how.metrics.clone(),
             tells: false,
@@ -122,6 +126,11 @@ impl Front {
     async fn grpc(&self, grpc: &Router, mut request: Request<Body>) -> Response {
         match self.secret.check(request.headers()) {
             Ok(Some(node)) => drop(request.extensions_mut().insert(node)),
+            Ok(None) if self.only_nodes => {
+                let message = "gRPC is for the other nodes of this application; let others in by \
+                               `HostBuilder::workers`";
+                return Status::unauthenticated(message).into_http();
+            }
             Ok(None) if grpc::is_open(request.uri().path()) => {}
             Ok(None) if self.tokens.admit(request.headers()) => {}
             Ok(None) => {
