@@ -17,7 +17,7 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, NodeOptions, store::Embedded};
-use taskhub_server::{Around, HubName, Hubs, Keys, RetentionConfig, Server, Traces, keep};
+use taskhub_server::{Around, HubName, Hubs, Keys, Lending, RetentionConfig, Server, Traces, keep};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use engine::Engine;
@@ -75,6 +75,7 @@ pub struct Host {
     around: Around,
     retention: RetentionConfig,
     engine: Engine,
+    _lends: Option<Lending>,
 }
 
 impl Host {
@@ -306,10 +307,23 @@ impl HostBuilder {
         let Served { routes, keys, is_local, mut around } = self.web.serve(self.routes, &hubs);
         around.grpc = (self.workers || self.cluster.is_some()).then(|| hubs.clone());
         around.only_nodes = !self.workers;
-        around.secret = self.cluster.map(|cluster| cluster.secret().to_owned());
+        around.secret = self.cluster.as_ref().map(|cluster| cluster.secret().to_owned());
+        let cluster = self.cluster.filter(|_| self.workers);
+        let lends = client.hub().and_then(|hub| Some(cluster?.lend(hub)));
         let routes = routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention, engine })
+        Ok(Host {
+            client,
+            routes,
+            triggering,
+            keys,
+            is_local,
+            hubs,
+            around,
+            retention,
+            engine,
+            _lends: lends,
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, Envelope, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
+    Answer, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -36,7 +36,7 @@ use super::{
     tally::{Cached, Tallies},
     tenure::{Tenure, Term},
 };
-use crate::{Passed, Routed, Shard, Tick, store::Clock};
+use crate::{Routed, Shard, store::Clock};
 use passing::Looks;
 
 /// How many pieces of mail are taken before turns are run.
@@ -233,25 +233,6 @@ impl TurnThread {
         }
     }
 
-    /// Messages to partitions of the same lane.
-    fn send(&mut self, owner: Ownership, opened: Tick, sent: Vec<Envelope>) {
-        if sent.is_empty() {
-            return;
-        }
-        let (now, generation) =
-            (self.links.post.tick(), self.generations[self.lane(owner.partition)]);
-        for envelope in sent {
-            let to = envelope.partition;
-            let passed = Passed { envelope, opened, sent: now };
-            if self.shard.serves(to) {
-                self.deliver(passed, Some(generation));
-            } else {
-                self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
-            }
-        }
-        self.links.cached.set(self.shard.cached());
-    }
-
     fn effect(&mut self, owner: Ownership, effect: Effect) {
         match effect {
             Effect::Answer(request, answer) => {
@@ -287,13 +268,13 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use taskhub_core::{
-        Epoch, Limits, Message, MessageId, Task,
+        Envelope, Epoch, Limits, Message, MessageId, Task,
         turn::{Functions, Orchestration},
     };
 
     use super::*;
     use crate::{
-        Activities, Code, Patience, Running,
+        Activities, Code, Passed, Patience, Running,
         hub::{
             mail::{self, Opened},
             workers::Workers,

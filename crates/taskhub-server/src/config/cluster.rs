@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use taskhub_engine::{NodeOptions, Peers};
+use taskhub_engine::{Hub, NodeOptions, Peers};
 
-use crate::{HubName, Nodes};
+use crate::{HubName, Lending, Nodes};
 
 /// What a node has in common with others. It counts where hubs are in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,12 +44,22 @@ impl ClusterConfig {
 
     /// How this node takes part in a hub.
     pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
-        let secret = self.secret.as_deref();
-        let peers =
-            secret.map(|secret| Arc::new(Nodes::new(hub.clone(), secret)) as Arc<dyn Peers>);
-        let address = self.address.as_deref().unwrap_or_default().into();
+        let peers = self.others(hub).map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
         let ttl = Duration::from_secs(self.lease_seconds);
-        NodeOptions { address, lanes: self.lanes, ttl, peers }
+        NodeOptions { address: self.own().into(), lanes: self.lanes, ttl, peers }
+    }
+
+    /// Lends the workers of this node to the others that have the hub.
+    pub(crate) fn lend(&self, name: &HubName, hub: &Hub) -> Option<Lending> {
+        Some(self.others(name)?.lend(hub, self.own()))
+    }
+
+    fn others(&self, hub: &HubName) -> Option<Nodes> {
+        Some(Nodes::new(hub.clone(), self.secret.as_deref()?))
+    }
+
+    fn own(&self) -> &str {
+        self.address.as_deref().unwrap_or_default()
     }
 }
 

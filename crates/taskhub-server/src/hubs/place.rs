@@ -7,11 +7,11 @@ use std::{
 };
 
 use taskhub_core::store::Store;
-use taskhub_engine::{NodeOptions, store::Embedded};
+use taskhub_engine::{Hub, NodeOptions, store::Embedded};
 use taskhub_postgres::{Postgres, PostgresOptions};
 
 use super::{HubError, HubName};
-use crate::{ClusterConfig, Config};
+use crate::{ClusterConfig, Config, Lending};
 
 /// The file by which the folder of a hub is known.
 const FILE: &str = "hub.db";
@@ -60,6 +60,14 @@ impl Place {
         match self {
             Self::Folder(_) => NodeOptions::default(),
             Self::Database(_, cluster) => cluster.node(hub),
+        }
+    }
+
+    /// Lends the workers of a hub to the other nodes that have it, as long as this is kept.
+    pub(super) fn lend(&self, name: &HubName, hub: &Hub) -> Option<Lending> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Database(_, cluster) => cluster.lend(name, hub),
         }
     }
 

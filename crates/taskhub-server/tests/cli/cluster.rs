@@ -30,8 +30,8 @@ fn is_for_this_machine(line: &str) -> bool {
 }
 
 /// Waits until this holds, and says no when it takes too long.
-const UNTIL: &str = r#"
-until() {
+const IN_THE_END: &str = r#"
+in_the_end() {
     for _ in $(seq 600); do
         if "$@"; then return; fi
         sleep 0.1
@@ -49,8 +49,8 @@ fn three_nodes_on_one_machine_as_the_page_has_it() {
     let [start, look, ask, kill] = <[String; 4]>::try_from(blocks("Three nodes in five minutes"))
         .expect("the page has four blocks there");
     // Jobs have numbers, as in a shell that somebody types in.
-    let mut script = format!("set -em\n{UNTIL}trap 'kill -9 %2 %3 2>/dev/null' EXIT\n");
-    script += &[start, "until share 3\n".to_owned(), look, ask, kill].concat();
+    let mut script = format!("set -em\n{IN_THE_END}trap 'kill -9 %2 %3 2>/dev/null' EXIT\n");
+    script += &[start, "in_the_end share 3\n".to_owned(), look, ask, kill].concat();
     let lines = script.lines().filter(|line| !is_for_this_machine(line));
     let mut script = lines.collect::<Vec<_>>().join("\n");
     let ports = free_ports();

@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use taskhub_engine::NodeOptions;
-use taskhub_server::{HubName, Nodes};
+use taskhub_engine::{Hub, NodeOptions};
+use taskhub_server::{HubName, Lending, Nodes};
 
 use super::HostBuilder;
 
@@ -58,8 +58,17 @@ impl Cluster {
             address: self.address.as_str().into(),
             lanes: self.lanes,
             ttl: self.ttl.unwrap_or(alone.ttl),
-            peers: Some(Arc::new(Nodes::new(HubName::default(), &*self.secret))),
+            peers: Some(Arc::new(self.others())),
         }
+    }
+
+    /// Lends the workers of this process to the others, as long as this is kept.
+    pub(super) fn lend(&self, hub: &Hub) -> Lending {
+        self.others().lend(hub, &self.address)
+    }
+
+    fn others(&self) -> Nodes {
+        Nodes::new(HubName::default(), &*self.secret)
     }
 }
 
