@@ -11,5 +11,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(file, descriptors.encode_to_vec())?;
     // The order of a map is seen by those who compare bytes.
     tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
+    // Apart, so that the protocol stays what the SDKs know.
+    let cluster = protox::compile(["cluster.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(cluster)?;
     Ok(())
 }

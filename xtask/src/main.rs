@@ -1,6 +1,7 @@
 //! The chores of this repository, run as `cargo xtask <chore>`.
 
 mod bench;
+mod chaos;
 mod deny;
 mod fix;
 mod fuzz;
@@ -39,6 +40,13 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Make trouble for real processes, and check what became of it; `-- --help` tells the options
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Handed to the program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Look for bytes that make the readers of what others send or store panic
     Fuzz {
         /// How long to look
@@ -61,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
         Chore::Sim { arguments } => sim::run(&arguments),
+        Chore::Chaos { arguments } => chaos::run(&arguments),
         Chore::Fuzz { seconds } => fuzz::run(seconds),
         Chore::Bench { arguments } => bench::run(&arguments),
     };

@@ -155,6 +155,13 @@ impl Shard {
         kept.is_some_and(|kept| !kept.leaving && kept.arrivals.comes(envelope.id, *opened, *sent))
     }
 
+    /// How many instances are in memory, and about how many bytes they take.
+    #[must_use]
+    pub fn cached(&self) -> (usize, usize) {
+        let each = self.partitions.values().map(|kept| kept.partition.cached());
+        each.fold((0, 0), |sum, cached| (sum.0 + cached.0, sum.1 + cached.1))
+    }
+
     /// Gives inputs to a partition. `None` when it is not here: the inputs are lost with it, and
     /// whoever sent them hears of it by the loss of the partition.
     pub fn handle(

@@ -1,5 +1,6 @@
 //! Settings: from `taskhub.toml`, with the environment and flags over it.
 
+mod cluster;
 mod password;
 mod retention;
 mod suggestion;
@@ -12,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use cluster::ClusterConfig;
 use password::without_password;
 pub use retention::{Age, InvalidAge, RetentionConfig};
 use suggestion::closest;
@@ -67,17 +69,6 @@ pub struct HubsConfig {
     pub names: Vec<String>,
     /// At most so many at a time.
     pub count_max: usize,
-}
-
-/// What a node has in common with others.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct ClusterConfig {
-    /// The secret by which nodes know each other: the same on all of them. None: this node takes
-    /// nobody for another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
 }
 
 /// A certificate with its key.
@@ -174,6 +165,9 @@ pub enum ConfigError {
     /// A secret that anybody could guess.
     #[error("`cluster.secret` is empty; set a long random text, or remove it")]
     EmptySecret,
+    /// A lease that ends as it begins.
+    #[error("`cluster.lease_seconds` is 0; the default is 15")]
+    NoLease,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -246,6 +240,9 @@ impl Config {
         }
         if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
             return Err(ConfigError::EmptySecret);
+        }
+        if self.cluster.lease_seconds == 0 {
+            return Err(ConfigError::NoLease);
         }
         check_origins(&self.http.origins)
     }

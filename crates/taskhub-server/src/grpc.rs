@@ -8,6 +8,7 @@ mod forced;
 mod hands;
 mod histories;
 mod instances;
+mod members;
 mod partial;
 mod purge;
 mod queries;
@@ -21,6 +22,7 @@ mod work_items;
 mod workers;
 
 use axum::Router;
+use taskhub_wire::cluster::cluster_server::ClusterServer;
 use taskhub_wire::proto::{
     DESCRIPTORS, task_hub_sidecar_service_server::TaskHubSidecarServiceServer,
 };
@@ -44,7 +46,8 @@ pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize) -> Router {
         .max_decoding_message_size(message_bytes_max);
     let (reporter, health) = tonic_health::server::health_reporter();
     report(reporter, hubs.clone());
-    let mut routes = Routes::new(service).add_service(health);
+    let cluster = ClusterServer::new(members::Described(hubs.clone()));
+    let mut routes = Routes::new(service).add_service(cluster).add_service(health);
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

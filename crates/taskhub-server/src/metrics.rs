@@ -119,6 +119,17 @@ impl Metrics {
             self.counter(names::COMMIT_BYTES, label(), tally.bytes);
             self.counter(names::COMMIT_MICROS, label(), tally.micros);
             self.counter(names::STARTED, label(), tally.started);
+            self.counter(names::TURNS, label(), tally.turns);
+            self.counter(names::TURN_MICROS, label(), tally.turn_micros);
+            self.counter(names::READS, label(), tally.reads);
+            let now = [
+                (names::UNCOMMITTED, tally.waiting),
+                (names::CACHED, tally.cached),
+                (names::CACHED_BYTES, tally.cached_bytes),
+            ];
+            for (name, value) in now {
+                self.gauge(name, label(), usize::try_from(value).unwrap_or(usize::MAX));
+            }
             let ends = [
                 ("Completed", tally.completed),
                 ("Failed", tally.failed),
@@ -133,8 +144,8 @@ impl Metrics {
 
     fn gauge(&self, name: &'static str, labels: Vec<Label>, value: usize) {
         let key = Key::from_parts(name, labels);
-        let value = u32::try_from(value).unwrap_or(u32::MAX);
-        self.recorder.register_gauge(&key, &METADATA).set(value);
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+        self.recorder.register_gauge(&key, &METADATA).set(value as f64);
     }
 
     fn counter(&self, name: &'static str, labels: Vec<Label>, value: u64) {

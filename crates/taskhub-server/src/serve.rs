@@ -55,6 +55,10 @@ pub struct Around {
     pub limits: LimitsConfig,
     /// Where requests are counted.
     pub metrics: Option<Metrics>,
+    /// The secret that other nodes of a cluster show; none: nobody is taken for one.
+    pub secret: Option<String>,
+    /// Whether gRPC is for other nodes alone.
+    pub only_nodes: bool,
 }
 
 /// Why a server could not start.
@@ -99,7 +103,8 @@ impl Server {
         if config.tokens.is_empty() {
             keys.warn(is_local);
         }
-        let hubs = Hubs::open(config).await?;
+        let cluster = config.cluster.at(addresses.first(), config.tls.is_some());
+        let hubs = Hubs::open(&Config { cluster, ..config.clone() }).await?;
         tokio::spawn(retention::keep(hubs.clone(), config.retention.clone()));
         let front = Front::new(&hubs, &keys, is_local, config);
         let (limits, hubs) = (config.limits.clone(), Some(hubs));
@@ -137,7 +142,7 @@ impl Server {
             front: self.front,
             tls: self.tls,
             permits: Arc::new(Semaphore::new(self.limits.connections.max(1))),
-            header_bytes: self.limits.header_bytes,
+            http: connection::http(self.limits.header_bytes),
             tracker: tracker.clone(),
             ending: ending.clone(),
             cut: cut.clone(),

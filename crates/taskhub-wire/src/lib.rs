@@ -67,3 +67,18 @@ pub mod proto {
         include!(concat!(env!("OUT_DIR"), "/_.rs"));
     }
 }
+
+/// Who owns what in a cluster, for people who look after it.
+pub mod cluster {
+    pub use generated::*;
+
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated; `cluster.proto` holds the documentation"
+    )]
+    mod generated {
+        include!(concat!(env!("OUT_DIR"), "/taskhub.cluster.rs"));
+    }
+}

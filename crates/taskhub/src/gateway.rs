@@ -107,32 +107,36 @@ impl Gateway {
         self
     }
 
+    /// Many are held for long: what is over before that is kept apart, so that the rest is small.
     async fn answer(self, request: Request, client: Client) -> Response {
-        let (parts, body) = request.into_parts();
-        let input = match input(&parts, Request::from_parts(parts.clone(), body)).await {
-            Ok(input) => input,
+        let asked = match Box::pin(self.clone().read(request)).await {
+            Ok(asked) => asked,
             Err(response) => return *response,
         };
-        if let Err(why) = (self.check)(input.as_deref()) {
-            let text = format!("the request does not fit `{}`: {why}\n", self.name);
-            return (StatusCode::BAD_REQUEST, text).into_response();
-        }
-        let (instance, reuse) = match self.instance(&parts.headers) {
-            Ok(instance) => instance,
-            Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
-        };
         // Its span ends when this is answered.
-        let caller = traced(&parts.headers);
         let traces = client.traces();
-        let mut span = traces.map(|it| it.start(self.name, &instance, caller.as_ref()));
-        let trace = span.as_ref().map(Span::trace).or(caller);
-        let answer = self.hold(&client, instance, reuse, input, trace).await;
+        let caller = asked.trace.as_ref();
+        let mut span = traces.map(|it| it.start(self.name, &asked.instance, caller));
+        let trace = span.as_ref().map(Span::trace).or_else(|| asked.trace.clone());
+        let answer = self.hold(&client, Asked { trace, ..asked }).await;
         if let Some(span) = &mut span
             && answer.status().is_server_error()
         {
             span.fail(answer.status().as_str());
         }
         answer
+    }
+
+    /// What a request asks for, or why that makes no sense.
+    async fn read(self, request: Request) -> Result<Asked, Box<Response>> {
+        let (parts, body) = request.into_parts();
+        let input = input(&parts, Request::from_parts(parts.clone(), body)).await?;
+        let wrong = |why: String| Box::new((StatusCode::BAD_REQUEST, why).into_response());
+        (self.check)(input.as_deref())
+            .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
+        let instance = self.instance(&parts.headers);
+        let (instance, reuse) = instance.map_err(|why| wrong(why.to_owned()))?;
+        Ok(Asked { instance, reuse, input, trace: traced(&parts.headers) })
     }
 
     /// The instance that answers this request: a fresh one, or the one that the key names.
@@ -150,19 +154,13 @@ impl Gateway {
         Ok((InstanceId::trusted(id), Reuse::Join))
     }
 
-    async fn hold(
-        self,
-        hub: &Client,
-        instance: InstanceId,
-        reuse: Reuse,
-        input: Option<Text>,
-        trace: Option<Trace>,
-    ) -> Response {
+    async fn hold(self, hub: &Client, asked: Asked) -> Response {
+        let Asked { instance, reuse, input, trace } = asked;
         let until = tokio::time::Instant::now() + self.within;
         let started = Started { trace, ..self.started(hub.now().core(), input) };
         let start = Verb::Start { started: Box::new(started), reuse };
         let id = Ok(instance.clone());
-        if let Err(why) = hub.ask(&id, start).await {
+        if let Err(why) = Box::pin(hub.ask(&id, start)).await {
             return refused(&why);
         }
         tracing::debug!(%instance, orchestration = self.name, "a request is held");
@@ -194,6 +192,14 @@ impl Gateway {
             ..Started::new(self.name, input, execution)
         }
     }
+}
+
+/// What a request asks for.
+struct Asked {
+    instance: InstanceId,
+    reuse: Reuse,
+    input: Option<Text>,
+    trace: Option<Trace>,
 }
 
 /// The trace that the caller is in.

@@ -1,7 +1,9 @@
 //! A process that serves: functions, routes and a hub, from start to graceful stop.
 
+mod cluster;
 mod engine;
 mod error;
+mod signal;
 mod web;
 
 use std::{
@@ -14,18 +16,20 @@ use std::{
 
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
-use taskhub_engine::{Code, Hub, store::Embedded};
-use taskhub_server::{Around, HubName, Hubs, Keys, RetentionConfig, Server, Traces, keep};
+use taskhub_engine::{Code, Hub, NodeOptions, store::Embedded};
+use taskhub_server::{Around, HubName, Hubs, Keys, Lending, RetentionConfig, Server, Traces, keep};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use engine::Engine;
-pub use error::HostError;
+use signal::signal;
 use web::{Served, Web};
+
+pub use cluster::Cluster;
+pub use error::HostError;
 
 use crate::{
     Client, Entity, Registered, Registry, Remote, Versions,
     handle::{ActivityCode, Function, OrchestrationCode},
-    http::HttpCalls,
     trigger::{Blob, BlobStore, Blobs, Handler, Occurrence, Schedule, Triggering, Triggers},
 };
 
@@ -43,6 +47,7 @@ pub struct HostBuilder {
     triggers: Triggers,
     web: Web,
     workers: bool,
+    cluster: Option<Cluster>,
 }
 
 /// Where the hub is.
@@ -70,6 +75,7 @@ pub struct Host {
     around: Around,
     retention: RetentionConfig,
     engine: Engine,
+    _lends: Option<Lending>,
 }
 
 impl Host {
@@ -190,12 +196,6 @@ impl HostBuilder {
         self
     }
 
-    /// How HTTP calls of orchestrations are sent, if not as usual; see [`http`](crate::http).
-    pub fn http_calls(mut self, calls: HttpCalls) -> Self {
-        self.registry = self.registry.http_calls(calls);
-        self
-    }
-
     /// Serves `path` with axum handlers, among them a [`Gateway`](crate::Gateway). They may take
     /// `axum::extract::State<Client>`.
     pub fn route(mut self, path: &str, methods: MethodRouter<Client>) -> Self {
@@ -253,13 +253,14 @@ impl HostBuilder {
 
     /// Opens the hub and begins to work: whatever was under way goes on. Call it within tokio.
     pub fn build(mut self) -> Result<Host, HostError> {
+        let node = self.cluster.as_ref().map_or_else(NodeOptions::default, Cluster::node);
         match std::mem::take(&mut self.place) {
             Place::Folder => self.build_on(|code, limits| {
                 let store = Arc::new(Embedded::open(FOLDER)?);
                 Ok(Hub::open(store, code, limits)?)
             }),
             Place::Store(store) => {
-                self.build_on(|code, limits| Ok(Hub::open(store, code, limits)?))
+                self.build_on(|code, limits| Ok(Hub::open_as(store, code, limits, node)?))
             }
             Place::Server(remote) => self.build_there(&remote),
         }
@@ -304,37 +305,25 @@ impl HostBuilder {
         };
         let retention = self.web.retention.clone();
         let Served { routes, keys, is_local, mut around } = self.web.serve(self.routes, &hubs);
-        around.grpc = self.workers.then(|| hubs.clone());
+        around.grpc = (self.workers || self.cluster.is_some()).then(|| hubs.clone());
+        around.only_nodes = !self.workers;
+        around.secret = self.cluster.as_ref().map(|cluster| cluster.secret().to_owned());
+        let cluster = self.cluster.filter(|_| self.workers);
+        let lends = client.hub().and_then(|hub| Some(cluster?.lend(hub)));
         let routes = routes.with_state(client.clone());
         let triggering = armed.start(&client);
-        Ok(Host { client, routes, triggering, keys, is_local, hubs, around, retention, engine })
-    }
-}
-
-/// Completes when the process is asked to end.
-async fn signal() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C is not heard");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM is not heard");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+        Ok(Host {
+            client,
+            routes,
+            triggering,
+            keys,
+            is_local,
+            hubs,
+            around,
+            retention,
+            engine,
+            _lends: lends,
+        })
     }
 }
 

@@ -20,6 +20,9 @@ pub mod clients {}
 #[doc = include_str!("../../../docs/remote.md")]
 pub mod remote {}
 
+#[doc = include_str!("../../../docs/cluster.md")]
+pub mod cluster {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 

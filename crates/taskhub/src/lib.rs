@@ -118,7 +118,7 @@ pub use failure::{Failure, Result};
 pub use gateway::{Gateway, OnTimeout, sync_over_async};
 pub use handle::{Event, External};
 pub use history::{History, InvalidHistory};
-pub use host::{Host, HostBuilder, HostError};
+pub use host::{Cluster, Host, HostBuilder, HostError};
 pub use registry::{Registered, Registry, RegistryError};
 pub use retry::Retry;
 pub use saga::Saga;

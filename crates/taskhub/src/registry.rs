@@ -112,12 +112,6 @@ impl Registry {
         self
     }
 
-    /// How HTTP calls of orchestrations are sent.
-    #[must_use]
-    pub fn http_calls(self, calls: HttpCalls) -> Self {
-        self.state(calls)
-    }
-
     /// What every program can do: send HTTP calls, and ask instances. What somebody has registered
     /// under the same name is left alone.
     fn with_own(mut self) -> Self {

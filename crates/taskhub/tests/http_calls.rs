@@ -106,7 +106,7 @@ async fn patient(ctx: Context, statuses: Vec<u16>) -> Result<u16> {
 fn host(calls: HttpCalls) -> HostBuilder {
     let calls = calls.tokens(async |resource| Ok(format!("for-{resource}")));
     let builder = Host::builder().orchestration(job).orchestration(fetch).orchestration(patient);
-    builder.http_calls(calls)
+    builder.state(calls)
 }
 
 async fn run_job(hub: &Client, server: &str) -> u32 {

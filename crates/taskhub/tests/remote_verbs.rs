@@ -56,7 +56,7 @@ async fn what_comes_early_or_wants_an_answer_goes_over_the_wire() {
         )
         .route("/done", get(|| async { "done" }));
     let builder = Host::builder().orchestration(cart).orchestration(changed).orchestration(polls);
-    let builder = builder.http_calls(HttpCalls::answered_by(service)).connect(server.url());
+    let builder = builder.state(HttpCalls::answered_by(service)).connect(server.url());
     let host = builder.build().expect("nothing is missing");
     let hub = host.client();
 

@@ -102,7 +102,10 @@ impl LaneThread {
 
     fn take(&mut self, what: ToLane) {
         match what {
-            ToLane::Turns(owner, opened, turns) => self.lane.push(owner, opened, turns),
+            ToLane::Turns(owner, opened, turns) => {
+                self.links.tallies.taken(turns.len());
+                self.lane.push(owner, opened, turns);
+            }
             ToLane::Look(partition) => self.lane.look(partition),
         }
     }

@@ -147,6 +147,8 @@ impl Crew {
             let (post, limits) = (self.post.clone(), self.limits.clone());
             let dispatch = Dispatch::new(code, &limits, post.clone(), workers.clone(), index);
             let links = turn_thread::Links {
+                tallies: self.tallies.clone(),
+                cached: self.tallies.cached(),
                 inbox,
                 lanes: lanes.clone(),
                 readers: readers.clone(),

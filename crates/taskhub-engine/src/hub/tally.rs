@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -33,9 +33,22 @@ pub struct Tally {
     pub failed: u64,
     /// Orchestrations that were terminated.
     pub terminated: u64,
+    /// Changes that turns decided, to be committed.
+    pub turns: u64,
+    /// How long the threads of turns took for them together, in microseconds.
+    pub turn_micros: u64,
+    /// Reads of instances that were not in memory.
+    pub reads: u64,
+    /// Changes that wait until a lane has room for them, now.
+    pub waiting: u64,
+    /// Instances in memory, now.
+    pub cached: u64,
+    /// About how many bytes these take.
+    pub cached_bytes: u64,
 }
 
-/// Such numbers while they grow. Only the threads of the lanes write.
+/// Such numbers while they grow: those of commits by the threads of the lanes, those of turns by
+/// their threads.
 #[derive(Default)]
 pub(super) struct Tallies {
     commits: AtomicU64,
@@ -47,7 +60,27 @@ pub(super) struct Tallies {
     completed: AtomicU64,
     failed: AtomicU64,
     terminated: AtomicU64,
+    turns: AtomicU64,
+    turn_micros: AtomicU64,
+    reads: AtomicU64,
+    waiting: AtomicU64,
+    caches: Mutex<Vec<Arc<Cached>>>,
     watch: Mutex<Option<Watch>>,
+}
+
+/// What one thread of turns has in memory.
+#[derive(Debug, Default)]
+pub(super) struct Cached {
+    instances: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Cached {
+    /// So many instances, in so many bytes.
+    pub(super) fn set(&self, (instances, bytes): (usize, usize)) {
+        self.instances.store(number(instances), Ordering::Relaxed);
+        self.bytes.store(number(bytes), Ordering::Relaxed);
+    }
 }
 
 /// Who is told of every change that was committed.
@@ -63,6 +96,27 @@ impl Tallies {
     /// Who is told of every change from now on, if anybody.
     pub(super) fn watched(&self, watch: Option<Watch>) {
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
+    }
+
+    /// The place for what one more thread of turns has in memory.
+    pub(super) fn cached(&self) -> Arc<Cached> {
+        let cached = Arc::<Cached>::default();
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner).push(cached.clone());
+        cached
+    }
+
+    /// A thread of turns decided so many changes and reads, and took so long for it.
+    pub(super) fn turned(&self, turns: usize, reads: usize, took: Duration) {
+        self.turns.fetch_add(number(turns), Ordering::Relaxed);
+        self.waiting.fetch_add(number(turns), Ordering::Relaxed);
+        self.reads.fetch_add(number(reads), Ordering::Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.turn_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// A lane took so many changes.
+    pub(super) fn taken(&self, turns: usize) {
+        self.waiting.fetch_sub(number(turns), Ordering::Relaxed);
     }
 
     /// A commit succeeded.
@@ -95,6 +149,12 @@ impl Tallies {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The sum over all threads of turns.
+    fn caches(&self, which: impl Fn(&Cached) -> &AtomicU64) -> u64 {
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.iter().map(|cached| which(cached).load(Ordering::Relaxed)).sum()
+    }
+
     /// The numbers as they are now.
     pub(super) fn now(&self) -> Tally {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -108,8 +168,18 @@ impl Tallies {
             completed: read(&self.completed),
             failed: read(&self.failed),
             terminated: read(&self.terminated),
+            turns: read(&self.turns),
+            turn_micros: read(&self.turn_micros),
+            reads: read(&self.reads),
+            waiting: read(&self.waiting),
+            cached: self.caches(|cached| &cached.instances),
+            cached_bytes: self.caches(|cached| &cached.bytes),
         }
     }
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 impl Tally {

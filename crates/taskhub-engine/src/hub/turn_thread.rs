@@ -9,13 +9,16 @@ mod passing;
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
-    Answer, Envelope, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
+    Answer, InstanceId, PartitionId, Refusal, Request, RequestId, Verb,
     partition::{Effect, Input},
     store::Ownership,
 };
@@ -30,9 +33,10 @@ use super::{
     lane_thread::ToLane,
     mail::{Generation, Mail, Post},
     readers::Wanted,
+    tally::{Cached, Tallies},
     tenure::{Tenure, Term},
 };
-use crate::{Passed, Routed, Shard, Tick, store::Clock};
+use crate::{Routed, Shard, store::Clock};
 use passing::Looks;
 
 /// How many pieces of mail are taken before turns are run.
@@ -57,6 +61,9 @@ pub(super) struct Links {
     pub tenure: Tenure,
     pub dispatch: Dispatch,
     pub clock: Clock,
+    pub tallies: Arc<Tallies>,
+    /// What this thread has in memory.
+    pub cached: Arc<Cached>,
 }
 
 /// Runs until it is told to stop.
@@ -186,10 +193,15 @@ impl TurnThread {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
             self.run(partition, inputs);
         }
+        self.links.cached.set(self.shard.cached());
     }
 
     fn run(&mut self, partition: PartitionId, inputs: Vec<Input>) {
+        let begun = Instant::now();
         if let Some(routed) = self.shard.handle(partition, inputs, (self.links.clock)()) {
+            let is_read = |effect: &&Effect| matches!(effect, Effect::Read(_));
+            let reads = routed.reads.len() + routed.effects.iter().filter(is_read).count();
+            self.links.tallies.turned(routed.turns.len(), reads, begun.elapsed());
             self.pass_on(routed);
         }
     }
@@ -218,24 +230,6 @@ impl TurnThread {
         }
         if left {
             self.left(owner);
-        }
-    }
-
-    /// Messages to partitions of the same lane.
-    fn send(&mut self, owner: Ownership, opened: Tick, sent: Vec<Envelope>) {
-        if sent.is_empty() {
-            return;
-        }
-        let (now, generation) =
-            (self.links.post.tick(), self.generations[self.lane(owner.partition)]);
-        for envelope in sent {
-            let to = envelope.partition;
-            let passed = Passed { envelope, opened, sent: now };
-            if self.shard.serves(to) {
-                self.deliver(passed, Some(generation));
-            } else {
-                self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
-            }
         }
     }
 
@@ -274,13 +268,13 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use taskhub_core::{
-        Epoch, Limits, Message, MessageId, Task,
+        Envelope, Epoch, Limits, Message, MessageId, Task,
         turn::{Functions, Orchestration},
     };
 
     use super::*;
     use crate::{
-        Activities, Code, Patience, Running,
+        Activities, Code, Passed, Patience, Running,
         hub::{
             mail::{self, Opened},
             workers::Workers,
@@ -322,6 +316,8 @@ mod tests {
             hints: None,
             tenure: Tenure::endless(),
             clock: system_clock(),
+            tallies: Arc::default(),
+            cached: Arc::default(),
         };
         (TurnThread::new(Shard::new(code.functions, &limits, 1, 1), links), turns)
     }

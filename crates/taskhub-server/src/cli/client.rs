@@ -5,6 +5,7 @@ mod failure;
 mod filters;
 mod history;
 mod list;
+mod nodes;
 mod payload;
 mod progress;
 mod purge;
@@ -45,6 +46,10 @@ pub(super) enum Asked {
     Purge(purge::Flags),
     /// Write histories as JSON lines, one event per line
     Export(history::Export),
+    /// Show the nodes that share a hub
+    Nodes(nodes::Flags),
+    /// Show which node owns which share of a hub
+    Partitions(nodes::Flags),
 }
 
 impl Asked {
@@ -66,6 +71,8 @@ impl Asked {
                 Self::Restart(flags) => restart::run(flags).await,
                 Self::Purge(flags) => purge::run(flags).await,
                 Self::Export(flags) => history::export(flags).await,
+                Self::Nodes(flags) => nodes::nodes(flags).await,
+                Self::Partitions(flags) => nodes::partitions(flags).await,
             }
         })
     }

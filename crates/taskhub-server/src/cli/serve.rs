@@ -49,6 +49,16 @@ pub(super) struct Flags {
     /// see flags: the variable and the file are safer
     #[arg(long, value_name = "SECRET", env = "TASKHUB_CLUSTER_SECRET", hide_env_values = true)]
     cluster_secret: Option<String>,
+    /// Where other nodes reach this one, such as `http://10.0.0.2:7071` [default: where it listens]
+    #[arg(long, value_name = "URL", env = "TASKHUB_CLUSTER_ADDRESS")]
+    cluster_address: Option<String>,
+    /// How many seconds other nodes wait for this one, when it is silent, before they take over
+    /// [default: 15]
+    #[arg(long, value_name = "SECONDS", env = "TASKHUB_CLUSTER_LEASE_SECONDS")]
+    cluster_lease_seconds: Option<u64>,
+    /// How many streams of commits this node has to the database, for each hub [default: 4]
+    #[arg(long, value_name = "COUNT", env = "TASKHUB_CLUSTER_LANES")]
+    cluster_lanes: Option<u16>,
     /// Speak TLS with this certificate, a PEM file
     #[arg(long, value_name = "FILE", env = "TASKHUB_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -124,7 +134,11 @@ impl Flags {
         over_list(&mut config.hubs.names, self.hubs);
         over(&mut config.hubs.count_max, self.hubs_max);
         over_list(&mut config.tokens, self.tokens);
-        config.cluster.secret = self.cluster_secret.or(config.cluster.secret);
+        let cluster = &mut config.cluster;
+        cluster.secret = self.cluster_secret.or(cluster.secret.take());
+        cluster.address = self.cluster_address.or(cluster.address.take());
+        over(&mut cluster.lease_seconds, self.cluster_lease_seconds);
+        cluster.lanes = self.cluster_lanes.or(cluster.lanes);
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });
         }

@@ -105,7 +105,7 @@ pub(super) fn any_id(text: &str) -> Result<InstanceId, Status> {
 }
 
 /// The name of the hub that a call is for.
-fn hub_name(metadata: &MetadataMap) -> Result<HubName, Status> {
+pub(super) fn hub_name(metadata: &MetadataMap) -> Result<HubName, Status> {
     let named = HUB_KEYS.iter().find_map(|key| metadata.get(*key));
     let name = named.map(|name| String::from_utf8_lossy(name.as_bytes()));
     let name = HubName::parse(name.as_deref().unwrap_or(HubName::DEFAULT));

@@ -7,11 +7,11 @@ use std::{
 };
 
 use taskhub_core::store::Store;
-use taskhub_engine::store::Embedded;
+use taskhub_engine::{Hub, NodeOptions, store::Embedded};
 use taskhub_postgres::{Postgres, PostgresOptions};
 
 use super::{HubError, HubName};
-use crate::Config;
+use crate::{ClusterConfig, Config, Lending};
 
 /// The file by which the folder of a hub is known.
 const FILE: &str = "hub.db";
@@ -21,15 +21,17 @@ const FILE: &str = "hub.db";
 pub(super) enum Place {
     /// Each has a folder of its name in this one.
     Folder(PathBuf),
-    /// They share a database.
-    Database(Postgres),
+    /// They share a database, perhaps with other nodes.
+    Database(Postgres, ClusterConfig),
 }
 
 impl Place {
     /// Where the settings say.
     pub(super) fn of(config: &Config) -> Result<Self, HubError> {
         Ok(match &config.store {
-            Some(url) => Self::Database(PostgresOptions::new(url).connect()?),
+            Some(url) => {
+                Self::Database(PostgresOptions::new(url).connect()?, config.cluster.clone())
+            }
             None => Self::Folder(config.data.clone()),
         })
     }
@@ -38,7 +40,7 @@ impl Place {
     pub(super) fn hubs(&self) -> Result<Vec<HubName>, HubError> {
         match self {
             Self::Folder(data) => found(data),
-            Self::Database(database) => {
+            Self::Database(database, _) => {
                 let names = database.hubs()?;
                 Ok(names.iter().filter_map(|name| HubName::parse(name).ok()).collect())
             }
@@ -49,8 +51,24 @@ impl Place {
     pub(super) fn open(&self, hub: &HubName) -> Result<Arc<dyn Store>, HubError> {
         Ok(match self {
             Self::Folder(data) => Arc::new(Embedded::open(data.join(hub.as_str()))?),
-            Self::Database(database) => Arc::new(database.open(hub.as_str())?),
+            Self::Database(database, _) => Arc::new(database.open(hub.as_str())?),
         })
+    }
+
+    /// How this process takes part in a hub.
+    pub(super) fn node(&self, hub: &HubName) -> NodeOptions {
+        match self {
+            Self::Folder(_) => NodeOptions::default(),
+            Self::Database(_, cluster) => cluster.node(hub),
+        }
+    }
+
+    /// Lends the workers of a hub to the other nodes that have it, as long as this is kept.
+    pub(super) fn lend(&self, name: &HubName, hub: &Hub) -> Option<Lending> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Database(_, cluster) => cluster.lend(name, hub),
+        }
     }
 
     /// Removes all that is kept of a hub.
@@ -65,7 +83,7 @@ impl Place {
                     _ => Ok(()),
                 }
             }
-            Self::Database(database) => Ok(database.delete(hub.as_str())?),
+            Self::Database(database, _) => Ok(database.delete(hub.as_str())?),
         }
     }
 }

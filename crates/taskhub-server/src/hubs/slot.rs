@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{HubError, HubName, blocking, place::Place};
-use crate::Traces;
+use crate::{Lending, Traces};
 
 /// The place of one hub.
 pub(super) struct Slot {
@@ -23,7 +23,13 @@ pub(super) struct Slot {
     stopping: CancellationToken,
     /// Whoever opens or closes it has the turn, and makes the others wait.
     turn: Mutex<()>,
-    hub: RwLock<Option<Hub>>,
+    hub: RwLock<Option<Opened>>,
+}
+
+/// A hub that is open.
+struct Opened {
+    hub: Hub,
+    _lends: Option<Lending>,
 }
 
 impl Slot {
@@ -39,7 +45,8 @@ impl Slot {
 
     /// A hub that somebody else opened.
     pub(super) fn given(hub: Hub, limits: Limits, stopping: CancellationToken) -> Self {
-        let (turn, hub) = (Mutex::default(), RwLock::new(Some(hub)));
+        let opened = Opened { hub, _lends: None };
+        let (turn, hub) = (Mutex::default(), RwLock::new(Some(opened)));
         Self { place: None, limits, traces: None, stopping, turn, hub }
     }
 
@@ -50,7 +57,8 @@ impl Slot {
 
     /// The hub, if it is open.
     pub(super) fn hub(&self) -> Option<Hub> {
-        self.hub.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let opened = self.hub.read().unwrap_or_else(PoisonError::into_inner);
+        opened.as_ref().map(|opened| opened.hub.clone())
     }
 
     /// Opens the hub, or waits for whoever is at it. What was begun is finished even if the caller
@@ -64,11 +72,15 @@ impl Slot {
             let place = self.place.clone().filter(|_| !self.stopping.is_cancelled());
             let Some((place, name)) = place else { return Err(HubError::Stopping) };
             let limits = self.limits.clone();
-            let hub = blocking(move || open(&place, &name, limits)).await?;
+            let hub = {
+                let (place, name) = (place.clone(), name.clone());
+                blocking(move || open(&place, &name, limits)).await?
+            };
             if let Some(traces) = &self.traces {
                 traces.watch(&hub);
             }
-            self.put(Some(hub.clone()));
+            let lends = place.lend(&name, &hub);
+            self.put(Some(Opened { hub: hub.clone(), _lends: lends }));
             Ok(hub)
         });
         opening.await.map_err(HubError::interrupted)?
@@ -92,15 +104,15 @@ impl Slot {
     }
 
     async fn stop(&self) {
-        let hub = self.put(None);
-        if let Some(hub) = hub
+        let opened = self.put(None);
+        if let Some(Opened { hub, .. }) = opened
             && self.place.is_some()
         {
             hub.stop().await;
         }
     }
 
-    fn put(&self, hub: Option<Hub>) -> Option<Hub> {
+    fn put(&self, hub: Option<Opened>) -> Option<Opened> {
         std::mem::replace(&mut *self.hub.write().unwrap_or_else(PoisonError::into_inner), hub)
     }
 }
@@ -108,7 +120,7 @@ impl Slot {
 fn open(place: &Place, name: &HubName, limits: Limits) -> Result<Hub, HubError> {
     let store = place.open(name)?;
     let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
-    let hub = Hub::open(store, &code, limits)?;
+    let hub = Hub::open_as(store, &code, limits, place.node(name))?;
     tracing::info!(hub = %name, "hub opened");
     Ok(hub)
 }

@@ -12,6 +12,12 @@ pub(super) const COMMIT_FAILURES: &str = "taskhub_commit_failures_total";
 pub(super) const COMMIT_CHANGES: &str = "taskhub_commit_changes_total";
 pub(super) const COMMIT_BYTES: &str = "taskhub_commit_bytes_total";
 pub(super) const COMMIT_MICROS: &str = "taskhub_commit_microseconds_total";
+pub(super) const TURNS: &str = "taskhub_turns_total";
+pub(super) const TURN_MICROS: &str = "taskhub_turn_microseconds_total";
+pub(super) const UNCOMMITTED: &str = "taskhub_turns_uncommitted";
+pub(super) const READS: &str = "taskhub_instances_read_total";
+pub(super) const CACHED: &str = "taskhub_cached_instances";
+pub(super) const CACHED_BYTES: &str = "taskhub_cached_bytes";
 pub(super) const HELD: &str = "taskhub_held_requests";
 pub(super) const WORKERS: &str = "taskhub_workers";
 pub(super) const WAITING: &str = "taskhub_tasks_waiting";
@@ -24,6 +30,9 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (CALLS, "Calls that were answered, by protocol, call and status."),
         (STARTED, "Orchestrations that were started, children included."),
         (ENDED, "Orchestrations that ended, by status."),
+        (TURNS, "Changes of instances that were decided."),
+        (TURN_MICROS, "How long deciding them took together."),
+        (READS, "Instances that were read, as they were not in memory."),
         (COMMITS, "Commits that succeeded."),
         (COMMIT_FAILURES, "Commits that failed."),
         (COMMIT_CHANGES, "Changes of instances that were committed."),
@@ -33,6 +42,9 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         recorder.describe_counter(name.into(), None, text.into());
     }
     for (name, text) in [
+        (UNCOMMITTED, "Changes that wait to be committed."),
+        (CACHED, "Instances in memory."),
+        (CACHED_BYTES, "About how many bytes they take."),
         (HELD, "Requests that wait for an instance."),
         (WORKERS, "Workers that are connected."),
         (WAITING, "Tasks that wait for a worker."),

@@ -1,7 +1,8 @@
 //! One connection: plain or TLS, HTTP/1 or HTTP/2, ended when it keeps silent.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -57,8 +58,8 @@ pub(super) struct Connections {
     pub front: Front,
     pub tls: Option<TlsAcceptor>,
     pub permits: Arc<Semaphore>,
-    /// The largest head of a request.
-    pub header_bytes: usize,
+    /// How HTTP is spoken.
+    pub http: Builder<TokioExecutor>,
     pub tracker: TaskTracker,
     /// Connections end as soon as their calls have.
     pub ending: CancellationToken,
@@ -67,11 +68,13 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Serves a connection until it ends.
+    /// Serves a connection until it ends. There are many, and most of them wait: what is only
+    /// needed now and then is kept apart, so that the rest is small.
     pub(super) async fn serve(&self, stream: TcpStream) {
         let Some(tls) = &self.tls else { return self.speak(stream).await };
-        match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream).await,
+        let agreed = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(stream));
+        match Box::pin(agreed).await {
+            Ok(Ok(stream)) => Box::pin(self.speak(stream)).await,
             Ok(Err(error)) => tracing::debug!(%error, "a client and this server found no keys"),
             Err(_) => tracing::debug!("a client took too long to agree on keys"),
         }
@@ -83,12 +86,10 @@ impl Connections {
         let connection = Connection::default();
         let _gone = connection.gone.clone().drop_guard();
         let service = service_fn(|mut request| {
-            let front = self.front.clone();
             request.extensions_mut().insert(connection.clone());
-            async move { Ok::<_, Infallible>(front.answer(request).await) }
+            self.front.answer(request).map(Ok::<_, Infallible>)
         });
-        let http = http(self.header_bytes);
-        let mut serving = pin!(http.serve_connection_with_upgrades(stream, service));
+        let mut serving = Box::pin(self.http.serve_connection_with_upgrades(stream, service));
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
             () = self.ending.cancelled() => {
@@ -102,7 +103,8 @@ impl Connections {
     }
 }
 
-fn http(header_bytes: usize) -> Builder<TokioExecutor> {
+/// How HTTP is spoken, with heads of at most so many bytes.
+pub(super) fn http(header_bytes: usize) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())

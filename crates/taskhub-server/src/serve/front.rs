@@ -11,6 +11,10 @@ use axum::{
     },
     response::Response,
 };
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, ready},
+};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -34,6 +38,8 @@ pub(super) struct Front {
     cors: Option<CorsLayer>,
     tokens: Tokens,
     secret: Secret,
+    /// Whether gRPC is for other nodes alone.
+    only_nodes: bool,
     calls: Arc<Semaphore>,
     /// `None` where nobody asks for them.
     metrics: Option<Metrics>,
@@ -55,6 +61,7 @@ impl Front {
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
             secret: Secret::new(config.cluster.secret.clone()),
+            only_nodes: false,
             calls: Arc::new(Semaphore::new(config.limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: Some(Metrics::new(hubs)),
             tells: true,
@@ -72,7 +79,8 @@ impl Front {
             http: routes,
             cors: cors(&how.origins),
             tokens: Tokens::new(Vec::new()),
-            secret: Secret::default(),
+            secret: Secret::new(how.secret.clone()),
+            only_nodes: how.only_nodes,
             calls: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: how.metrics.clone(),
             tells: false,
@@ -82,35 +90,47 @@ impl Front {
         }
     }
 
-    /// Answers a request, and counts it.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
+    /// Answers a request, and counts it. Many are held for long: what waits is kept small.
+    pub(super) fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send + use<> {
         let request = request.map(Body::new);
-        let Some(metrics) = &self.metrics else { return self.answer_as_it_is(request).await };
-        let call = metrics.begin(&request, self.grpc.is_some() && is_grpc(&request));
-        let response = self.answer_as_it_is(request).await;
-        metrics.end(call, &response);
-        response
+        let is_grpc = self.grpc.is_some() && is_grpc(&request);
+        let counted = self.metrics.as_ref().map(|it| (it.clone(), it.begin(&request, is_grpc)));
+        let answering = self.answer_as_it_is(request);
+        async move {
+            let response = answering.await;
+            if let Some((metrics, call)) = counted {
+                metrics.end(call, &response);
+            }
+            response
+        }
     }
 
     /// A gRPC call is known by its content type alone: a router that takes it by path, or after
     /// the others, answers 200 to an unknown path of HTTP.
-    async fn answer_as_it_is(&self, request: Request<Body>) -> Response {
+    fn answer_as_it_is(&self, request: Request<Body>) -> BoxFuture<'static, Response> {
         if let Some(grpc) = &self.grpc
             && is_grpc(&request)
         {
-            return self.grpc(grpc, request).await;
+            let (front, grpc) = (self.clone(), grpc.clone());
+            return async move { front.grpc(&grpc, request).await }.boxed();
         }
-        let Some(cors) = &self.cors else { return self.http(request).await };
-        let http = service_fn(|request| async { Ok::<_, Infallible>(self.http(request).await) });
-        match cors.layer(http).oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        let Some(cors) = &self.cors else { return self.http(request) };
+        let front = self.clone();
+        let http = service_fn(move |request| front.http(request).map(Ok::<_, Infallible>));
+        cors.layer(http).oneshot(request).map(sure).boxed()
     }
 
     async fn grpc(&self, grpc: &Router, mut request: Request<Body>) -> Response {
         match self.secret.check(request.headers()) {
             Ok(Some(node)) => drop(request.extensions_mut().insert(node)),
+            Ok(None) if self.only_nodes => {
+                let message = "gRPC is for the other nodes of this application; let others in by \
+                               `HostBuilder::workers`";
+                return Status::unauthenticated(message).into_http();
+            }
             Ok(None) if grpc::is_open(request.uri().path()) => {}
             Ok(None) if self.tokens.admit(request.headers()) => {}
             Ok(None) => {
@@ -129,7 +149,7 @@ impl Front {
         grpc::answer(grpc.clone(), request).await
     }
 
-    async fn http(&self, mut request: Request<Body>) -> Response {
+    fn http(&self, mut request: Request<Body>) -> BoxFuture<'static, Response> {
         let asked = self.tells && request.uri().path() == http::METRICS_PATH;
         let metrics = self.metrics.as_ref().filter(|_| asked);
         let open = http::is_open(request.uri().path()) || (metrics.is_some() && self.is_local);
@@ -144,31 +164,33 @@ impl Front {
             let message = "send `Authorization: Bearer <token>`";
             let mut response = http::refusal(StatusCode::UNAUTHORIZED, message);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return response;
+            return ready(response).boxed();
         }
         if let Some(metrics) = metrics {
-            return metrics.response();
+            return ready(metrics.response()).boxed();
         }
-        let Ok(_counted) = self.calls.try_acquire() else {
+        let Ok(counted) = self.calls.clone().try_acquire_owned() else {
             let message = "too many requests are under way; try again a little later";
             let mut response = http::refusal(StatusCode::SERVICE_UNAVAILABLE, message);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            return ready(response).boxed();
         };
         let timely = |body| Body::new(Timely::new(body, self.body_time));
         let request = request.map(|body| if body.is_end_stream() { body } else { timely(body) });
-        let answer = self.http.clone().oneshot(request);
-        let answered = match self.request_time {
-            None => answer.await,
-            Some(within) => match tokio::time::timeout(within, answer).await {
-                Ok(answered) => answered,
-                Err(_) => return took_too_long(within),
-            },
+        let answer = self.http.clone().oneshot(request).map(sure);
+        let Some(within) = self.request_time else {
+            return answer.inspect(|_| drop(counted)).boxed();
         };
-        match answered {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        let answer = tokio::time::timeout(within, answer).inspect(|_| drop(counted));
+        answer.map(move |answer| answer.unwrap_or_else(|_| took_too_long(within))).boxed()
+    }
+}
+
+/// What comes of something that cannot fail.
+fn sure(answered: Result<Response, Infallible>) -> Response {
+    match answered {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program from outside: its client commands against a server in this process.
 
+mod cluster;
 mod commands;
 mod copying;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

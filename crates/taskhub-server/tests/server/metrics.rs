@@ -102,3 +102,24 @@ async fn the_dashboard_and_the_page_tell_of_what_there_is() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn turns_and_what_is_in_memory_are_counted() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    for id in ["a", "b"] {
+        client.start_instance(start(id)).await.unwrap();
+    }
+    let metrics = server.get("/metrics", "").await;
+    let at_least = |name: &str, least: f64| {
+        let found = value(&metrics, &format!("{name}{{hub=\"default\"}}"));
+        assert!(found >= Some(least), "{name}: {metrics}");
+    };
+    at_least("taskhub_turns_total", 2.0);
+    at_least("taskhub_turn_microseconds_total", 0.0);
+    at_least("taskhub_cached_instances", 2.0);
+    at_least("taskhub_cached_bytes", 2.0);
+    at_least("taskhub_instances_read_total", 2.0);
+    at_least("taskhub_turns_uncommitted", 0.0);
+    server.stop().await;
+}

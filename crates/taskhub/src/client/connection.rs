@@ -45,7 +45,8 @@ impl Connection {
     pub(crate) async fn ask(&self, id: InstanceId, verb: Verb) -> Result<Answer, Refused> {
         match self {
             Self::Here(hub) => told(hub.ask(id, verb).await),
-            Self::There(link) => told(link.ask(&id, verb).await?),
+            // A call over the wire is much larger, and those here may be many.
+            Self::There(link) => told(Box::pin(link.ask(&id, verb)).await?),
         }
     }
 

@@ -30,8 +30,8 @@ const TIME_MAX: Duration = Duration::from_secs(100);
 /// How many bytes of a body are read, if nobody says: what a payload may have.
 const BYTES_MAX: usize = 4 << 20;
 
-/// How a program sends the requests of [`Context::call_http`](crate::Context::call_http); given to
-/// [`HostBuilder::http_calls`](crate::HostBuilder::http_calls).
+/// How a program sends the requests of [`Context::call_http`](crate::Context::call_http): a state,
+/// for [`HostBuilder::state`](crate::HostBuilder::state). Without it they go over the network.
 #[derive(Clone)]
 pub struct HttpCalls {
     way: Way,

@@ -83,7 +83,10 @@ impl Hub {
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let (shown, clock) = (pacer.shown.clone(), pacer.shown.clone());
+        let tallies = Arc::<super::Tallies>::default();
         let links = Links {
+            tallies: tallies.clone(),
+            cached: tallies.cached(),
             inbox: boxes.remove(0),
             dispatch: Dispatch::new(code, &limits, post.clone(), workers.clone(), 0),
             post: post.clone(),
@@ -119,7 +122,7 @@ impl Hub {
         let requests = Requests::new(post.clone(), partitions, &limits);
         let router = Router::alone(requests, store.clone(), held);
         let clock = Arc::new(move || pacer.now());
-        let (threads, tallies, keeper) = (Mutex::new(vec![thread]), Arc::default(), None);
+        let (threads, keeper) = (Mutex::new(vec![thread]), None);
         let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use taskhub_core::{PartitionId, partition::Input, store::Ownership};
+use taskhub_core::{Envelope, PartitionId, partition::Input, store::Ownership};
 
 use super::TurnThread;
 use crate::{
-    Passed,
+    Passed, Tick,
     hub::{
         lane_thread::ToLane,
-        mail::{Found, Generation},
+        mail::{Found, Generation, Mail},
         readers::Wanted,
     },
 };
@@ -32,6 +32,24 @@ pub(super) struct Looks {
 }
 
 impl TurnThread {
+    /// Messages to partitions of the same lane.
+    pub(super) fn send(&mut self, owner: Ownership, opened: Tick, sent: Vec<Envelope>) {
+        if sent.is_empty() {
+            return;
+        }
+        let (now, generation) =
+            (self.links.post.tick(), self.generations[self.lane(owner.partition)]);
+        for envelope in sent {
+            let to = envelope.partition;
+            let passed = Passed { envelope, opened, sent: now };
+            if self.shard.serves(to) {
+                self.deliver(passed, Some(generation));
+            } else {
+                self.links.post.send(to, Mail::Deliver(passed, Some(generation)));
+            }
+        }
+    }
+
     /// A message comes by itself. If it is not its turn, or its receiver is not here, it is left
     /// to the inbox, where it stands as soon as it is durable.
     pub(super) fn deliver(&mut self, passed: Passed, sent_in: Option<Generation>) {

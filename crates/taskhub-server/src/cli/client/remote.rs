@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use taskhub_wire::cluster::cluster_client::ClusterClient;
 use taskhub_wire::proto::{
     GetInstanceRequest, OrchestrationState,
     task_hub_sidecar_service_client::TaskHubSidecarServiceClient,
@@ -49,6 +50,8 @@ pub(super) struct Remote {
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub client: TaskHubSidecarServiceClient<Channel>,
+    /// For people who look after a cluster.
+    pub cluster: ClusterClient<Channel>,
     hub: Option<AsciiMetadataValue>,
     token: Option<AsciiMetadataValue>,
     timeout: Duration,
@@ -75,6 +78,7 @@ impl Remote {
         let channel = endpoint.connect().await.map_err(|error| {
             Failure::NoServer(format!("no server answers at {server}: {}", causes(&error)))
         })?;
+        let cluster = ClusterClient::new(channel.clone());
         // What a page holds is up to the server.
         let client =
             TaskHubSidecarServiceClient::new(channel).max_decoding_message_size(usize::MAX);
@@ -82,7 +86,7 @@ impl Remote {
         let token =
             self.token.as_deref().map(|token| header("--token", &format!("Bearer {token}")));
         let timeout = Duration::from_secs(self.timeout);
-        Ok(Link { client, hub, token: token.transpose()?, timeout })
+        Ok(Link { client, cluster, hub, token: token.transpose()?, timeout })
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, Failure> {

@@ -1,0 +1,26 @@
+//! Who takes part in a hub: its nodes, and who owns what.
+
+use taskhub_core::store::{Lease, Node, StoreError};
+
+use super::Hub;
+
+/// The nodes that share a hub, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members {
+    /// The nodes that live, by id.
+    pub nodes: Vec<Node>,
+    /// Who owns which partition, in their order; who is not listed has no owner.
+    pub leases: Vec<Lease>,
+}
+
+impl Hub {
+    /// Who takes part in it, as the store knows; `None` when its store belongs to this process.
+    pub async fn members(&self) -> Result<Option<Members>, StoreError> {
+        self.read(|store| {
+            let Some(shared) = store.shared() else { return Ok(None) };
+            let (nodes, leases) = (shared.nodes()?, shared.owners()?);
+            Ok(Some(Members { nodes, leases }))
+        })
+        .await
+    }
+}

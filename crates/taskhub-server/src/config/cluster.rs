@@ -1,0 +1,85 @@
+//! What a node has in common with the others that share its hubs.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use taskhub_engine::{Hub, NodeOptions, Peers};
+
+use crate::{HubName, Lending, Nodes};
+
+/// What a node has in common with others. It counts where hubs are in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ClusterConfig {
+    /// The secret by which nodes know each other: the same on all of them. None: this node takes
+    /// nobody for another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Where other nodes reach this one, such as `http://10.0.0.2:7071`. None: at the first address
+    /// that it listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// How many seconds others wait for this node, when it is silent, before they take over.
+    pub lease_seconds: u64,
+    /// How many streams of commits this node has to the database, for each hub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u16>,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { secret: None, address: None, lease_seconds: 15, lanes: None }
+    }
+}
+
+impl ClusterConfig {
+    /// The same of a node that listens there, if it does not say itself where it is reached.
+    pub(crate) fn at(&self, listens: Option<&SocketAddr>, is_tls: bool) -> Self {
+        let scheme = if is_tls { "https" } else { "http" };
+        let reached = listens.filter(|address| !address.ip().is_unspecified());
+        let reached = reached.map(|address| format!("{scheme}://{address}"));
+        Self { address: self.address.clone().or(reached), ..self.clone() }
+    }
+
+    /// How this node takes part in a hub.
+    pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
+        let peers = self.others(hub).map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
+        let ttl = Duration::from_secs(self.lease_seconds);
+        NodeOptions { address: self.own().into(), lanes: self.lanes, ttl, peers }
+    }
+
+    /// Lends the workers of this node to the others that have the hub.
+    pub(crate) fn lend(&self, name: &HubName, hub: &Hub) -> Option<Lending> {
+        Some(self.others(name)?.lend(hub, self.own()))
+    }
+
+    fn others(&self, hub: &HubName) -> Option<Nodes> {
+        Some(Nodes::new(hub.clone(), self.secret.as_deref()?))
+    }
+
+    fn own(&self) -> &str {
+        self.address.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_reached_where_it_listens_unless_it_says_otherwise() {
+        let reached = |config: &ClusterConfig, listens: &str, is_tls| {
+            let listens = listens.parse().expect("an address");
+            config.at(Some(&listens), is_tls).address
+        };
+        let silent = ClusterConfig::default();
+        let local = reached(&silent, "127.0.0.1:7071", false);
+        assert_eq!(local.as_deref(), Some("http://127.0.0.1:7071"));
+        let secure = reached(&silent, "10.0.0.2:443", true);
+        assert_eq!(secure.as_deref(), Some("https://10.0.0.2:443"));
+        assert_eq!(reached(&silent, "0.0.0.0:7071", false), None, "that is everywhere");
+        let told = ClusterConfig { address: Some("http://node-1:7071".into()), ..silent };
+        assert_eq!(reached(&told, "0.0.0.0:7071", false), told.address);
+    }
+}

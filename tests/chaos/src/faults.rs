@@ -1,0 +1,171 @@
+//! What goes wrong: one fault after another, sometimes two at once, from a seed.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use taskhub_postgres::testing::Server;
+use tokio::time::sleep;
+
+use crate::{
+    chance::Chance,
+    nodes::Nodes,
+    wires::{End, How, Wires},
+};
+
+/// Something that goes wrong, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub what: What,
+    pub time: Duration,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A node is killed, and started again afterwards.
+    Killed(usize),
+    /// A node is asked to end, and started again afterwards.
+    Ended(usize),
+    /// A node is stopped where it stands, and goes on afterwards.
+    Paused(usize),
+    /// A node is cut from the database.
+    WithoutDatabase(usize, How),
+    /// A node is cut from the other nodes; clients and the database reach it.
+    Alone(usize, How),
+    /// The database is stopped, and started again.
+    DatabaseStopped,
+    /// The database is killed, and started again.
+    DatabaseKilled,
+}
+
+/// What faults happen to.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub nodes: Arc<Nodes>,
+    pub wires: Wires,
+    pub server: Arc<Server>,
+    pub ttl: Duration,
+}
+
+impl Fault {
+    /// What happens next: one fault, or two at once.
+    pub(crate) fn draw_some(chance: &mut Chance, scene: &Scene) -> Vec<Self> {
+        let (first, second) = (Self::draw(chance, scene), Self::draw(chance, scene));
+        let is_alone = chance.below(4) > 0 || !first.goes_with(second);
+        if is_alone { vec![first] } else { vec![first, second] }
+    }
+
+    /// One node after another is replaced by a newer one.
+    pub(crate) fn restart(number: usize, scene: &Scene) -> Self {
+        let time = Duration::from_millis(100);
+        Self { what: What::Ended(number % scene.nodes.count()), time }
+    }
+
+    fn draw(chance: &mut Chance, scene: &Scene) -> Self {
+        let ttl = u64::try_from(scene.ttl.as_millis()).unwrap_or_default();
+        let node = chance.below(scene.nodes.count());
+        let how = if chance.below(2) == 0 { How::Cut } else { How::Silent };
+        let what = match chance.below(10) {
+            0 | 1 => What::Killed(node),
+            2 => What::Ended(node),
+            3 | 4 => What::Paused(node),
+            5 | 6 => What::WithoutDatabase(node, how),
+            7 | 8 if scene.nodes.count() > 1 => What::Alone(node, how),
+            9 => What::DatabaseStopped,
+            _ => What::DatabaseKilled,
+        };
+        let time = match what {
+            // Longer than its lease, and sometimes not.
+            What::Paused(_) | What::WithoutDatabase(..) | What::Alone(..) => {
+                chance.millis(ttl / 4, ttl * 5 / 2)
+            }
+            _ => chance.millis(10, ttl),
+        };
+        Self { what, time }
+    }
+
+    /// Whether two may happen at once.
+    fn goes_with(self, other: Self) -> bool {
+        let node = |fault: Self| match fault.what {
+            What::Killed(node)
+            | What::Ended(node)
+            | What::Paused(node)
+            | What::WithoutDatabase(node, _)
+            | What::Alone(node, _) => Some(node),
+            What::DatabaseStopped | What::DatabaseKilled => None,
+        };
+        node(self) != node(other)
+    }
+
+    /// Lets it happen, and sets it right afterwards.
+    pub(crate) async fn happen(self, scene: Scene) -> Result<(), String> {
+        match self.what {
+            What::Killed(node) => {
+                scene.nodes.kill(node);
+                sleep(self.time).await;
+                scene.nodes.start(node).await
+            }
+            What::Ended(node) => {
+                scene.nodes.end(node).await?;
+                sleep(self.time).await;
+                scene.nodes.start(node).await
+            }
+            What::Paused(node) => {
+                scene.nodes.pause(node, true)?;
+                sleep(self.time).await;
+                scene.nodes.pause(node, false)
+            }
+            What::WithoutDatabase(node, how) => {
+                scene.wires.set(End::Node(node), End::Database, Some(how));
+                sleep(self.time).await;
+                scene.wires.set(End::Node(node), End::Database, None);
+                Ok(())
+            }
+            What::Alone(node, how) => {
+                let others = (0..scene.nodes.count()).filter(|other| *other != node);
+                let others: Vec<_> = others.collect();
+                for (others, how) in [(&others, Some(how)), (&others, None)] {
+                    for other in others {
+                        scene.wires.set(End::Node(node), End::Node(*other), how);
+                    }
+                    sleep(how.map_or(Duration::ZERO, |_| self.time)).await;
+                }
+                Ok(())
+            }
+            What::DatabaseStopped | What::DatabaseKilled => self.database(scene).await,
+        }
+    }
+
+    async fn database(self, scene: Scene) -> Result<(), String> {
+        let (what, time) = (self.what, self.time);
+        let done = tokio::task::spawn_blocking(move || {
+            match what {
+                What::DatabaseKilled => scene.server.crash()?,
+                _ => scene.server.stop()?,
+            }
+            std::thread::sleep(time);
+            scene.server.begin()
+        });
+        done.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = |how| match how {
+            How::Cut => "cut",
+            How::Silent => "silently cut",
+        };
+        match self.what {
+            What::Killed(node) => write!(f, "node {node} killed")?,
+            What::Ended(node) => write!(f, "node {node} asked to end")?,
+            What::Paused(node) => write!(f, "node {node} stopped in its tracks")?,
+            What::WithoutDatabase(node, how) => {
+                write!(f, "node {node} {} from the database", way(how))?;
+            }
+            What::Alone(node, how) => write!(f, "node {node} {} from the others", way(how))?,
+            What::DatabaseStopped => write!(f, "the database stopped")?,
+            What::DatabaseKilled => write!(f, "the database killed")?,
+        }
+        write!(f, " for {} ms", self.time.as_millis())
+    }
+}

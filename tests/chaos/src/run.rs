@@ -1,0 +1,222 @@
+//! A whole run: a database, nodes, clients, trouble, and the verdict.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use taskhub_postgres::{
+    PostgresStore,
+    testing::{Server, ServerOptions},
+};
+use tokio::{task::JoinSet, time::sleep};
+
+use crate::{
+    chance::Chance,
+    check::Known,
+    clients::{self, Shared},
+    faults::{Fault, Scene},
+    http,
+    ledger::Ledger,
+    nodes::Nodes,
+    seen::Seen,
+    wires::{End, Wires},
+};
+
+/// How long the leases of the nodes last.
+const TTL: Duration = Duration::from_secs(2);
+
+/// The longest that a node may take, after a fault is over, until it answers a request; on a slow
+/// machine too.
+const RECOVERY_MAX: Duration = Duration::from_secs(30);
+
+/// The longest that all that is under way may take in the end.
+const END_MAX: Duration = Duration::from_mins(1);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program of a node: `PROGRAM node ..`.
+    pub program: PathBuf,
+    /// How long there is trouble.
+    pub seconds: f64,
+    /// What trouble.
+    pub seed: u64,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How many clients ask at the same time.
+    pub clients: usize,
+    /// Whether nothing happens but that one node after another is restarted, as for an update.
+    pub only_restarts: bool,
+}
+
+/// Runs it all. Returns what was seen, or what was wrong and where the logs are.
+pub fn run(options: &Options) -> Result<String, String> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let done = runtime.block_on(whole(options, folder.path()));
+    done.map_err(|wrong| {
+        let place = folder.keep();
+        format!("{wrong}\nseed {}; logs and ledgers are in {}", options.seed, place.display())
+    })
+}
+
+async fn whole(options: &Options, folder: &Path) -> Result<String, String> {
+    let scene = open(options, folder).await?;
+    let ledger = Ledger::open(folder).map_err(|error| error.to_string())?;
+    let shared = Shared::new(scene.nodes.clone(), ledger, options.seed);
+    let mut asking = JoinSet::new();
+    for number in 0..options.clients {
+        asking.spawn(clients::run(shared.clone(), number as u64));
+    }
+    let open = Arc::<AtomicUsize>::default();
+    let world = crate::backend::run(shared.clone(), folder.to_owned(), open.clone());
+    let world = tokio::spawn(world);
+    let seen = Seen::new(scene.server.clone());
+    let watching = tokio::spawn(seen.clone().watch());
+    trouble(options, &scene, &shared).await?;
+    let mut told = String::new();
+
+    shared.enough.store(true, Ordering::Relaxed);
+    let calm = Instant::now();
+    while !asking.is_empty() || open.load(Ordering::SeqCst) > 0 || !is_quiet(&scene) {
+        let _ = tokio::time::timeout(Duration::from_millis(200), asking.join_next()).await;
+        if calm.elapsed() > END_MAX {
+            // The verdict tells what is missing.
+            shared.giving_up.store(true, Ordering::Relaxed);
+            break;
+        }
+    }
+    let ended = calm.elapsed();
+    for task in [world, watching] {
+        task.abort();
+    }
+    let mut wrong = scene.nodes.missing();
+    for node in 0..scene.nodes.count() {
+        wrong.extend(scene.nodes.end(node).await.err());
+    }
+    let _ = writeln!(told, "everything had ended {} ms after the last fault", ended.as_millis());
+    let retried = shared.retried.load(Ordering::Relaxed);
+    let _ = writeln!(told, "{retried} tries of clients came to nothing, and were repeated");
+    verdict(&scene, &seen, folder, wrong, told)
+}
+
+async fn open(options: &Options, folder: &Path) -> Result<Scene, String> {
+    let server = ServerOptions::default().durable().start().map_err(|error| error.to_string())?;
+    let (server, wires) = (Arc::new(server), Wires::default());
+    wires.lead(End::Database, server.port());
+    let place = (options.program.clone(), folder.to_owned());
+    let nodes = Nodes::new(place, options.nodes, TTL, wires.clone()).await;
+    let nodes = Arc::new(nodes.map_err(|error| error.to_string())?);
+    for node in 0..nodes.count() {
+        nodes.start(node).await?;
+    }
+    Ok(Scene { nodes, wires, server, ttl: TTL })
+}
+
+/// One fault after another; tells each of them, and how long it took until all nodes answered.
+async fn trouble(options: &Options, scene: &Scene, shared: &Shared) -> Result<(), String> {
+    let mut chance = Chance::new(options.seed, 1);
+    let began = Instant::now();
+    let mut number = 0;
+    println!("{} nodes, seed {}", scene.nodes.count(), options.seed);
+    while began.elapsed().as_secs_f64() < options.seconds {
+        sleep(chance.millis(300, 2_000)).await;
+        number += 1;
+        let faults = if options.only_restarts {
+            vec![Fault::restart(number, scene)]
+        } else {
+            Fault::draw_some(&mut chance, scene)
+        };
+        let names: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let mut happening = JoinSet::new();
+        for fault in faults {
+            happening.spawn(fault.happen(scene.clone()));
+        }
+        while let Some(done) = happening.join_next().await {
+            done.map_err(|error| error.to_string())??;
+        }
+        let recovered = recovery(scene, number).await;
+        let answered = shared.answered.load(Ordering::Relaxed);
+        println!(
+            "{:6.1} s  {}: well again after {} ms, {answered} answered",
+            began.elapsed().as_secs_f64(),
+            names.join(" and "),
+            recovered.as_millis(),
+        );
+        if recovered > RECOVERY_MAX {
+            return Err(format!("a node did not answer for {RECOVERY_MAX:?}"));
+        }
+        let missing = scene.nodes.missing();
+        if !missing.is_empty() {
+            return Err(missing.join("\n"));
+        }
+    }
+    Ok(())
+}
+
+/// How long it takes from now until every node has answered a request.
+async fn recovery(scene: &Scene, number: usize) -> Duration {
+    let began = Instant::now();
+    let mut probes = JoinSet::new();
+    for node in 0..scene.nodes.count() {
+        let port = scene.nodes.port(node);
+        probes.spawn(async move {
+            let key = format!("probe-{number}-{node}");
+            let body = r#"{"count":1,"pause":1}"#;
+            let patience = Duration::from_secs(2);
+            while began.elapsed() <= RECOVERY_MAX {
+                let asked = http::post(port, "/chain", Some(&key), body, patience).await;
+                if asked.is_ok_and(|answer| answer.status == 200) {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+    }
+    probes.join_all().await;
+    began.elapsed()
+}
+
+/// Whether nothing is under way.
+fn is_quiet(scene: &Scene) -> bool {
+    let open = "SELECT (SELECT count(*) FROM taskhub.message) \
+        + (SELECT count(*) FROM taskhub.instance WHERE busy OR due IS NOT NULL)";
+    scene.server.psql(open).is_ok_and(|count| count == "0")
+}
+
+fn verdict(
+    scene: &Scene,
+    seen: &Seen,
+    folder: &Path,
+    mut wrong: Vec<String>,
+    mut told: String,
+) -> Result<String, String> {
+    let server: &Server = &scene.server;
+    let store = PostgresStore::connect(server.url()).map_err(|error| error.to_string())?;
+    let known = Known::read(&store, folder).map_err(|error| error.to_string())?;
+    let verdict = known.check();
+    wrong.extend(verdict.wrong);
+    wrong.extend(seen.changed()?);
+    let messages = server.psql("SELECT count(*) FROM taskhub.message");
+    if messages.as_deref().ok() != Some("0") {
+        wrong.push(format!("messages are still on their way: {messages:?}"));
+    }
+    for line in verdict.summary {
+        let _ = writeln!(told, "{line}");
+    }
+    let _ = write!(told, "{} pieces of histories were seen early, and stand", seen.count());
+    if wrong.is_empty() {
+        return Ok(told);
+    }
+    let count = wrong.len();
+    wrong.truncate(40);
+    Err(format!("{told}\n{count} things are wrong:\n{}", wrong.join("\n")))
+}
