@@ -20,7 +20,7 @@
 //! 7. *Opaque.* Histories and message payloads are stored as the bytes that they are.
 
 mod fold;
-mod shared;
+pub mod shared;
 
 use std::{ops::Range, time::Duration};
 
