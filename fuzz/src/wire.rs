@@ -7,7 +7,7 @@ use taskhub_core::{
     CallId, Epoch, ExecutionId, InstanceId, PartitionId, Piece, Taken, Ticket, turn::Progress,
 };
 use taskhub_wire::{
-    Chunks, drop_repeated, history_in, history_out, outcome_in, performed_in,
+    Chunks, history_in, history_out, outcome_in, performed_in,
     proto::{ActivityResponse, EntityBatchResult, HistoryChunk, OrchestratorResponse, WorkItem},
     taken_in, taken_out, work_item_in,
 };
@@ -28,10 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
     let ticket = ticket();
     if let Ok(response) = OrchestratorResponse::decode(bytes) {
         let _ = Chunks::default().add(response.clone());
-        if let Ok(mut taken) = taken_in(&ticket, response) {
-            if let Progress::Rewound(history) = &taken.step.progress {
-                drop_repeated(&mut taken.step.actions, history);
-            }
+        if let Ok(taken) = taken_in(&ticket, response) {
             say_again(&ticket, taken);
         }
     }
