@@ -1,12 +1,11 @@
 //! The same functions as a worker of a server: every turn and every activity goes over gRPC.
 use std::future::pending;
-use std::path::Path;
 
 use axum::Router;
-use bench_harness::{Job, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Published, Result, Steps, System};
 use taskhub_server::{Config, Server};
 
-use super::taskhub::Taskhub;
+use super::taskhub::{Taskhub, functions};
 
 /// A server on a port of its own, and a host that is connected to it. Both are in this process,
 /// so that they share its processors as they would as two processes.
@@ -14,14 +13,14 @@ use super::taskhub::Taskhub;
 pub(crate) struct OverGrpc(Taskhub);
 
 impl System for OverGrpc {
-    async fn open(folder: &Path, steps: Steps) -> Result<OverGrpc> {
+    async fn open(place: &Place, steps: Steps) -> Result<OverGrpc> {
         let mut config = Config::default();
         config.listen = vec!["127.0.0.1:0".to_owned()];
-        config.data = folder.to_owned();
+        config.data = place.folder.clone();
         let server = Server::start(&config).await?;
         let url = format!("http://{}", server.addresses()[0]);
         tokio::spawn(server.run(pending()));
-        Ok(OverGrpc(Taskhub::on(|host| host.connect(url), steps)?))
+        Ok(OverGrpc(Taskhub::on(functions(steps).connect(url).build()?)))
     }
 
     fn weather(&self, published: Published) -> Router {
