@@ -141,7 +141,7 @@ fn begin(
 ) -> Result<Option<Kept>, InvalidMessage> {
     let request = Some(Request::OrchestratorRequest(request));
     let item = WorkItem { request, completion_token: String::new() };
-    let Some(given) = work_item_in(item, Vec::new())? else { return Ok(None) };
+    let Some(given) = work_item_in(item)? else { return Ok(None) };
     let Job::Turn(turn) = given.job else { return Ok(None) };
     let Turn { name, version, history, .. } = *turn;
     let Some(code) = functions.orchestration(&name, version.as_deref()) else { return Ok(None) };
