@@ -1,4 +1,4 @@
-//! This hub in a `PostgreSQL` database, which the server has synced before it acknowledges anything.
+//! This hub in a `PostgreSQL` database, synced to the disk before it acknowledges anything.
 use std::time::Duration;
 
 use axum::Router;

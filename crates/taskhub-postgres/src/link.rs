@@ -35,8 +35,8 @@ const SETTINGS: &str = "\
     WHERE s.name <> 'synchronous_commit' OR s.setting = 'off'";
 
 /// After how many uses a statement is planned anew: the first time, and at most. The server would
-/// keep the plan that it made for a young table while that grows: what is good for ten rows may read
-/// all of a million.
+/// keep the plan that it made for a young table while that grows: what is good for ten rows may
+/// read all of a million.
 const USES_COUNT: u32 = 16;
 const USES_COUNT_MAX: u32 = 1_024;
 
