@@ -103,13 +103,10 @@ impl Worker {
     /// Runs a turn of an orchestration.
     async fn turn(self, request: OrchestratorRequest, token: String) {
         let instance = request.instance_id.clone();
-        let came = match self.whole(request).await {
-            Ok(request) => self.turns.run(request, token.clone()).await.unwrap_or(Came::Absent),
-            Err(status) => {
-                tracing::warn!(instance, %status, "the history of a turn could not be fetched");
-                Came::Absent
-            }
-        };
+        let came = self.come_to(request, &token).await.unwrap_or_else(|status| {
+            tracing::warn!(instance, %status, "the history of a turn could not be fetched");
+            Came::Absent
+        });
         let stuck = match came {
             Came::To(response) => {
                 let Err(status) = self.link.bring(Brought::Turn(*response)).await else { return };
@@ -124,7 +121,7 @@ impl Worker {
                 tracing::warn!(instance, %why, "an orchestration is stuck");
                 Some(why.to_string())
             }
-            Came::Absent => {
+            Came::Absent | Came::Missed(_) => {
                 tokio::time::sleep(ABSENT_PAUSE).await;
                 None
             }
@@ -135,18 +132,30 @@ impl Worker {
         }
     }
 
-    /// A turn with its history, fetched if the item left it out.
-    async fn whole(&self, mut request: OrchestratorRequest) -> Result<OrchestratorRequest, Status> {
-        if request.requires_history_streaming {
-            let history = StreamInstanceHistoryRequest {
-                instance_id: request.instance_id.clone(),
-                execution_id: request.execution_id.clone(),
-                for_work_item_processing: true,
-            };
-            request.past_events = self.link.events(history).await?;
-            request.requires_history_streaming = false;
+    /// What a turn comes to, by code that was kept, or else with its whole history.
+    async fn come_to(&self, request: OrchestratorRequest, token: &str) -> Result<Came, Status> {
+        let run = async |request| {
+            self.turns.run(request, token.to_owned()).await.unwrap_or(Came::Absent)
+        };
+        if request.requires_history_streaming && request.left_out.is_none() {
+            return Ok(run(self.whole(request).await?).await);
         }
-        Ok(request)
+        match run(request).await {
+            Came::Missed(request) => Ok(run(self.whole(request).await?).await),
+            came => Ok(came),
+        }
+    }
+
+    /// A turn with its history, which the item left out.
+    async fn whole(&self, request: OrchestratorRequest) -> Result<OrchestratorRequest, Status> {
+        let history = StreamInstanceHistoryRequest {
+            instance_id: request.instance_id.clone(),
+            execution_id: request.execution_id.clone(),
+            for_work_item_processing: true,
+        };
+        let past_events = self.link.events(history).await?;
+        let (requires_history_streaming, left_out) = (false, None);
+        Ok(OrchestratorRequest { past_events, requires_history_streaming, left_out, ..request })
     }
 
     /// Gives back what cannot be read: another worker may be newer.
