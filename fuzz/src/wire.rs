@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = performed_in(&ticket, result);
     }
     let _ = ActivityResponse::decode(bytes).map(outcome_in);
-    let _ = WorkItem::decode(bytes).map(|item| work_item_in(item, Vec::new()));
+    let _ = WorkItem::decode(bytes).map(work_item_in);
     if let Ok(chunk) = HistoryChunk::decode(bytes)
         && let Ok(history) = history_in(chunk.events)
     {

@@ -193,7 +193,7 @@ impl Hub {
     /// instance in order, until the hub stops; the last who asked for it. It is told on the thread
     /// that commits: whatever takes long goes elsewhere. A hub in lockstep tells nobody.
     pub fn watch(&self, told: impl Fn(&TurnRecord) + Send + Sync + 'static) {
-        self.inner.tallies.watched(Some(Box::new(told)));
+        self.inner.tallies.watched(Some(Arc::new(told)));
     }
 
     /// What it has done since it was opened; a hub in lockstep does not count.

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use taskhub_wire::proto::{
-    AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
-    ActivityResponse, EntityBatchResult, OrchestratorResponse,
+use taskhub_core::{Done, Job, Piece, Task, turn::Progress};
+use taskhub_wire::{
+    outcome_out, performed_out,
+    proto::{
+        AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
+        ActivityResponse, EntityBatchResult, OrchestratorResponse, WorkItem, work_item::Request,
+    },
+    taken_out,
 };
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -37,6 +42,54 @@ pub enum Brought {
     TurnUndone(AbandonOrchestrationTaskRequest),
     /// Operations, undone.
     OperationsUndone(AbandonEntityTaskRequest),
+}
+
+impl Brought {
+    /// An item, given back undone; none for a ping, or for what cannot be read.
+    #[must_use]
+    pub fn undone(item: &WorkItem) -> Option<Self> {
+        let completion_token = item.completion_token.clone();
+        Some(match item.request.as_ref()? {
+            Request::HealthPing(_) => return None,
+            Request::ActivityRequest(_) => {
+                Self::ActivityUndone(AbandonActivityTaskRequest { completion_token })
+            }
+            Request::OrchestratorRequest(_) => Self::turn_undone(completion_token, None),
+            Request::EntityRequest(_) | Request::EntityRequestV2(_) => {
+                Self::OperationsUndone(AbandonEntityTaskRequest { completion_token })
+            }
+        })
+    }
+
+    /// A turn, given back undone; with a reason it is parked instead of given to another.
+    #[must_use]
+    pub fn turn_undone(completion_token: String, stuck: Option<String>) -> Self {
+        Self::TurnUndone(AbandonOrchestrationTaskRequest { completion_token, stuck })
+    }
+
+    /// What came of a task; none if it does not belong to it.
+    #[must_use]
+    pub fn of(task: &Task, completion_token: String, done: &Done) -> Option<Self> {
+        let ticket = &task.ticket;
+        Some(match (done, ticket.piece, &task.job) {
+            (Done::Activity(outcome), Piece::Activity(call), _) => {
+                Self::Activity(outcome_out(&ticket.instance, call, completion_token, outcome))
+            }
+            (Done::Turn(taken), ..) => match &taken.step.progress {
+                Progress::Stuck(why) => Self::turn_undone(completion_token, Some(why.to_string())),
+                _ => Self::Turn(taken_out(
+                    &ticket.instance,
+                    ticket.execution,
+                    completion_token,
+                    taken,
+                )?),
+            },
+            (Done::Operations(performed), _, Job::Operations(operations)) => {
+                Self::Operations(performed_out(operations, completion_token, performed))
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl Link {

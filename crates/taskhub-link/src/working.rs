@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use taskhub_wire::proto::{GetWorkItemsRequest, WorkItem};
+use taskhub_wire::proto::{
+    GetWorkItemsRequest, OrchestratorRequest, StreamInstanceHistoryRequest, WorkItem,
+};
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
@@ -22,6 +24,20 @@ impl Link {
     pub async fn work(&self, offer: GetWorkItemsRequest) -> Result<WorkItems, Status> {
         let stream = self.service().get_work_items(offer).await?.into_inner();
         Ok(WorkItems { stream })
+    }
+
+    /// Puts the history into a turn that was sent without it.
+    pub async fn fill(&self, turn: &mut OrchestratorRequest) -> Result<(), Status> {
+        if turn.requires_history_streaming {
+            let history = StreamInstanceHistoryRequest {
+                instance_id: turn.instance_id.clone(),
+                execution_id: turn.execution_id.clone(),
+                for_work_item_processing: true,
+            };
+            turn.past_events = self.events(history).await?;
+            turn.requires_history_streaming = false;
+        }
+        Ok(())
     }
 }
 

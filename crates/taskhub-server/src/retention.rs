@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
 use taskhub_core::{
-    Answer, Refusal, RuntimeStatus, Timestamp, Verb,
+    Answer, RuntimeStatus, Timestamp,
     store::{Filter, Order},
 };
 use taskhub_engine::Hub;
@@ -14,9 +13,8 @@ use crate::{Hubs, RetentionConfig, http::is_own};
 /// How long to rest between two rounds over all hubs.
 const REST: Duration = Duration::from_mins(1);
 
-/// How many instances are listed at a time, and how many of them are purged at the same time.
+/// How many instances are listed at a time.
 const PAGE_COUNT: usize = 500;
-const AT_ONCE: usize = 16;
 
 /// How long to rest between two pages, so that others get their turn.
 const BREATH: Duration = Duration::from_millis(50);
@@ -79,17 +77,11 @@ async fn sweep(hub: &Hub, name: &str, status: RuntimeStatus, age: Duration) {
 /// Purges one page: how many, and the next one.
 async fn page(hub: &Hub, filter: &Filter) -> Result<(usize, Option<Filter>), String> {
     let page = hub.query(filter.clone()).await.map_err(|error| error.to_string())?;
-    let meant = page.instances.iter().filter(|(_, record)| !is_own(record));
-    let purges: Vec<_> = meant.map(|(id, _)| hub.ask(id.clone(), Verb::Purge)).collect();
-    let mut purges = stream::iter(purges).buffer_unordered(AT_ONCE);
-    let mut count = 0;
-    while let Some(answer) = purges.next().await {
-        match answer {
-            Answer::Done => count += 1,
-            Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)) => {}
-            Answer::Refused(refusal) => return Err(refusal.to_string()),
-            other => return Err(format!("the hub answered something else: {other:?}")),
-        }
-    }
+    let meant = page.instances.into_iter().filter(|(_, record)| !is_own(record));
+    let purged = hub.purge_ended(meant.map(|(id, _)| id).collect(), false).await;
+    let count = purged.map_err(|answer| match answer {
+        Answer::Refused(refusal) => refusal.to_string(),
+        other => format!("the hub answered something else: {other:?}"),
+    })?;
     Ok((count, page.next.map(|after| Filter { after: Some(after), ..filter.clone() })))
 }

@@ -3,10 +3,12 @@
 mod connection;
 mod first_bytes;
 mod front;
+mod signal;
 mod steady;
 mod timely;
 
 pub(crate) use connection::Connection;
+pub use signal::asked_to_end;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -2,7 +2,9 @@
 
 use prost::Message as _;
 use prost_types::Duration;
-use taskhub_core::{Event, ExecutionId, InstanceId, Job, Kind, Piece, Task, Ticket, Turn, Work};
+use taskhub_core::{
+    Epoch, Event, ExecutionId, InstanceId, Job, Kind, PartitionId, Piece, Task, Ticket, Turn, Work,
+};
 
 use crate::{
     Extent, History, InvalidMessage,
@@ -151,12 +153,24 @@ pub struct Given {
     pub completion_token: String,
 }
 
-/// Reads a work item; `None` for a ping. `past` are the events that a worker fetched where
-/// `requires_history_streaming` said so; else it is empty.
-pub fn work_item_in(
-    item: WorkItem,
-    past: Vec<HistoryEvent>,
-) -> Result<Option<Given>, InvalidMessage> {
+impl Given {
+    /// Work as a process takes it. Its partition is one of where it comes from, and not known here.
+    #[must_use]
+    pub fn task(self) -> Task {
+        let ticket = Ticket {
+            partition: PartitionId(0),
+            epoch: Epoch(0),
+            instance: self.instance,
+            execution: self.execution.unwrap_or(ExecutionId(0)),
+            piece: self.piece,
+        };
+        Task { ticket, job: self.job }
+    }
+}
+
+/// Reads a work item; `None` for a ping. A history that was left out
+/// (`requires_history_streaming`) is to be put into it before.
+pub fn work_item_in(item: WorkItem) -> Result<Option<Given>, InvalidMessage> {
     let WorkItem { completion_token, request } = item;
     let given = |(instance, execution, piece, job)| {
         Some(Given { instance, execution, piece, job, completion_token })
@@ -165,10 +179,7 @@ pub fn work_item_in(
     Ok(match request.ok_or(InvalidMessage::Missing { field })? {
         Request::HealthPing(_) => None,
         Request::ActivityRequest(wire) => given(activity_in(wire)?),
-        Request::OrchestratorRequest(mut wire) => {
-            wire.past_events.extend(past);
-            given(turn_in(wire)?)
-        }
+        Request::OrchestratorRequest(wire) => given(turn_in(wire)?),
         Request::EntityRequest(wire) => {
             let (entity, operations) = batch_in(wire)?;
             let job = Job::Operations(Box::new(operations));

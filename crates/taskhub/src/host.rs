@@ -3,7 +3,6 @@
 mod cluster;
 mod engine;
 mod error;
-mod signal;
 mod web;
 
 use std::{
@@ -21,7 +20,6 @@ use taskhub_server::{Around, HubName, Hubs, Keys, Lending, RetentionConfig, Serv
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use engine::Engine;
-use signal::signal;
 use web::{Served, Web};
 
 pub use cluster::Cluster;
@@ -101,7 +99,7 @@ impl Host {
         let shown = format!("{address:?}");
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| HostError::Listen(shown, error))?;
-        self.serve_on(listener, signal()).await
+        self.serve_on(listener, taskhub_server::asked_to_end()).await
     }
 
     /// Serves the routes on a listener until `stop` completes, then stops gracefully.

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from durabletask.client import OrchestrationStatus
 from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.task import TaskFailedError
 
 from hub import Hub, eventually
 
@@ -27,6 +28,13 @@ def waiting(ctx, _):
 def parent(ctx, _):
     yield ctx.call_sub_orchestrator(echo)
     yield ctx.call_sub_orchestrator(echo)
+
+
+def guest(ctx, _):
+    try:
+        yield ctx.call_sub_orchestrator(waiting, instance_id="host")
+    except TaskFailedError:
+        return "refused"
 
 
 def known(hub: Hub, instance: str) -> bool:
@@ -80,6 +88,17 @@ def test_children_are_purged_with_their_parent_if_asked_for(hub: Hub):
     assert known(hub, "p:0001") and known(hub, "p:0002")
     assert hub.client.purge_orchestration("p", recursive=True).deleted_instance_count == 3
     assert not any(known(hub, it) for it in ("p", "p:0001", "p:0002"))
+
+
+@pytest.mark.beyond_memory
+def test_who_has_the_id_that_a_child_was_to_have_stays(hub: Hub):
+    hub.serve(waiting, guest)
+    host = hub.start(waiting, instance_id="host")
+    assert hub.result(guest, instance_id="guest") == "refused"
+    hub.client.terminate_orchestration(host)
+    hub.wait(host)
+    assert hub.client.purge_orchestration("guest", recursive=True).deleted_instance_count == 1
+    assert known(hub, host)
 
 
 def test_children_stay_where_only_the_parent_is_purged(hub: Hub):

@@ -1,11 +1,18 @@
 //! What is done with instances that have ended: they are started again, or forgotten with their
 //! children.
 
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use taskhub_core::{
     Answer, ExecutionId, InstanceId, Kind, Record, Refusal, Reuse, Started, Verb, store::StoreError,
 };
 
 use super::Hub;
+
+/// How many instances are purged at the same time, and how many histories are read for it.
+const PURGES_AT_ONCE: usize = 64;
+const READS_AT_ONCE: usize = 4;
 
 impl Hub {
     /// Starts once more what an instance that has ended was started with: the same function and
@@ -44,53 +51,87 @@ impl Hub {
     }
 
     /// Forgets an instance that has ended, and before it all that it called and that has ended,
-    /// however deep. What was interrupted can be repeated.
-    pub async fn purge_with_children(&self, instance: InstanceId) -> Answer {
-        if let Err(refused) = self.ended(&instance).await {
-            return refused;
+    /// however deep: how many they were. What was interrupted can be repeated.
+    pub async fn purge_with_children(&self, instance: InstanceId) -> Result<usize, Answer> {
+        self.ended(&instance).await?;
+        let children = self.children_that_ended(instance.clone()).await?;
+        let count = self.purge_ended(children, true).await?;
+        match self.ask(instance, Verb::Purge).await {
+            Answer::Done => Ok(count + 1),
+            other => Err(other),
         }
-        let mut family = vec![instance];
-        let mut known = 0;
-        while let Some(parent) = family.get(known).cloned() {
-            known += 1;
-            match self.children_that_ended(&parent).await {
-                Ok(children) => family.extend(children),
-                Err(refused) => return refused,
-            }
-        }
-        while let Some(member) = family.pop() {
-            let answer = self.ask(member, Verb::Purge).await;
-            let is_passed_over = matches!(
-                answer,
-                Answer::Done | Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..))
-            );
-            // The eldest is last, and its answer is that of all.
-            if family.is_empty() || !is_passed_over {
-                return answer;
-            }
-        }
-        Answer::Done
     }
 
-    /// The children that an instance called, and that have ended.
-    async fn children_that_ended(&self, parent: &InstanceId) -> Result<Vec<InstanceId>, Answer> {
-        // What cannot be read calls nobody.
-        let history = self.history(parent.clone()).await.ok().flatten().unwrap_or_default();
-        let mut children = Vec::new();
-        for event in history {
-            let Kind::ChildScheduled { instance, .. } = event.kind else { continue };
-            match self.ended(&instance).await {
-                Ok(record) if record.parent.as_ref().is_some_and(|it| it.instance == *parent) => {
-                    children.push(instance);
+    /// Forgets those of the instances that are there and have ended, `with_children` also what they
+    /// called and that has ended: how many they were.
+    pub async fn purge_ended(
+        &self,
+        instances: Vec<InstanceId>,
+        with_children: bool,
+    ) -> Result<usize, Answer> {
+        let mut generations = vec![instances];
+        while with_children && let Some(parents) = generations.last().filter(|it| !it.is_empty()) {
+            let families: Vec<_> =
+                parents.iter().map(|parent| self.children_that_ended(parent.clone())).collect();
+            let families = stream::iter(families).buffer_unordered(READS_AT_ONCE);
+            generations.push(families.try_concat().await?);
+        }
+        // Whoever is gone tells nobody any more whom it called: the youngest go first.
+        let mut count = 0;
+        while let Some(generation) = generations.pop() {
+            let purges: Vec<_> =
+                generation.into_iter().map(|id| self.ask(id, Verb::Purge)).collect();
+            let mut purges = stream::iter(purges).buffer_unordered(PURGES_AT_ONCE);
+            while let Some(answer) = purges.next().await {
+                match answer {
+                    Answer::Done => count += 1,
+                    answer if is_nothing_to_purge(&answer) => {}
+                    other => return Err(other),
                 }
-                // It is somebody else's, lives, or is gone.
-                Ok(_) | Err(Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..))) => {}
-                Err(refused) => return Err(refused),
             }
         }
-        children.sort_unstable();
-        children.dedup();
-        Ok(children)
+        Ok(count)
+    }
+
+    /// The children that an instance called, and that have ended; none of one that lives.
+    async fn children_that_ended(&self, parent: InstanceId) -> Result<Vec<InstanceId>, Answer> {
+        match self.ended(&parent).await {
+            Ok(_) => {}
+            Err(answer) if is_nothing_to_purge(&answer) => return Ok(Vec::new()),
+            Err(other) => return Err(other),
+        }
+        let history = match self.history(parent.clone()).await {
+            Ok(history) => history.unwrap_or_default(),
+            // What cannot be read calls nobody.
+            Err(StoreError::Damaged(_)) => Vec::new(),
+            Err(error) => {
+                return Err(Answer::Refused(Refusal::Unavailable(parent, error.to_string())));
+            }
+        };
+        let called = history.into_iter().filter_map(|event| match event.kind {
+            Kind::ChildScheduled { instance, .. } => Some(instance),
+            _ => None,
+        });
+        let called: BTreeSet<InstanceId> = called.collect();
+        let asked: Vec<_> = called.into_iter().map(|child| self.child(child, &parent)).collect();
+        let asked = stream::iter(asked).buffer_unordered(PURGES_AT_ONCE);
+        Ok(asked.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+    }
+
+    /// An instance, if it is a child of that parent and has ended. Another may have taken its id.
+    async fn child(
+        &self,
+        id: InstanceId,
+        parent: &InstanceId,
+    ) -> Result<Option<InstanceId>, Answer> {
+        match self.ended(&id).await {
+            Ok(record) => {
+                let is_own = record.parent.as_ref().is_some_and(|it| it.instance == *parent);
+                Ok(is_own.then_some(id))
+            }
+            Err(answer) if is_nothing_to_purge(&answer) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// The record of an instance that has ended, or else what is to be answered.
@@ -103,4 +144,9 @@ impl Hub {
             other => Err(other),
         }
     }
+}
+
+/// Whether an instance is not there, or has not ended.
+fn is_nothing_to_purge(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)))
 }

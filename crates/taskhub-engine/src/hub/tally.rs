@@ -84,7 +84,7 @@ impl Cached {
 }
 
 /// Who is told of every change that was committed.
-pub(super) type Watch = Box<dyn Fn(&TurnRecord) + Send + Sync>;
+pub(super) type Watch = Arc<dyn Fn(&TurnRecord) + Send + Sync>;
 
 impl fmt::Debug for Tallies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,11 +107,13 @@ impl Tallies {
 
     /// A thread of turns decided so many changes and reads, and took so long for it.
     pub(super) fn turned(&self, turns: usize, reads: usize, took: Duration) {
-        self.turns.fetch_add(number(turns), Ordering::Relaxed);
-        self.waiting.fetch_add(number(turns), Ordering::Relaxed);
-        self.reads.fetch_add(number(reads), Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.turn_micros.fetch_add(micros, Ordering::Relaxed);
+        let (turns, reads) = (number(turns), number(reads));
+        add([
+            (&self.turns, turns),
+            (&self.waiting, turns),
+            (&self.reads, reads),
+            (&self.turn_micros, micros(took)),
+        ]);
     }
 
     /// A lane took so many changes.
@@ -121,15 +123,16 @@ impl Tallies {
 
     /// A commit succeeded.
     pub(super) fn committed(&self, batch: &Batch, took: Duration) {
-        if let Some(watch) = &*self.watch.lock().unwrap_or_else(PoisonError::into_inner) {
-            batch.turns.iter().for_each(watch);
+        // Other lanes need not wait for who is told.
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(watch) = watch {
+            batch.turns.iter().for_each(&*watch);
         }
-        let mut tally = Tally { commits: 1, ..Tally::default() };
-        tally.micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let mut tally = Tally { commits: 1, micros: micros(took), ..Tally::default() };
         for turn in &batch.turns {
             tally.note(turn);
         }
-        let numbers = [
+        add([
             (&self.commits, tally.commits),
             (&self.changes, tally.changes),
             (&self.bytes, tally.bytes),
@@ -138,10 +141,7 @@ impl Tallies {
             (&self.completed, tally.completed),
             (&self.failed, tally.failed),
             (&self.terminated, tally.terminated),
-        ];
-        for (total, more) in numbers.into_iter().filter(|(_, more)| *more > 0) {
-            total.fetch_add(more, Ordering::Relaxed);
-        }
+        ]);
     }
 
     /// A commit failed.
@@ -176,6 +176,17 @@ impl Tallies {
             cached_bytes: self.caches(|cached| &cached.bytes),
         }
     }
+}
+
+/// Nothing is written where nothing is added: the threads share these.
+fn add<const N: usize>(numbers: [(&AtomicU64, u64); N]) {
+    for (total, more) in numbers.into_iter().filter(|(_, more)| *more > 0) {
+        total.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn number(count: usize) -> u64 {

@@ -48,9 +48,9 @@ fn what_was_acknowledged_survives_a_crash_of_the_server() {
                 let (scene, crashed) = (&scene, &crashed);
                 scope.spawn(move || lane(scene, id, count, crashed));
             }
-            let begun = counts.iter().map(|it| it.load(Ordering::SeqCst)).sum::<u32>();
-            let now = || counts.iter().map(|it| it.load(Ordering::SeqCst)).sum::<u32>();
-            while now() < begun + 40 {
+            let begun: Vec<u32> = counts.iter().map(|it| it.load(Ordering::SeqCst)).collect();
+            let wrote = |(it, begun): (&AtomicU32, &u32)| it.load(Ordering::SeqCst) >= begun + 10;
+            while !counts.iter().zip(&begun).all(wrote) {
                 thread::yield_now();
             }
             server.crash().expect("it dies");

@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _};
 use tracing_subscriber::EnvFilter;
 
 use super::{Arguments, variables};
-use crate::{Age, Config, LogFormat, Server, TlsConfig, config::LogConfig};
+use crate::{Age, Config, LogFormat, Server, TlsConfig, asked_to_end, config::LogConfig};
 
 /// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
 #[derive(Debug, Args)]
@@ -199,7 +199,7 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
         for address in server.addresses() {
             tracing::info!(%address, data = %config.data.display(), files, version, "serving");
         }
-        server.run(signal()).await;
+        server.run(asked_to_end()).await;
         Ok(())
     })
 }
@@ -214,31 +214,4 @@ fn log(config: &LogConfig) -> Result<(), Box<dyn Error>> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
-}
-
-/// Completes when the process is asked to end.
-async fn signal() {
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C is not heard");
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM is not heard");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }

@@ -6,20 +6,16 @@
 
 use std::time::Duration;
 
-use taskhub_core::{
-    Done, Epoch, ExecutionId, Job, PartitionId, Piece, Task, Text, Ticket, turn::Progress,
-};
+use taskhub_core::{Task, Text};
 use taskhub_engine::{Hub, Names, Serves, WorkerOptions};
 use taskhub_link::{Brought, Link, MESSAGE_BYTES_MAX};
 use taskhub_wire::{
-    Given, outcome_out, performed_out,
+    Given,
     proto::{
-        AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
-        ActivityFilter, EntityFilter, GetWorkItemsRequest, OrchestrationFilter,
-        StreamInstanceHistoryRequest, WorkItem, WorkItemFilters, WorkerCapability,
-        work_item::Request,
+        ActivityFilter, EntityFilter, GetWorkItemsRequest, OrchestrationFilter, WorkItem,
+        WorkItemFilters, WorkerCapability, work_item::Request,
     },
-    taken_out, work_item_in,
+    work_item_in,
 };
 use tokio::{
     task::JoinSet,
@@ -80,9 +76,12 @@ impl StandIn {
     /// Has an item done here, and brings back what came of it.
     async fn pass_on(self, item: WorkItem) {
         let token = item.completion_token.clone();
-        let Some(undone) = undone(&item, token.clone()) else { return };
+        let Some(undone) = Brought::undone(&item) else { return };
         let brought = match self.read(item).await {
-            Ok(Some(task)) => self.have_done(task, token).await,
+            Ok(Some(task)) => {
+                let done = self.hub.borrow(task.clone()).result().await;
+                done.and_then(|done| Brought::of(&task, token, &done))
+            }
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(node = ?self.link, %error, "lent work cannot be read");
@@ -95,76 +94,14 @@ impl StandIn {
         }
     }
 
-    /// The work of an item, with its history if that was left out; none of a ping.
+    /// The work of an item; none of a ping.
     async fn read(&self, mut item: WorkItem) -> Result<Option<Task>, Status> {
-        let mut past = Vec::new();
-        if let Some(Request::OrchestratorRequest(turn)) = &mut item.request
-            && turn.requires_history_streaming
-        {
-            turn.requires_history_streaming = false;
-            let history = StreamInstanceHistoryRequest {
-                instance_id: turn.instance_id.clone(),
-                execution_id: turn.execution_id.clone(),
-                for_work_item_processing: true,
-            };
-            past = self.link.events(history).await?;
+        if let Some(Request::OrchestratorRequest(turn)) = &mut item.request {
+            self.link.fill(turn).await?;
         }
-        let given = work_item_in(item, past);
-        Ok(given.map_err(|error| Status::internal(error.to_string()))?.map(task))
+        let given = work_item_in(item);
+        Ok(given.map_err(|error| Status::internal(error.to_string()))?.map(Given::task))
     }
-
-    async fn have_done(&self, task: Task, completion_token: String) -> Option<Brought> {
-        let Task { ticket, job } = task.clone();
-        match (self.hub.borrow(task).result().await?, ticket.piece, job) {
-            (Done::Activity(outcome), Piece::Activity(call), _) => Some(Brought::Activity(
-                outcome_out(&ticket.instance, call, completion_token, &outcome),
-            )),
-            (Done::Turn(taken), ..) => {
-                if let Progress::Stuck(why) = &taken.step.progress {
-                    let stuck = Some(why.to_string());
-                    return Some(Brought::TurnUndone(AbandonOrchestrationTaskRequest {
-                        completion_token,
-                        stuck,
-                    }));
-                }
-                let turn = taken_out(&ticket.instance, ticket.execution, completion_token, &taken);
-                turn.map(Brought::Turn)
-            }
-            (Done::Operations(performed), _, Job::Operations(operations)) => {
-                Some(Brought::Operations(performed_out(&operations, completion_token, &performed)))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Work as the pool of this node takes it. Its partition is that of the node it comes from.
-fn task(given: Given) -> Task {
-    let ticket = Ticket {
-        partition: PartitionId(0),
-        epoch: Epoch(0),
-        instance: given.instance,
-        execution: given.execution.unwrap_or(ExecutionId(0)),
-        piece: given.piece,
-    };
-    Task { ticket, job: given.job }
-}
-
-/// How an item is given back undone; none for a ping.
-fn undone(item: &WorkItem, completion_token: String) -> Option<Brought> {
-    Some(match item.request.as_ref()? {
-        Request::HealthPing(_) => return None,
-        Request::ActivityRequest(_) => {
-            Brought::ActivityUndone(AbandonActivityTaskRequest { completion_token })
-        }
-        Request::OrchestratorRequest(_) => {
-            let stuck = None;
-            Brought::TurnUndone(AbandonOrchestrationTaskRequest { completion_token, stuck })
-        }
-        Request::EntityRequest(_) | Request::EntityRequestV2(_) => {
-            Brought::OperationsUndone(AbandonEntityTaskRequest { completion_token })
-        }
-    })
 }
 
 fn offer(options: &WorkerOptions) -> GetWorkItemsRequest {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt as _, stream};
-use taskhub_core::{Answer, InstanceId, Kind, Refusal, Verb, store::Filter};
+use taskhub_core::{Answer, InstanceId, Refusal, Verb, store::Filter};
 use taskhub_wire::{
     duration_in,
     proto::{
@@ -18,12 +17,9 @@ use tonic::Status;
 use super::{
     instances::unexpected,
     queries::{ended, page, time},
-    refusal::{bad_message, unreadable},
+    refusal::bad_message,
     service::{Call, any_id, instance_id},
 };
-
-/// How many instances are purged at the same time.
-const AT_ONCE: usize = 64;
 
 /// How many instances one list may name.
 const BATCH_COUNT_MAX: usize = 10_000;
@@ -66,9 +62,21 @@ async fn only(
     id: InstanceId,
     recursive: bool,
 ) -> Result<PurgeInstancesResponse, Status> {
-    let (refusal, count) = match one(call, id, recursive).await? {
-        Ok(children) => (None, 1 + all(call, children, recursive).await?),
-        Err(refusal) => (Some(refusal_out(&refusal)), 0),
+    let purged = if recursive {
+        let _turn = call.read().await?;
+        call.hub.purge_with_children(id).await
+    } else {
+        match call.ask(id, Verb::Purge).await {
+            Answer::Done => Ok(1),
+            other => Err(other),
+        }
+    };
+    let (count, refusal) = match purged {
+        Ok(count) => (count, None),
+        Err(Answer::Refused(why @ (Refusal::NotFound(_) | Refusal::NotEnded(..)))) => {
+            (0, Some(refusal_out(&why)))
+        }
+        Err(other) => return Err(unexpected(other)),
     };
     Ok(PurgeInstancesResponse {
         deleted_instance_count: i32::try_from(count).unwrap_or(i32::MAX),
@@ -112,44 +120,6 @@ async fn matching(
 
 /// Purges those of `ids` that are there and have ended, and what they called.
 async fn all(call: &Call<'_>, ids: Vec<InstanceId>, recursive: bool) -> Result<usize, Status> {
-    let (mut ids, mut count) = (ids, 0);
-    while !ids.is_empty() {
-        let purges = ids.into_iter().map(|id| one(call, id, recursive));
-        let done: Vec<_> = stream::iter(purges).buffer_unordered(AT_ONCE).collect().await;
-        ids = Vec::new();
-        for done in done {
-            if let Ok(children) = done? {
-                count += 1;
-                ids.extend(children);
-            }
-        }
-    }
-    Ok(count)
-}
-
-/// Purges an instance, if it is there and has ended, and tells what else is to be purged.
-async fn one(
-    call: &Call<'_>,
-    id: InstanceId,
-    recursive: bool,
-) -> Result<Result<Vec<InstanceId>, Refusal>, Status> {
-    let children = if recursive { children(call, &id).await? } else { Vec::new() };
-    match call.ask(id, Verb::Purge).await {
-        Answer::Done => Ok(Ok(children)),
-        Answer::Refused(why @ (Refusal::NotFound(_) | Refusal::NotEnded(..))) => Ok(Err(why)),
-        other => Err(unexpected(other)),
-    }
-}
-
-/// The instances that an instance called, as its history tells.
-async fn children(call: &Call<'_>, id: &InstanceId) -> Result<Vec<InstanceId>, Status> {
     let _turn = call.read().await?;
-    let history = call.hub.history(id.clone()).await.map_err(unreadable)?.unwrap_or_default();
-    Ok(history
-        .into_iter()
-        .filter_map(|event| match event.kind {
-            Kind::ChildScheduled { instance, .. } => Some(instance),
-            _ => None,
-        })
-        .collect())
+    call.hub.purge_ended(ids, recursive).await.map_err(unexpected)
 }

@@ -25,7 +25,7 @@ fn read_all(bytes: &[u8]) {
         let _ = outcome_in(response);
     }
     if let Ok(item) = WorkItem::decode(bytes) {
-        let _ = work_item_in(item, Vec::new());
+        let _ = work_item_in(item);
     }
     if let Ok(chunk) = HistoryChunk::decode(bytes)
         && let Ok(history) = history_in(chunk.events)

@@ -104,8 +104,8 @@ fn operations_go_as_events_or_as_a_batch() {
 fn a_ping_is_no_work() {
     let request = Some(work_item::Request::HealthPing(taskhub_wire::proto::HealthPing {}));
     let ping = WorkItem { request, completion_token: String::new() };
-    assert_eq!(work_item_in(ping, Vec::new()), Ok(None));
-    assert!(work_item_in(WorkItem::default(), Vec::new()).is_err());
+    assert_eq!(work_item_in(ping), Ok(None));
+    assert!(work_item_in(WorkItem::default()).is_err());
 }
 
 fn requested() -> impl Strategy<Value = Requested> {
@@ -127,7 +127,7 @@ fn requested() -> impl Strategy<Value = Requested> {
 fn read_back(instance: InstanceId, piece: Piece, job: &Job) -> Job {
     let task = Task { ticket: ticket(instance.clone(), piece), job: job.clone() };
     let item = work_item_out(&task, "t".into(), Dialect::default());
-    let given = work_item_in(item, Vec::new()).expect("it is valid").expect("it is work");
+    let given = work_item_in(item).expect("it is valid").expect("it is work");
     assert_eq!((given.instance, given.execution), (instance, Some(ExecutionId(10))));
     given.job
 }
@@ -152,9 +152,14 @@ proptest! {
         let task = Task { ticket: ticket(instance(), Piece::Turn(7)), job };
         let history_bytes_max = if streamed { 0 } else { usize::MAX };
         let dialect = Dialect { history_bytes_max, ..Dialect::default() };
-        let item = work_item_out(&task, "t".into(), dialect);
-        let fetched = if streamed { past.clone() } else { Vec::new() };
-        let given = work_item_in(item, fetched).expect("it is valid").expect("it is work");
+        let mut item = work_item_out(&task, "t".into(), dialect);
+        if streamed {
+            let Some(work_item::Request::OrchestratorRequest(wire)) = &mut item.request else {
+                panic!("it is a turn")
+            };
+            wire.past_events.clone_from(&past);
+        }
+        let given = work_item_in(item).expect("it is valid").expect("it is work");
         let Job::Turn(back) = given.job else { panic!("it is a turn") };
         prop_assert_eq!((&back.name, &back.version), (&turn.name, &turn.version));
         prop_assert_eq!(turn_history_out(&instance(), &back), (past.clone(), new.clone()));

@@ -53,7 +53,10 @@ impl Connection {
     /// Forgets an instance that has ended, and what it called.
     pub(super) async fn purge_with_children(&self, id: InstanceId) -> Result<Answer, Refused> {
         match self {
-            Self::Here(hub) => told(hub.purge_with_children(id).await),
+            Self::Here(hub) => {
+                let purged = hub.purge_with_children(id).await;
+                told(purged.map_or_else(|answer| answer, |_| Answer::Done))
+            }
             Self::There(link) => told(link.purge(&id, true).await?),
         }
     }

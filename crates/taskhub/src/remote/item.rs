@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use taskhub_core::{
-    Done, Epoch, ExecutionId, Failure, Job, PartitionId, Performed, Piece, Task, Ticket,
-};
+use taskhub_core::{Done, Failure, Job, Performed, Task};
 use taskhub_engine::{Admission, perform};
 use taskhub_link::Brought;
 use taskhub_wire::{
-    Given, InvalidMessage, outcome_out, performed_out,
-    proto::{
-        AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
-        OrchestratorRequest, StreamInstanceHistoryRequest, WorkItem, work_item::Request,
-    },
+    Given, InvalidMessage,
+    proto::{OrchestratorRequest, WorkItem, work_item::Request},
     work_item_in,
 };
 use tokio::task::JoinSet;
@@ -26,38 +21,21 @@ const ABSENT_PAUSE: Duration = Duration::from_secs(1);
 impl Worker {
     /// Begins with an item. Limits of activities count in the order in which items come.
     pub(super) fn begin(&self, item: WorkItem, hand: &mut JoinSet<()>) {
-        let WorkItem { request, completion_token: token } = item;
-        let undone = match &request {
-            None | Some(Request::HealthPing(_)) => return,
-            Some(Request::OrchestratorRequest(_)) => None,
-            Some(Request::ActivityRequest(_)) => {
-                let completion_token = token.clone();
-                Some(Brought::ActivityUndone(AbandonActivityTaskRequest { completion_token }))
+        let Some(undone) = Brought::undone(&item) else { return };
+        let token = item.completion_token.clone();
+        if let Some(Request::OrchestratorRequest(request)) = item.request {
+            hand.spawn(self.clone().turn(request, token));
+            return;
+        }
+        match work_item_in(item) {
+            Ok(given) => {
+                let Some(task) = given.map(Given::task) else { return };
+                let admission = self.code.activities.admit(&task);
+                hand.spawn(self.clone().task(task, token, admission));
             }
-            Some(Request::EntityRequest(_) | Request::EntityRequestV2(_)) => {
-                let completion_token = token.clone();
-                Some(Brought::OperationsUndone(AbandonEntityTaskRequest { completion_token }))
+            Err(error) => {
+                hand.spawn(self.clone().give_back(undone, error));
             }
-        };
-        match (request, undone) {
-            (Some(Request::OrchestratorRequest(request)), _) => {
-                hand.spawn(self.clone().turn(request, token));
-            }
-            (request, Some(undone)) => {
-                let item = WorkItem { request, completion_token: token.clone() };
-                match work_item_in(item, Vec::new()) {
-                    Ok(Some(given)) => {
-                        let task = task(given);
-                        let admission = self.code.activities.admit(&task);
-                        hand.spawn(self.clone().task(task, token, admission));
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        hand.spawn(self.clone().give_back(undone, error));
-                    }
-                }
-            }
-            (_, None) => {}
         }
     }
 
@@ -87,16 +65,8 @@ impl Worker {
     }
 
     async fn bring(&self, task: &Task, token: &str, done: &Done) -> Result<(), Status> {
-        let (Ticket { instance, piece, .. }, token) = (&task.ticket, token.to_owned());
-        let brought = match (done, piece, &task.job) {
-            (Done::Activity(outcome), Piece::Activity(call), _) => {
-                Brought::Activity(outcome_out(instance, *call, token, outcome))
-            }
-            (Done::Operations(performed), _, Job::Operations(operations)) => {
-                Brought::Operations(performed_out(operations, token, performed))
-            }
-            _ => return Err(Status::internal("the result does not belong to the work")),
-        };
+        let brought = Brought::of(task, token.to_owned(), done)
+            .ok_or_else(|| Status::internal("the result does not belong to the work"))?;
         self.link.bring(brought).await
     }
 
@@ -126,36 +96,23 @@ impl Worker {
                 None
             }
         };
-        let undone = AbandonOrchestrationTaskRequest { completion_token: token, stuck };
-        if let Err(status) = self.link.bring(Brought::TurnUndone(undone)).await {
+        if let Err(status) = self.link.bring(Brought::turn_undone(token, stuck)).await {
             tracing::warn!(instance, %status, "a turn could not be given back");
         }
     }
 
     /// What a turn comes to, by code that was kept, or else with its whole history.
-    async fn come_to(&self, request: OrchestratorRequest, token: &str) -> Result<Came, Status> {
-        let run = async |request| {
-            self.turns.run(request, token.to_owned()).await.unwrap_or(Came::Absent)
-        };
-        if request.requires_history_streaming && request.left_out.is_none() {
-            return Ok(run(self.whole(request).await?).await);
+    async fn come_to(&self, mut request: OrchestratorRequest, token: &str) -> Result<Came, Status> {
+        let run =
+            async |request| self.turns.run(request, token.to_owned()).await.unwrap_or(Came::Absent);
+        if request.left_out.is_some() {
+            match run(request).await {
+                Came::Missed(missed) => request = *missed,
+                came => return Ok(came),
+            }
         }
-        match run(request).await {
-            Came::Missed(request) => Ok(run(self.whole(request).await?).await),
-            came => Ok(came),
-        }
-    }
-
-    /// A turn with its history, which the item left out.
-    async fn whole(&self, request: OrchestratorRequest) -> Result<OrchestratorRequest, Status> {
-        let history = StreamInstanceHistoryRequest {
-            instance_id: request.instance_id.clone(),
-            execution_id: request.execution_id.clone(),
-            for_work_item_processing: true,
-        };
-        let past_events = self.link.events(history).await?;
-        let (requires_history_streaming, left_out) = (false, None);
-        Ok(OrchestratorRequest { past_events, requires_history_streaming, left_out, ..request })
+        self.link.fill(&mut request).await?;
+        Ok(run(request).await)
     }
 
     /// Gives back what cannot be read: another worker may be newer.
@@ -171,16 +128,4 @@ impl Worker {
 /// Whether a message was larger than what the server takes.
 fn is_too_large(status: &Status) -> bool {
     matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
-}
-
-/// Work as the activities and entities of a process take it. Partitions are those of the server.
-fn task(given: Given) -> Task {
-    let ticket = Ticket {
-        partition: PartitionId(0),
-        epoch: Epoch(0),
-        instance: given.instance,
-        execution: given.execution.unwrap_or(ExecutionId(0)),
-        piece: given.piece,
-    };
-    Task { ticket, job: given.job }
 }

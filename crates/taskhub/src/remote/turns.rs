@@ -33,7 +33,7 @@ pub(super) enum Came {
     Absent,
     /// The code is not here any more, or stands elsewhere: it is to be run again, with the whole
     /// history.
-    Missed(OrchestratorRequest),
+    Missed(Box<OrchestratorRequest>),
 }
 
 struct Ask {
@@ -97,7 +97,7 @@ impl Thread {
         let new = Extent::of(&request.new_events);
         let found = match self.shelf.take(&key, past) {
             Some(kept) => Some(go_on(kept, request)?),
-            None if left_out.is_some() => return Ok(Came::Missed(request)),
+            None if left_out.is_some() => return Ok(Came::Missed(Box::new(request))),
             None => begin(&*self.functions, request)?,
         };
         let Some(mut kept) = found else { return Ok(Came::Absent) };
@@ -146,7 +146,7 @@ fn begin(
 ) -> Result<Option<Kept>, InvalidMessage> {
     let request = Some(Request::OrchestratorRequest(request));
     let item = WorkItem { request, completion_token: String::new() };
-    let Some(given) = work_item_in(item, Vec::new())? else { return Ok(None) };
+    let Some(given) = work_item_in(item)? else { return Ok(None) };
     let Job::Turn(turn) = given.job else { return Ok(None) };
     let Turn { name, version, history, .. } = *turn;
     let Some(code) = functions.orchestration(&name, version.as_deref()) else { return Ok(None) };

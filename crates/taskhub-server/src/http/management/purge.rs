@@ -1,19 +1,14 @@
 //! Instances, forgotten: one, or all that match and have ended.
 
 use axum::{http::StatusCode, response::Response};
-use futures::{StreamExt as _, stream};
 use serde_json::json;
-use taskhub_core::{Answer, InstanceId, Record, Refusal, RuntimeStatus, Verb, store::Filter};
-use taskhub_engine::Hub;
+use taskhub_core::{Answer, Record, Refusal, RuntimeStatus, Verb, store::Filter};
 
 use super::{
     answer,
     call::{Answered, Call, absent, named},
     list::filter,
 };
-
-/// How many instances are purged at the same time.
-const AT_ONCE: usize = 64;
 
 /// How many instances are listed at a time.
 const PAGE_COUNT: usize = 1_000;
@@ -53,8 +48,9 @@ impl Call {
         let mut next = Some(filter).filter(|filter| !filter.statuses.is_empty());
         while let Some(filter) = next {
             let page = self.page(filter.clone()).await?;
-            let meant = page.instances.iter().filter(|(_, record)| is_meant(&filter, record));
-            count += all(&self.hub, meant.map(|(id, _)| id)).await?;
+            let meant = page.instances.into_iter().filter(|(_, it)| is_meant(&filter, it));
+            let purged = self.hub.purge_ended(meant.map(|(id, _)| id).collect(), false).await;
+            count += purged.map_err(|answer| answer::refused(&answer))?;
             next = page.next.map(|after| Filter { after: Some(after), ..filter });
         }
         if count == 0 {
@@ -78,19 +74,4 @@ pub(super) fn is_meant(filter: &Filter, record: &Record) -> bool {
 /// Whether it is one of the library's own.
 pub(crate) fn is_own(record: &Record) -> bool {
     record.name.starts_with(OWN_NAMES)
-}
-
-/// Purges those that are there and have ended; how many.
-async fn all(hub: &Hub, ids: impl Iterator<Item = &InstanceId>) -> Answered<usize> {
-    let purges: Vec<_> = ids.map(|id| hub.ask(id.clone(), Verb::Purge)).collect();
-    let mut purges = stream::iter(purges).buffer_unordered(AT_ONCE);
-    let mut count = 0;
-    while let Some(answer) = purges.next().await {
-        match answer {
-            Answer::Done => count += 1,
-            Answer::Refused(Refusal::NotFound(_) | Refusal::NotEnded(..)) => {}
-            other => return Err(answer::refused(&other).into()),
-        }
-    }
-    Ok(count)
 }

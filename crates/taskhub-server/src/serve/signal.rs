@@ -1,7 +1,7 @@
 //! How a process is asked to end.
 
-/// Completes when the process is asked to end.
-pub(super) async fn signal() {
+/// Completes when the process is asked to end: by SIGTERM or Ctrl-C.
+pub async fn asked_to_end() {
     let interrupt = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::warn!(%error, "Ctrl-C is not heard");
