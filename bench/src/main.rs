@@ -180,7 +180,8 @@ fn write(file: &PathBuf, text: &str) -> Result<(), String> {
 
 impl Flags {
     fn measures(&self, system: &Contestant) -> bool {
-        (self.systems.is_empty() && !system.is_extra) || self.systems.iter().any(|name| name == system.name)
+        let is_named = self.systems.iter().any(|name| name == system.name);
+        is_named || (self.systems.is_empty() && !system.is_extra)
     }
 
     fn pace(&self) -> Pace {

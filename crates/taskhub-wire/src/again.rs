@@ -79,9 +79,9 @@ pub(crate) fn waiting_out<'a>(
     for event in events.clone() {
         match &event.kind {
             Kind::TurnStarted { takes, .. } => {
-                let takes = (*takes as usize).min(arrived - taken);
-                taken += takes;
-                extent = extent.after(Extent { arrivals: takes, ..Extent::default() }, 0);
+                let now = (*takes as usize).min(arrived - taken);
+                taken += now;
+                extent = extent.after(Extent { arrivals: now, ..Extent::default() }, 0);
             }
             Kind::Completed { .. } => {
                 extent.arrivals += arrived - taken;

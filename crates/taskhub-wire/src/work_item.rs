@@ -28,8 +28,8 @@ use crate::{
 pub struct Dialect {
     /// A history of more bytes is left out, and the worker fetches it; for workers that can.
     pub history_bytes_max: usize,
-    /// Whether the history of a turn is left out, because the worker keeps the code: what it needs is
-    /// how far that history goes, and it fetches it if its code stands elsewhere.
+    /// Whether the history of a turn is left out, because the worker keeps the code: what it needs
+    /// is how far that history goes, and it fetches it if its code stands elsewhere.
     pub keeps_code: bool,
     /// Whether operations of entities go in the older form, as one batch, instead of as events.
     pub entity_batches: bool,

@@ -1,9 +1,9 @@
 //! Who has the code of an instance in memory: the worker that ran its last turn, if it keeps code.
 //!
 //! Such an instance goes to the same worker again, as long as that has room and is not much busier
-//! than another, and need not be sent with its whole history. The worker finds out by itself whether
-//! it still stands where the history ends, and asks for the history if not: what stands here is a
-//! hint, and may be wrong or forgotten.
+//! than another, and need not be sent with its whole history. The worker finds out by itself
+//! whether it still stands where the history ends, and asks for the history if not: what stands
+//! here is a hint, and may be wrong or forgotten.
 
 use lru::LruCache;
 use taskhub_core::{Done, InstanceId, Job, Task, turn::Progress};
