@@ -40,9 +40,10 @@ impl Results {
                 && record.status != RuntimeStatus::Terminated;
             for event in known.log.iter().filter(|_| goes_on) {
                 let Kind::ActivityScheduled { call, .. } = &event.kind else { continue };
-                let gone = |it: &Event| it.kind == Kind::CallCancelled { call: *call };
+                // What went on after a failure has results of an earlier execution.
+                let ends = |it: &Event| it.kind.call() == Some(*call) && it.kind != event.kind;
                 let key = (id.clone(), record.execution, *call);
-                let ran = self.given.contains_key(&key) || known.log.iter().any(gone);
+                let ran = self.given.contains_key(&key) || known.log.iter().any(ends);
                 ensure(ran && !record.busy, || {
                     let happened = format!("{id} has ended, and {event:?} ran: {ran}");
                     Violation::new(11, "what code elsewhere calls is done", happened)
