@@ -300,11 +300,11 @@ fn get(id: &InstanceId) -> GetInstanceRequest {
     }
 }
 
-/// What a start does when its id is in use. Only older clients name an action: that is how to say
-/// that the one which is there will do.
+/// What a start does when its id is in use. Only older clients name an action: with one the
+/// statuses are taken as they stand, and that is how to say that the one which is there will do.
 fn policy(reuse: &Reuse) -> OrchestrationIdReusePolicy {
     let (statuses, action): (&[RuntimeStatus], _) = match reuse {
-        Reuse::Replace(statuses) => (statuses, None),
+        Reuse::Replace(statuses) => (statuses, Some(CreateOrchestrationAction::Terminate.into())),
         Reuse::Join => (&RuntimeStatus::ALL, Some(CreateOrchestrationAction::Ignore.into())),
         Reuse::Fresh => (&[], None),
     };
