@@ -234,8 +234,8 @@ impl Link {
         }
     }
 
-    /// Starts once more what an instance that has ended was started with, under any id: the call of
-    /// the protocol for that lets nobody choose one.
+    /// Starts once more what an instance was started with, under any id, its own if it has ended:
+    /// the call of the protocol for that lets nobody choose one.
     pub async fn restart(
         &self,
         ended: &InstanceId,
@@ -254,7 +254,7 @@ impl Link {
             Answer::Status(record) => record,
             refused => return Ok(refused),
         };
-        if !record.status.is_terminal() {
+        if ended == id && !record.status.is_terminal() {
             return Ok(Answer::Refused(Refusal::NotEnded(ended.clone(), record.status)));
         }
         let started = Started {
