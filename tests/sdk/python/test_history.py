@@ -166,4 +166,4 @@ def test_a_long_history_is_replayed(hub: Hub):
     hub.serve(long, activities=[plus_one])
     instance = hub.start(long, 300)
     assert hub.output(instance) == sum(range(1, 301))
-    eventually(lambda: len(hub.event_names(instance)) >= 4 * 300)
+    eventually(lambda: len(hub.event_names(instance)) >= 3 * 300)
