@@ -32,6 +32,9 @@ pub struct Limits {
     pub backlog_count_max: usize,
     /// Events kept for one instance that nobody has started yet.
     pub early_events_max: usize,
+    /// Instances that nobody has started and that have such events, per hub: each partition has its
+    /// share.
+    pub early_instances_max: usize,
     /// An input, output, event or status, in bytes.
     pub payload_bytes_max: usize,
     /// Calls made by one turn.
@@ -70,6 +73,7 @@ impl Default for Limits {
             activity_slots: 256,
             backlog_count_max: 100_000,
             early_events_max: 1_000,
+            early_instances_max: 10_000,
             payload_bytes_max: 4 << 20,
             calls_per_turn_max: 100_000,
             history_events_max: 1_000_000,

@@ -74,11 +74,21 @@ pub enum Mutation {
     PassBy,
     /// A node that has too much keeps it.
     KeepShare,
+    /// Who is rewound does again what was done.
+    RewindAll,
+    /// Who is rewound does not tell the children that failed.
+    RewindAlone,
+    /// A new execution has no labels.
+    DropTags,
+    /// A restart has no input.
+    RestartBare,
+    /// An event that code sends arrives twice.
+    SendTwice,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 34] = [
+    pub const ALL: [(Self, u8); 39] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -90,6 +100,7 @@ impl Mutation {
         (Self::ForgetLater, 5),
         (Self::LeaveEarly, 5),
         (Self::PassEarly, 5),
+        (Self::SendTwice, 5),
         (Self::JoinAnew, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
@@ -100,6 +111,7 @@ impl Mutation {
         (Self::PerformLocked, 6),
         (Self::KeepLocks, 6),
         (Self::UnlockFirst, 6),
+        (Self::RewindAll, 6),
         (Self::FireEarly, 7),
         (Self::FireTwice, 7),
         (Self::FireLate, 7),
@@ -107,12 +119,15 @@ impl Mutation {
         (Self::ForgetBuffered, 8),
         (Self::ReleaseTwo, 8),
         (Self::MatchBlindly, 8),
+        (Self::DropTags, 8),
+        (Self::RestartBare, 8),
         (Self::ForgetWaiter, 9),
         (Self::Unbounded, 10),
         (Self::ForgetStarved, 11),
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
         (Self::KeepShare, 11),
+        (Self::RewindAlone, 11),
     ];
 }
 

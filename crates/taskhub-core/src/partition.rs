@@ -17,6 +17,7 @@
 mod accept;
 mod busy;
 mod deliver;
+mod early;
 mod entity;
 mod instance;
 mod ledger;
@@ -48,6 +49,7 @@ use crate::{
 };
 use busy::Busy;
 use deliver::Delivered;
+use early::Awaited;
 use instance::Todo;
 pub use metadata::EntityMetadata;
 use outbox::Outbox;
@@ -137,6 +139,7 @@ pub struct Partition {
     outbox: Outbox,
     wakes: Wakes,
     busy: Busy,
+    awaited: Awaited,
     tasks: Tasks,
     /// Instances to step before this call of `handle` ends.
     dirty: Vec<InstanceId>,
@@ -174,6 +177,7 @@ impl Partition {
             outbox: Outbox::default(),
             wakes: Wakes::new(wakes, limits.wakes_count_max),
             busy: Busy::new(busy, limits.wakes_count_max),
+            awaited: Awaited::new(limits, count),
             tasks: Tasks::new(limits.tasks_count_max),
             limits: limits.clone(),
             dirty: Vec::new(),

@@ -119,6 +119,19 @@ fn it_can_be_rewound_again_and_again() {
 }
 
 #[test]
+fn what_it_gave_up_as_it_failed_is_open_again() {
+    let mut bench = Bench::new(&[]);
+    bench.start("order");
+    let both = vec![scheduled(CHARGE, "charge"), scheduled(SHIP, "ship")];
+    answer(&mut bench, "order", both, Progress::Waiting);
+    bench.fail("ship");
+    answer(&mut bench, "order", vec![Kind::CallCancelled { call: CHARGE }], failed());
+    assert_eq!(bench.activities(), Vec::<String>::new(), "charging was given up");
+    bench.rewind("order");
+    assert_eq!(bench.activities(), ["charge", "ship"]);
+}
+
+#[test]
 fn attempts_that_were_followed_by_another_stay_though_their_ids_are_the_same() {
     let mut bench = Bench::new(&[]);
     bench.start("order");

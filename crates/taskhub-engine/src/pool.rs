@@ -26,7 +26,7 @@ pub use filter::{Names, Serves};
 use lent::{next, queue};
 pub use options::{Patience, WorkerOptions};
 use poison::poison;
-use queue::Queue;
+use queue::{Queue, pause};
 use worker::Worker;
 
 /// How long a worker that leaves may still run its activities before others get them too.
@@ -136,7 +136,17 @@ impl Pool {
     /// A worker comes.
     pub(crate) fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
         let id = WorkerId(self.number());
-        self.workers.insert(id, Worker { options, used: [0; Piece::KINDS], leaves: false });
+        let worker = Worker { options, used: [0; Piece::KINDS], leaves: false };
+        // What nobody here could do does not wait any longer: this one may.
+        let fits = |number: &u64| {
+            let item = self.items.get(number).filter(|item| item.returns > 0 && item.losses == 0);
+            item.is_some_and(|item| item.given.is_empty() && worker.takes(&item.task))
+        };
+        for number in self.queue.hasten(fits) {
+            let task = &self.items[&number].task;
+            queue(&mut self.queue, &mut self.lent, &task.ticket).push(task, number, true);
+        }
+        self.workers.insert(id, worker);
         self.feed(id, now);
         id
     }
@@ -384,13 +394,6 @@ impl Pool {
         let ends = self.ends.first().map(|(at, _)| *at);
         self.queue.next_due().into_iter().chain(ends).min()
     }
-}
-
-/// 100 ms, 200 ms, and so on, up to 30 s.
-fn pause(times: u32) -> Duration {
-    let doubled =
-        Duration::from_millis(100) * 2_u32.saturating_pow(times.saturating_sub(1).min(20));
-    doubled.min(Duration::from_secs(30))
 }
 
 #[cfg(test)]

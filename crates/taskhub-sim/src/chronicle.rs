@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
     CallId, Change, Envelope, Epoch, Event, ExecutionId, HistoryChange, InstanceId, Kind,
-    MessageId, Record, TurnRecord, Work, codec,
+    MessageId, Record, Started, Timestamp, TurnRecord, Work, codec,
 };
 
-use crate::{law::Violation, program::Notes};
+use crate::{
+    law::Violation,
+    program::{ANSWER, EVENTS, Notes},
+};
 
 /// Everything that was ever durable.
 #[derive(Debug, Default)]
@@ -20,8 +23,39 @@ pub(crate) struct Chronicle {
     /// Messages that were taken.
     pub taken: BTreeSet<MessageId>,
     pub executions: BTreeSet<(InstanceId, ExecutionId)>,
+    /// What clients started once more, durable or not.
+    pub restarted: Vec<(InstanceId, Box<Started>)>,
+    lineage: Lineage,
     /// Every activity that was ever called.
     pub scheduled: BTreeMap<(InstanceId, ExecutionId, CallId), Work>,
+}
+
+/// Which executions went on as which.
+#[derive(Debug, Default)]
+struct Lineage {
+    /// The first execution of each that went on as another.
+    first: BTreeMap<ExecutionId, ExecutionId>,
+    /// Those that went on from before the failure of another.
+    rewound: BTreeSet<ExecutionId>,
+}
+
+impl Lineage {
+    /// An execution takes the place of what was before.
+    fn replace(&mut self, applied: &mut Applied<'_>, now: ExecutionId) {
+        // Events that came before the start are there already.
+        let early = |event: &Event| matches!(event.kind, Kind::Awaited { .. });
+        let before = applied.before.as_ref().map(|before| before.execution);
+        let rewound = before.is_some_and(|before| follows(before.derive(REWOUND), now));
+        let next = before.filter(|before| rewound || follows(*before, now));
+        applied.goes_on = applied.old.first().is_some_and(early) || next.is_some();
+        let first = next.unwrap_or(now);
+        let first = self.first.get(&first).copied().unwrap_or(first);
+        self.first.insert(now, first);
+        if rewound {
+            self.rewound.insert(now);
+            applied.cut();
+        }
+    }
 }
 
 /// What was ever durable of one instance.
@@ -46,6 +80,8 @@ pub(crate) struct Applied<'a> {
     /// What the turn added, and whether it replaced what was before.
     pub fresh: Vec<Event>,
     pub replaced: bool,
+    /// Of one that was rewound: what is left of the history before.
+    pub kept: Option<Vec<Event>>,
     /// Whether it belongs to the run of the instance that was there before.
     pub goes_on: bool,
     /// The messages it took.
@@ -72,6 +108,7 @@ impl Chronicle {
             old: known.log.clone(),
             fresh: Vec::new(),
             replaced: false,
+            kept: None,
             goes_on: true,
             messages,
             arrivals: Vec::new(),
@@ -86,24 +123,22 @@ impl Chronicle {
                 applied.read(history)?;
                 if applied.replaced {
                     known.log.clear();
-                    // Events that came before the start are there already.
-                    let early = |event: &Event| matches!(event.kind, Kind::Awaited { .. });
-                    applied.goes_on = applied.old.first().is_some_and(early)
-                        || applied
-                            .before
-                            .as_ref()
-                            .is_some_and(|before| follows(before.execution, record.execution));
+                    self.lineage.replace(&mut applied, record.execution);
                 }
-                known.log.extend(applied.fresh.iter().cloned());
+                let kept = applied.kept.iter().flatten();
+                known.log.extend(kept.chain(&applied.fresh).cloned());
                 // To everybody else, what nobody has started is not there.
                 let is_there = !record.is_awaited(&turn.instance);
                 known.versions.push((self.index, is_there.then(|| (**record).clone())));
-                applied.arrivals = arrivals(&applied, &known.log)?;
+                let restarted = self.restarted.iter().filter(|(id, _)| *id == turn.instance);
+                let mut restarted = restarted.map(|(_, started)| started);
+                let restarted = restarted.find(|it| follows(it.execution, record.execution));
+                applied.arrivals = arrivals(&applied, &known.log, restarted.cloned())?;
                 for payload in &applied.arrivals {
                     *known.arrived.entry(payload.clone()).or_default() += 1;
                 }
                 self.executions.insert((turn.instance.clone(), record.execution));
-                for event in &applied.fresh {
+                for event in applied.kept.iter().flatten().chain(&applied.fresh) {
                     if let Kind::ActivityScheduled { call, work } = &event.kind {
                         let key = (turn.instance.clone(), record.execution, *call);
                         self.scheduled.insert(key, work.clone());
@@ -135,6 +170,17 @@ impl Chronicle {
         Ok(messages)
     }
 
+    /// Whether an execution is one that was started so, or one that it went on as.
+    pub(crate) fn descends(&self, started: ExecutionId, now: ExecutionId) -> bool {
+        let first = self.lineage.first.get(&now).copied().unwrap_or(now);
+        follows(started, now) || follows(started, first)
+    }
+
+    /// Whether an execution went on from before the failure of another.
+    pub(crate) fn is_rewound(&self, execution: ExecutionId) -> bool {
+        self.lineage.rewound.contains(&execution)
+    }
+
     pub(crate) fn record(&self, instance: &InstanceId) -> Option<&Record> {
         self.instances.get(instance)?.record()
     }
@@ -154,7 +200,21 @@ impl Known {
     }
 }
 
+/// What makes the id of the execution that goes on from the one that failed.
+const REWOUND: u64 = 1 << 33;
+
 impl Applied<'_> {
+    /// Of one that was rewound, only what stands behind that is new.
+    fn cut(&mut self) {
+        let rewound = |event: &Event| matches!(event.kind, Kind::Rewound { .. });
+        let known = self.old.iter().filter(|event| rewound(event)).count();
+        let mut places = (0..self.fresh.len()).filter(|at| rewound(&self.fresh[*at]));
+        if let Some(at) = places.nth(known) {
+            let fresh = self.fresh.split_off(at);
+            self.kept = Some(std::mem::replace(&mut self.fresh, fresh));
+        }
+    }
+
     fn read(&mut self, history: &HistoryChange) -> Result<(), Violation> {
         let events = match history {
             HistoryChange::Keep => return Ok(()),
@@ -196,7 +256,7 @@ fn received(log: &[Event]) -> BTreeMap<String, Vec<String>> {
     let mut received: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if let Some(Kind::Started(started)) = log.first().map(|event| &event.kind) {
         let notes = Notes::read(started.input.as_ref());
-        for name in crate::program::EVENTS {
+        for name in EVENTS.into_iter().chain([ANSWER]) {
             received.insert(name.to_owned(), notes.events(name).map(str::to_owned).collect());
         }
     }
@@ -210,8 +270,17 @@ fn received(log: &[Event]) -> BTreeMap<String, Vec<String>> {
 }
 
 /// What arrived with a turn. Nothing that had arrived before may be missing or out of order.
-fn arrivals(applied: &Applied<'_>, log: &[Event]) -> Result<Vec<String>, Violation> {
-    let old = if applied.goes_on { received(&applied.old) } else { BTreeMap::new() };
+fn arrivals(
+    applied: &Applied<'_>,
+    log: &[Event],
+    restarted: Option<Box<Started>>,
+) -> Result<Vec<String>, Violation> {
+    let old = match restarted {
+        _ if applied.goes_on && !applied.old.is_empty() => received(&applied.old),
+        // It begins with notes of what an earlier run of it received.
+        Some(started) => received(&[Event { at: Timestamp(0), kind: Kind::Started(started) }]),
+        None => BTreeMap::new(),
+    };
     let mut fresh = Vec::new();
     let new = received(log);
     for (name, before) in &old {

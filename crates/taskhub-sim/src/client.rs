@@ -1,11 +1,12 @@
 //! The clients: each asks the owner, tries again when it is refused, and may go away.
 
 use taskhub_core::{
-    Answer, ExecutionId, Operation, Refusal, Request, RequestId, Requested, Reuse, Started, Text,
-    Timestamp, Verb,
+    Answer, ExecutionId, InstanceId, Kind, Operation, Refusal, Request, RequestId, Requested,
+    Reuse, Started, Text, Timestamp, Verb,
 };
 
 use crate::{
+    code::tags,
     node::{Asked, EPOCH, Mail},
     scenario::Act,
     trigger::is_of_trigger,
@@ -18,10 +19,20 @@ const ATTEMPTS_MAX: u32 = 80;
 impl World {
     /// A client asks the node that owns the instance, as far as anybody knows.
     pub(crate) fn ask(&mut self, operation: usize, attempt: u32) {
-        let wanted = self.scenario.operations[operation].clone();
+        let mut wanted = self.scenario.operations[operation].clone();
         if attempt > ATTEMPTS_MAX && !is_of_trigger(&wanted.instance) {
             return self.coverage.count("clients that gave up asking");
         }
+        let again = match &wanted.act {
+            Act::Restart(other) => {
+                let Some(was) = self.ended(&wanted.instance) else {
+                    return self.coverage.count("restarts of what has not ended");
+                };
+                wanted.instance = other.clone().unwrap_or(wanted.instance);
+                Some(was)
+            }
+            _ => None,
+        };
         let partition = self.partition_of(&wanted.instance);
         let Some((name, _)) = self.store.holder(partition) else {
             return self.ask_later(operation, attempt);
@@ -40,7 +51,11 @@ impl World {
         {
             self.coverage.count("events: asked for twice");
         }
+        let execution =
+            ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
+        let again = again.map(|was| self.again(&wanted.instance, was, execution));
         let asked = Asked {
+            again,
             request: RequestId(self.requests),
             operation,
             attempt,
@@ -48,9 +63,7 @@ impl World {
             partition,
             act,
             since: self.chronicle.index,
-            execution: ExecutionId(
-                u128::from(self.requests) << 64 | u128::from(self.random.word()),
-            ),
+            execution,
         };
         self.coverage.count(named(&asked.act));
         let (now, number) = (self.now, asked.request.0);
@@ -63,6 +76,24 @@ impl World {
             self.at(at, Happening::GiveUp(asked.request.0));
         }
         self.soon(500, Happening::Send(life, Mail::Ask(asked)));
+    }
+
+    /// How what has ended is started once more.
+    fn again(&mut self, id: &InstanceId, was: Started, execution: ExecutionId) -> Box<Started> {
+        self.restarts.ask(execution, was.clone());
+        let again = Box::new(was.again(execution));
+        self.chronicle.restarted.push((id.clone(), again.clone()));
+        again
+    }
+
+    /// How an instance began, if it has ended.
+    fn ended(&self, instance: &InstanceId) -> Option<Started> {
+        let known = self.chronicle.instances.get(instance)?;
+        known.record().filter(|record| record.status.is_terminal())?;
+        match &known.log.first()?.kind {
+            Kind::Started(started) => Some((**started).clone()),
+            _ => None,
+        }
     }
 
     fn ask_later(&mut self, operation: usize, attempt: u32) {
@@ -133,12 +164,18 @@ impl World {
                 let name = self.scenario.programs[program].name.clone();
                 let within = self.scenario.operations[asked.operation].within;
                 let started = Box::new(Started {
+                    tags: tags(&format!("o{}", asked.operation)),
                     start_at: after.map(|after| Timestamp(EPOCH + at + after)),
                     deadline: within.map(|within| Timestamp(EPOCH + at + within)),
                     ..Started::new(name, None, asked.execution)
                 });
                 Verb::Start { started, reuse }
             }
+            Act::Restart(_) => {
+                let reuse = Reuse::ended();
+                asked.again.clone().map_or(Verb::Status, |started| Verb::Start { started, reuse })
+            }
+            Act::Rewind => Verb::Rewind { reason: None },
             Act::Raise(name, payload) => Verb::Raise { name, input: Some(payload) },
             Act::RaiseEarly(name, payload, keep) => {
                 let until = Timestamp(EPOCH + self.scenario.operations[asked.operation].at + keep);
@@ -186,6 +223,9 @@ fn named(act: &Act) -> &'static str {
         Act::Raise(..) => "asked: raise",
         Act::RaiseEarly(..) => "asked: raise early",
         Act::StartOrRaise(..) => "asked: start or raise",
+        Act::Restart(None) => "asked: restart",
+        Act::Restart(Some(_)) => "asked: restart under another id",
+        Act::Rewind => "asked: rewind",
         Act::Terminate(true) => "asked: terminate with children",
         Act::Terminate(false) => "asked: terminate",
         Act::Suspend => "asked: suspend",
@@ -204,6 +244,8 @@ fn refused(why: &Refusal) -> &'static str {
         Refusal::Exists(..) => "answers: exists",
         Refusal::Ended(..) => "answers: ended",
         Refusal::NotEnded(..) => "answers: not ended",
+        Refusal::NotFailed(..) => "answers: not failed",
+        Refusal::CannotRewind(..) => "answers: cannot be rewound",
         Refusal::Busy(_) => "answers: busy",
         Refusal::Unavailable(..) => "answers: unavailable",
         Refusal::Moved(_) => "answers: moved",

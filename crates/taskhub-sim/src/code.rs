@@ -1,5 +1,7 @@
 //! The programs as real orchestrations, run by the core.
 
+mod asking;
+
 use std::time::Duration;
 
 use futures::{
@@ -8,7 +10,7 @@ use futures::{
     stream::FuturesUnordered,
 };
 use taskhub_core::{
-    Failure, InstanceId, Operation, Outcome, Text, Timestamp, Work,
+    Failure, InstanceId, Operation, Outcome, Tags, Text, Timestamp, Work,
     turn::{Command, ContinueAsNew, Functions, Orchestration, Pending, Run, Scope},
 };
 
@@ -114,6 +116,9 @@ impl Code {
                 }
                 Step::Panic => panic!("{WANTED}"),
                 Step::Fail => return Err(Failure::new("Wanted", WANTED)),
+                Step::Must | Step::MustBoth | Step::MustChild(_) => {
+                    self.demand(&scope, step, &mut notes).await?;
+                }
                 step => self.step(&scope, step, &mut notes).await,
             }
         }
@@ -172,6 +177,9 @@ impl Code {
             Step::Timer(pause) => {
                 let _ = timer(scope, *pause).await;
                 notes.note("woke");
+            }
+            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => {
+                asking::ask(scope, step, notes).await;
             }
             step => self.outward(scope, step, notes).await,
         }
@@ -267,7 +275,13 @@ impl Code {
 
 fn go_on(scope: &Scope, notes: &Notes, version: Option<Text>) {
     let input = Some(notes.write());
-    scope.continue_as_new(ContinueAsNew { input, version, keep_events: true, tags: None });
+    let tags = version.as_ref().map(|version| tags(version));
+    scope.continue_as_new(ContinueAsNew { input, version, keep_events: true, tags });
+}
+
+/// The only label of an instance.
+pub(crate) fn tags(label: &str) -> Tags {
+    [("label".into(), label.into())].into()
 }
 
 /// Runs for one time of a schedule; what was missed meanwhile is left out.

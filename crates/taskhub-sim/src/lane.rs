@@ -161,6 +161,8 @@ impl World {
                 law::timers::on_turn(&applied, chronicle, calm)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
+                self.answers.on_turn(&applied)?;
+                self.restarts.on_turn(&applied, chronicle)?;
                 self.elsewhere.on_turn(&applied, chronicle)?;
                 let checks = self.entities.on_turn(&applied, chronicle)?;
                 self.coverage.check(6, checks);

@@ -1,5 +1,7 @@
 //! The promises, each with a file of its own; what breaks one is a [`Violation`].
 
+pub(crate) mod anew;
+pub(crate) mod answers;
 pub(crate) mod durable;
 pub(crate) mod elsewhere;
 pub(crate) mod entities;

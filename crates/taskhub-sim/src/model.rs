@@ -3,6 +3,7 @@
 //! No futures and no cleverness: straight through the steps, and at each wait the earliest event in
 //! history among those being waited for. The core has to come to the same calls and the same end.
 
+mod asking;
 mod outward;
 mod seen;
 mod standing;
@@ -12,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use taskhub_core::{CallId, Event, ExecutionId, Kind, Started, Text, Timestamp};
+use taskhub_core::{CallId, Event, ExecutionId, InstanceId, Kind, Started, Text, Timestamp};
 
 use seen::Seen;
 pub(crate) use seen::taken;
-pub(crate) use standing::contradiction;
+pub(crate) use standing::{contradiction, is_to_go_on};
 
 use crate::program::{Notes, Program, Step, occurrence, shown};
 
@@ -43,7 +44,7 @@ pub(crate) enum End {
     /// It returned this.
     Returned(Text),
     /// It failed with an error of this kind.
-    Failed(&'static str),
+    Failed(String),
     /// It goes on as a new execution.
     GoesOn,
 }
@@ -53,11 +54,14 @@ const UNKNOWN: CallId = CallId(u32::MAX);
 
 struct Teller<'a> {
     programs: &'a [Program],
+    instance: &'a InstanceId,
     execution: ExecutionId,
     seen: Seen<'a>,
     used: BTreeSet<usize>,
     now: Timestamp,
     uniques: u64,
+    /// Whether it failed and was rewound.
+    rewound: bool,
     /// The calls that the history has, in order, and those among them that this story has not had.
     actual: Vec<&'a Kind>,
     /// The calls of this story, with the ids that history gives them, as far as they are settled.
@@ -79,11 +83,11 @@ enum Wait {
     Event(&'static str),
 }
 
-/// Tells what became of an execution whose history this is.
-pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
+/// Tells what became of an execution of an instance, whose history this is.
+pub(crate) fn tell(programs: &[Program], instance: &InstanceId, log: &[Event]) -> Option<Told> {
     let Some(Event { at, kind: Kind::Started(started) }) = log.first() else { return None };
     let program = programs.iter().find(|program| program.name == started.name)?;
-    let mut teller = Teller::new(programs, started, *at, log);
+    let mut teller = Teller::new(programs, instance, started, *at, log);
     let end = teller.run(program.steps(started.version.as_deref()));
     teller.settle();
     let Teller { seen, calls, dropped, status, events, .. } = teller;
@@ -103,16 +107,24 @@ pub(crate) fn tell(programs: &[Program], log: &[Event]) -> Option<Told> {
 }
 
 impl<'a> Teller<'a> {
-    fn new(programs: &'a [Program], started: &Started, now: Timestamp, log: &'a [Event]) -> Self {
+    fn new(
+        programs: &'a [Program],
+        instance: &'a InstanceId,
+        started: &Started,
+        now: Timestamp,
+        log: &'a [Event],
+    ) -> Self {
         let own = |kind: &&Kind| kind.is_action() && !matches!(kind, Kind::CallCancelled { .. });
         let actual = log.iter().map(|event| &event.kind).filter(own).collect();
         Self {
             programs,
-            execution: started.execution,
+            instance,
+            execution: started.origin.unwrap_or(started.execution),
             seen: Seen::of(log),
             used: BTreeSet::new(),
             now,
             uniques: 0,
+            rewound: log.iter().any(|event| matches!(event.kind, Kind::Rewound { .. })),
             actual,
             settled: 0,
             calls: Vec::new(),
@@ -132,8 +144,13 @@ impl<'a> Teller<'a> {
                 Step::Occurrence(period) => {
                     return self.occur(*period).map_or(End::Waits, |()| End::GoesOn);
                 }
-                Step::Panic => return End::Failed("Panic"),
-                Step::Fail => return End::Failed("Wanted"),
+                Step::Panic => return End::Failed("Panic".to_owned()),
+                Step::Fail => return End::Failed("Wanted".to_owned()),
+                Step::Must | Step::MustBoth | Step::MustChild(_) => match self.demand(step) {
+                    None => return End::Waits,
+                    Some(Err(kind)) => return End::Failed(kind),
+                    Some(Ok(())) => {}
+                },
                 step => {
                     if self.step(step).is_none() {
                         return End::Waits;
@@ -200,6 +217,7 @@ impl<'a> Teller<'a> {
                 self.first(&[Wait::Call(call)])?;
                 self.notes.note("woke");
             }
+            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => self.ask(step)?,
             step => self.outward(step)?,
         }
         Some(())
@@ -298,17 +316,28 @@ impl<'a> Teller<'a> {
         let mut free: Vec<_> = (self.settled..self.calls.len()).collect();
         for index in self.settled..self.calls.len() {
             let same = |at: &usize| {
-                let id = self.actual.get(*at).and_then(|kind| kind.call());
+                let actual = self.actual.get(*at).copied();
+                let id = actual.and_then(Kind::call);
                 let told = id.map(|id| self.with_id(&self.calls[index], id));
-                told.is_some() && told.as_ref() == self.actual.get(*at).copied()
+                actual.zip(told).is_some_and(|(actual, told)| self.is_same(actual, &told))
             };
             if let Some(place) = free.iter().position(same) {
-                let at = free.remove(place);
-                let id = self.actual[at].call().unwrap_or(CallId(u32::MAX));
-                self.calls[index] = self.with_id(&self.calls[index], id);
+                self.calls[index] = self.actual[free.remove(place)].clone();
             }
         }
         self.settled = self.calls.len();
+    }
+
+    /// Whether history has this call. The timers of one that was rewound are due at other times:
+    /// later by as long as it had failed, or earlier if something before them was done again.
+    fn is_same(&self, actual: &Kind, told: &Kind) -> bool {
+        match (actual, told) {
+            (
+                Kind::TimerCreated { call, fire_at },
+                Kind::TimerCreated { call: same, fire_at: meant },
+            ) => call == same && (fire_at == meant || self.rewound),
+            (actual, told) => actual == told,
+        }
     }
 
     fn call(&mut self, kind: Kind) -> usize {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Envelope, Epoch, ExecutionId, InstanceId, Limits, PartitionId, RequestId, TaskResult,
+    Envelope, Epoch, ExecutionId, InstanceId, Limits, PartitionId, RequestId, Started, TaskResult,
     Timestamp,
     partition::{Input, Partition},
     store::{Ownership, Wake},
@@ -77,6 +77,8 @@ pub(crate) struct Asked {
     /// How many turns were durable when it was sent.
     pub since: u64,
     pub execution: ExecutionId,
+    /// For a restart: how the new run begins.
+    pub again: Option<Box<Started>>,
 }
 
 /// The state of one node.

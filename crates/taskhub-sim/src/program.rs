@@ -9,6 +9,9 @@ use crate::{node::EPOCH, random::Random};
 /// The names of the events that clients raise.
 pub(crate) const EVENTS: [&str; 2] = ["reply", "go"];
 
+/// The name of the event that answers a question.
+pub(crate) const ANSWER: &str = "answer";
+
 /// One orchestration: its name and what it does, step by step.
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -42,6 +45,18 @@ pub enum Step {
     Twice(&'static str),
     /// Waits for so many milliseconds.
     Timer(u64),
+    /// Calls an activity, and fails with it.
+    Must,
+    /// Calls two activities at once, and fails with the first that fails; drops the other.
+    MustBoth,
+    /// Calls an orchestration, and fails with it.
+    MustChild(usize),
+    /// Asks a service, and again after so many milliseconds as long as it says "accepted".
+    Poll(u64),
+    /// Asks an instance, by an event of that name, and waits for its answer.
+    Question(InstanceId, &'static str),
+    /// Waits for an event; answers if it is a question.
+    Answer(&'static str),
     /// Calls an orchestration, the program of that index, under this id or a derived one.
     Child(usize, Option<InstanceId>),
     /// Calls two orchestrations at once.
@@ -89,15 +104,20 @@ pub enum Step {
 impl Program {
     /// The programs of one run. Children come behind their parents, so there are no circles.
     pub(crate) fn draw_all(random: &mut Random, instances: usize) -> Vec<Self> {
-        let count = 6 + random.index(6);
+        let count = 8 + random.index(6);
         let mut programs = vec![
             Self { name: "weather".into(), steps: vec![Step::Activity, Step::Event("reply")] },
             Self {
                 name: "collect".into(),
                 steps: vec![Step::Event("go"), Step::Activity, Step::Event("go"), Step::Again(3)],
             },
+            Self {
+                name: "desk".into(),
+                steps: vec![Step::Answer("go"), Step::Activity, Step::Answer("go"), Step::Again(4)],
+            },
+            Self { name: "ask".into(), steps: vec![draw_question(random, instances)] },
         ];
-        for index in 2..count {
+        for index in programs.len()..count {
             let place = match random.below(100) {
                 0..8 => "late",
                 8..33 => "far",
@@ -116,8 +136,8 @@ impl Program {
             if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
-            if random.chance(60) {
-                steps.push(if random.chance(500) { Step::Panic } else { Step::Fail });
+            if random.chance(100) {
+                steps.push(if random.chance(300) { Step::Panic } else { Step::Fail });
             }
             programs.push(Self { name: name.into(), steps });
         }
@@ -156,7 +176,13 @@ impl Step {
         let child = own + 1 + random.index(3);
         let entity = random.index(ENTITIES);
         let later = random.chance(400).then_some(pause);
-        match random.below(30) {
+        match random.below(40) {
+            30..=32 => Self::Must,
+            33 => Self::MustBoth,
+            34 | 35 if child < programs => Self::MustChild(child),
+            36 => Self::Poll(pause),
+            37 => draw_question(random, instances),
+            38 => Self::Answer(event),
             28 | 29 => Self::Change(if later.is_some() { "change" } else { "other" }),
             21 | 22 => Self::Ask(entity),
             23..=25 => Self::Tell(entity, later),
@@ -208,6 +234,28 @@ fn draw_section(random: &mut Random, steps: &mut Vec<Step>) {
             steps.push(Step::Ask(random.index(ENTITIES)));
         }
     }
+}
+
+fn draw_question(random: &mut Random, instances: usize) -> Step {
+    let other = InstanceId::trusted(format!("i{}", random.index(instances)));
+    Step::Question(other, "go")
+}
+
+/// What is asked: a payload that says where the answer goes.
+pub(crate) fn question(execution: ExecutionId, count: usize, asker: &InstanceId) -> Text {
+    format!("{execution}.{count}@{asker}").into()
+}
+
+/// Who asked, if this payload is a question, and what he is answered.
+pub(crate) fn answer(payload: &str) -> Option<(InstanceId, Text)> {
+    let (_, asker) = payload.split_once('@')?;
+    Some((InstanceId::trusted(asker), format!("re:{payload}").into()))
+}
+
+/// Whether a service that says this has more to do.
+pub(crate) fn is_accepted(told: &str) -> bool {
+    let number = told.strip_prefix('r').and_then(|number| number.parse::<u64>().ok());
+    number.is_some_and(|number| number % 3 == 0)
 }
 
 /// The program of a schedule, and that of a receipt.
@@ -314,7 +362,7 @@ impl Notes {
 /// The outcome of a call, as a note: short, and without the signs that notes are made of.
 pub(crate) fn shown(outcome: &taskhub_core::Outcome) -> String {
     match outcome {
-        Ok(Some(text)) => text.chars().map(|c| if "=;#".contains(c) { '~' } else { c }).collect(),
+        Ok(Some(text)) => text.chars().map(|c| if "=;#!".contains(c) { '~' } else { c }).collect(),
         Ok(None) => "-".to_owned(),
         Err(failure) => format!("!{}", failure.kind),
     }

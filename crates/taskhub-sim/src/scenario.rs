@@ -126,6 +126,10 @@ pub enum Act {
     Raise(Text, Text),
     /// Raise an event; keep it for so many microseconds if nobody has started the instance.
     RaiseEarly(Text, Text, i64),
+    /// Start once more what it was started with, if it has ended: under its id, or this one.
+    Restart(Option<InstanceId>),
+    /// Let it go on from before its failure.
+    Rewind,
     /// Start the program of that index and raise an event, or only the latter.
     StartOrRaise(usize, Reuse, Text, Text),
     /// Terminate it, perhaps with its children.

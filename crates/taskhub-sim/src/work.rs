@@ -193,8 +193,11 @@ impl World {
         let Some(last) = routed.turns.last().map(|turn| turn.seq) else { return };
         let node = &mut self.nodes[life.node];
         for (at, turn) in routed.turns.iter().enumerate() {
-            // When it was started again in the same round, some wait for the new run.
+            // When it was started again in the same round, or is to be rewound, some wait for that.
             let again = routed.turns[at + 1..].iter().any(|it| it.instance == turn.instance);
+            let rewinds =
+                |asked: &Asked| asked.act == Act::Rewind && asked.instance == turn.instance;
+            let again = again || node.asks.values().any(rewinds);
             if let Change::Write { record, .. } = &turn.change
                 && record.status.is_terminal()
                 && !again

@@ -16,8 +16,8 @@ use crate::{
     code::{Deployed, Serves},
     coverage::Coverage,
     law::{
-        Violation, elsewhere::Elsewhere, entities::Entities, exactly_once::Raised,
-        results::Results, timers::Timers, triggers::Triggered,
+        Violation, anew::Restarts, answers::Answers, elsewhere::Elsewhere, entities::Entities,
+        exactly_once::Raised, results::Results, timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub elsewhere: Elsewhere,
     pub entities: Entities,
     pub triggered: Triggered,
+    pub answers: Answers,
+    pub restarts: Restarts,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -148,6 +150,8 @@ impl World {
             elsewhere: Elsewhere::default(),
             entities: Entities::default(),
             triggered: Triggered::default(),
+            answers: Answers::default(),
+            restarts: Restarts::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

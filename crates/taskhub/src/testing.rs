@@ -62,6 +62,7 @@ mod life;
 pub mod replay;
 mod stray;
 mod test_hub;
+mod updates;
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -73,6 +74,7 @@ use expected::Callee;
 pub use expected::Expected;
 use life::Life;
 pub use test_hub::TestHub;
+pub use updates::TestUpdate;
 
 use crate::{
     Data, Entity, Event, Failure, History, Result, Timestamp, Untyped,
@@ -90,6 +92,8 @@ const NOON: Timestamp = Timestamp::from_micros(1_704_110_400_000_000);
 /// Its methods panic when the test expects what does not happen.
 pub struct Run<S> {
     life: Life,
+    /// How many requests the test made of it.
+    updates: u32,
     signature: PhantomData<fn() -> S>,
 }
 
@@ -133,7 +137,7 @@ impl<S: OrchestrationCode> Prepared<S> {
         let input = encode(input).unwrap_or_else(|failure| panic!("{failure}"));
         let code = Box::new(Replayed::<S>::new());
         let life = Life::begin(S::NAME, code, self.id, self.at.core(), input);
-        Run { life, signature: PhantomData }
+        Run { life, updates: 0, signature: PhantomData }
     }
 }
 

@@ -57,7 +57,7 @@ use taskhub_core::{
 use crate::{Context, Data, Event, Failure, Result, Wait, data::encode, orchestration};
 
 /// What whoever asked waits for.
-const ANSWER: Event<Reply> = Event::new("taskhub.answer");
+pub(crate) const ANSWER: Event<Reply> = Event::new("taskhub.answer");
 
 /// A request into a running instance: its name, what is asked and what is answered.
 pub struct Update<I, O> {
@@ -95,16 +95,26 @@ impl<I, O> fmt::Debug for Update<I, O> {
 
 /// What the instance that is asked gets as an event.
 #[derive(Serialize, Deserialize)]
-struct Question<I> {
-    answer_to: String,
-    input: I,
+pub(crate) struct Question<I> {
+    pub answer_to: String,
+    pub input: I,
 }
 
 /// What the instance that asks gets as an event.
 #[derive(Serialize, Deserialize)]
-enum Reply {
+pub(crate) enum Reply {
     Answer(Value),
     Refusal(String, String),
+}
+
+impl Reply {
+    /// What whoever asked hears.
+    pub(crate) fn into_result(self) -> Result<Value> {
+        match self {
+            Self::Answer(value) => Ok(value),
+            Self::Refusal(kind, message) => Err(Failure::new(kind, message).no_retry()),
+        }
+    }
 }
 
 /// What the instance that asks is started with.
@@ -122,10 +132,7 @@ pub(crate) async fn ask(ctx: Context, errand: Errand) -> Result<Value> {
     let to = InstanceId::parse(&instance)?;
     let question = Question { answer_to: ctx.instance_id().to_string(), input };
     ctx.send(to, update.into(), encode(question)?);
-    match ctx.event(ANSWER).await? {
-        Reply::Answer(value) => Ok(value),
-        Reply::Refusal(kind, message) => Err(Failure::new(kind, message).no_retry()),
-    }
+    ctx.event(ANSWER).await?.into_result()
 }
 
 /// A wait for a request, made by [`Context::update`].

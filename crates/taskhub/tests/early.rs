@@ -95,6 +95,34 @@ async fn so_many_events_are_kept_for_nobody_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_are_kept_for_so_many_instances_and_no_more_also_after_a_restart() {
+    // One for each partition.
+    let limits = Limits { early_instances_max: 1, ..Limits::default() };
+    let hub = TestHub::new();
+    let mut host = hub.open(self::host().limits(limits.clone())).unwrap();
+    let mut refused = Vec::new();
+    for number in 0..200 {
+        let early = host.client().instance(format!("cart{number}"));
+        if let Err(why) = early.raise_early(ITEM, "pen".to_owned(), HOUR).await {
+            assert!(why.to_string().contains("too many instances"), "{why}");
+            refused.push(number);
+        }
+    }
+    assert!((150..200).contains(&refused.len()), "{} of 200 are refused", refused.len());
+    host.stop().await;
+
+    host = hub.open(self::host().limits(limits)).unwrap();
+    for number in &refused {
+        let early = host.client().instance(format!("cart{number}"));
+        early.raise_early(ITEM, "ink".to_owned(), HOUR).await.unwrap_err();
+    }
+    tokio::time::sleep(2 * HOUR).await;
+    let early = host.client().instance(format!("cart{}", refused[0]));
+    early.raise_early(ITEM, "cap".to_owned(), HOUR).await.unwrap();
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_of_several_starts_and_all_get_their_event_in() {
     chaos(async |test| {
         let host = test.open(host()).unwrap();

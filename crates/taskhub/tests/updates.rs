@@ -93,3 +93,39 @@ async fn an_update_waits_no_longer_than_it_says_and_leaves_nothing_behind() {
     assert!(matches!(gone, Err(StatusError::NotFound(_))), "{gone:?}");
     host.stop().await;
 }
+
+/// Looks something up before it answers.
+#[orchestration]
+async fn slow(ctx: Context) -> Result<()> {
+    let asked = ctx.update(ADD).await?;
+    let found = ctx.call(look_up, asked.input).await?;
+    asked.answer(found);
+    Ok(())
+}
+
+#[activity]
+async fn look_up(number: u32) -> Result<u32> {
+    Ok(number)
+}
+
+#[test]
+fn a_unit_test_asks_and_sees_the_answer() {
+    let mut run = Run::of(account).input(5);
+    let (first, second) = (run.update(ADD, 2), run.update(ADD, 4));
+    assert_eq!(run.answer(&first), Some(Ok(2)));
+    assert_eq!(run.answer(&second).unwrap().unwrap_err().kind(), "Full");
+    let third = run.update(ADD, 3);
+    assert_eq!(run.answer(&third), Some(Ok(5)));
+    run.raise(QUIT, ());
+    assert_eq!(run.output(), Ok(5));
+
+    let mut run = Run::of(slow).input(());
+    let asked = run.update(ADD, 7);
+    assert_eq!(run.answer(&asked), None);
+    run.expect(look_up).given(7).returns(8);
+    assert_eq!(run.answer(&asked), Some(Ok(8)));
+
+    let mut run = Run::of(rude).input(());
+    let asked = run.update(ADD, 7);
+    assert_eq!(run.answer(&asked).unwrap().unwrap_err().kind(), "NotAnswered");
+}

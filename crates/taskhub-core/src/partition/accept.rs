@@ -87,6 +87,11 @@ impl Partition {
             Ok(None) => Slot::Absent(self.outbox.durable()),
             Err(error) => return self.read_later(id, queue, &error, now),
         };
+        if let Slot::Known(instance) = &slot
+            && let Runner::Early(_) = instance.runner
+        {
+            self.awaited.found(id);
+        }
         self.slots.put(id.clone(), slot);
         self.fire_timers(id, now);
         for input in queue {

@@ -285,7 +285,7 @@ impl Instance {
             return;
         }
         if let Runner::Early(_) = &self.runner {
-            (self.record.due, self.record.busy) = (self.next_due(), false);
+            (self.record.due, self.record.busy) = (self.next_due(), true);
             return;
         }
         if let Runner::Entity(entity) = &self.runner {

@@ -11,6 +11,7 @@ use super::{
     slots::Slot,
     turn::begun,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, Envelope, Event, ExecutionId, Failure, InstanceId, Kind, Message, MessageId,
     Outcome, Parent, Refusal, Request, RequestId, RuntimeStatus, Started, Text, Timestamp, Verb,
@@ -157,7 +158,8 @@ impl Instance {
         for kind in calls.into_values() {
             match kind {
                 Kind::ChildScheduled { call, instance, work }
-                    if self.ledger.children.contains_key(call) =>
+                    if self.ledger.children.contains_key(call)
+                        && !mutated(Mutation::RewindAlone) =>
                 {
                     let parent = self.as_parent(*call);
                     let started = Started { parent: Some(parent), ..begun(execution, *call, work) };

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, Event, InstanceId, Kind, Text, Timestamp,
     turn::{Execution, Orchestration, Progress},
@@ -38,7 +39,8 @@ pub(super) fn rewritten(
     now: Timestamp,
 ) -> Result<Vec<Event>, Text> {
     let Some(code) = code else {
-        let taken_back = TakenBack { failures: by_turns(events), ..TakenBack::default() };
+        let (failures, given_up) = (by_turns(events), given_up_last(events));
+        let taken_back = TakenBack { failures, given_up };
         return Ok(without(events, &taken_back, None, now));
     };
     let mut trial = Trial { code, instance, events, replayed: 0 };
@@ -58,11 +60,18 @@ pub(super) const LOCKED: &str = "it had locked entities, or waited for that, and
 
 /// Whether it gave back locks in its last turn.
 fn unlocked_last(events: &[Event]) -> bool {
-    let turn = |event: &&Event| !matches!(event.kind, Kind::TurnStarted { .. });
-    events.iter().rev().take_while(turn).any(|it| matches!(it.kind, Kind::Unlocked { .. }))
+    last_turn(events).any(|event| matches!(event.kind, Kind::Unlocked { .. }))
+}
+
+/// What the last turn did, the last first.
+fn last_turn(events: &[Event]) -> impl Iterator<Item = &Event> {
+    events.iter().rev().take_while(|event| !matches!(event.kind, Kind::TurnStarted { .. }))
 }
 
 fn is_failure(event: &Event) -> bool {
+    if mutated(Mutation::RewindAll) && matches!(event.kind, Kind::ActivityFinished { .. }) {
+        return true;
+    }
     matches!(
         &event.kind,
         Kind::ActivityFinished { outcome: Err(_), .. }
@@ -99,6 +108,14 @@ fn by_turns(events: &[Event]) -> BTreeSet<usize> {
     taken_back.extend(taken.into_iter().chain(waiting));
     taken_back.retain(|position| is_failure(&events[*position]));
     taken_back
+}
+
+/// What code elsewhere gave up in its last turn, as it failed.
+fn given_up_last(events: &[Event]) -> BTreeSet<CallId> {
+    let last = last_turn(events);
+    last.filter(|event| matches!(event.kind, Kind::CallCancelled { .. }))
+        .filter_map(|event| event.kind.call())
+        .collect()
 }
 
 /// Tries what the code makes of its history when something is missing there.

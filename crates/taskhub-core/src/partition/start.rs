@@ -8,7 +8,8 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, InstanceId, Kind, Refusal, RequestId, Reuse, RuntimeStatus, Started, Timestamp,
+    Answer, ExecutionId, InstanceId, Kind, Refusal, RequestId, Reuse, RuntimeStatus, Started,
+    Timestamp,
 };
 
 impl Partition {
@@ -120,36 +121,14 @@ impl Partition {
             }
         }
     }
+}
 
-    /// Keeps an event for an instance that nobody has started yet.
-    pub(super) fn keep(
-        &mut self,
-        request: RequestId,
-        id: &InstanceId,
-        event: Kind,
-        until: Timestamp,
-        now: Timestamp,
-    ) {
-        if until <= now {
-            return self.answer(request, Answer::Refused(Refusal::NotFound(id.clone())));
-        }
-        if self.slots.known_mut(id).is_none() {
-            let mut instance = Instance::early(id.clone(), now);
-            if let Some(Slot::Absent(seq)) = self.slots.get_mut(id) {
-                instance.seq = *seq;
-            }
-            self.slots.put(id.clone(), Slot::Known(Box::new(instance)));
-        }
-        let Some(instance) = self.slots.known_mut(id) else { return };
-        let Some(early) = instance.runner.early() else { return };
-        if early.events.len() >= self.limits.early_events_max {
-            let why = Refusal::Busy("too many events wait for an instance that is not started");
-            return self.reply(request, id, refused(why));
-        }
-        if early.until < until {
-            instance.arrive(now, Kind::Awaited { until });
-        }
-        instance.arrive(now, event);
-        self.reply(request, id, Reply::Answer(Answer::Done));
+impl Started {
+    /// A start of the same once more: this function and version, with this input and these labels.
+    #[must_use]
+    pub fn again(self, execution: ExecutionId) -> Self {
+        let Self { name, version, input, tags, .. } = self;
+        let input = input.filter(|_| !mutated(Mutation::RestartBare));
+        Self { version, tags, ..Self::new(name, input, execution) }
     }
 }

@@ -126,6 +126,7 @@ impl Partition {
     ) -> CommitSeq {
         let seq = self.outbox.next_seq();
         self.delivered.taken(seq, &taken);
+        self.awaited.note(id, &change);
         let sent = outgoing.into_iter().map(|(to, message)| {
             let partition = self.partition_of(&to);
             let count = self.messages.entry(partition).or_default();

@@ -4,7 +4,7 @@ use super::{deliver::too_large, instance::Instance};
 use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
-    Parent, Piece, Requested, RuntimeStatus, Started, Taken, Timestamp, Work,
+    Parent, Piece, Requested, RuntimeStatus, Started, Tags, Taken, Timestamp, Work,
     turn::{ContinueAsNew, Functions, Progress, Step},
 };
 
@@ -126,7 +126,9 @@ impl Instance {
                 self.send(instance, Message::Start(Box::new(started)));
             }
             Kind::EventSent { to, name, input, .. } => {
-                self.send(to, Message::Raise { name: name.clone(), input: input.clone() });
+                for _ in 0..=usize::from(mutated(Mutation::SendTwice)) {
+                    self.send(to, Message::Raise { name: name.clone(), input: input.clone() });
+                }
             }
             Kind::TerminateSent { to, reason, recursive, .. } => {
                 let (reason, recursive) = (reason.clone(), *recursive);
@@ -183,6 +185,11 @@ impl Instance {
         }
     }
 
+    /// The labels that the next execution has, unless the code says otherwise.
+    fn labels(&self) -> Tags {
+        if mutated(Mutation::DropTags) { Tags::default() } else { self.record.tags.clone() }
+    }
+
     fn continue_as_new(
         &mut self,
         how: ContinueAsNew,
@@ -196,7 +203,7 @@ impl Instance {
             parent: self.record.parent.clone(),
             deadline: self.ledger.deadline,
             trace: self.ledger.trace.clone(),
-            tags: how.tags.unwrap_or_else(|| self.record.tags.clone()),
+            tags: how.tags.unwrap_or_else(|| self.labels()),
             ..Started::new(self.record.name.clone(), how.input, execution)
         };
         self.record.tags = started.tags.clone();

@@ -206,7 +206,8 @@ impl State {
         let done = call.done.map(|done| self.ready.remove(&done.position)).is_some();
         // Locks that were granted to nobody are given back, too.
         let matters = !done || matches!(call.command, Command::Lock { .. });
-        if matters && !self.given_up.remove(&id) {
+        let is_known = self.given_up.remove(&id);
+        if matters && !is_known {
             self.actions.push(Kind::CallCancelled { call: id });
         }
     }

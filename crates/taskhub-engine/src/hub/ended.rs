@@ -34,12 +34,8 @@ impl Hub {
             Ok(None) => return Answer::Refused(Refusal::NotFound(first)),
             Err(error) => return Answer::Refused(Refusal::Unavailable(first, error.to_string())),
         };
-        let started = Started {
-            version: first.version,
-            tags: first.tags,
-            ..Started::new(first.name, first.input, execution)
-        };
-        self.ask(id, Verb::Start { started: Box::new(started), reuse }).await
+        let started = Box::new(first.again(execution));
+        self.ask(id, Verb::Start { started, reuse }).await
     }
 
     /// How the present execution of an instance began; `None` when there is no such instance, or it

@@ -1,6 +1,9 @@
 //! What waits for a worker: first in first out among what one worker may take.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use taskhub_core::{Piece, Task, Timestamp};
 
@@ -94,8 +97,21 @@ impl Queue {
         due
     }
 
+    /// Takes out what was put aside until some time, and is wanted now.
+    pub(super) fn hasten(&mut self, wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
+        self.later.extract_if(.., |(_, number)| wanted(number)).map(|(_, number)| number).collect()
+    }
+
     /// Until when the first item is put aside.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.later.first().map(|(at, _)| *at)
     }
+}
+
+/// How long something is put aside that came back so many times: 100 ms, 200 ms, and so on, up to
+/// 30 s.
+pub(super) fn pause(times: u32) -> Duration {
+    let doubled =
+        Duration::from_millis(100) * 2_u32.saturating_pow(times.saturating_sub(1).min(20));
+    doubled.min(Duration::from_secs(30))
 }

@@ -204,6 +204,21 @@ fn what_one_worker_gives_back_another_gets_at_once() {
 }
 
 #[test]
+fn what_nobody_could_do_goes_at_once_to_a_worker_that_comes() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let old = pool.connect(options(1), NOW);
+    pool.offer(turn(1, "order", Some("3")), NOW);
+    let (_, first, _) = given(&mut pool).remove(0);
+    pool.give_back(first, NOW);
+    assert_eq!(given(&mut pool), []);
+    let new = pool.connect(options(1), NOW);
+    let came = given(&mut pool);
+    assert_eq!((came.len(), came[0].0), (1, new), "and not {old:?}");
+    pool.tick(after(Duration::from_mins(1)));
+    assert_eq!(given(&mut pool), [], "it is in hand");
+}
+
+#[test]
 fn what_a_leaving_worker_has_goes_to_others_and_the_first_result_counts() {
     let mut pool = Pool::new(Patience::default(), 1);
     let leaving = pool.connect(options(5), NOW);

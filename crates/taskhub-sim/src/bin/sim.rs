@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long)]
     trace: bool,
     /// How many runs may be spent on making a failing seed shorter
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 2000)]
     shrink: usize,
 }
 

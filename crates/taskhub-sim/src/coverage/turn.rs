@@ -6,7 +6,7 @@ use super::Coverage;
 use crate::{
     chronicle::{Applied, Chronicle},
     model,
-    program::{BLOB, Program, SCHEDULE, is_elsewhere},
+    program::{ANSWER, BLOB, Program, SCHEDULE, is_elsewhere},
 };
 
 impl Coverage {
@@ -31,8 +31,8 @@ impl Coverage {
 
     /// Counts, at the end, which events came before anybody waited for them.
     pub(crate) fn waits(&mut self, programs: &[Program], chronicle: &Chronicle) {
-        for known in chronicle.instances.values() {
-            if let Some(told) = model::tell(programs, &known.log) {
+        for (id, known) in &chronicle.instances {
+            if let Some(told) = model::tell(programs, id, &known.log) {
                 self.count_many("events: taken that came before the wait", told.events.0);
                 self.count_many("events: taken that came after the wait began", told.events.1);
             }
@@ -79,7 +79,9 @@ fn written(kind: &Kind) -> Option<&'static str> {
         Kind::TimerCreated { .. } => "did: set a timer",
         Kind::TimerFired { .. } => "did: took a timer",
         Kind::CallCancelled { .. } => "did: gave up a call",
+        Kind::EventSent { name, .. } if **name == *ANSWER => "did: answered a question",
         Kind::EventSent { .. } => "did: sent an event",
+        Kind::Rewound { .. } => "did: was rewound",
         Kind::EventRaised { .. } => "did: got an event",
         Kind::InstanceStarted { .. } => "did: started another one",
         Kind::TerminateSent { .. } => "did: terminated another one",

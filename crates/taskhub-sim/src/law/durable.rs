@@ -5,7 +5,7 @@ use taskhub_core::{Answer, InstanceId, Job, Piece, Record, Refusal, RuntimeStatu
 
 use super::{Violation, ensure};
 use crate::{
-    chronicle::{Chronicle, Known, follows},
+    chronicle::{Chronicle, Known},
     scenario::Act,
 };
 
@@ -23,7 +23,9 @@ pub(crate) fn on_answer(
     let was = |status: RuntimeStatus| some(&|record| record.status == status);
     let absent = || known.since(since).any(|record| record.is_none());
     let holds = match (answer, act) {
-        (Answer::Started(execution), _) => some(&|record| follows(*execution, record.execution)),
+        (Answer::Started(execution), _) => {
+            some(&|record| chronicle.descends(*execution, record.execution))
+        }
         (Answer::Status(told), Act::Wait) => {
             return ensure(told.status.is_terminal() && some(&|record| *record == **told), || {
                 let last = known.record();
@@ -38,12 +40,14 @@ pub(crate) fn on_answer(
             was(RuntimeStatus::Suspended) || some(&|record| record.status.is_terminal())
         }
         (Answer::Done, Act::Resume) => some(&|record| record.status != RuntimeStatus::Suspended),
+        (Answer::Done, Act::Rewind) => some(&|record| chronicle.is_rewound(record.execution)),
         (Answer::Done, Act::Purge) | (Answer::Refused(Refusal::NotFound(_)), _) => absent(),
         (
             Answer::Refused(
                 Refusal::Exists(_, status)
                 | Refusal::Ended(_, status)
-                | Refusal::NotEnded(_, status),
+                | Refusal::NotEnded(_, status)
+                | Refusal::NotFailed(_, status),
             ),
             _,
         ) => was(*status),

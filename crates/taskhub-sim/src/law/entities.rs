@@ -18,8 +18,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Entities {
     given: BTreeMap<(InstanceId, ExecutionId), Vec<Given>>,
-    /// Every operation that was ever accepted, and whether it was performed.
-    accepted: BTreeMap<Text, bool>,
+    /// Every operation that was ever accepted, and what became of it.
+    accepted: BTreeMap<Text, Fate>,
     /// The last operation of each sender that each entity performed, outside of a critical
     /// section and within one.
     last: BTreeMap<Sender, u64>,
@@ -27,6 +27,15 @@ pub(crate) struct Entities {
 
 /// The entity, the execution that asks it, and whether it does so within a critical section.
 type Sender = (InstanceId, String, bool);
+
+/// What became of an operation that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Done,
+    /// Whoever called it may ask again when he is rewound.
+    Failed,
+}
 
 /// An answer of a worker.
 #[derive(Debug)]
@@ -82,7 +91,8 @@ impl Entities {
         let log = chronicle.instances.get(id).map(|known| known.log.as_slice()).unwrap_or_default();
         let (old, new) = (open(&applied.old), open(log));
         for (request, _) in new.iter().filter(|(request, _)| !old.contains_key(*request)) {
-            ensure(self.accepted.insert(request.clone(), false).is_none(), || {
+            let before = self.accepted.insert(request.clone(), Fate::Open);
+            ensure(before.is_none_or(|before| before == Fate::Failed), || {
                 Violation::new(5, "an operation is accepted once", format!("{id}: {request} again"))
             })?;
         }
@@ -128,7 +138,7 @@ impl Entities {
             if purged && gone.iter().all(|request| old[*request].due.is_some()) {
                 // A client purged it: what was to be done later is forgotten with it.
                 for request in gone {
-                    self.accepted.insert((*request).clone(), true);
+                    self.accepted.insert((*request).clone(), Fate::Done);
                 }
                 return Ok(());
             }
@@ -140,9 +150,10 @@ impl Entities {
             return Err(broken(id, &expected, &happened));
         };
         let (lock, _) = locks::of(&applied.old);
-        for (requested, _) in given.outcomes() {
+        for (requested, outcome) in given.outcomes() {
             let request = &requested.operation.request;
-            ensure(self.accepted.insert(request.clone(), true) == Some(false), || {
+            let fate = if outcome.is_ok() { Fate::Done } else { Fate::Failed };
+            ensure(self.accepted.insert(request.clone(), fate) == Some(Fate::Open), || {
                 broken(id, "an operation is performed once", &format!("{request} again"))
             })?;
             locks::on_performed(id, lock.as_ref(), requested)?;
@@ -160,7 +171,8 @@ impl Entities {
             .filter(|known| locks::of(&known.log).0.is_some())
             .flat_map(|known| open(&known.log).into_keys())
             .collect();
-        let lost = self.accepted.iter().find(|(it, done)| !**done && !waiting.contains(*it));
+        let lost =
+            self.accepted.iter().find(|(it, fate)| **fate == Fate::Open && !waiting.contains(*it));
         ensure(lost.is_none(), || {
             Violation::new(11, "every operation is performed", format!("{lost:?} is not"))
         })
@@ -181,7 +193,8 @@ fn in_order(
     };
     let number: u64 = number.parse().unwrap_or(0);
     let before = last.insert((id.clone(), sender.to_owned(), within), number);
-    ensure(before.is_none_or(|before| before < number), || {
+    // Only what failed comes again, which is the last that its sender asked for.
+    ensure(before.is_none_or(|before| before <= number), || {
         broken(id, "in order per sender", &format!("{input} comes after {before:?}"))
     })
 }

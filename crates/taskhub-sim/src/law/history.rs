@@ -71,6 +71,8 @@ fn makes_sense(log: &[Event]) -> Result<(), String> {
     let mut open: BTreeMap<CallId, &Kind> = BTreeMap::new();
     let mut waiting = VecDeque::new();
     let mut next = 0;
+    // What it took may have been taken back, and one turn after that may take nothing.
+    let rewound = log.iter().any(|event| matches!(event.kind, Kind::Rewound { .. }));
     for (position, event) in log.iter().enumerate() {
         let kind = &event.kind;
         if position > 0 && event.at < log[position - 1].at {
@@ -85,7 +87,7 @@ fn makes_sense(log: &[Event]) -> Result<(), String> {
         match kind {
             Kind::TurnStarted { takes, .. } => {
                 let takes = *takes as usize;
-                if takes == 0 || takes > waiting.len() {
+                if takes == 0 && !rewound || takes > waiting.len() {
                     return Err(format!("#{position} takes {takes} of {}", waiting.len()));
                 }
                 waiting.drain(..takes);

@@ -39,8 +39,13 @@ impl Timers {
                 let (partition, epoch) = (owner.partition.0, owner.epoch.0);
                 (partition, epoch, turn.instance.clone(), record.execution, call)
             };
-            for event in codec::decode_events(events).unwrap_or_default() {
+            let events = codec::decode_events(events).unwrap_or_default();
+            // Of one that was rewound, what stands before that is of earlier decisions.
+            let rewound = |event: &Event| matches!(event.kind, Kind::Rewound { .. });
+            let fresh = events.iter().rposition(rewound).unwrap_or(0);
+            for (position, event) in events.into_iter().enumerate() {
                 match event.kind {
+                    Kind::TimerFired { .. } if position < fresh => {}
                     Kind::TimerCreated { call, fire_at } => {
                         self.made.insert(key(call), fire_at);
                     }

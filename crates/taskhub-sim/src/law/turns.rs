@@ -3,7 +3,7 @@
 
 use taskhub_core::{
     CallId, Caller, Change, Envelope, Event, ExecutionId, Failure, InstanceId, Kind, Message,
-    Outcome, Record, Requested, RuntimeStatus, Text,
+    Outcome, Parent, Record, Requested, RuntimeStatus, Text,
 };
 
 use super::{Violation, ensure};
@@ -76,6 +76,8 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
                 && record(applied)
                     .is_some_and(|record| follows(started.execution, record.execution))
         }
+        // A child goes on under its parent's new execution, or its parent hears why not.
+        Message::Rewind { started, .. } => goes_on(applied, started.parent.as_ref()),
         Message::ChildFinished { execution, call, outcome } => {
             let (call, outcome) = (*call, outcome.clone());
             ends(applied, *execution, &Kind::ChildFinished { call, outcome })
@@ -95,6 +97,18 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
         }
         _ => true,
     }
+}
+
+/// Whether an instance has this parent now, or told it how it had ended.
+fn goes_on(applied: &Applied<'_>, parent: Option<&Parent>) -> bool {
+    let told = |sent: &Envelope| match (&sent.message, parent) {
+        (Message::ChildFinished { execution, call, .. }, Some(parent)) => {
+            (*execution, *call) == (parent.execution, parent.call)
+        }
+        _ => false,
+    };
+    record(applied).is_some_and(|record| record.parent.as_ref() == parent)
+        || applied.turn.sent.iter().any(told)
 }
 
 fn unlocks(applied: &Applied<'_>, section: &Text) -> bool {

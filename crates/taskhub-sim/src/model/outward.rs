@@ -124,7 +124,7 @@ impl Teller<'_> {
         later.map(|pause| self.now.plus(Duration::from_millis(pause)))
     }
 
-    fn child(&mut self, program: usize, id: Option<InstanceId>) -> usize {
+    pub(super) fn child(&mut self, program: usize, id: Option<InstanceId>) -> usize {
         let work = crate::code::work(&self.programs[program].name, None);
         let instance = id.unwrap_or_else(|| InstanceId::trusted(""));
         self.call(Kind::ChildScheduled { call: UNKNOWN, instance, work })

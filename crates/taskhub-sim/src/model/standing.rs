@@ -39,6 +39,9 @@ pub(crate) fn contradiction(record: &Record, log: &[Event]) -> Option<(u8, Strin
     if (&record.name, &record.version) != (&started.name, &started.version) {
         return wrong(8, "the code", format!("{:?} {:?}", started.name, started.version));
     }
+    if record.tags != started.tags {
+        return wrong(8, "the labels", format!("{:?}", started.tags));
+    }
     if ended.is_some() {
         let idle = record.due.is_none() && !record.busy;
         return if idle { None } else { wrong(8, "one that has ended", "it is idle".to_owned()) };
@@ -53,12 +56,24 @@ pub(crate) fn contradiction(record: &Record, log: &[Event]) -> Option<(u8, Strin
     }
     let arrivals = log.iter().filter(|event| event.kind.is_arrival()).count();
     let waits = arrivals > taken(log);
-    let must = !open.activities.is_empty() || waits && !suspended && first.is_none();
+    let must = !open.activities.is_empty()
+        || waits && !suspended && first.is_none()
+        || is_to_go_on(log) && !suspended;
     let may = must || waits;
     if record.busy && !may || !record.busy && must {
         return wrong(11, "whether it is busy", must.to_string());
     }
     None
+}
+
+/// Whether it was rewound, and no turn has run since.
+pub(crate) fn is_to_go_on(log: &[Event]) -> bool {
+    let told = |event: &Event| match event.kind {
+        Kind::Rewound { .. } => Some(true),
+        Kind::TurnStarted { .. } => Some(false),
+        _ => None,
+    };
+    log.iter().rev().find_map(told) == Some(true)
 }
 
 /// Calls without an end.

@@ -70,6 +70,9 @@ fn draw_limits(random: &mut Random) -> Limits {
     if random.chance(150) {
         limits.backlog_count_max = 1 + random.index(3);
     }
+    if random.chance(200) {
+        limits.early_instances_max = 1;
+    }
     if random.chance(300) {
         limits.operations_count_max = 1 + random.index(3);
     }
@@ -160,7 +163,7 @@ fn draw_life(
     let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
     let instance = InstanceId::trusted(format!("{fresh}{index}"));
     let begin = random.between(0, CALM_AFTER / 3);
-    let program = if random.chance(300) { random.index(2) } else { random.index(programs.len()) };
+    let program = if random.chance(300) { random.index(4) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
     let mut within = random.chance(150).then(|| random.between(0, 10 * SECONDS));
     let mut push = |at: i64, act: Act, patience: Option<i64>| {
@@ -199,10 +202,10 @@ fn draw_life(
         }
         push(at, raise, None);
     }
-    for _ in 0..random.below(4) {
+    for _ in 0..random.below(5) {
         let number = 100 + random.below(1_000_000);
         let act = draw_act(random, usize::try_from(number).unwrap_or(0), programs.len());
-        let again = matches!(act, Act::Start(..));
+        let again = matches!(act, Act::Start(..) | Act::Restart(_));
         if !(again && fresh == "fresh") {
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
@@ -210,7 +213,12 @@ fn draw_life(
 }
 
 fn draw_act(random: &mut Random, number: usize, programs: usize) -> Act {
-    match random.below(12) {
+    match random.below(20) {
+        12..=18 => Act::Rewind,
+        19 => {
+            let other = InstanceId::trusted(format!("again{number}"));
+            Act::Restart(random.chance(500).then_some(other))
+        }
         0 | 1 => Act::Start(random.index(programs), draw_reuse(random, false), None),
         2 => Act::Terminate(random.chance(500)),
         3 => Act::Suspend,

@@ -73,8 +73,9 @@ impl<H> InstanceRef<H> {
 
     /// Raises an event for an instance that may not be started yet: then the event is kept for so
     /// long, and whoever starts the instance meanwhile finds it. A reply that overtakes its request
-    /// is not lost. How many are kept per instance is limited:
-    /// [`Limits::early_events_max`](crate::Limits::early_events_max).
+    /// is not lost. How many are kept is limited, per instance and per hub:
+    /// [`Limits::early_events_max`](crate::Limits::early_events_max) and
+    /// [`Limits::early_instances_max`](crate::Limits::early_instances_max).
     pub async fn raise_early<T: Data>(
         &self,
         event: Event<T>,

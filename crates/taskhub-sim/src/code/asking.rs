@@ -1,0 +1,61 @@
+//! The steps that fail with what they call, and those that ask until they are answered.
+
+use futures::future::try_join;
+use taskhub_core::{Failure, turn::Scope};
+
+use super::{Code, activity, event, note_event, timer};
+use crate::program::{ANSWER, Notes, Step, answer, is_accepted, question, shown};
+
+impl Code {
+    /// The steps that fail with what they call.
+    pub(super) async fn demand(
+        &self,
+        scope: &Scope,
+        step: &Step,
+        notes: &mut Notes,
+    ) -> Result<(), Failure> {
+        let at = notes.entries.len();
+        match step {
+            Step::MustChild(program) => {
+                notes.note(shown(&Ok(self.child(scope, *program, None).await?)));
+            }
+            Step::MustBoth => {
+                let (left, right) = (activity("left", at), activity("right", at));
+                let (left, right) = try_join(scope.call(left), scope.call(right)).await?;
+                notes.note(shown(&Ok(left)));
+                notes.note(shown(&Ok(right)));
+            }
+            _ => notes.note(shown(&Ok(scope.call(activity("must", at)).await?))),
+        }
+        Ok(())
+    }
+}
+
+/// The steps that ask somebody.
+pub(super) async fn ask(scope: &Scope, step: &Step, notes: &mut Notes) {
+    match step {
+        Step::Poll(pause) => loop {
+            let told = shown(&scope.call(activity("http", notes.entries.len())).await);
+            if !is_accepted(&told) {
+                return notes.note(told);
+            }
+            let _ = timer(scope, *pause).await;
+        },
+        Step::Question(to, name) => {
+            let asked = question(scope.execution(), notes.entries.len(), &scope.instance());
+            notes.note("asked");
+            scope.send(to.clone(), (*name).into(), Some(asked));
+            note_event(notes, ANSWER, &event(scope, ANSWER).await);
+        }
+        Step::Answer(name) => {
+            let outcome = event(scope, name).await;
+            note_event(notes, name, &outcome);
+            if let Ok(Some(payload)) = outcome
+                && let Some((to, told)) = answer(&payload)
+            {
+                scope.send(to, ANSWER.into(), Some(told));
+            }
+        }
+        _ => {}
+    }
+}
