@@ -2,9 +2,9 @@
 //!
 //! The SDK of Go and older ones of Java say of which instance and task a result is, but not of
 //! which delivery. So a result without a token counts for the delivery of that on its connection,
-//! or, if the same was given out several times, for any of them: the code was given the same. But if
-//! an earlier turn of the instance may go on as well, or one of an earlier execution, nobody knows
-//! whose it is: it counts for none, and the work is given back.
+//! or, if the same was given out several times, for any of them: the code was given the same. But
+//! where an earlier turn of the instance may still go on, or one of an earlier execution, nobody
+//! knows whose it is: it counts for none, and the work is given back.
 
 use std::{
     sync::{Mutex, PoisonError},
