@@ -238,8 +238,8 @@ impl Link {
         }
     }
 
-    /// Starts once more what an instance that has ended was started with, under any id: the call of
-    /// the protocol for that lets nobody choose one.
+    /// Starts once more what an instance was started with, under any id, its own if it has ended:
+    /// the call of the protocol for that lets nobody choose one.
     pub async fn restart(
         &self,
         ended: &InstanceId,
@@ -258,7 +258,7 @@ impl Link {
             Answer::Status(record) => record,
             refused => return Ok(refused),
         };
-        if !record.status.is_terminal() {
+        if ended == id && !record.status.is_terminal() {
             return Ok(Answer::Refused(Refusal::NotEnded(ended.clone(), record.status)));
         }
         let started = Started {
@@ -305,11 +305,11 @@ fn get(id: &InstanceId) -> GetInstanceRequest {
     }
 }
 
-/// What a start does when its id is in use. Only older clients name an action: that is how to say
-/// that the one which is there will do.
+/// What a start does when its id is in use. Only older clients name an action: with one the
+/// statuses are taken as they stand, and that is how to say that the one which is there will do.
 fn policy(reuse: &Reuse) -> OrchestrationIdReusePolicy {
     let (statuses, action): (&[RuntimeStatus], _) = match reuse {
-        Reuse::Replace(statuses) => (statuses, None),
+        Reuse::Replace(statuses) => (statuses, Some(CreateOrchestrationAction::Terminate.into())),
         Reuse::Join => (&RuntimeStatus::ALL, Some(CreateOrchestrationAction::Ignore.into())),
         Reuse::Fresh => (&[], None),
     };

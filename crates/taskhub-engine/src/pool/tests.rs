@@ -121,6 +121,20 @@ fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
 }
 
 #[test]
+fn an_activity_called_without_a_version_is_for_all_who_have_its_name() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    pool.offer(activity(1, "pay"), NOW);
+    pool.offer(turn(2, "pay", None), NOW);
+    let serves = Serves {
+        activities: only(&[("pay", &["3.0"])]),
+        orchestrations: only(&[("pay", &["3.0"])]),
+        entities: Names::All,
+    };
+    pool.connect(WorkerOptions { serves, ..options(9) }, NOW);
+    assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i1"]);
+}
+
+#[test]
 fn what_a_lost_worker_had_goes_to_another_first_of_all() {
     let mut pool = Pool::new(Patience::default(), 1);
     let lost = pool.connect(options(1), NOW);

@@ -26,7 +26,6 @@ use tonic::Status;
 
 use super::{
     agent::{Agent, ROOM},
-    hands::Work,
     service::Call,
     spans::{self, Spans},
     workers::token_of,
@@ -130,9 +129,8 @@ impl Feed {
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {
-            let work = Work::of(&self.name, &task.ticket);
-            if let (Some(connection), Some(work)) = (&self.connection, work) {
-                connection.hands.give(work, id, Instant::now());
+            if let Some(connection) = &self.connection {
+                connection.hands.give(&self.name, &task.ticket, id, Instant::now());
             }
             return Some(item);
         }
