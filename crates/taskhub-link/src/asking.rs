@@ -16,7 +16,7 @@ use taskhub_wire::{
     },
     state_in, status_in, status_out, tags_out, timestamp_out, trace_out,
 };
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
     Link, LinkError,
@@ -27,6 +27,10 @@ use crate::{
 /// How long to wait before a server that is not there is asked again: first, and at most.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long one call waits for an instance; then there is another one. Not every server can wait
+/// for ever.
+const WAIT_TIME_MAX: Duration = Duration::from_hours(1);
 
 type Asked = Result<Answer, LinkError>;
 
@@ -282,11 +286,12 @@ impl Link {
         id: &InstanceId,
         start: bool,
     ) -> Result<Response<GetInstanceResponse>, Status> {
-        let mut service = self.service();
+        let (mut service, mut request) = (self.service(), Request::new(get(id)));
+        request.set_timeout(WAIT_TIME_MAX);
         if start {
-            service.wait_for_instance_start(get(id)).await
+            service.wait_for_instance_start(request).await
         } else {
-            service.wait_for_instance_completion(get(id)).await
+            service.wait_for_instance_completion(request).await
         }
     }
 }

@@ -44,6 +44,7 @@ pub(super) async fn start(
     let execution = execution(call, request.execution_id.as_deref())?;
     let raised = request.raise.take().map(|event| (event.name, event.input));
     let mut started = Box::new(started(request, execution)?);
+    started.trace = started.trace.or_else(|| call.trace.clone());
     let traces = call.hubs.traces();
     let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
     started.trace = span.as_ref().map(Request::trace).or(started.trace);
@@ -144,6 +145,11 @@ pub(super) async fn raise(
 ) -> Result<RaiseEventResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
+    if let Some(traces) = call.hubs.traces()
+        && !call.from_node
+    {
+        traces.raise(&name, &id, call.trace.as_ref());
+    }
     let verb = match time("keepUntil", request.keep_until.as_ref())? {
         None => Verb::Raise { name, input },
         Some(until) => Verb::RaiseEarly { name, input, until },
