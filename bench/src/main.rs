@@ -48,7 +48,8 @@ struct Flags {
     #[arg(long)]
     postgres: bool,
 
-    /// Only these systems, for instance `taskhub,in-memory`
+    /// Only these systems, for instance `taskhub,in-memory`; `python,python-in-memory` are
+    /// measured only if they are named, and need `python3` with `venv`
     #[arg(long, value_delimiter = ',', value_parser = systems::names())]
     systems: Vec<String>,
 
@@ -193,7 +194,7 @@ fn write(file: &PathBuf, text: &str) -> Result<(), String> {
 impl Flags {
     fn measures(&self, system: &Contestant) -> bool {
         if self.systems.is_empty() {
-            return self.postgres == (system.store == Store::Postgres);
+            return !system.is_extra && self.postgres == (system.store == Store::Postgres);
         }
         self.systems.iter().any(|name| name == system.name)
     }

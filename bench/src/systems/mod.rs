@@ -2,6 +2,7 @@
 //!
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
+mod environment;
 mod in_memory;
 mod over_grpc;
 mod postgres;
@@ -30,6 +31,8 @@ pub(crate) struct Contestant {
     pub(crate) store: Store,
     /// Whether it is another system of this list in another form, and stands beside that only.
     pub(crate) is_variant: bool,
+    /// Whether it is left out unless `--systems` names it.
+    pub(crate) is_extra: bool,
     program: Program,
 }
 
@@ -47,14 +50,16 @@ pub(crate) enum Store {
 enum Program {
     /// In this program: see [`child`].
     Here,
+    /// In this program, with a worker in Python: see `python.rs`.
+    Python,
     /// In the package of this name in the folder of that name, since it cannot be linked here.
     Apart { package: &'static str, folder: &'static str },
     /// In the script `main.py` in the folder of this name.
-    Python { folder: &'static str },
+    Script { folder: &'static str },
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 11] = [
+pub(crate) const ALL: [Contestant; 13] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -63,6 +68,7 @@ pub(crate) const ALL: [Contestant; 11] = [
         parks_at_most: usize::MAX,
         store: Store::Folder,
         is_variant: false,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -74,6 +80,7 @@ pub(crate) const ALL: [Contestant; 11] = [
         parks_at_most: 0,
         store: Store::Folder,
         is_variant: false,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -84,6 +91,7 @@ pub(crate) const ALL: [Contestant; 11] = [
         parks_at_most: 0,
         store: Store::Folder,
         is_variant: false,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -95,7 +103,31 @@ pub(crate) const ALL: [Contestant; 11] = [
         parks_at_most: 1_000,
         store: Store::Folder,
         is_variant: false,
+        is_extra: false,
         program: Program::Apart { package: "bench-duroxide", folder: "duroxide" },
+    },
+    Contestant {
+        name: "python",
+        colour: "#3fb950",
+        note: "python is a worker of the SDK for Python, connected to `taskhub serve`.",
+        works: &["w2"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: true,
+        program: Program::Python,
+    },
+    Contestant {
+        name: "python-in-memory",
+        colour: "#a371f7",
+        note: "python-in-memory is the same worker on the backend in memory that the SDK brings \
+               for tests:\nnothing survives its process.",
+        works: &["w2"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: true,
+        program: Program::Python,
     },
     Contestant {
         name: "taskhub-pg",
@@ -131,7 +163,7 @@ pub(crate) const ALL: [Contestant; 11] = [
         note: "dbos is one Python process. Its clients call it directly: it is spared the HTTP \
                exchanges\nof W1.",
         is_variant: false,
-        program: Program::Python { folder: "dbos" },
+        program: Program::Script { folder: "dbos" },
         ..ON_POSTGRES
     },
 ];
@@ -145,6 +177,7 @@ const ON_POSTGRES: Contestant = Contestant {
     parks_at_most: 0,
     store: Store::Postgres,
     is_variant: true,
+    is_extra: false,
     program: Program::Here,
 };
 
@@ -158,6 +191,8 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
         "pg-2-lanes" => obey::<postgres::OnPostgres<1, 2>>(order),
         "pg-8-lanes" => obey::<postgres::OnPostgres<1, 8>>(order),
         "pg-2-nodes" => obey::<postgres::OnPostgres<2, 4>>(order),
+        "python" => obey::<python::Python<python::Taskhub>>(order),
+        "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }
@@ -168,7 +203,8 @@ impl Contestant {
     pub(crate) fn build(&self) -> Result<(), String> {
         let folder = match self.program {
             Program::Here => return Ok(()),
-            Program::Python { folder } => return python::install(folder),
+            Program::Python => return environment::install("python"),
+            Program::Script { folder } => return environment::install(folder),
             Program::Apart { folder, .. } => folder,
         };
         let manifest = home().join(folder).join("Cargo.toml");
@@ -186,7 +222,7 @@ impl Contestant {
     /// The command that measures this system; it takes an order as its next argument.
     pub(crate) fn command(&self) -> std::io::Result<Command> {
         match self.program {
-            Program::Here => {
+            Program::Here | Program::Python => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["child", self.name]);
                 Ok(command)
@@ -194,7 +230,7 @@ impl Contestant {
             Program::Apart { package, .. } => {
                 Ok(Command::new(target().join("release").join(package)))
             }
-            Program::Python { folder } => Ok(python::command(folder)),
+            Program::Script { folder } => Ok(environment::command(folder, "main.py")),
         }
     }
 }

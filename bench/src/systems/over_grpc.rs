@@ -12,14 +12,20 @@ use super::taskhub::{Taskhub, functions};
 #[derive(Debug)]
 pub(crate) struct OverGrpc(Taskhub);
 
+/// Serves the hubs of a folder, at the address that this yields.
+pub(super) async fn serve(place: &Place) -> Result<String> {
+    let mut config = Config::default();
+    config.listen = vec!["127.0.0.1:0".to_owned()];
+    config.data = place.folder.clone();
+    let server = Server::start(&config).await?;
+    let address = server.addresses()[0].to_string();
+    tokio::spawn(server.run(pending()));
+    Ok(address)
+}
+
 impl System for OverGrpc {
     async fn open(place: &Place, steps: Steps) -> Result<OverGrpc> {
-        let mut config = Config::default();
-        config.listen = vec!["127.0.0.1:0".to_owned()];
-        config.data = place.folder.clone();
-        let server = Server::start(&config).await?;
-        let url = format!("http://{}", server.addresses()[0]);
-        tokio::spawn(server.run(pending()));
+        let url = format!("http://{}", serve(place).await?);
         Ok(OverGrpc(Taskhub::on(functions(steps).connect(url).build()?)))
     }
 

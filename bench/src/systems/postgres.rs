@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use axum::Router;
 use bench_harness::{Job, Place, Published, Result, Steps, System};
-use taskhub::{Cluster, PostgresStore, prelude::Client};
 use taskhub::Store;
+use taskhub::{Cluster, PostgresStore, prelude::Client};
 use tokio::net::TcpListener;
 
 use super::taskhub::{Taskhub, functions};

@@ -58,11 +58,7 @@ pub(crate) async fn park<S: System>(
 
 /// Yields `reopen_seconds`, from opening the store to the first answer, and
 /// `reopen_resident_mb`.
-pub(crate) async fn wake<S: System>(
-    at: &Place,
-    instances: usize,
-    pace: Pace,
-) -> Result<Figures> {
+pub(crate) async fn wake<S: System>(at: &Place, instances: usize, pace: Pace) -> Result<Figures> {
     let began = Instant::now();
     let answer = timeout(pace.cap, async {
         let system = S::open(at, Steps::default()).await?;
