@@ -13,7 +13,7 @@ use crate::{
     chronicle::{Applied, Chronicle},
     code::Deployed,
     model::{self, End, Told, is_to_go_on},
-    program::{Program, is_elsewhere},
+    program::{Program, may_be_unknown},
 };
 
 /// A turn became durable: the model tells the same story, and so does a replay from nothing.
@@ -32,8 +32,8 @@ pub(crate) fn on_turn(
     }
     if let Some(why) = &record.stuck {
         let known = applied.before.as_ref().and_then(|before| before.stuck.as_ref());
-        // What failed of code elsewhere is guessed by its turns when it is rewound.
-        let guessed = is_elsewhere(&record.name, record.version.as_deref()) && is_to_go_on(log);
+        // What failed is guessed by the turns when it is rewound where its code is not.
+        let guessed = may_be_unknown(&record.name, record.version.as_deref()) && is_to_go_on(log);
         let may_be = (broken_code || guessed) && why.contains("history has");
         return ensure(known == Some(why) || may_be, || {
             broken(id, "an instance is parked only when its code changed", why)
