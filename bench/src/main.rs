@@ -39,7 +39,8 @@ struct Flags {
     #[arg(long, value_delimiter = ',', value_parser = ["w1", "w2", "w3", "w4", "w5"])]
     only: Vec<String>,
 
-    /// Only these systems, for instance `taskhub,in-memory`
+    /// Only these systems, for instance `taskhub,in-memory`; `python,python-in-memory` are
+    /// measured only if they are named, and need `python3` with `venv`
     #[arg(long, value_delimiter = ',', value_parser = systems::names())]
     systems: Vec<String>,
 
@@ -179,7 +180,8 @@ fn write(file: &PathBuf, text: &str) -> Result<(), String> {
 
 impl Flags {
     fn measures(&self, system: &Contestant) -> bool {
-        self.systems.is_empty() || self.systems.iter().any(|name| name == system.name)
+        let is_named = self.systems.iter().any(|name| name == system.name);
+        is_named || (self.systems.is_empty() && !system.is_extra)
     }
 
     fn pace(&self) -> Pace {

@@ -9,9 +9,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(["service.proto"], ["proto"])?;
     let file = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     fs::write(file, descriptors.encode_to_vec())?;
-    // The order of a map is seen by those who compare bytes.
-    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
     // Apart, so that the protocol stays what the SDKs know.
+    let all = protox::compile(["service.proto", "results.proto"], ["proto"])?;
+    // The order of a map is seen by those who compare bytes.
+    tonic_prost_build::configure().btree_map(".").compile_fds(all)?;
     let cluster = protox::compile(["cluster.proto"], ["proto"])?;
     tonic_prost_build::configure().compile_fds(cluster)?;
     Ok(())

@@ -4,6 +4,7 @@
 //! name it in [`ALL`] and in [`child`].
 mod in_memory;
 mod over_grpc;
+mod python;
 mod taskhub;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(crate) struct Contestant {
     pub(crate) works: &'static [&'static str],
     /// The most instances it is asked to park.
     pub(crate) parks_at_most: usize,
+    /// Whether it is left out unless `--systems` names it.
+    pub(crate) is_extra: bool,
     program: Program,
 }
 
@@ -32,18 +35,21 @@ pub(crate) struct Contestant {
 enum Program {
     /// In this program: see [`child`].
     Here,
+    /// In this program, with a worker in Python: see `python.rs`.
+    Python,
     /// In the package of this name in the folder of that name, since it cannot be linked here.
     Apart { package: &'static str, folder: &'static str },
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 4] = [
+pub(crate) const ALL: [Contestant; 6] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
         note: "taskhub syncs to the disk before it acknowledges anything.",
         works: &["w1", "w2", "w3", "w4", "w5"],
         parks_at_most: usize::MAX,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -53,6 +59,7 @@ pub(crate) const ALL: [Contestant; 4] = [
                `taskhub serve`.",
         works: &["w2"],
         parks_at_most: 0,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -61,6 +68,7 @@ pub(crate) const ALL: [Contestant; 4] = [
         note: "in-memory is a map of one-shot channels: nothing survives the process.",
         works: &["w1"],
         parks_at_most: 0,
+        is_extra: false,
         program: Program::Here,
     },
     Contestant {
@@ -70,7 +78,27 @@ pub(crate) const ALL: [Contestant; 4] = [
                WAL`,\nwhich is no value of SQLite's and reads back as NORMAL.",
         works: &["w1", "w2", "w3", "w4", "w5"],
         parks_at_most: 1_000,
+        is_extra: false,
         program: Program::Apart { package: "bench-duroxide", folder: "duroxide" },
+    },
+    Contestant {
+        name: "python",
+        colour: "#3fb950",
+        note: "python is a worker of the SDK for Python, connected to `taskhub serve`.",
+        works: &["w2"],
+        parks_at_most: 0,
+        is_extra: true,
+        program: Program::Python,
+    },
+    Contestant {
+        name: "python-in-memory",
+        colour: "#a371f7",
+        note: "python-in-memory is the same worker on the backend in memory that the SDK brings \
+               for tests:\nnothing survives its process.",
+        works: &["w2"],
+        parks_at_most: 0,
+        is_extra: true,
+        program: Program::Python,
     },
 ];
 
@@ -79,6 +107,8 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<taskhub::Taskhub>(order),
         "taskhub-grpc" => obey::<over_grpc::OverGrpc>(order),
+        "python" => obey::<python::Python<python::Taskhub>>(order),
+        "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }
@@ -87,7 +117,11 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
 impl Contestant {
     /// Builds what measures this system, unless it is this program.
     pub(crate) fn build(&self) -> Result<(), String> {
-        let Program::Apart { folder, .. } = self.program else { return Ok(()) };
+        let folder = match self.program {
+            Program::Here => return Ok(()),
+            Program::Python => return python::build(),
+            Program::Apart { folder, .. } => folder,
+        };
         let manifest = home().join(folder).join("Cargo.toml");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
@@ -103,7 +137,7 @@ impl Contestant {
     /// The command that measures this system; it takes an order as its next argument.
     pub(crate) fn command(&self) -> std::io::Result<Command> {
         match self.program {
-            Program::Here => {
+            Program::Here | Program::Python => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["child", self.name]);
                 Ok(command)

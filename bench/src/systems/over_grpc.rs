@@ -13,14 +13,20 @@ use super::taskhub::Taskhub;
 #[derive(Debug)]
 pub(crate) struct OverGrpc(Taskhub);
 
+/// Serves the hubs of a folder, at the address that this yields.
+pub(super) async fn serve(folder: &Path) -> Result<String> {
+    let mut config = Config::default();
+    config.listen = vec!["127.0.0.1:0".to_owned()];
+    config.data = folder.to_owned();
+    let server = Server::start(&config).await?;
+    let address = server.addresses()[0].to_string();
+    tokio::spawn(server.run(pending()));
+    Ok(address)
+}
+
 impl System for OverGrpc {
     async fn open(folder: &Path, steps: Steps) -> Result<OverGrpc> {
-        let mut config = Config::default();
-        config.listen = vec!["127.0.0.1:0".to_owned()];
-        config.data = folder.to_owned();
-        let server = Server::start(&config).await?;
-        let url = format!("http://{}", server.addresses()[0]);
-        tokio::spawn(server.run(pending()));
+        let url = format!("http://{}", serve(folder).await?);
         Ok(OverGrpc(Taskhub::on(|host| host.connect(url), steps)?))
     }
 

@@ -21,6 +21,9 @@ pub enum InvalidInstanceId {
     /// The text is longer than [`InstanceId::BYTES_MAX`].
     #[error("an instance id has at most 200 bytes, this one has {0}")]
     TooLong(usize),
+    /// The name and the key are longer than [`InstanceId::ENTITY_BYTES_MAX`].
+    #[error("the id of an entity, @name@key, has a length of at most 100 bytes, this one has {0}")]
+    EntityTooLong(usize),
     /// A character that URLs or logs would garble.
     #[error(r"an instance id must not contain {0:?} (nor / \ ? # or control characters)")]
     Character(char),
@@ -35,6 +38,9 @@ pub enum InvalidInstanceId {
 impl InstanceId {
     /// The longest id, in bytes of UTF-8.
     pub const BYTES_MAX: usize = 200;
+
+    /// The longest id of an entity, in bytes of UTF-8: what fits here fits other backends.
+    pub const ENTITY_BYTES_MAX: usize = 100;
 
     /// Checks an id that a user chose for an orchestration.
     pub fn parse(text: &str) -> Result<Self, InvalidInstanceId> {
@@ -64,8 +70,8 @@ impl InstanceId {
             return Err(InvalidInstanceId::Character(c));
         }
         let id = format!("@{}@{key}", name.to_lowercase());
-        if id.len() > Self::BYTES_MAX {
-            return Err(InvalidInstanceId::TooLong(id.len()));
+        if id.len() > Self::ENTITY_BYTES_MAX {
+            return Err(InvalidInstanceId::EntityTooLong(id.len()));
         }
         Ok(Self(id.into()))
     }

@@ -81,7 +81,8 @@ pub struct Record {
     /// When its next timer, its deadline or its scheduled start is due, whatever else it does.
     pub due: Option<Timestamp>,
     /// Whether it has work that is outstanding or could run: activities without a result, arrivals
-    /// that no turn took and that may run. A parked instance is busy, and one that is not started.
+    /// that no turn took and that may run. A parked instance is busy, one that is not started, and
+    /// one that has ended as long as activities are not done that its code, elsewhere, had called.
     pub busy: bool,
     /// What the code last showed to the outside.
     pub custom_status: Option<Text>,

@@ -145,7 +145,9 @@ pub enum Refusal {
     #[error("there is no instance {0}")]
     NotFound(InstanceId),
     /// The id of a start is in use.
-    #[error("instance {0} exists already and is {1:?}; start under another id, or purge it first")]
+    #[error(
+        "orchestration instance already exists: {0} is {1:?}; use another id, or purge it first"
+    )]
     Exists(InstanceId, RuntimeStatus),
     /// The instance has ended.
     #[error("instance {0} has ended: it is {1:?}")]

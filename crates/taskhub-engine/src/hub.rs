@@ -121,7 +121,7 @@ impl Hub {
     /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
-        let Some(task) = self.inner.workers.finish(delivery) else { return Answer::Done };
+        let Some(task) = self.inner.workers.finish(delivery, &done) else { return Answer::Done };
         let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
             Ok(answer) => return answer,
             Err(done) => done,

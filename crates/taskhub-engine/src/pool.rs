@@ -8,6 +8,7 @@
 //! first result counts.
 
 mod filter;
+mod homes;
 pub(crate) mod lent;
 mod options;
 mod poison;
@@ -23,6 +24,7 @@ use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{Done, InstanceId, Job, Piece, Task, Ticket, Timestamp};
 
 pub use filter::{Names, Serves};
+use homes::Homes;
 use lent::{next, queue};
 pub use options::{Patience, WorkerOptions};
 use poison::poison;
@@ -46,6 +48,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// What to do.
     pub task: Task,
+    /// Whether it is a turn of an instance whose code the worker keeps, as far as is known here.
+    pub is_kept: bool,
 }
 
 /// What the pool wants done now.
@@ -69,6 +73,7 @@ pub(crate) struct Pool {
     queue: Queue,
     /// Work of other nodes that waits.
     lent: Queue,
+    homes: Homes,
     deliveries: HashMap<DeliveryId, Given>,
     /// When deliveries have taken too long.
     ends: BTreeSet<(Timestamp, DeliveryId)>,
@@ -106,6 +111,7 @@ impl Pool {
             by_ticket: HashMap::new(),
             queue: Queue::default(),
             lent: Queue::default(),
+            homes: Homes::new(),
             deliveries: HashMap::new(),
             ends: BTreeSet::new(),
             next: first,
@@ -217,15 +223,7 @@ impl Pool {
     /// Gives an item to a worker, or lets it wait for one.
     fn place(&mut self, number: u64, now: Timestamp, first: bool) {
         let Some(item) = self.items.get(&number) else { return };
-        let free = |worker: &Worker| worker.free(item.kind) && worker.takes(&item.task);
-        let share =
-            |worker: &Worker| worker.used[item.kind] * 1_000 / worker.room(item.kind).max(1);
-        let candidates = self
-            .workers
-            .iter()
-            .filter(|(id, worker)| free(worker) && !item.refused_by.contains(id));
-        let best = candidates.min_by_key(|(_, it)| (it.options.is_node, share(it)));
-        if let Some((&worker, _)) = best {
+        if let Some(worker) = self.taker(item) {
             return self.give(number, worker, now);
         }
         let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
@@ -242,8 +240,8 @@ impl Pool {
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
         let patience = if kind == 0 { self.patience.activity } else { self.patience.turn };
         self.ends.insert((now.plus(patience), delivery));
-        let task = item.task.clone();
-        self.orders.push(Order::Give(worker, Delivery { id: delivery, task }));
+        let (task, is_kept) = (item.task.clone(), self.homes.of(&item.task) == Some(worker));
+        self.orders.push(Order::Give(worker, Delivery { id: delivery, task, is_kept }));
     }
 
     /// Gives a worker as much as it takes.

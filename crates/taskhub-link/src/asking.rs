@@ -16,7 +16,7 @@ use taskhub_wire::{
     },
     state_in, status_in, status_out, tags_out, timestamp_out, trace_out,
 };
-use tonic::{Code, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
     Link, LinkError,
@@ -27,6 +27,10 @@ use crate::{
 /// How long to wait before a server that is not there is asked again: first, and at most.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long one call waits for an instance; then there is another one. Not every server can wait
+/// for ever.
+const WAIT_TIME_MAX: Duration = Duration::from_hours(1);
 
 type Asked = Result<Answer, LinkError>;
 
@@ -234,8 +238,8 @@ impl Link {
         }
     }
 
-    /// Starts once more what an instance that has ended was started with, under any id: the call of
-    /// the protocol for that lets nobody choose one.
+    /// Starts once more what an instance was started with, under any id, its own if it has ended:
+    /// the call of the protocol for that lets nobody choose one.
     pub async fn restart(
         &self,
         ended: &InstanceId,
@@ -254,7 +258,7 @@ impl Link {
             Answer::Status(record) => record,
             refused => return Ok(refused),
         };
-        if !record.status.is_terminal() {
+        if ended == id && !record.status.is_terminal() {
             return Ok(Answer::Refused(Refusal::NotEnded(ended.clone(), record.status)));
         }
         let started = Started {
@@ -282,11 +286,12 @@ impl Link {
         id: &InstanceId,
         start: bool,
     ) -> Result<Response<GetInstanceResponse>, Status> {
-        let mut service = self.service();
+        let (mut service, mut request) = (self.service(), Request::new(get(id)));
+        request.set_timeout(WAIT_TIME_MAX);
         if start {
-            service.wait_for_instance_start(get(id)).await
+            service.wait_for_instance_start(request).await
         } else {
-            service.wait_for_instance_completion(get(id)).await
+            service.wait_for_instance_completion(request).await
         }
     }
 }
@@ -300,11 +305,11 @@ fn get(id: &InstanceId) -> GetInstanceRequest {
     }
 }
 
-/// What a start does when its id is in use. Only older clients name an action: that is how to say
-/// that the one which is there will do.
+/// What a start does when its id is in use. Only older clients name an action: with one the
+/// statuses are taken as they stand, and that is how to say that the one which is there will do.
 fn policy(reuse: &Reuse) -> OrchestrationIdReusePolicy {
     let (statuses, action): (&[RuntimeStatus], _) = match reuse {
-        Reuse::Replace(statuses) => (statuses, None),
+        Reuse::Replace(statuses) => (statuses, Some(CreateOrchestrationAction::Terminate.into())),
         Reuse::Join => (&RuntimeStatus::ALL, Some(CreateOrchestrationAction::Ignore.into())),
         Reuse::Fresh => (&[], None),
     };

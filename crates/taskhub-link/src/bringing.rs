@@ -109,6 +109,10 @@ impl Link {
     }
 
     async fn bring_once(&self, result: Brought) -> Result<(), Status> {
+        let result = match self.results.bring(result).await {
+            Ok(taken) => return taken,
+            Err(unsent) => unsent,
+        };
         let mut service = self.service();
         match result {
             Brought::Activity(it) => service.complete_activity_task(soon(it)).await.map(drop),

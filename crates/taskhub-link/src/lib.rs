@@ -10,6 +10,7 @@ mod error;
 mod link;
 mod reading;
 mod remote;
+mod results;
 mod working;
 
 pub use bringing::Brought;

@@ -1,8 +1,9 @@
 //! A connection to the server of a hub, kept up by itself, and what every call on it carries.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use taskhub_wire::proto::task_hub_sidecar_service_client::TaskHubSidecarServiceClient;
+use taskhub_wire::results::results_client::ResultsClient;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status,
@@ -10,6 +11,8 @@ use tonic::{
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
+
+use crate::results::Results;
 
 /// How long a connection may take to be made.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -30,7 +33,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
 /// How long an answer may take, unless it is waited for.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 type Service = TaskHubSidecarServiceClient<InterceptedService<Channel, Labels>>;
 
@@ -40,6 +43,7 @@ type Service = TaskHubSidecarServiceClient<InterceptedService<Channel, Labels>>;
 pub struct Link {
     service: Box<Service>,
     address: String,
+    pub(crate) results: Arc<Results>,
     /// Cancelled when nobody is to wait any more.
     pub(crate) closing: CancellationToken,
 }
@@ -69,9 +73,11 @@ impl Link {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let channel = endpoint.connect_lazy();
+        let results = ResultsClient::with_interceptor(channel.clone(), labels.clone());
+        let results = Arc::new(Results::over(results));
         let service = TaskHubSidecarServiceClient::with_interceptor(channel, labels)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Self { service: Box::new(service), address, closing: CancellationToken::new() }
+        Self { service: Box::new(service), address, results, closing: CancellationToken::new() }
     }
 
     /// From now on whoever waits for an instance is handed back, as by a hub that stops.

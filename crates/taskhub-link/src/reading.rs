@@ -129,7 +129,11 @@ impl Link {
     /// The history of an instance; `None` when there is no such instance.
     pub async fn history(&self, id: &InstanceId) -> Result<Option<Vec<Event>>, LinkError> {
         let instance_id = id.to_string();
-        let request = StreamInstanceHistoryRequest { instance_id, ..Default::default() };
+        let request = StreamInstanceHistoryRequest {
+            instance_id,
+            with_turn_ends: true,
+            ..Default::default()
+        };
         match self.events(request).await {
             Ok(events) => history_in(events).map(Some).map_err(LinkError::unreadable),
             Err(status) if status.code() == Code::NotFound => Ok(None),

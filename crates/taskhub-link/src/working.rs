@@ -33,6 +33,7 @@ impl Link {
                 instance_id: turn.instance_id.clone(),
                 execution_id: turn.execution_id.clone(),
                 for_work_item_processing: true,
+                with_turn_ends: true,
             };
             turn.past_events = self.events(history).await?;
             turn.requires_history_streaming = false;

@@ -14,6 +14,7 @@ mod purge;
 mod queries;
 mod refusal;
 mod restarts;
+mod results;
 mod service;
 mod spans;
 mod task_hubs;
@@ -21,11 +22,14 @@ mod waits;
 mod work_items;
 mod workers;
 
+use std::sync::Arc;
+
 use axum::Router;
 use taskhub_wire::cluster::cluster_server::ClusterServer;
 use taskhub_wire::proto::{
     DESCRIPTORS, task_hub_sidecar_service_server::TaskHubSidecarServiceServer,
 };
+use taskhub_wire::results::results_server::ResultsServer;
 use tonic::service::Routes;
 
 use crate::Hubs;
@@ -42,12 +46,16 @@ pub(crate) fn is_open(path: &str) -> bool {
 
 /// All services; a message to them may have so many bytes.
 pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize) -> Router {
-    let service = TaskHubSidecarServiceServer::new(Service::new(hubs.clone()))
+    let service = Arc::new(Service::new(hubs.clone()));
+    let results = ResultsServer::new(results::Taking(service.clone()))
         .max_decoding_message_size(message_bytes_max);
+    let service =
+        TaskHubSidecarServiceServer::from_arc(service).max_decoding_message_size(message_bytes_max);
     let (reporter, health) = tonic_health::server::health_reporter();
     report(reporter, hubs.clone());
     let cluster = ClusterServer::new(members::Described(hubs.clone()));
-    let mut routes = Routes::new(service).add_service(cluster).add_service(health);
+    let mut routes =
+        Routes::new(service).add_service(results).add_service(cluster).add_service(health);
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

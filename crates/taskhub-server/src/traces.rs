@@ -41,6 +41,7 @@ use taskhub_core::{ExecutionId, InstanceId, Timestamp, Trace};
 
 use crate::TracesConfig;
 pub use request::Request;
+pub(crate) use request::caller;
 use watch::Watching;
 
 /// How many raised events are remembered until they are in a history.

@@ -151,6 +151,7 @@ impl World {
         law::progress::at_rest(&self.chronicle, clock.unwrap_or_default())?;
         law::triggers::Triggered::at_rest(self.scenario.blobs.len(), &self.chronicle)?;
         self.entities.at_rest(&self.chronicle)?;
+        self.results.at_rest(&self.chronicle)?;
         for asked in self.open.values() {
             let record = self.chronicle.record(&asked.instance);
             let waits = asked.act == crate::scenario::Act::Wait

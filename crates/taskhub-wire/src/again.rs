@@ -1,11 +1,12 @@
 //! The next turn of code that a worker kept in memory: only what is new has to be read.
 
-use taskhub_core::{Event, Kind};
+use taskhub_core::{Event, InstanceId, Kind};
 
 use crate::{
     InvalidMessage,
-    history::{arrivals_in, is_call},
-    proto::{HistoryEvent, history_event::EventType},
+    arrival::{Calls, arrival_out},
+    history::{arrivals_in, event_out, is_call},
+    proto::{HistoryEvent, HistoryExtent, history_event::EventType},
 };
 
 /// How far a history goes, in counts.
@@ -40,6 +41,22 @@ impl Extent {
         extent
     }
 
+    /// As a work item says it.
+    #[must_use]
+    pub fn out(self) -> HistoryExtent {
+        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        let Self { turns, arrivals, events } = self;
+        HistoryExtent { turns: count(turns), arrivals: count(arrivals), events: count(events) }
+    }
+
+    /// As a work item said it. What no history has is what no code stands at.
+    #[must_use]
+    pub fn told(wire: HistoryExtent) -> Self {
+        let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        let HistoryExtent { turns, arrivals, events } = wire;
+        Self { turns: count(turns), arrivals: count(arrivals), events: count(events) }
+    }
+
     /// What it will be after a turn that is told to be `new`, and makes so many calls.
     #[must_use]
     pub fn after(self, new: Self, calls: usize) -> Self {
@@ -50,6 +67,46 @@ impl Extent {
             events: self.events + new.arrivals + calls + 2,
         }
     }
+}
+
+/// How far the past of a history goes in the words of the protocol, and what arrived that no turn
+/// took: what [`history_out`](crate::history_out) tells, for somebody who has the past.
+pub(crate) fn waiting_out<'a>(
+    instance: &InstanceId,
+    events: impl Iterator<Item = &'a Event> + Clone,
+) -> (Extent, Vec<HistoryEvent>) {
+    let (mut extent, mut arrived, mut taken) = (Extent::default(), 0, 0);
+    for event in events.clone() {
+        match &event.kind {
+            Kind::TurnStarted { takes, .. } => {
+                let now = (*takes as usize).min(arrived - taken);
+                taken += now;
+                extent = extent.after(Extent { arrivals: now, ..Extent::default() }, 0);
+            }
+            Kind::Completed { .. } => {
+                extent.arrivals += arrived - taken;
+                extent.events += arrived - taken + 1;
+                taken = arrived;
+            }
+            Kind::Rewound { .. } => {
+                extent.arrivals += 1;
+                extent.events += 1;
+            }
+            kind if kind.is_arrival() => arrived += 1,
+            kind => extent.events += usize::from(kind.call().is_some()),
+        }
+    }
+    let (mut calls, mut waiting) = (Calls::default(), Vec::new());
+    for Event { at, kind } in events {
+        if !kind.is_arrival() {
+            calls.note(kind);
+        } else if taken > 0 {
+            taken -= 1;
+        } else if let Some(wire) = arrival_out(kind, *at, instance, &calls) {
+            waiting.push(event_out(-1, *at, wire));
+        }
+    }
+    (extent, waiting)
 }
 
 /// What is new in a work item, for code that stands at the end of its past; `calls` are those

@@ -65,7 +65,18 @@ pub mod proto {
     )]
     mod generated {
         include!(concat!(env!("OUT_DIR"), "/_.rs"));
+
+        pub mod taskhub {
+            pub mod results {
+                include!(concat!(env!("OUT_DIR"), "/taskhub.results.rs"));
+            }
+        }
     }
+}
+
+/// Many results on one stream, between workers and servers of ours.
+pub mod results {
+    pub use crate::proto::taskhub::results::*;
 }
 
 /// Who owns what in a cluster, for people who look after it.

@@ -3,11 +3,12 @@
 use prost::Message as _;
 use prost_types::Duration;
 use taskhub_core::{
-    Epoch, ExecutionId, InstanceId, Job, Kind, PartitionId, Piece, Task, Ticket, Turn, Work,
+    Epoch, Event, ExecutionId, InstanceId, Job, Kind, PartitionId, Piece, Task, Ticket, Turn, Work,
 };
 
 use crate::{
-    History, InvalidMessage,
+    Extent, History, InvalidMessage,
+    again::waiting_out,
     entity::{batch_in, batch_out, operations_in, operations_out},
     history::{arrivals_in, turn_started_out},
     history_in, history_out,
@@ -27,6 +28,9 @@ use crate::{
 pub struct Dialect {
     /// A history of more bytes is left out, and the worker fetches it; for workers that can.
     pub history_bytes_max: usize,
+    /// Whether the history of a turn is left out, because the worker keeps the code: what it needs
+    /// is how far that history goes, and it fetches it if its code stands elsewhere.
+    pub keeps_code: bool,
     /// Whether operations of entities go in the older form, as one batch, instead of as events.
     pub entity_batches: bool,
 }
@@ -39,7 +43,7 @@ impl Dialect {
 impl Default for Dialect {
     /// What every SDK understands: whole histories, operations as events.
     fn default() -> Self {
-        Self { history_bytes_max: usize::MAX, entity_batches: false }
+        Self { history_bytes_max: usize::MAX, keeps_code: false, entity_batches: false }
     }
 }
 
@@ -75,19 +79,34 @@ fn activity_out(ticket: &Ticket, work: &Work) -> ActivityRequest {
 }
 
 fn turn_out(ticket: &Ticket, turn: &Turn, dialect: Dialect) -> OrchestratorRequest {
+    if dialect.keeps_code {
+        let (extent, new_events) = turn_news_out(&ticket.instance, turn);
+        let left_out = Some(extent.out());
+        let whole = turn_with(ticket, Vec::new(), new_events);
+        return OrchestratorRequest { requires_history_streaming: true, left_out, ..whole };
+    }
     let (past, new_events) = turn_history_out(&ticket.instance, turn);
     let streamed = dialect.history_bytes_max < usize::MAX
         && past.iter().map(HistoryEvent::encoded_len).sum::<usize>() > dialect.history_bytes_max;
+    let past = if streamed { Vec::new() } else { past };
+    let whole = turn_with(ticket, past, new_events);
+    OrchestratorRequest { requires_history_streaming: streamed, ..whole }
+}
+
+fn turn_with(
+    ticket: &Ticket,
+    past_events: Vec<HistoryEvent>,
+    new_events: Vec<HistoryEvent>,
+) -> OrchestratorRequest {
     OrchestratorRequest {
         instance_id: ticket.instance.to_string(),
         execution_id: Some(ticket.execution.to_string()),
-        past_events: if streamed { Vec::new() } else { past },
+        past_events,
         new_events,
         // Without this, .NET takes entities for not supported. Nothing arrives out of order.
         entity_parameters: Some(OrchestratorEntityParameters {
             entity_message_reorder_window: Some(Duration { seconds: 0, nanos: 0 }),
         }),
-        requires_history_streaming: streamed,
         ..OrchestratorRequest::default()
     }
 }
@@ -99,10 +118,24 @@ pub fn turn_history_out(
     instance: &InstanceId,
     turn: &Turn,
 ) -> (Vec<HistoryEvent>, Vec<HistoryEvent>) {
-    let events = turn.history.iter().flat_map(|piece| piece.iter());
-    let History { past, waiting } = history_out(instance, events);
+    let History { past, waiting } = history_out(instance, events(turn));
+    (past, begun(turn, waiting))
+}
+
+/// The same of which only the extent is needed.
+fn turn_news_out(instance: &InstanceId, turn: &Turn) -> (Extent, Vec<HistoryEvent>) {
+    let (extent, waiting) = waiting_out(instance, events(turn));
+    (extent, begun(turn, waiting))
+}
+
+fn events(turn: &Turn) -> impl Iterator<Item = &Event> + Clone {
+    turn.history.iter().flat_map(|piece| piece.iter())
+}
+
+/// The beginning of a turn, and what it takes.
+fn begun(turn: &Turn, waiting: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
     let arrivals = waiting.into_iter().take(turn.takes as usize);
-    (past, [turn_started_out(turn.clock)].into_iter().chain(arrivals).collect())
+    [turn_started_out(turn.clock)].into_iter().chain(arrivals).collect()
 }
 
 /// Work as a worker reads it.

@@ -2,7 +2,13 @@
 
 mod serving;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -11,6 +17,7 @@ use axum::{
 use serving::Serving;
 use taskhub::{External, MemoryStore, handle::Orchestration, prelude::*};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::{Status, transport::Endpoint};
 use tower::ServiceExt as _;
 
 /// Only a hang can reach it.
@@ -206,4 +213,47 @@ async fn an_instance_goes_on_where_its_hub_is_given_to_a_server_and_taken_back()
     );
     third.stop().await;
     drop(data);
+}
+
+#[orchestration]
+async fn shouts(ctx: Context, text: String) -> Result<String> {
+    ctx.call(shout, text).await
+}
+
+/// The way to a server, through something that lets the calls of the protocol pass and no others:
+/// where it is, and how many calls brought results.
+async fn only_the_protocol(server: &Serving) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it has one"));
+    let to = Endpoint::from_shared(server.url()).expect("a good address").connect_lazy();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let pass = move |request: Request<Body>| {
+        let (to, calls) = (to.clone(), calls.clone());
+        async move {
+            let path = request.uri().path();
+            if !path.starts_with("/TaskHubSidecarService/") {
+                return Status::unimplemented("it passes nothing else").into_http();
+            }
+            calls.fetch_add(usize::from(path.contains("/Complete")), Ordering::Relaxed);
+            let response = to.oneshot(request.map(tonic::body::Body::new)).await;
+            response.expect("the server is there").map(Body::new)
+        }
+    };
+    let routes = axum::Router::new().fallback(pass);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, counted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_are_brought_by_calls_where_a_server_takes_no_stream_of_them() {
+    let server = Serving::start().await;
+    let (url, calls) = only_the_protocol(&server).await;
+    let host = Host::builder().orchestration(shouts).activity(shout).connect(url).build();
+    let host = host.expect("nothing is missing");
+    let shouted = host.client().start(shouts, "hey".to_owned()).await.expect("it is there");
+    assert_eq!(shouted.wait(LONG).await.expect("it ends"), "HEY");
+    assert!(calls.load(Ordering::Relaxed) >= 3, "two turns, and an activity");
+    host.stop().await;
+    server.stop().await;
 }

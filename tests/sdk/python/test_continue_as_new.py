@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from durabletask import history
 from durabletask.client import OrchestrationStatus
 from durabletask.task import when_all
 
@@ -175,15 +176,15 @@ def test_each_round_is_an_execution_of_its_own(hub: Hub):
     hub.serve(counting)
     first = hub.start(counting, 5)
     second = hub.start(counting, 0)
+    def begun(instance, n):
+        events = hub.client.get_orchestration_history(instance)
+        started = [it for it in events if isinstance(it, history.ExecutionStartedEvent)]
+        return next((it for it in started if it.input == str(n)), None)
+
     ids = set()
-    for instance in (first, second):
-        eventually(lambda: "OrchestratorCompleted" in hub.event_names(instance))
-        (started,) = [
-            it
-            for it in hub.client.get_orchestration_history(instance)
-            if type(it).__name__ == "ExecutionStartedEvent"
-        ]
-        ids.add(started.orchestration_instance.execution_id)
+    for instance, n in ((first, 5), (second, 2)):
+        eventually(lambda: begun(instance, n))
+        ids.add(begun(instance, n).orchestration_instance.execution_id)
     assert len(ids) == 2 and None not in ids
 
 

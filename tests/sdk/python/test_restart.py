@@ -110,14 +110,26 @@ def test_an_unknown_instance_can_not_be_restarted(hub: Hub):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("new_id", [True, False])
-def test_a_running_instance_can_not_be_restarted(hub: Hub, new_id):
-    def waiting(ctx, _):
-        yield ctx.wait_for_external_event("never")
+def waiting(ctx, _):
+    yield ctx.wait_for_external_event("never")
 
+
+def test_a_running_instance_can_not_be_restarted_under_its_own_id(hub: Hub):
     hub.serve(waiting)
     instance = hub.start(waiting)
     hub.client.wait_for_orchestration_start(instance)
     with pytest.raises(grpc.RpcError) as caught:
-        hub.client.restart_orchestration(instance, restart_with_new_instance_id=new_id)
+        hub.client.restart_orchestration(instance)
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+@pytest.mark.beyond_memory
+def test_beside_a_running_instance_another_can_be_started_like_it(hub: Hub):
+    hub.serve(waiting)
+    instance = hub.start(waiting, 7)
+    hub.client.wait_for_orchestration_start(instance)
+    other = hub.client.restart_orchestration(instance, restart_with_new_instance_id=True)
+    assert other != instance
+    state = hub.client.wait_for_orchestration_start(other, fetch_payloads=True)
+    assert state.serialized_input == "7"
+    assert hub.status(instance) == OrchestrationStatus.RUNNING

@@ -102,6 +102,21 @@ def test_an_instance_that_ended_may_be_replaced_where_the_policy_says_so(hub: Hu
     assert hub.result(echo, 2, instance_id="x", reuse_id_policy=again) == 2
 
 
+@pytest.mark.beyond_memory
+def test_an_instance_that_ended_is_replaced_where_there_is_no_policy(hub: Hub):
+    hub.serve(echo)
+    assert hub.result(echo, 1, instance_id="x") == 1
+    assert hub.result(echo, 2, instance_id="x") == 2
+
+
+@pytest.mark.beyond_memory
+def test_who_may_replace_what_runs_must_take_what_was_terminated(hub: Hub):
+    with pytest.raises(grpc.RpcError) as caught:
+        hub.start(echo, 1, reuse_id_policy=policy(OrchestrationStatus.RUNNING), instance_id="x")
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "cannot exclude 'Terminated'" in caught.value.details()
+
+
 def test_an_instance_of_another_status_is_not_replaced(hub: Hub):
     hub.serve(echo)
     assert hub.result(echo, 1, instance_id="x") == 1
@@ -116,7 +131,7 @@ def test_a_running_instance_may_be_replaced_where_the_policy_says_so(hub: Hub):
     hub.serve(waiting)
     hub.start(waiting, instance_id="x")
     hub.client.wait_for_orchestration_start("x")
-    running = policy(OrchestrationStatus.RUNNING, PENDING)
+    running = policy(OrchestrationStatus.RUNNING, PENDING, OrchestrationStatus.TERMINATED)
     hub.start(waiting, instance_id="x", reuse_id_policy=running)
     hub.client.raise_orchestration_event("x", "go", data="second")
     assert hub.output("x") == "second"

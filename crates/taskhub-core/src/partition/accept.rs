@@ -5,7 +5,7 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, InstanceId, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
+    Answer, InstanceId, Record, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
     store::{StoreError, Stored},
 };
 
@@ -79,6 +79,11 @@ impl Partition {
         let Some(Slot::Loading(queue)) = self.slots.get_mut(id) else { return };
         let queue = std::mem::take(queue);
         let slot = match read {
+            // Its history says what is still to be done.
+            Ok(Some(stored)) if is_owing(&stored.record) && stored.history.is_empty() => {
+                self.slots.put(id.clone(), Slot::Loading(queue));
+                return out.reads.push(Read::Whole(id.clone()));
+            }
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
                 let instance = Instance::load(id.clone(), record, history, &*self.functions);
@@ -166,4 +171,9 @@ impl Partition {
 
 fn is_fresh(input: &Input) -> bool {
     matches!(input, Input::Request(Request { verb: Verb::Start { reuse: Reuse::Fresh, .. }, .. }))
+}
+
+/// Whether an instance has ended, and called activities that are not done.
+fn is_owing(record: &Record) -> bool {
+    record.status.is_terminal() && record.busy
 }

@@ -207,6 +207,12 @@ impl Partition {
         self.tasks.returned(&ticket);
         let Some(instance) = self.slots.known_mut(&ticket.instance) else { return };
         if !waits_for(instance, ticket.execution) {
+            if let Piece::Activity(call) = ticket.piece
+                && instance.record.execution == ticket.execution
+                && instance.settle(call)
+            {
+                self.touch(&ticket.instance);
+            }
             return;
         }
         let (functions, limits) = (&*self.functions, &self.limits);

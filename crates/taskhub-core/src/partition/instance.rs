@@ -1,7 +1,5 @@
 //! One instance in memory: its record, its open ends, its code, and what is not yet written.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 
 use super::{
@@ -10,9 +8,9 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind, Message,
-    MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Text, Timestamp,
-    codec, turn::Functions,
+    Answer, CallId, CommitSeq, Event, ExecutionId, Failure, HistoryChange, InstanceId, Kind,
+    Message, MessageId, Outcome, Piece, Record, RequestId, RuntimeStatus, Started, Tags, Text,
+    Timestamp, codec, turn::Functions,
 };
 
 /// An instance that exists, and has been read or created.
@@ -190,14 +188,11 @@ impl Instance {
     pub(super) fn end(&mut self, now: Timestamp, status: RuntimeStatus, outcome: Outcome) {
         let at = now.max(self.record.updated_at);
         self.write(Event { at, kind: Kind::Completed { status } });
-        // What a worker called without waiting for it is done all the same, once.
+        // What a worker called without waiting for it is done all the same.
         let elsewhere = matches!(self.runner, Runner::Elsewhere(_)) && !status_ends_all(status);
-        let unsent =
-            if elsewhere { std::mem::take(&mut self.ledger.unsent) } else { VecDeque::new() };
-        self.ledger.activities.retain(|call| !unsent.iter().any(|(it, _)| it == call));
+        let owed = if elsewhere { self.ledger.take_activities() } else { Ledger::default() };
         self.forget_calls();
-        self.ledger.activities.extend(unsent.iter().map(|(call, _)| *call));
-        self.ledger.unsent = unsent;
+        self.ledger = owed;
         self.runner = Runner::Nobody;
         if let Some(parent) = &self.record.parent {
             let outcome = match (&outcome, status) {
@@ -212,6 +207,23 @@ impl Instance {
         self.record.stuck = None;
         self.record.outcome = Some(outcome);
         self.record.completed_at = Some(at);
+    }
+
+    /// Whether it has ended, and activities that it called are not done.
+    pub(super) fn owes(&self) -> bool {
+        self.record.status.is_terminal() && !self.ledger.activities.is_empty()
+    }
+
+    /// Whether a worker has one of these: another reading would give it out again.
+    pub(super) fn is_owing(&self) -> bool {
+        self.owes() && self.ledger.activities.len() > self.ledger.unsent.len()
+    }
+
+    /// An activity is done that an instance had called before it ended. Whether that mattered.
+    pub(super) fn settle(&mut self, call: CallId) -> bool {
+        let settled = self.owes() && self.ledger.activities.remove(&call);
+        self.changed |= settled && !self.owes();
+        settled
     }
 
     /// Where it stands, what is not written yet included.
@@ -281,7 +293,8 @@ impl Instance {
     /// Brings the record up to date with the open ends.
     pub(super) fn refresh_record(&mut self) {
         if self.record.status.is_terminal() {
-            (self.record.due, self.record.busy) = (None, false);
+            self.record.due = None;
+            self.record.busy = self.owes() && !mutated(Mutation::ForgetOwed);
             return;
         }
         if let Runner::Early(_) = &self.runner {

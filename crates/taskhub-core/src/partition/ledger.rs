@@ -109,6 +109,12 @@ impl Ledger {
         self.waiting > 0 || self.rewound
     }
 
+    /// Takes out the activities without a result.
+    pub(super) fn take_activities(&mut self) -> Self {
+        let activities = std::mem::take(&mut self.activities);
+        Self { activities, unsent: std::mem::take(&mut self.unsent), ..Self::default() }
+    }
+
     fn close(&mut self, call: CallId) {
         self.activities.remove(&call);
         self.children.remove(&call);

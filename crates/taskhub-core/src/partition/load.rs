@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     entity::Entity,
     instance::Instance,
+    ledger::Ledger,
     runner::{Early, Remote, Runner},
 };
 use crate::mutation::{Mutation, mutated};
@@ -24,6 +25,9 @@ impl Instance {
     ) -> Self {
         let mut instance = Self::known(id, record);
         if instance.record.status.is_terminal() {
+            if instance.record.busy {
+                instance.owe(&history);
+            }
             instance.past = Some(history).filter(|history| !history.is_empty());
         } else if let Err(error) = instance.replay(&history, functions) {
             instance.park(&format!("its history cannot be read: {error}"));
@@ -50,6 +54,16 @@ impl Instance {
             remote.add(events);
         }
         Ok(())
+    }
+
+    /// It has ended, and the activities without a result are to be done, though some may be
+    /// already.
+    fn owe(&mut self, history: &[Bytes]) {
+        let mut ledger = Ledger::default();
+        for event in codec::decode_history(history).unwrap_or_default() {
+            ledger.note(&event);
+        }
+        self.ledger = ledger.take_activities();
     }
 
     /// Takes note of a whole history.

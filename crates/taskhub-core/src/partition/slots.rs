@@ -116,6 +116,7 @@ impl Slot {
                 instance.seq <= durable
                     && instance.todo == Todo::Nothing
                     && !instance.runner.is_waited_for()
+                    && !instance.is_owing()
             }
         }
     }

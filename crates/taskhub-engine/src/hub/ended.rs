@@ -1,5 +1,5 @@
-//! What is done with instances that have ended: they are started again, or forgotten with their
-//! children.
+//! What is done with instances once they have ended: they are started again, or forgotten with
+//! their children.
 
 use std::collections::BTreeSet;
 
@@ -15,22 +15,24 @@ const PURGES_AT_ONCE: usize = 64;
 const READS_AT_ONCE: usize = 4;
 
 impl Hub {
-    /// Starts once more what an instance that has ended was started with: the same function and
-    /// version, the same input and labels. `id` may be the same; `execution` names the new run.
+    /// Starts once more what an instance was started with: the same function and version, the same
+    /// input and labels. `id` may be the same if it has ended; `execution` names the new run.
     pub async fn restart(
         &self,
-        ended: InstanceId,
+        first: InstanceId,
         id: InstanceId,
         reuse: Reuse,
         execution: ExecutionId,
     ) -> Answer {
-        if let Err(refused) = self.ended(&ended).await {
+        if first == id
+            && let Err(refused) = self.ended(&first).await
+        {
             return refused;
         }
-        let first = match self.started(ended.clone()).await {
-            Ok(Some(first)) => first,
-            Ok(None) => return Answer::Refused(Refusal::NotFound(ended)),
-            Err(error) => return Answer::Refused(Refusal::Unavailable(ended, error.to_string())),
+        let first = match self.started(first.clone()).await {
+            Ok(Some(started)) => started,
+            Ok(None) => return Answer::Refused(Refusal::NotFound(first)),
+            Err(error) => return Answer::Refused(Refusal::Unavailable(first, error.to_string())),
         };
         let started = Box::new(first.again(execution));
         self.ask(id, Verb::Start { started, reuse }).await

@@ -112,8 +112,11 @@ impl Workers {
     }
 
     /// Takes a result: the task it is of, if it still counts.
-    pub(super) fn finish(&self, delivery: DeliveryId) -> Option<Task> {
-        self.inner.act(|pool| pool.finish(delivery, clock::now()))
+    pub(super) fn finish(&self, delivery: DeliveryId, done: &Done) -> Option<Task> {
+        self.inner.act(|pool| {
+            pool.note(delivery, done);
+            pool.finish(delivery, clock::now())
+        })
     }
 
     /// Whoever waits for the result of this, if another node has lent it.

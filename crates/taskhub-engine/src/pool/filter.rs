@@ -20,7 +20,8 @@ pub enum Names {
     #[default]
     All,
     /// Only these, without regard to case; each in these versions, or in all if none is listed.
-    /// The empty version is that of work that has none.
+    /// The empty version is that of orchestrations that have none. Activities that were called
+    /// without a version are for all.
     Only(Vec<(Text, Vec<Text>)>),
 }
 
@@ -38,10 +39,9 @@ impl Serves {
 impl Names {
     pub(super) fn contain(&self, name: &str, version: Option<&str>) -> bool {
         let Self::Only(names) = self else { return true };
-        let version = version.unwrap_or_default();
         names.iter().any(|(known, versions)| {
-            same(known, name)
-                && (versions.is_empty() || versions.iter().any(|known| **known == *version))
+            let fits = |version: &str| versions.iter().any(|known| **known == *version);
+            same(known, name) && (versions.is_empty() || version.is_none_or(fits))
         })
     }
 }
@@ -50,11 +50,11 @@ fn same(one: &str, other: &str) -> bool {
     one == other || one.to_lowercase() == other.to_lowercase()
 }
 
-/// The name and the version by which a task finds its worker.
+/// The name by which a task finds its worker, and the version, if that matters.
 pub(super) fn label(task: &Task) -> (&str, Option<&str>) {
     match &task.job {
         Job::Activity(work) => (&work.name, work.version.as_deref()),
-        Job::Turn(turn) => (&turn.name, turn.version.as_deref()),
+        Job::Turn(turn) => (&turn.name, Some(turn.version.as_deref().unwrap_or_default())),
         Job::Operations(_) => (task.ticket.instance.as_entity().map_or("", |(name, _)| name), None),
     }
 }

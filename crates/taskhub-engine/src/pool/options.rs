@@ -17,6 +17,8 @@ pub struct WorkerOptions {
     pub entities: usize,
     /// Which work it takes.
     pub serves: Serves,
+    /// Whether it keeps the code of orchestrations in memory between their turns.
+    pub keeps_code: bool,
     /// Whether it stands for the workers of another node: it gets only what no worker of this node
     /// has room for, and nothing that other nodes have lent.
     pub is_node: bool,
@@ -31,6 +33,7 @@ impl Default for WorkerOptions {
             turns: 100,
             entities: 100,
             serves: Serves::default(),
+            keeps_code: false,
             is_node: false,
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct Queue {
     later: BTreeSet<(Timestamp, u64)>,
 }
 
-/// A name, in lower case, and a version.
+/// A name, in lower case, and a version, if that matters.
 type Label = (String, Option<String>);
 
 fn key(task: &Task) -> Label {

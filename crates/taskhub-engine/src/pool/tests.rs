@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use taskhub_core::{CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Text, Turn, Work};
+use taskhub_core::{
+    CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Taken, Text, Turn, Work,
+    turn::{Progress, Step},
+};
 
 use super::*;
 
@@ -45,6 +48,7 @@ fn options(room: usize) -> WorkerOptions {
         turns: room,
         entities: room,
         serves: Serves::default(),
+        keeps_code: false,
         is_node: false,
     }
 }
@@ -114,6 +118,20 @@ fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
     assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i3"]);
     pool.connect(options(9), NOW);
     assert_eq!(given(&mut pool).len(), 3);
+}
+
+#[test]
+fn an_activity_called_without_a_version_is_for_all_who_have_its_name() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    pool.offer(activity(1, "pay"), NOW);
+    pool.offer(turn(2, "pay", None), NOW);
+    let serves = Serves {
+        activities: only(&[("pay", &["3.0"])]),
+        orchestrations: only(&[("pay", &["3.0"])]),
+        entities: Names::All,
+    };
+    pool.connect(WorkerOptions { serves, ..options(9) }, NOW);
+    assert_eq!(given(&mut pool).into_iter().map(|it| it.2).collect::<Vec<_>>(), ["i1"]);
 }
 
 #[test]
@@ -290,4 +308,72 @@ fn own_work_goes_before_what_was_lent() {
     pool.connect(options(2), NOW);
     let out: Vec<_> = given(&mut pool).into_iter().map(|it| it.2).collect();
     assert_eq!(out, ["i2", "i1"]);
+}
+
+fn keeper(pool: &mut Pool, room: usize) -> WorkerId {
+    pool.connect(WorkerOptions { keeps_code: true, ..options(room) }, NOW)
+}
+
+/// A worker runs a turn of `i1`, which then waits: the worker.
+fn run_turn(pool: &mut Pool) -> WorkerId {
+    pool.offer(turn(1, "o", None), NOW);
+    let (worker, delivery, _) = given(pool).remove(0);
+    let step = Step { progress: Progress::Waiting, actions: Vec::new(), custom_status: None };
+    pool.note(delivery, &Done::Turn(Box::new(Taken { takes: None, step })));
+    assert!(pool.finish(delivery, NOW).is_some());
+    worker
+}
+
+#[test]
+fn an_instance_stays_with_the_worker_that_keeps_its_code() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let workers = [keeper(&mut pool, 9), keeper(&mut pool, 9)];
+    let home = run_turn(&mut pool);
+    let other = workers.into_iter().find(|it| *it != home).expect("there are two");
+    pool.offer(turn(2, "o", None), NOW);
+    assert_eq!(given(&mut pool)[0].0, workers[0]);
+    assert_eq!([run_turn(&mut pool), run_turn(&mut pool)], [home, home]);
+    pool.disconnect(home, NOW);
+    pool.take_orders();
+    assert_eq!(run_turn(&mut pool), other);
+    let back = keeper(&mut pool, 9);
+    assert_eq!(run_turn(&mut pool), other, "{back:?} has less to do, but not by much");
+}
+
+#[test]
+fn an_instance_leaves_a_worker_that_is_much_busier_than_another() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    keeper(&mut pool, 4);
+    let home = run_turn(&mut pool);
+    (2..=3).for_each(|number| pool.offer(turn(number, "o", None), NOW));
+    pool.take_orders();
+    let idle = keeper(&mut pool, 4);
+    assert_ne!(home, idle);
+    assert_eq!(run_turn(&mut pool), idle);
+}
+
+#[test]
+fn only_a_worker_that_ran_the_last_turn_is_said_to_keep_the_code() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let is_kept = |pool: &mut Pool| {
+        pool.offer(turn(1, "o", None), NOW);
+        let Some(Order::Give(_, Delivery { id, is_kept, .. })) = pool.take_orders().pop() else {
+            panic!("a worker has room")
+        };
+        pool.unsend(id, NOW);
+        let Some(Order::Give(_, Delivery { id, .. })) = pool.take_orders().pop() else {
+            panic!("a worker has room")
+        };
+        assert!(pool.finish(id, NOW).is_some());
+        is_kept
+    };
+    let first = keeper(&mut pool, 9);
+    assert!(!is_kept(&mut pool));
+    run_turn(&mut pool);
+    assert!(is_kept(&mut pool));
+    pool.disconnect(first, NOW);
+    pool.connect(options(9), NOW);
+    assert!(!is_kept(&mut pool));
+    run_turn(&mut pool);
+    assert!(!is_kept(&mut pool), "it does not keep any");
 }

@@ -124,6 +124,7 @@ fn offer(options: &WorkerOptions) -> GetWorkItemsRequest {
         capabilities: vec![WorkerCapability::HistoryStreaming.into()],
         work_item_filters: (!is_all).then_some(filters),
         worker_instance_id: options.name.clone(),
+        keeps_code: false,
         message_bytes_max: i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX),
     }
 }

@@ -35,15 +35,16 @@ pub(super) async fn start(
     call: &Call<'_>,
     mut request: CreateInstanceRequest,
 ) -> Result<CreateInstanceResponse, Status> {
-    let policy = request.orchestration_id_reuse_policy.clone().unwrap_or_default();
+    let policy = request.orchestration_id_reuse_policy.take();
     let (id, reuse) = if request.instance_id.is_empty() {
         (InstanceId::trusted(Uuid::now_v7().simple().to_string()), Reuse::Fresh)
     } else {
-        (instance_id(&request.instance_id)?, reuse(&policy)?)
+        (instance_id(&request.instance_id)?, reuse(policy.as_ref())?)
     };
     let execution = execution(call, request.execution_id.as_deref())?;
     let raised = request.raise.take().map(|event| (event.name, event.input));
     let mut started = Box::new(started(request, execution)?);
+    started.trace = started.trace.or_else(|| call.trace.clone());
     let traces = call.hubs.traces();
     let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
     started.trace = span.as_ref().map(Request::trace).or(started.trace);
@@ -57,17 +58,32 @@ pub(super) async fn start(
     let execution = match call.ask(id.clone(), verb).await {
         Answer::Started(execution) => execution.to_string(),
         // Older Go clients want it ignored only for certain statuses.
-        Answer::Refused(Refusal::Exists(_, status)) if ignores(&policy, status) => String::new(),
+        Answer::Refused(Refusal::Exists(_, status))
+            if policy.is_some_and(|policy| ignores(&policy, status)) =>
+        {
+            String::new()
+        }
         other => return Err(unexpected(other)),
     };
     Ok(CreateInstanceResponse { instance_id: id.to_string(), execution_id: execution })
 }
 
-/// What to do with an instance that has the id: without a policy, refuse.
-fn reuse(policy: &OrchestrationIdReusePolicy) -> Result<Reuse, Status> {
+/// What to do with an instance that has the id: without a policy, replace it if it has ended.
+fn reuse(policy: Option<&OrchestrationIdReusePolicy>) -> Result<Reuse, Status> {
+    let Some(policy) = policy else { return Ok(Reuse::ended()) };
     let statuses = statuses_in("replaceableStatus", &policy.replaceable_status);
     let statuses = statuses.map_err(bad_message)?;
-    let Some(action) = policy.action else { return Ok(Reuse::Replace(statuses)) };
+    let Some(action) = policy.action else {
+        // Whoever may replace what runs may replace what somebody else has terminated meanwhile.
+        let runs = statuses.iter().any(|status| !status.is_terminal());
+        if runs && !statuses.contains(&RuntimeStatus::Terminated) {
+            return Err(Status::invalid_argument(
+                "Invalid reusable statuses: cannot exclude 'Terminated' while also allowing reuse \
+                 of running instances",
+            ));
+        }
+        return Ok(Reuse::Replace(statuses));
+    };
     match CreateOrchestrationAction::try_from(action) {
         Ok(CreateOrchestrationAction::Terminate) => Ok(Reuse::Replace(statuses)),
         Ok(CreateOrchestrationAction::Ignore)
@@ -129,6 +145,11 @@ pub(super) async fn raise(
 ) -> Result<RaiseEventResponse, Status> {
     let id = instance_id(&request.instance_id)?;
     let (name, input) = (name("name", request.name)?, request.input.map(Text::from));
+    if let Some(traces) = call.hubs.traces()
+        && !call.from_node
+    {
+        traces.raise(&name, &id, call.trace.as_ref());
+    }
     let verb = match time("keepUntil", request.keep_until.as_ref())? {
         None => Verb::Raise { name, input },
         Some(until) => Verb::RaiseEarly { name, input, until },

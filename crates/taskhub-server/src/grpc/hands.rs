@@ -1,9 +1,10 @@
 //! What the workers of one connection have in hand, for SDKs that send no completion token.
 //!
 //! The SDK of Go and older ones of Java say of which instance and task a result is, but not of
-//! which delivery. So a result without a token counts for the only delivery of that on its
-//! connection. If there are several, because the work was given out anew while an earlier run of it
-//! goes on, nobody knows whose it is: it counts for none, and the work is given back.
+//! which delivery. So a result without a token counts for the delivery of that on its connection,
+//! or, if the same was given out several times, for any of them: the code was given the same. But
+//! where an earlier turn of the instance may still go on, or one of an earlier execution, nobody
+//! knows whose it is: it counts for none, and the work is given back.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use foldhash::HashMap;
-use taskhub_core::{CallId, InstanceId, Piece, Ticket};
+use taskhub_core::{CallId, ExecutionId, InstanceId, Piece, Ticket};
 use taskhub_engine::{DeliveryId, Patience};
 
 use crate::HubName;
@@ -33,9 +34,9 @@ pub(super) struct Work {
 /// Of which delivery a result is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Whose {
-    /// Of this one.
-    Only(DeliveryId),
-    /// Of one of these; or of none that is known.
+    /// Of any of these, which are all of the same; the latest is the last.
+    Any(Vec<DeliveryId>),
+    /// Of one of these, and it matters which; or of none that is known.
     Unclear(Vec<DeliveryId>),
 }
 
@@ -45,9 +46,17 @@ pub(crate) struct Hands {
     runs: Mutex<Runs>,
 }
 
+/// What was given out, and when.
+#[derive(Debug)]
+struct Run {
+    delivery: DeliveryId,
+    of: (ExecutionId, Piece),
+    since: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Runs {
-    by_work: HashMap<Work, Vec<(DeliveryId, Instant)>>,
+    by_work: HashMap<Work, Vec<Run>>,
     count: usize,
     /// There were too many to know all.
     lost_count: bool,
@@ -55,7 +64,7 @@ struct Runs {
 
 impl Work {
     /// The work of a ticket; none for operations of an entity, whose SDKs all send tokens.
-    pub(super) fn of(hub: &HubName, ticket: &Ticket) -> Option<Self> {
+    fn of(hub: &HubName, ticket: &Ticket) -> Option<Self> {
         let call = match ticket.piece {
             Piece::Activity(call) => Some(call),
             Piece::Turn(_) => None,
@@ -80,7 +89,8 @@ impl Work {
 
 impl Hands {
     /// A worker is given this.
-    pub(super) fn give(&self, work: Work, delivery: DeliveryId, now: Instant) {
+    pub(super) fn give(&self, hub: &HubName, ticket: &Ticket, delivery: DeliveryId, now: Instant) {
+        let Some(work) = Work::of(hub, ticket) else { return };
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if runs.count == RUNS_COUNT_MAX {
             tracing::warn!("too many deliveries on one connection to take results without tokens");
@@ -88,7 +98,8 @@ impl Hands {
         }
         if !runs.lost_count {
             runs.count += 1;
-            runs.by_work.entry(work).or_default().push((delivery, now));
+            let run = Run { delivery, of: (ticket.execution, ticket.piece), since: now };
+            runs.by_work.entry(work).or_default().push(run);
         }
     }
 
@@ -97,7 +108,7 @@ impl Hands {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut given) = runs.by_work.remove(work) else { return };
         runs.count -= given.len();
-        given.retain(|(it, _)| *it != delivery);
+        given.retain(|it| it.delivery != delivery);
         runs.keep(work, given);
     }
 
@@ -108,21 +119,19 @@ impl Hands {
         runs.count -= given.len();
         if given.len() > 1 {
             // What is given out anew because it took too long is taken for lost.
-            given.retain(|(_, since)| now.duration_since(*since) < work.patience());
+            given.retain(|run| now.duration_since(run.since) < work.patience());
         }
-        if let [(delivery, _)] = given[..] {
-            return Whose::Only(delivery);
-        }
-        let all = given.iter().map(|(delivery, _)| *delivery).collect();
+        let all = given.iter().map(|run| run.delivery).collect();
+        let same = given.first().is_some_and(|first| given.iter().all(|run| run.of == first.of));
         // Which of them is forgotten makes no difference: it is their number that tells.
         given.pop();
         runs.keep(work, given);
-        Whose::Unclear(all)
+        if same { Whose::Any(all) } else { Whose::Unclear(all) }
     }
 }
 
 impl Runs {
-    fn keep(&mut self, work: &Work, given: Vec<(DeliveryId, Instant)>) {
+    fn keep(&mut self, work: &Work, given: Vec<Run>) {
         if !given.is_empty() {
             self.count += given.len();
             self.by_work.insert(work.clone(), given);
@@ -132,60 +141,85 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use taskhub_core::{Epoch, PartitionId};
+
     use super::*;
 
+    fn hub() -> HubName {
+        HubName::parse("orders").expect("a name")
+    }
+
     fn turn(instance: &str) -> Work {
-        let hub = HubName::parse("orders").expect("a name");
-        Work { hub, instance: InstanceId::parse(instance).expect("an id"), call: None }
+        Work { hub: hub(), instance: InstanceId::parse(instance).expect("an id"), call: None }
+    }
+
+    /// The turn of an instance that begins at this event is given out.
+    fn give(hands: &Hands, instance: &str, event: u64, delivery: DeliveryId, now: Instant) {
+        let ticket = Ticket {
+            partition: PartitionId(0),
+            epoch: Epoch(0),
+            instance: InstanceId::parse(instance).expect("an id"),
+            execution: ExecutionId(1),
+            piece: Piece::Turn(event),
+        };
+        hands.give(&hub(), &ticket, delivery, now);
     }
 
     #[test]
     fn a_result_without_a_token_is_that_of_the_only_run() {
         let (hands, now) = (Hands::default(), Instant::now());
-        hands.give(turn("a"), 1, now);
-        hands.give(turn("b"), 2, now);
-        assert_eq!(hands.end_one(&turn("a"), now), Whose::Only(1));
+        give(&hands, "a", 0, 1, now);
+        give(&hands, "b", 0, 2, now);
+        assert_eq!(hands.end_one(&turn("a"), now), Whose::Any(vec![1]));
         assert_eq!(hands.end_one(&turn("a"), now), Whose::Unclear(vec![]));
-        assert_eq!(hands.end_one(&turn("b"), now), Whose::Only(2));
+        assert_eq!(hands.end_one(&turn("b"), now), Whose::Any(vec![2]));
     }
 
     #[test]
-    fn a_result_is_of_none_until_earlier_runs_have_ended() {
+    fn a_result_is_of_any_run_of_the_same() {
         let (hands, now) = (Hands::default(), Instant::now());
-        hands.give(turn("a"), 1, now);
-        hands.give(turn("a"), 2, now);
+        give(&hands, "a", 0, 1, now);
+        give(&hands, "a", 0, 2, now);
+        assert_eq!(hands.end_one(&turn("a"), now), Whose::Any(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_result_is_of_none_until_runs_of_earlier_turns_have_ended() {
+        let (hands, now) = (Hands::default(), Instant::now());
+        give(&hands, "a", 0, 1, now);
+        give(&hands, "a", 3, 2, now);
         assert_eq!(hands.end_one(&turn("a"), now), Whose::Unclear(vec![1, 2]));
-        hands.give(turn("a"), 3, now);
+        give(&hands, "a", 3, 3, now);
         assert!(matches!(hands.end_one(&turn("a"), now), Whose::Unclear(_)));
-        assert!(matches!(hands.end_one(&turn("a"), now), Whose::Only(_)));
-        hands.give(turn("a"), 4, now);
-        assert_eq!(hands.end_one(&turn("a"), now), Whose::Only(4));
+        assert!(matches!(hands.end_one(&turn("a"), now), Whose::Any(_)));
+        give(&hands, "a", 3, 4, now);
+        assert_eq!(hands.end_one(&turn("a"), now), Whose::Any(vec![4]));
     }
 
     #[test]
     fn a_run_that_is_lost_stands_in_the_way_for_a_while_only() {
         let (hands, now) = (Hands::default(), Instant::now());
-        hands.give(turn("a"), 1, now);
+        give(&hands, "a", 0, 1, now);
         let later = now + turn("a").patience();
-        hands.give(turn("a"), 2, later);
-        assert_eq!(hands.end_one(&turn("a"), later), Whose::Only(2));
+        give(&hands, "a", 3, 2, later);
+        assert_eq!(hands.end_one(&turn("a"), later), Whose::Any(vec![2]));
     }
 
     #[test]
     fn a_run_that_takes_long_counts_when_it_is_the_only_one() {
         let (hands, now) = (Hands::default(), Instant::now());
-        hands.give(turn("a"), 1, now);
-        assert_eq!(hands.end_one(&turn("a"), now + 2 * turn("a").patience()), Whose::Only(1));
+        give(&hands, "a", 0, 1, now);
+        assert_eq!(hands.end_one(&turn("a"), now + 2 * turn("a").patience()), Whose::Any(vec![1]));
     }
 
     #[test]
     fn a_run_that_ended_with_its_token_is_over() {
         let (hands, now) = (Hands::default(), Instant::now());
-        hands.give(turn("a"), 1, now);
+        give(&hands, "a", 0, 1, now);
         hands.end(&turn("a"), 1);
         hands.end(&turn("a"), 1);
-        hands.give(turn("a"), 2, now);
-        assert_eq!(hands.end_one(&turn("a"), now), Whose::Only(2));
+        give(&hands, "a", 3, 2, now);
+        assert_eq!(hands.end_one(&turn("a"), now), Whose::Any(vec![2]));
         assert_eq!(hands.runs.lock().expect("no panic").count, 0);
     }
 
@@ -193,10 +227,10 @@ mod tests {
     fn too_many_runs_are_not_counted() {
         let (hands, now) = (Hands::default(), Instant::now());
         for delivery in 0..=RUNS_COUNT_MAX as u64 {
-            hands.give(turn(&format!("instance-{delivery}")), delivery, now);
+            give(&hands, &format!("instance-{delivery}"), 0, delivery, now);
         }
         assert_eq!(hands.end_one(&turn("instance-7"), now), Whose::Unclear(vec![]));
-        hands.give(turn("b"), 1, now);
+        give(&hands, "b", 0, 1, now);
         assert_eq!(hands.end_one(&turn("b"), now), Whose::Unclear(vec![]));
     }
 }

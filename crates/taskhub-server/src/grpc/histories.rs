@@ -5,7 +5,7 @@ use prost::Message as _;
 use taskhub_core::{Answer, Job, Refusal, Verb};
 use taskhub_wire::{
     history_shown,
-    proto::{HistoryChunk, HistoryEvent, StreamInstanceHistoryRequest},
+    proto::{HistoryChunk, HistoryEvent, StreamInstanceHistoryRequest, history_event::EventType},
     turn_history_out,
 };
 use tonic::Status;
@@ -37,7 +37,12 @@ pub(super) async fn stream(
         };
         let events = call.hub.history(id.clone()).await.map_err(unreadable)?;
         let events = events.ok_or_else(|| refused(Refusal::NotFound(id.clone())))?;
-        history_shown(&id, &record, &events)
+        let mut shown = history_shown(&id, &record, &events);
+        // To people a turn ends where the next one begins: the Durable Task Scheduler says no more.
+        if !request.with_turn_ends && !request.for_work_item_processing {
+            shown.retain(|it| !matches!(it.event_type, Some(EventType::OrchestratorCompleted(_))));
+        }
+        shown
     };
     Ok(futures::stream::iter(chunks(events).into_iter().map(Ok)))
 }

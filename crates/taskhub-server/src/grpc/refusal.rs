@@ -7,6 +7,9 @@ use tonic::{Status, metadata::MetadataValue};
 
 use crate::HubError;
 
+/// Where a status says when to try again.
+const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
+
 /// When to try again, in milliseconds.
 const RETRY_AFTER_MS: &str = "250";
 
@@ -14,8 +17,13 @@ const RETRY_AFTER_MS: &str = "250";
 pub(crate) fn busy(what: &str) -> Status {
     let mut status = Status::resource_exhausted(format!("{what}; try again a little later"));
     let after = MetadataValue::from_static(RETRY_AFTER_MS);
-    status.metadata_mut().insert("grpc-retry-pushback-ms", after);
+    status.metadata_mut().insert(RETRY_AFTER, after);
     status
+}
+
+/// Whether a status says that a limit is reached for now.
+pub(super) fn is_busy(status: &Status) -> bool {
+    status.metadata().contains_key(RETRY_AFTER)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]

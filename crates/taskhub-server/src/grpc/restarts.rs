@@ -1,4 +1,4 @@
-//! Runs an instance that has ended once more: with the same input, under the same id or a new one.
+//! Runs an instance once more: with the same input, under a new id, or its own if it has ended.
 
 use taskhub_core::{Answer, ExecutionId, InstanceId, Reuse};
 use taskhub_wire::proto::{RestartInstanceRequest, RestartInstanceResponse};
@@ -10,7 +10,7 @@ use super::{
     service::{Call, instance_id},
 };
 
-/// Starts an ended instance again.
+/// Starts an instance again.
 pub(super) async fn restart(
     call: &Call<'_>,
     request: RestartInstanceRequest,

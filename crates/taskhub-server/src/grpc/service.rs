@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
-use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
+use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Trace, Verb};
 use taskhub_engine::Hub;
 use taskhub_wire::proto::{self, task_hub_sidecar_service_server::TaskHubSidecarService};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,7 +18,7 @@ use super::{
     spans::Spans,
     task_hubs, waits, work_items, workers,
 };
-use crate::{HubName, Hubs, cluster::FromNode, serve::Connection};
+use crate::{HubName, Hubs, cluster::FromNode, serve::Connection, traces::caller};
 
 /// Where the name of the hub stands in the metadata of a call.
 const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
@@ -37,6 +37,25 @@ pub(super) struct Service {
     spans: Arc<Spans>,
 }
 
+/// Who calls.
+#[derive(Clone)]
+pub(super) struct Caller {
+    /// What the call came by.
+    connection: Option<Connection>,
+    /// Whether another node passed it on.
+    from_node: bool,
+    /// The trace that the metadata says it is in.
+    trace: Option<Trace>,
+}
+
+impl Caller {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let connection = request.extensions().get().cloned();
+        let from_node = request.extensions().get::<FromNode>().is_some();
+        Self { connection, from_node, trace: caller(request.metadata().as_ref()) }
+    }
+}
+
 /// One call: what it is about, beside what it asks.
 pub(super) struct Call<'a> {
     /// The hub that it names.
@@ -53,6 +72,8 @@ pub(super) struct Call<'a> {
     pub connection: Option<Connection>,
     /// Whether another node passed it on.
     pub from_node: bool,
+    /// The trace that its metadata says it is in.
+    pub trace: Option<Trace>,
     reads: &'a Semaphore,
 }
 
@@ -62,13 +83,21 @@ impl Service {
         Self { hubs, reads, chunks: Partial::default(), spans: Arc::default() }
     }
 
+    /// The hubs of the server.
+    pub(super) fn hubs(&self) -> &Hubs {
+        &self.hubs
+    }
+
     async fn call<T>(&self, request: &Request<T>) -> Result<Call<'_>, Status> {
-        let name = hub_name(request.metadata())?;
-        let connection = request.extensions().get().cloned();
-        let from_node = request.extensions().get::<FromNode>().is_some();
+        self.call_to(hub_name(request.metadata())?, Caller::of(request)).await
+    }
+
+    /// A call of somebody to a hub.
+    pub(super) async fn call_to(&self, name: HubName, by: Caller) -> Result<Call<'_>, Status> {
+        let Caller { connection, from_node, trace } = by;
         let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
         let Self { hubs, chunks, spans, reads } = self;
-        Ok(Call { hub, name, hubs, chunks, spans, connection, from_node, reads })
+        Ok(Call { hub, name, hubs, chunks, spans, connection, from_node, trace, reads })
     }
 }
 

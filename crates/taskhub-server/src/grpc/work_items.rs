@@ -26,7 +26,6 @@ use tonic::Status;
 
 use super::{
     agent::{Agent, ROOM},
-    hands::Work,
     service::Call,
     spans::{self, Spans},
     workers::token_of,
@@ -38,6 +37,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a worker whose stream has ended may finish what it has, on the same connection.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Items that are ready before the connection takes them: it sends all that are there at once.
+const ITEMS_AHEAD: usize = 64;
 
 /// The items of a worker, until one side ends the stream.
 pub(super) fn stream(
@@ -55,7 +57,7 @@ pub(super) fn stream(
     let options = options(request, agent, call.from_node);
     let worker = call.hub.connect_worker(options);
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
-    let (items, stream) = mpsc::channel(1);
+    let (items, stream) = mpsc::channel(ITEMS_AHEAD);
     let dialect = Dialect { history_bytes_max, ..Dialect::default() };
     let stopping = call.hubs.stopping().clone();
     let (hub, name, spans) = (call.hub.clone(), call.name.clone(), call.spans.clone());
@@ -114,8 +116,9 @@ impl Feed {
     /// The item for a delivery. One that the worker cannot receive would end its stream, again and
     /// again: that is the result of it.
     fn item(&self, delivery: Delivery) -> Option<WorkItem> {
-        let Delivery { id, task } = delivery;
-        let mut item = work_item_out(&task, token_of(id), self.dialect);
+        let Delivery { id, task, is_kept } = delivery;
+        let dialect = Dialect { keeps_code: is_kept, ..self.dialect };
+        let mut item = work_item_out(&task, token_of(id), dialect);
         if let Some(Request::OrchestratorRequest(request)) = &mut item.request {
             let execution = task.ticket.execution;
             let own = match &task.job {
@@ -126,9 +129,8 @@ impl Feed {
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {
-            let work = Work::of(&self.name, &task.ticket);
-            if let (Some(connection), Some(work)) = (&self.connection, work) {
-                connection.hands.give(work, id, Instant::now());
+            if let Some(connection) = &self.connection {
+                connection.hands.give(&self.name, &task.ticket, id, Instant::now());
             }
             return Some(item);
         }
@@ -169,6 +171,7 @@ fn options(request: GetWorkItemsRequest, agent: Agent, is_node: bool) -> WorkerO
         entities: room_or(request.max_concurrent_entity_work_items, agent.unsaid_entities()),
         serves: request.work_item_filters.map(|it| serves(it, agent)).unwrap_or_default(),
         name: request.worker_instance_id,
+        keeps_code: request.keeps_code,
         is_node,
     }
 }

@@ -46,7 +46,10 @@ fn ended(call: &Call<'_>, token: &str, work: Option<Work>) -> Option<(DeliveryId
     let hands = call.connection.as_ref().map(|connection| &connection.hands);
     let delivery = if token.is_empty() {
         match hands?.end_one(&work?, Instant::now()) {
-            Whose::Only(delivery) => delivery,
+            Whose::Any(all) => {
+                let mut latest_first = all.into_iter().rev();
+                return latest_first.find_map(|it| Some((it, call.hub.delivered(it)?)));
+            }
             Whose::Unclear(all) => {
                 for delivery in all {
                     call.hub.give_back(delivery);

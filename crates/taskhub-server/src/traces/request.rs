@@ -1,14 +1,18 @@
 //! The spans around a hub: of requests that start an instance or tell it something, and of what
 //! runs in this process.
 
+use axum::http::HeaderMap;
 use opentelemetry::{
     Context, KeyValue,
     trace::{FutureExt as _, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _},
 };
 use opentelemetry_sdk::trace::Span;
-use taskhub_core::{Done, InstanceId, Outcome, Trace};
+use taskhub_core::{Done, InstanceId, Outcome, Text, Trace};
 
 use super::{Traces, context, lock, trace};
+
+/// The longest header of a trace, in bytes.
+const BYTES_MAX: usize = 1_024;
 
 /// A request that starts an instance, until it is answered: then this is dropped.
 #[derive(Debug)]
@@ -78,6 +82,15 @@ impl Request {
     pub fn fail(&mut self, why: &str) {
         self.span.set_status(Status::error(why.to_owned()));
     }
+}
+
+/// The trace that a client is in, as it says by the headers of a request.
+pub(crate) fn caller(headers: &HeaderMap) -> Option<Trace> {
+    let text = |name| {
+        let text = headers.get(name)?.to_str().ok()?;
+        (!text.is_empty() && text.len() <= BYTES_MAX).then(|| Text::from(text))
+    };
+    Some(Trace { parent: text("traceparent")?, state: text("tracestate") })
 }
 
 /// What the caller says, or else the span that this code runs in.

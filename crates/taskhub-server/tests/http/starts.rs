@@ -49,7 +49,7 @@ async fn the_id_of_an_instance_that_runs_is_refused_and_that_of_one_that_ended_i
     api.begin("wait", "a").await;
     let answer = api.post("/orchestrators/wait/a", "").await;
     assert_eq!(answer.code, 409);
-    assert!(answer.field("Message").contains("exists already"), "{}", answer.body);
+    assert!(answer.field("Message").contains("already exists"), "{}", answer.body);
     api.post("/instances/a/terminate", "").await;
     assert_eq!(api.post("/orchestrators/wait/a", "").await.code, 202);
     api.stop().await;

@@ -85,11 +85,15 @@ async fn an_id_is_used_again_only_as_the_policy_says() {
     assert_eq!(code(&mut client, start("a")).await, Code::Ok);
     assert_eq!(code(&mut client, start("a")).await, Code::AlreadyExists);
     client.terminate_instance(terminate("a")).await.unwrap();
-    assert_eq!(code(&mut client, start("a")).await, Code::AlreadyExists);
+    assert_eq!(code(&mut client, with(&[], None)).await, Code::AlreadyExists);
     let failed = with(&[OrchestrationStatus::Failed], None);
     assert_eq!(code(&mut client, failed).await, Code::AlreadyExists);
     let terminated = with(&[OrchestrationStatus::Terminated], None);
     assert_eq!(code(&mut client, terminated).await, Code::Ok);
+    client.terminate_instance(terminate("a")).await.unwrap();
+    assert_eq!(code(&mut client, start("a")).await, Code::Ok, "without a policy");
+    let running = with(&[OrchestrationStatus::Pending, OrchestrationStatus::Running], None);
+    assert_eq!(code(&mut client, running).await, Code::InvalidArgument);
     let pending = [OrchestrationStatus::Pending];
     let refused = with(&pending, Some(CreateOrchestrationAction::Error));
     assert_eq!(code(&mut client, refused).await, Code::AlreadyExists);

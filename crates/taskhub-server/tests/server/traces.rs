@@ -4,8 +4,8 @@
 use taskhub_wire::proto::{
     ActivityResponse, CompleteOrchestrationAction, CreateInstanceRequest, GetWorkItemsRequest,
     OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction, OrchestratorResponse,
-    ScheduleTaskAction, TraceContext, WorkItem, orchestrator_action::OrchestratorActionType as Do,
-    work_item::Request as Work,
+    RaiseEventRequest, ScheduleTaskAction, TraceContext, WorkItem,
+    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
 };
 use tonic::Streaming;
 
@@ -19,6 +19,10 @@ const CALLER: &str = "b7ad6b7169203331";
 
 /// The kind of the span of what is done for others.
 const SERVER: i32 = 2;
+
+/// The kinds of the spans of who raises an event, and of who gets it.
+const PRODUCER: i32 = 4;
+const CONSUMER: i32 = 5;
 
 async fn next(stream: &mut Streaming<WorkItem>) -> (Work, String) {
     loop {
@@ -115,4 +119,33 @@ async fn the_span_that_a_worker_sends_is_left_to_it() {
     let spans = collector.spans();
     assert!(spans.iter().any(|span| span.name == "turn:charge"), "{spans:#?}");
     assert!(!spans.iter().any(|span| span.name == "orchestration:charge"), "{spans:#?}");
+}
+
+#[tokio::test]
+async fn an_event_is_linked_to_the_call_that_raised_it() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    let mut client = server.client().await;
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let traced = TraceContext { trace_parent: parent.clone(), ..TraceContext::default() };
+    let start = CreateInstanceRequest { parent_trace_context: Some(traced), ..start("a") };
+    client.start_instance(start).await.unwrap();
+    let event = RaiseEventRequest {
+        instance_id: "a".to_owned(),
+        name: "paid".to_owned(),
+        ..RaiseEventRequest::default()
+    };
+    let mut raise = tonic::Request::new(event);
+    raise.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    client.raise_event(raise).await.unwrap();
+    server.stop().await;
+    let spans = collector.spans();
+    let of_kind = |kind| {
+        let name = "orchestration_event:paid";
+        let mut found = spans.iter().filter(|span| span.name == name && span.kind == kind);
+        found.next().unwrap_or_else(|| panic!("{kind}: {spans:#?}"))
+    };
+    let raised = of_kind(PRODUCER);
+    assert_eq!((&raised.trace[..], &raised.parent[..]), (TRACE, CALLER));
+    assert_eq!(of_kind(CONSUMER).links, std::slice::from_ref(&raised.id));
 }

@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use taskhub_core::{
-    CallId, Change, Done, ExecutionId, InstanceId, Kind, Outcome, Piece, TaskResult, Ticket,
+    CallId, Change, Done, Event, ExecutionId, InstanceId, Kind, Outcome, Piece, RuntimeStatus,
+    TaskResult, Ticket,
 };
 
 use super::{Violation, ensure};
-use crate::chronicle::Applied;
+use crate::{
+    chronicle::{Applied, Chronicle},
+    program::is_elsewhere,
+};
 
 /// Every result that a worker ever gave.
 #[derive(Debug, Default)]
@@ -23,6 +27,30 @@ impl Results {
         let (Piece::Activity(call), Done::Activity(outcome)) = (ticket.piece, done) else { return };
         let key = (ticket.instance.clone(), ticket.execution, call);
         self.given.entry(key).or_default().push((ticket, outcome));
+    }
+
+    /// The troubles are over: every activity that code elsewhere called has run, whether it waited
+    /// for that or not, unless it was terminated.
+    pub(crate) fn at_rest(&self, chronicle: &Chronicle) -> Result<(), Violation> {
+        for (id, known) in &chronicle.instances {
+            let Some(record) = known.record().filter(|it| it.status.is_terminal()) else {
+                continue;
+            };
+            let goes_on = is_elsewhere(&record.name, record.version.as_deref())
+                && record.status != RuntimeStatus::Terminated;
+            for event in known.log.iter().filter(|_| goes_on) {
+                let Kind::ActivityScheduled { call, .. } = &event.kind else { continue };
+                // What went on after a failure has results of an earlier execution.
+                let ends = |it: &Event| it.kind.call() == Some(*call) && it.kind != event.kind;
+                let key = (id.clone(), record.execution, *call);
+                let ran = self.given.contains_key(&key) || known.log.iter().any(ends);
+                ensure(ran && !record.busy, || {
+                    let happened = format!("{id} has ended, and {event:?} ran: {ran}");
+                    Violation::new(11, "what code elsewhere calls is done", happened)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// A turn became durable: each result in it was given under the epoch that wrote it. (That a

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskhub_core::{CallId, Event, Kind, Record, RuntimeStatus, Timestamp};
 
 use super::taken;
+use crate::program::is_elsewhere;
 
 /// What is wrong with the record of an orchestration with this history, if anything is, and which
 /// promise that breaks.
@@ -43,7 +44,10 @@ pub(crate) fn contradiction(record: &Record, log: &[Event]) -> Option<(u8, Strin
         return wrong(8, "the labels", format!("{:?}", started.tags));
     }
     if ended.is_some() {
-        let idle = record.due.is_none() && !record.busy;
+        let may_owe = is_elsewhere(&record.name, record.version.as_deref())
+            && record.status != RuntimeStatus::Terminated
+            && !Open::of(log).activities.is_empty();
+        let idle = record.due.is_none() && (!record.busy || may_owe);
         return if idle { None } else { wrong(8, "one that has ended", "it is idle".to_owned()) };
     }
     let open = Open::of(log);

@@ -62,6 +62,16 @@ fn a_long_history_is_left_out_for_those_who_can_fetch_it() {
 }
 
 #[test]
+fn of_a_history_that_the_worker_has_only_the_extent_is_sent() {
+    let turn = || turn_of([started(), raised(), turn(1), raised()], 2);
+    let whole = request(turn(), Dialect::default());
+    let asked = request(turn(), Dialect { keeps_code: true, ..Dialect::default() });
+    assert!(asked.past_events.is_empty() && asked.requires_history_streaming);
+    assert_eq!(asked.left_out.map(Extent::told), Some(Extent::of(&whole.past_events)));
+    assert_eq!(asked.new_events, whole.new_events);
+}
+
+#[test]
 fn operations_go_as_events_or_as_a_batch() {
     let operation = Operation { request: "r1".into(), name: "add".into(), input: None };
     let caller = Caller { instance: instance(), execution: ExecutionId(7), call: CallId(3) };
@@ -215,5 +225,21 @@ proptest! {
             rest = later;
         }
         prop_assert_eq!(extent, Extent::of(&told));
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_new_and_how_far_the_history_goes_needs_no_history(
+        history in generate::history(),
+        keep in 1..40usize,
+        takes in 0..5u32,
+    ) {
+        let history = vec![history[..keep.min(history.len())].into()];
+        let turn = Turn { name: "a".into(), version: None, history, takes, clock: Timestamp(99) };
+        let whole = request(turn.clone(), Dialect::default());
+        let asked = request(turn, Dialect { keeps_code: true, ..Dialect::default() });
+        prop_assert_eq!(asked.left_out.map(Extent::told), Some(Extent::of(&whole.past_events)));
+        prop_assert_eq!(asked.new_events, whole.new_events);
     }
 }

@@ -71,15 +71,12 @@ impl Worker {
     }
 
     /// Runs a turn of an orchestration.
-    async fn turn(self, mut request: OrchestratorRequest, token: String) {
+    async fn turn(self, request: OrchestratorRequest, token: String) {
         let instance = request.instance_id.clone();
-        let came = match self.link.fill(&mut request).await {
-            Ok(()) => self.turns.run(request, token.clone()).await.unwrap_or(Came::Absent),
-            Err(status) => {
-                tracing::warn!(instance, %status, "the history of a turn could not be fetched");
-                Came::Absent
-            }
-        };
+        let came = self.come_to(request, &token).await.unwrap_or_else(|status| {
+            tracing::warn!(instance, %status, "the history of a turn could not be fetched");
+            Came::Absent
+        });
         let stuck = match came {
             Came::To(response) => {
                 let Err(status) = self.link.bring(Brought::Turn(*response)).await else { return };
@@ -94,7 +91,7 @@ impl Worker {
                 tracing::warn!(instance, %why, "an orchestration is stuck");
                 Some(why.to_string())
             }
-            Came::Absent => {
+            Came::Absent | Came::Missed(_) => {
                 tokio::time::sleep(ABSENT_PAUSE).await;
                 None
             }
@@ -102,6 +99,20 @@ impl Worker {
         if let Err(status) = self.link.bring(Brought::turn_undone(token, stuck)).await {
             tracing::warn!(instance, %status, "a turn could not be given back");
         }
+    }
+
+    /// What a turn comes to, by code that was kept, or else with its whole history.
+    async fn come_to(&self, mut request: OrchestratorRequest, token: &str) -> Result<Came, Status> {
+        let run =
+            async |request| self.turns.run(request, token.to_owned()).await.unwrap_or(Came::Absent);
+        if request.left_out.is_some() {
+            match run(request).await {
+                Came::Missed(missed) => request = *missed,
+                came => return Ok(came),
+            }
+        }
+        self.link.fill(&mut request).await?;
+        Ok(run(request).await)
     }
 
     /// Gives back what cannot be read: another worker may be newer.

@@ -31,6 +31,9 @@ pub(super) enum Came {
     Stuck(Text),
     /// There is no such code here.
     Absent,
+    /// The code is not here any more, or stands elsewhere: it is to be run again, with the whole
+    /// history.
+    Missed(Box<OrchestratorRequest>),
 }
 
 struct Ask {
@@ -67,7 +70,7 @@ impl Turns {
         Ok(Self { threads, hasher: RandomState::new() })
     }
 
-    /// Runs the turn of a work item with its whole history; `None` when the thread is gone.
+    /// Runs the turn of a work item; `None` when the thread is gone.
     pub(super) async fn run(&self, request: OrchestratorRequest, token: String) -> Option<Came> {
         let hash = self.hasher.hash_one(&request.instance_id);
         let index = usize::try_from(hash % self.threads.len() as u64).unwrap_or_default();
@@ -89,10 +92,12 @@ impl Thread {
         completion_token: String,
     ) -> Result<Came, InvalidMessage> {
         let key = (request.instance_id.clone(), request.execution_id.clone());
-        let past = Extent::of(&request.past_events);
+        let left_out = request.left_out.filter(|_| request.requires_history_streaming);
+        let past = left_out.map_or_else(|| Extent::of(&request.past_events), Extent::told);
         let new = Extent::of(&request.new_events);
         let found = match self.shelf.take(&key, past) {
             Some(kept) => Some(go_on(kept, request)?),
+            None if left_out.is_some() => return Ok(Came::Missed(Box::new(request))),
             None => begin(&*self.functions, request)?,
         };
         let Some(mut kept) = found else { return Ok(Came::Absent) };

@@ -31,9 +31,9 @@ pub(crate) struct Worker {
     pub(super) code: Code,
     pub(super) slots: Arc<Semaphore>,
     pub(super) turns: Arc<Turns>,
-    serves: WorkItemFilters,
+    serves: Arc<WorkItemFilters>,
     limits: Limits,
-    name: String,
+    name: Arc<str>,
     stop: CancellationToken,
 }
 
@@ -65,9 +65,9 @@ impl Worker {
             code,
             slots: Arc::new(Semaphore::new(limits.activity_slots.max(1))),
             turns: Arc::new(turns),
-            serves,
+            serves: Arc::new(serves),
             limits,
-            name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()),
+            name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()).into(),
             stop: CancellationToken::new(),
         })
     }
@@ -144,9 +144,10 @@ impl Worker {
             max_concurrent_activity_work_items: slots,
             max_concurrent_entity_work_items: slots,
             capabilities: vec![WorkerCapability::HistoryStreaming.into()],
-            work_item_filters: Some(self.serves.clone()),
-            worker_instance_id: self.name.clone(),
+            work_item_filters: Some(WorkItemFilters::clone(&self.serves)),
+            worker_instance_id: self.name.to_string(),
             message_bytes_max: i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX),
+            keeps_code: true,
         }
     }
 }

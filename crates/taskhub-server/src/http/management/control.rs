@@ -3,10 +3,12 @@
 use axum::{body::Body, http::StatusCode, response::Response};
 use taskhub_core::{InstanceId, RuntimeStatus, Text, Verb};
 
+use crate::traces::caller;
+
 use super::{
     answer,
     call::{Answered, Call, absent, checked, orchestration},
-    start::{NAME_BYTES_MAX, trace},
+    start::NAME_BYTES_MAX,
 };
 
 impl Call {
@@ -32,7 +34,7 @@ impl Call {
         }
         let input = checked(&self.bytes(body).await?)?;
         if let Some(traces) = &self.traces {
-            traces.raise(event, &id, trace(&self.parts.headers).as_ref());
+            traces.raise(event, &id, caller(&self.parts.headers).as_ref());
         }
         let (name, input) = (event.into(), Some(input));
         let verb = match keep {

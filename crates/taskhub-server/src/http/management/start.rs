@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
-use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Trace, Verb,
-};
+use axum::{body::Body, http::StatusCode, response::Response};
+use taskhub_core::{Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Verb};
 use uuid::Uuid;
 
-use crate::Request;
+use crate::{Request, traces::caller};
 
 use super::{
     answer,
@@ -54,7 +48,7 @@ impl Call {
         let started = Started {
             version: version.map(Text::from),
             tags: tags(&self.links.query)?.into(),
-            trace: trace(&self.parts.headers),
+            trace: caller(&self.parts.headers),
             ..Started::new(name, input, ExecutionId(execution.as_u128()))
         };
         self.begin(id, started, reuse, patience).await
@@ -80,7 +74,7 @@ impl Call {
         let started = Started {
             version: was.version,
             tags: was.tags,
-            trace: trace(&self.parts.headers),
+            trace: caller(&self.parts.headers),
             ..Started::new(was.name, was.input, ExecutionId(execution.as_u128()))
         };
         self.begin(id, started, reuse, patience).await
@@ -133,13 +127,4 @@ fn patience(query: &Query) -> Answered<Option<Duration>> {
         return Err(answer::wrong(StatusCode::BAD_REQUEST, &message).into());
     }
     Ok(timeout)
-}
-
-/// The trace that the client is in.
-pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
-    let text = |name| {
-        let text = headers.get(name)?.to_str().ok()?;
-        (!text.is_empty() && text.len() <= NAME_BYTES_MAX).then(|| Text::from(text))
-    };
-    Some(Trace { parent: text("traceparent")?, state: text("tracestate") })
 }
