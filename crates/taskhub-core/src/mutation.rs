@@ -46,8 +46,6 @@ pub enum Mutation {
     ForgetTimer,
     /// A new owner does not look for work that was outstanding.
     ForgetBusy,
-    /// What code called before its end is forgotten with its owner.
-    ForgetOwed,
     /// A worker's answer counts for another turn than the one that it was given.
     TakeOtherTurn,
     /// What arrived during a turn elsewhere is lost when that goes on as a new execution.
@@ -90,7 +88,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 40] = [
+    pub const ALL: [(Self, u8); 39] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -128,7 +126,6 @@ impl Mutation {
         (Self::ForgetStarved, 11),
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
-        (Self::ForgetOwed, 11),
         (Self::KeepShare, 11),
         (Self::RewindAlone, 11),
     ];

@@ -294,7 +294,7 @@ impl Instance {
     pub(super) fn refresh_record(&mut self) {
         if self.record.status.is_terminal() {
             self.record.due = None;
-            self.record.busy = self.owes() && !mutated(Mutation::ForgetOwed);
+            self.record.busy = self.owes();
             return;
         }
         if let Runner::Early(_) = &self.runner {
