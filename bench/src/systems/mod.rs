@@ -4,6 +4,7 @@
 //! name it in [`ALL`] and in [`child`].
 mod environment;
 mod in_memory;
+mod managed;
 mod over_grpc;
 mod postgres;
 mod python;
@@ -59,7 +60,7 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 13] = [
+pub(crate) const ALL: [Contestant; 14] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -81,6 +82,18 @@ pub(crate) const ALL: [Contestant; 13] = [
         store: Store::Folder,
         is_variant: false,
         is_extra: false,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "taskhub-managed",
+        colour: "#3fb950",
+        note: "taskhub-managed is the same with 200 management calls per second beside it: lists \
+               and histories.",
+        works: &["w1", "w2"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: true,
         program: Program::Here,
     },
     Contestant {
@@ -191,6 +204,7 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
         "pg-2-lanes" => obey::<postgres::OnPostgres<1, 2>>(order),
         "pg-8-lanes" => obey::<postgres::OnPostgres<1, 8>>(order),
         "pg-2-nodes" => obey::<postgres::OnPostgres<2, 4>>(order),
+        "taskhub-managed" => obey::<managed::Managed>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),

@@ -61,7 +61,7 @@ async fn weather(ctx: Context) -> Result<String> {
 pub(crate) struct Taskhub {
     clients: Arc<Clients>,
     /// Kept where it serves nobody else.
-    _host: Option<Host>,
+    host: Option<Host>,
 }
 
 /// The functions, on a hub that is yet to be named.
@@ -79,12 +79,17 @@ impl Taskhub {
     /// A hub that only this process asks.
     pub(super) fn on(host: Host) -> Taskhub {
         let clients = Arc::new(Clients::of(vec![host.client().clone()]));
-        Taskhub { clients, _host: Some(host) }
+        Taskhub { clients, host: Some(host) }
     }
 
     /// A hub that has several doors.
     pub(super) fn at(clients: Vec<Client>) -> Taskhub {
-        Taskhub { clients: Arc::new(Clients::of(clients)), _host: None }
+        Taskhub { clients: Arc::new(Clients::of(clients)), host: None }
+    }
+
+    /// The routes that its host was given, if it has one of its own.
+    pub(super) fn routes(&self) -> Router {
+        self.host.as_ref().map(Host::router).unwrap_or_default()
     }
 }
 
