@@ -115,7 +115,10 @@ impl<'a> Teller<'a> {
         log: &'a [Event],
     ) -> Self {
         let own = |kind: &&Kind| kind.is_action() && !matches!(kind, Kind::CallCancelled { .. });
-        let actual = log.iter().map(|event| &event.kind).filter(own).collect();
+        let rewound = log.iter().any(|event| matches!(event.kind, Kind::Rewound { .. }));
+        // A note stays though what the code did before it is done again.
+        let counts = |kind: &&Kind| !(rewound && matches!(kind, Kind::Noted { .. }));
+        let actual = log.iter().map(|event| &event.kind).filter(own).filter(counts).collect();
         Self {
             programs,
             instance,
@@ -124,7 +127,7 @@ impl<'a> Teller<'a> {
             used: BTreeSet::new(),
             now,
             uniques: 0,
-            rewound: log.iter().any(|event| matches!(event.kind, Kind::Rewound { .. })),
+            rewound,
             actual,
             settled: 0,
             calls: Vec::new(),

@@ -167,6 +167,11 @@ pub(crate) fn is_elsewhere(name: &str, version: Option<&str>) -> bool {
     name.starts_with("far") != moves
 }
 
+/// Whether some node does not have this, so that it may be rewound without its code.
+pub(crate) fn may_be_unknown(name: &str, version: Option<&str>) -> bool {
+    name.starts_with("late") || is_elsewhere(name, version)
+}
+
 impl Step {
     fn draw(random: &mut Random, own: usize, programs: usize, instances: usize) -> Self {
         let event = *random.pick(&EVENTS);

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
-use taskhub::{Status, WaitError, prelude::*};
+use taskhub::{Limits, Status, WaitError, prelude::*, testing::TestHub};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
@@ -159,6 +159,39 @@ async fn a_panic_fails_its_own_instance_and_no_other() {
         let other = hub.instance(other).of(before::ask);
         other.raise(REPLY, "fine".to_owned()).await.expect("accepted");
         assert_eq!(other.wait(LONG).await.expect("it goes on"), "noted: fine");
+    }
+    host.stop().await;
+}
+
+/// Does this with a text of so many bytes.
+#[orchestration]
+async fn excess(ctx: Context, (what, bytes): (String, usize)) -> Result<String> {
+    let text = "x".repeat(bytes);
+    match &*what {
+        "return" => return Ok(text),
+        "show" => ctx.set_custom_status(&text),
+        "send" => ctx.raise("other", REPLY, text)?,
+        "call" => drop(ctx.call(note, text).await?),
+        "go on" => return ctx.continue_as_new(excess, (text, 0)),
+        _ => {}
+    }
+    Ok(String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_code_does_with_too_much_fails_it_and_says_so() {
+    let limits = Limits { payload_bytes_max: 1_000, ..Limits::default() };
+    let host = Host::builder().orchestration(excess).activity(note).limits(limits);
+    let host = TestHub::new().open(host).unwrap();
+    for what in ["return", "show", "send", "call", "go on"] {
+        for (bytes, fits) in [(900, true), (1_100, false)] {
+            let run = host.client().start(excess, (what.to_owned(), bytes)).await.unwrap();
+            let status = run.ended(LONG).await.unwrap();
+            let why = status.failure().map(|failure| failure.message().to_owned());
+            assert_eq!(why.is_none(), fits, "{what} {bytes}: {why:?}");
+            assert!(why.is_none_or(|why| why.contains("payload_bytes_max")), "{what}");
+            assert!(status.custom_status_text().is_none_or(|it| it.len() < 1_000), "{what}");
+        }
     }
     host.stop().await;
 }

@@ -55,6 +55,20 @@ async fn waits(ctx: Context) -> Result<String> {
     ctx.event(GO).await
 }
 
+/// Notes what comes, as it comes: an event, the end of an hour, another event.
+#[orchestration]
+async fn listens(ctx: Context) -> Result<Vec<String>> {
+    let mut heard = Vec::new();
+    let mut hour = std::pin::pin!(ctx.sleep(DAY / 24));
+    while heard.len() < 3 {
+        heard.push(tokio::select! {
+            said = ctx.event(GO) => said?,
+            () = &mut hour, if !heard.contains(&"ding".to_owned()) => "ding".to_owned(),
+        });
+    }
+    Ok(heard)
+}
+
 mod changed {
     use super::*;
 
@@ -72,6 +86,7 @@ fn host(world: &World) -> HostBuilder {
         .orchestration(order)
         .orchestration(parcel)
         .orchestration(waits)
+        .orchestration(listens)
         .activity(charge)
         .activity(ship)
         .state(world.clone())
@@ -88,6 +103,24 @@ async fn who_waits_for_the_first_turn_hears_of_it() {
     assert!(matches!(error, WaitError::Timeout(_)), "{error}");
     assert_eq!(run.began(DAY).await.unwrap().status, RuntimeStatus::Running);
     assert_eq!(hub.now() - began, DAY);
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_it_is_suspended_waits_and_is_taken_in_that_order() {
+    let (test, world) = (TestHub::new(), World::default());
+    let mut host = test.open(self::host(&world)).unwrap();
+    let run = host.client().start(listens, ()).id("ear").await.unwrap();
+    run.suspend("hush").await.unwrap();
+    run.raise(GO, "first".to_owned()).await.unwrap();
+    tokio::time::sleep(DAY).await;
+    host.stop().await;
+    host = test.open(self::host(&world)).unwrap();
+    let run = host.client().instance("ear").of(listens);
+    run.raise(GO, "last".to_owned()).await.unwrap();
+    assert_eq!(run.status().await.unwrap().status, RuntimeStatus::Suspended);
+    run.resume("speak").await.unwrap();
+    assert_eq!(run.wait(DAY).await.unwrap(), ["first", "ding", "last"]);
     host.stop().await;
 }
 

@@ -59,14 +59,14 @@ impl Instance {
             _ => Vec::new(),
         };
         self.write(Event { at, kind: Kind::TurnStarted { takes, clock } });
+        if let Some(why) = self.exceeds(&step, limits) {
+            return self.end(now, RuntimeStatus::Failed, Err(why));
+        }
         if let Some(status) = step.custom_status
             && self.record.custom_status.as_ref() != Some(&status)
         {
             self.record.custom_status = Some(status);
             self.changed = true;
-        }
-        if let Some(why) = self.exceeds(&step.actions, &step.progress, limits) {
-            return self.end(now, RuntimeStatus::Failed, Err(why));
         }
         for kind in step.actions {
             self.act(at, self.traced(kind, limits));
@@ -84,16 +84,19 @@ impl Instance {
     }
 
     /// Why what a turn did is too much.
-    fn exceeds(&self, actions: &[Kind], progress: &Progress, limits: &Limits) -> Option<Failure> {
+    fn exceeds(&self, step: &Step, limits: &Limits) -> Option<Failure> {
+        let Step { actions, progress, custom_status } = step;
         let events = self.record.events + (self.fresh.len() + actions.len()) as u64;
         if events > limits.history_events_max || actions.len() > limits.calls_per_turn_max {
             return Some(too_long(limits));
         }
-        let output = match progress {
-            Progress::Finished(Ok(Some(output))) => output.len(),
-            _ => 0,
+        let last = match progress {
+            Progress::Finished(Ok(output)) => output.as_ref(),
+            Progress::ContinuedAsNew(next, _) => next.input.as_ref(),
+            _ => None,
         };
-        let largest = actions.iter().map(Kind::payload_bytes).max().unwrap_or(0).max(output);
+        let shown = custom_status.iter().chain(last).map(|text| text.len());
+        let largest = actions.iter().map(Kind::payload_bytes).chain(shown).max().unwrap_or(0);
         (largest > limits.payload_bytes_max).then(|| too_large(largest, limits))
     }
 

@@ -6,7 +6,7 @@ use super::{Violation, ensure, entities, locks, timers::LATE_MAX};
 use crate::{
     chronicle::Chronicle,
     model,
-    program::{SCHEDULE, is_elsewhere},
+    program::{SCHEDULE, may_be_unknown},
 };
 
 /// The troubles are over: whether everything has come as far as it can.
@@ -44,7 +44,7 @@ fn as_far_as_it_can(
 ) -> Result<(), Violation> {
     let late = |happened: String| Violation::new(11, "what can progress does", happened);
     if record.stuck.is_some()
-        && is_elsewhere(&record.name, record.version.as_deref())
+        && may_be_unknown(&record.name, record.version.as_deref())
         && model::is_to_go_on(log)
     {
         return Ok(()); // It does not fit its code as it was rewound: that is for a person to see.

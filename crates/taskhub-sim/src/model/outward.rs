@@ -31,7 +31,7 @@ impl Teller<'_> {
                 self.notes.note(CHANGED);
                 let (name, value) = (Text::from(*name), Text::from(CHANGED));
                 let noted = |it: &Kind| matches!(it, Kind::Noted { name: it, .. } if *it == name);
-                if !self.calls.iter().any(noted) {
+                if !self.rewound && !self.calls.iter().any(noted) {
                     self.call(Kind::Noted { call: UNKNOWN, name, value });
                 }
             }
