@@ -3,6 +3,7 @@
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
 mod in_memory;
+mod managed;
 mod over_grpc;
 mod python;
 mod taskhub;
@@ -42,7 +43,7 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 6] = [
+pub(crate) const ALL: [Contestant; 7] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -60,6 +61,16 @@ pub(crate) const ALL: [Contestant; 6] = [
         works: &["w2"],
         parks_at_most: 0,
         is_extra: false,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "taskhub-managed",
+        colour: "#3fb950",
+        note: "taskhub-managed is the same with 200 management calls per second beside it: lists \
+               and histories.",
+        works: &["w1", "w2"],
+        parks_at_most: 0,
+        is_extra: true,
         program: Program::Here,
     },
     Contestant {
@@ -107,6 +118,7 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<taskhub::Taskhub>(order),
         "taskhub-grpc" => obey::<over_grpc::OverGrpc>(order),
+        "taskhub-managed" => obey::<managed::Managed>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),

@@ -76,6 +76,11 @@ impl Taskhub {
             .activity(step);
         Ok(Taskhub { host: hub(host).build()? })
     }
+
+    /// The routes that its host was given.
+    pub(super) fn routes(&self) -> Router {
+        self.host.router()
+    }
 }
 
 impl System for Taskhub {

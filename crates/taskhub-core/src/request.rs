@@ -94,13 +94,24 @@ pub enum Verb {
     WaitStart,
     /// Tell when it has ended.
     Wait,
+    /// The same two, whether or not it is there: who starts it may come later. If it is purged
+    /// meanwhile, another may be started under its id.
+    ExpectStart,
+    /// See [`ExpectStart`](Self::ExpectStart).
+    Expect,
 }
 
 impl Verb {
     /// Whether its answer may be long in coming, as it tells of something that has yet to happen.
     #[must_use]
     pub fn waits(&self) -> bool {
-        matches!(self, Self::Wait | Self::WaitStart)
+        matches!(self, Self::Wait | Self::WaitStart) || self.expects()
+    }
+
+    /// Whether it waits for an instance that may not be there yet, too.
+    #[must_use]
+    pub fn expects(&self) -> bool {
+        matches!(self, Self::Expect | Self::ExpectStart)
     }
 }
 

@@ -295,3 +295,28 @@ fn a_deadline_ends_an_instance_that_was_suspended_before_it_could_start() {
     };
     assert_eq!(record.status, RuntimeStatus::Terminated);
 }
+
+#[test]
+fn who_expects_an_instance_waits_until_somebody_starts_it_and_again_when_it_is_purged() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits::default());
+    let waits = [ask(1, &id, Verb::Expect), ask(2, &id, Verb::ExpectStart)];
+    let (_, effects) = bench.settle(waits.into_iter().collect());
+    assert_eq!(effects, [], "nobody has started it");
+    let (_, effects) = bench.settle(vec![start(3, &id, Reuse::ended(), None)]);
+    assert_eq!(told(&effects), [(2, RuntimeStatus::Running)]);
+    let terminate = || Verb::Terminate { reason: None, recursive: false };
+    let (_, effects) = bench.settle(vec![ask(4, &id, terminate())]);
+    assert_eq!(told(&effects), [(1, RuntimeStatus::Terminated)]);
+
+    let later = Some(Timestamp(NOW.0 + 1_000_000));
+    let started = Started { start_at: later, ..Started::new("code", None, ExecutionId(1)) };
+    let verb = Verb::Start { started: Box::new(started), reuse: Reuse::ended() };
+    let waits = [(6, Verb::Expect), (7, Verb::ExpectStart), (8, Verb::ExpectStart)];
+    let waits = waits.map(|(number, verb)| ask(number, &id, verb));
+    bench.settle([ask(5, &id, verb)].into_iter().chain(waits).collect());
+    bench.settle(vec![Input::Forget(RequestId(8))]);
+    let verbs = [ask(9, &id, terminate()), ask(10, &id, Verb::Purge)];
+    let (_, effects) = bench.settle(verbs.into_iter().collect());
+    assert_eq!(told(&effects), [(7, RuntimeStatus::Terminated), (6, RuntimeStatus::Terminated)]);
+}

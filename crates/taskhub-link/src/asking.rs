@@ -46,7 +46,7 @@ impl Link {
         }
         let mut pause = PAUSE;
         loop {
-            let asked = self.wait_once(id, matches!(verb, Verb::WaitStart));
+            let asked = self.wait_once(id, &verb);
             let answer = tokio::select! {
                 answer = asked => answer,
                 () = self.closing.cancelled() => return Ok(Answer::Refused(Refusal::Stopping)),
@@ -55,6 +55,8 @@ impl Link {
                 Err(status) if is_absent(&status) || status.code() == Code::DeadlineExceeded => {
                     tracing::debug!(instance = %id, %status, "a wait begins anew");
                 }
+                // Its server has waited as long as it does.
+                Ok(answer) if verb.expects() && !answer.get_ref().exists => {}
                 answer => return answered(id, answer.map(|it| stands(id, it))),
             }
             tokio::select! {
@@ -98,8 +100,8 @@ impl Link {
                 let answer = self.service().get_instance(soon(get(id))).await;
                 answered(id, answer.map(|it| stands(id, it)))
             }
-            Verb::Wait | Verb::WaitStart => {
-                let answer = self.wait_once(id, matches!(verb, Verb::WaitStart)).await;
+            verb if verb.waits() => {
+                let answer = self.wait_once(id, &verb).await;
                 answered(id, answer.map(|it| stands(id, it)))
             }
             other => Err(LinkError::Unexpected(format!("nobody asks a server for {other:?}"))),
@@ -284,11 +286,12 @@ impl Link {
     async fn wait_once(
         &self,
         id: &InstanceId,
-        start: bool,
+        verb: &Verb,
     ) -> Result<Response<GetInstanceResponse>, Status> {
-        let (mut service, mut request) = (self.service(), Request::new(get(id)));
+        let request = GetInstanceRequest { only_if_there: !verb.expects(), ..get(id) };
+        let (mut service, mut request) = (self.service(), Request::new(request));
         request.set_timeout(WAIT_TIME_MAX);
-        if start {
+        if matches!(verb, Verb::WaitStart | Verb::ExpectStart) {
             service.wait_for_instance_start(request).await
         } else {
             service.wait_for_instance_completion(request).await

@@ -5,7 +5,10 @@ mod management;
 mod openapi;
 mod probes;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    future::ready,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use axum::{
     Json, Router,
@@ -13,6 +16,7 @@ use axum::{
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
 };
+use futures::FutureExt as _;
 
 use crate::{Config, Hubs, Keys};
 pub(crate) use door::Token;
@@ -46,16 +50,15 @@ pub(crate) fn routes(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) 
         .forwarded(config.http.forwarded)
         .keys(keys.clone(), Arc::new(AtomicBool::new(is_local)))
         .origins(&config.http.origins);
-    probes(hubs.clone()).merge(OpenApi::management().routes()).fallback(
-        |request: Request| async move {
-            // Its paths are known in any spelling.
-            if management::is_management(request.uri()) {
-                api.answer(request).await
-            } else {
-                nothing_here(request.uri())
-            }
-        },
-    )
+    let others = |request: Request| {
+        // Its paths are known in any spelling.
+        if management::is_management(request.uri()) {
+            api.answer(request).left_future()
+        } else {
+            ready(nothing_here(request.uri())).right_future()
+        }
+    };
+    probes(hubs.clone()).merge(OpenApi::management().routes()).fallback(others)
 }
 
 /// An error that people can read, as JSON.

@@ -3,6 +3,7 @@
 mod connection;
 mod first_bytes;
 mod front;
+mod http1;
 mod signal;
 mod steady;
 mod timely;
@@ -144,7 +145,8 @@ impl Server {
             front: self.front,
             tls: self.tls,
             permits: Arc::new(Semaphore::new(self.limits.connections.max(1))),
-            http: connection::http(self.limits.header_bytes),
+            http1: connection::http1(self.limits.header_bytes),
+            http2: connection::http2(self.limits.header_bytes),
             tracker: tracker.clone(),
             ending: ending.clone(),
             cut: cut.clone(),

@@ -204,6 +204,7 @@ impl World {
             }
             Act::Status => Verb::Status,
             Act::Wait => Verb::Wait,
+            Act::Expect => Verb::Expect,
         };
         Request { id: asked.request, instance: asked.instance.clone(), verb }
     }
@@ -235,6 +236,7 @@ fn named(act: &Act) -> &'static str {
         Act::Signal(Some(_)) => "asked: signal later",
         Act::Status => "asked: status",
         Act::Wait => "asked: wait",
+        Act::Expect => "asked: wait for one that may come",
     }
 }
 

@@ -146,9 +146,16 @@ pub enum Act {
     Status,
     /// Wait for its end.
     Wait,
+    /// The same, whoever starts it when.
+    Expect,
 }
 
 impl Act {
+    /// Whether it waits for an end.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Wait | Self::Expect)
+    }
+
     /// The payload of the event that is raised, if one is.
     pub(crate) fn payload(&self) -> Option<&Text> {
         match self {

@@ -8,7 +8,7 @@ use taskhub_core::{
 use crate::{
     law::{self, Violation, ensure},
     node::Life,
-    scenario::{CALM_AFTER, Rates, TroubleKind},
+    scenario::{Act, CALM_AFTER, Rates, TroubleKind},
     world::{Happening, World},
 };
 
@@ -154,8 +154,11 @@ impl World {
         self.results.at_rest(&self.chronicle)?;
         for asked in self.open.values() {
             let record = self.chronicle.record(&asked.instance);
-            let waits = asked.act == crate::scenario::Act::Wait
-                && record.is_some_and(|record| !record.status.is_terminal());
+            let waits = match asked.act {
+                Act::Wait => record.is_some_and(|record| !record.status.is_terminal()),
+                Act::Expect => record.is_none_or(|record| !record.status.is_terminal()),
+                _ => false,
+            };
             ensure(waits, || {
                 let happened = format!("{asked:?} is open, the instance is {record:?}");
                 Violation::new(9, "every question that can be answered is", happened)

@@ -202,8 +202,7 @@ impl World {
                 && record.status.is_terminal()
                 && !again
             {
-                let waits =
-                    |asked: &&Asked| asked.act == Act::Wait && asked.instance == turn.instance;
+                let waits = |asked: &&Asked| asked.act.waits() && asked.instance == turn.instance;
                 for asked in node.asks.values().filter(waits) {
                     let waiters = node.waiters.entry(asked.partition).or_default();
                     waiters.expect(asked.request, last);
@@ -287,7 +286,7 @@ impl World {
     fn check_answer(&mut self, asked: &Asked, answer: &Answer) -> Result<(), Violation> {
         let chronicle = &self.chronicle;
         law::durable::on_answer(chronicle, &asked.instance, &asked.act, asked.since, answer)?;
-        self.coverage.check(if asked.act == Act::Wait { 9 } else { 4 }, 1);
+        self.coverage.check(if asked.act.waits() { 9 } else { 4 }, 1);
         match (&asked.act, answer) {
             (act, Answer::Done | Answer::Started(_)) if let Some(payload) = act.payload() => {
                 self.raised.acknowledge(&self.chronicle, &asked.instance, payload)

@@ -9,7 +9,7 @@ use taskhub_core::mutation::{Mutation, mutate};
 use taskhub_sim::{Scenario, Trace, hush, run};
 
 /// So many seeds are enough to find any of them.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 4_000;
 
 /// The first seed with which a mistake breaks its promise.
 fn find(mutation: Mutation, law: u8) -> Option<u64> {

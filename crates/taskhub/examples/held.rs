@@ -1,4 +1,4 @@
-//! What a held request costs in memory, and whether management calls slow the engine.
+//! What a held request costs in memory.
 //!
 //! ```text
 //! cargo run --release -p taskhub --example held -- 20000
@@ -10,16 +10,12 @@ use std::{
     io::{self, BufRead as _, Write as _},
     net::SocketAddr,
     process::{Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use taskhub::{MemoryStore, management::Keys, prelude::*};
+use taskhub::{Embedded, management::Keys, prelude::*};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinSet,
@@ -29,13 +25,8 @@ const REPLY: Event<String> = Event::new("reply");
 
 const API: &str = "/runtime/webhooks/durabletask";
 
-/// How long each phase of the second measurement lasts, and how many there are of each kind.
-const PHASE: Duration = Duration::from_secs(3);
-const ROUNDS: usize = 3;
-
-/// Callers of the engine, and management calls per second.
-const STARTERS: usize = 64;
-const CALLS_PER_SECOND: u64 = 200;
+/// Open files that are needed beside those of the requests.
+const FILES_SPARED: usize = 200;
 
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 200;
@@ -45,25 +36,40 @@ async fn hold(ctx: Context) -> Result<String> {
     ctx.event(REPLY).await
 }
 
-#[orchestration]
-async fn echo(_ctx: Context, text: String) -> Result<String> {
-    Ok(text)
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["callers", address, count, request] => call(address, count.parse()?, request).await,
-        [count] => measure(count.parse()?).await,
-        _ => measure(20_000).await,
+        ["host", kind, count] => host(kind, count.parse()?).await,
+        [count] => measure(count.parse()?),
+        _ => measure(20_000),
     }
 }
 
-async fn measure(count: usize) -> Result<()> {
+/// What each kind of held request costs, each in a process of its own: what one leaves behind
+/// would be there for the next.
+fn measure(count: usize) -> Result<()> {
+    let limit = rlimit::increase_nofile_limit(u64::MAX)?;
+    let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(FILES_SPARED);
+    if room < count {
+        println!("this system allows {limit} open files per process: {room} requests are held");
+    }
+    for kind in ["gateway", "start-and-wait"] {
+        let words = ["host", kind, &count.min(room).to_string()];
+        let mut host = Command::new(std::env::current_exe()?).args(words).spawn()?;
+        if !host.wait()?.success() {
+            return Err(Failure::new("Host", "the host that was measured failed"));
+        }
+    }
+    Ok(())
+}
+
+async fn host(kind: &str, count: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
     let gateway = sync_over_async(hold).within(Duration::from_hours(1));
-    let host = Host::builder().store(MemoryStore::new(4)).orchestration(hold).orchestration(echo);
+    let host = Host::builder().store(Embedded::open(folder.path())?).orchestration(hold);
     let host = host.route("/hold", get(gateway)).management_api(Keys::none()).build()?;
     let client = host.client().clone();
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -72,14 +78,11 @@ async fn measure(count: usize) -> Result<()> {
     let serving = tokio::spawn(host.serve_on(listener, async {
         let _ = stopped.await;
     }));
-
-    held(&client, address, 200, "GET /hold").await?;
     let start = format!("POST {API}/orchestrators/hold?timeout=3600");
-    for (what, request) in [("gateway", "GET /hold"), ("start and wait", &*start)] {
-        let bytes = held(&client, address, count, request).await?;
-        println!("{count} held requests, {what}: {bytes} bytes each");
-    }
-    slowed(&client, address).await?;
+    let request = if kind == "gateway" { "GET /hold" } else { &*start };
+    held(&client, address, 200, request).await?;
+    let bytes = held(&client, address, count, request).await?;
+    println!("{count} held requests, {kind}: {bytes} bytes each");
     let _ = stop.send(());
     Ok(serving.await??)
 }
@@ -133,87 +136,5 @@ async fn call(address: &str, count: usize, request: &str) -> Result<()> {
     }
     tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new())).await??;
     io::stdout().flush()?;
-    Ok(())
-}
-
-/// Compares what the engine does with and without management calls, in turns.
-async fn slowed(client: &Client, address: SocketAddr) -> Result<()> {
-    for number in 0..10_000 {
-        client.start(echo, "x".to_owned()).id(format!("old-{number}")).await?;
-    }
-    let (mut alone, mut beside) = (0, 0);
-    for _ in 0..ROUNDS {
-        alone += work(client).await?;
-        let calls = Calls::begin(address);
-        beside += work(client).await?;
-        calls.end().await;
-    }
-    let percent = beside * 100 / alone.max(1);
-    println!(
-        "beside {CALLS_PER_SECOND} management calls per second: {percent} % of the rate alone"
-    );
-    Ok(())
-}
-
-/// How many instances begin and end in one phase.
-async fn work(client: &Client) -> Result<u64> {
-    let until = Instant::now() + PHASE;
-    let done = Arc::new(AtomicU64::new(0));
-    let mut starters = JoinSet::<Result<()>>::new();
-    for _ in 0..STARTERS {
-        let (client, done) = (client.clone(), done.clone());
-        starters.spawn(async move {
-            while Instant::now() < until {
-                let run = client.start(echo, "x".to_owned()).await?;
-                run.wait(Duration::from_mins(1)).await?;
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(())
-        });
-    }
-    while let Some(ended) = starters.join_next().await {
-        ended??;
-    }
-    Ok(done.load(Ordering::Relaxed))
-}
-
-/// Management calls at a steady rate, until they are ended.
-struct Calls {
-    over: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Calls {
-    fn begin(address: SocketAddr) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let ends = over.clone();
-        let task = tokio::spawn(async move {
-            let mut pace = tokio::time::interval(Duration::from_millis(1_000 / CALLS_PER_SECOND));
-            let mut number = 0_u64;
-            while !ends.load(Ordering::Relaxed) {
-                pace.tick().await;
-                number += 1;
-                let path = match number % 4 {
-                    0 => format!("{API}/instances?top=100"),
-                    1 => format!("{API}/instances?runtimeStatus=Running&instanceIdPrefix=old"),
-                    _ => format!("{API}/instances/old-{}?showHistory=true", number % 10_000),
-                };
-                tokio::spawn(ask(address, path));
-            }
-        });
-        Self { over, task }
-    }
-
-    async fn end(self) {
-        self.over.store(true, Ordering::Relaxed);
-        let _ = self.task.await;
-    }
-}
-
-async fn ask(address: SocketAddr, path: String) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
-    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.read_to_end(&mut Vec::new()).await?;
     Ok(())
 }

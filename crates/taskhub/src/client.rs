@@ -187,7 +187,16 @@ impl Client {
         verb: Verb,
     ) -> Result<Answer, Refused> {
         let id = id.clone().map_err(|invalid| Refused::Hub(invalid.into()))?;
-        self.connection.ask(id, verb).await
+        self.ask_of(id, verb).await
+    }
+
+    /// The same, where the id is known to be one.
+    pub(crate) fn ask_of(
+        &self,
+        id: InstanceId,
+        verb: Verb,
+    ) -> impl Future<Output = Result<Answer, Refused>> + Send {
+        self.connection.ask(id, verb)
     }
 }
 

@@ -14,10 +14,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, InvalidInstanceId, Record, Refusal, Reuse, RuntimeStatus,
-    Started, Text, Timestamp, Trace, Verb,
+    Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
+    Timestamp, Trace, Verb,
 };
 use taskhub_server::Request as Span;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
@@ -107,24 +108,20 @@ impl Gateway {
         self
     }
 
-    /// Many are held for long: what is over before that is kept apart, so that the rest is small.
-    async fn answer(self, request: Request, client: Client) -> Response {
-        let asked = match Box::pin(self.clone().read(request)).await {
-            Ok(asked) => asked,
-            Err(response) => return *response,
-        };
-        // Its span ends when this is answered.
-        let traces = client.traces();
-        let caller = asked.trace.as_ref();
-        let mut span = traces.map(|it| it.start(self.name, &asked.instance, caller));
-        let trace = span.as_ref().map(Span::trace).or_else(|| asked.trace.clone());
-        let answer = self.hold(&client, Asked { trace, ..asked }).await;
-        if let Some(span) = &mut span
-            && answer.status().is_server_error()
-        {
-            span.fail(answer.status().as_str());
+    /// Starts what a request asks for, or says why not.
+    async fn begin(self, request: Request, hub: Client) -> Result<Held, Box<Response>> {
+        let Asked { instance, reuse, input, trace } = self.clone().read(request).await?;
+        let until = Instant::now() + self.within;
+        let span = hub.traces().map(|it| it.start(self.name, &instance, trace.as_ref()));
+        let trace = span.as_ref().map(Span::trace).or(trace);
+        let started = Started { trace, ..self.started(hub.now().core(), input) };
+        let start = Verb::Start { started: Box::new(started), reuse };
+        if let Err(why) = hub.ask_of(instance.clone(), start).await {
+            return Err(Box::new(spanned(span, refused(&why))));
         }
-        answer
+        tracing::debug!(%instance, orchestration = self.name, "a request is held");
+        let (on_timeout, span) = (self.on_timeout, span.map(Box::new));
+        Ok(Held { hub, instance, until, on_timeout, span })
     }
 
     /// What a request asks for, or why that makes no sense.
@@ -154,35 +151,6 @@ impl Gateway {
         Ok((InstanceId::trusted(id), Reuse::Join))
     }
 
-    async fn hold(self, hub: &Client, asked: Asked) -> Response {
-        let Asked { instance, reuse, input, trace } = asked;
-        let until = tokio::time::Instant::now() + self.within;
-        let started = Started { trace, ..self.started(hub.now().core(), input) };
-        let start = Verb::Start { started: Box::new(started), reuse };
-        let id = Ok(instance.clone());
-        if let Err(why) = Box::pin(hub.ask(&id, start)).await {
-            return refused(&why);
-        }
-        tracing::debug!(%instance, orchestration = self.name, "a request is held");
-        let late = match self.on_timeout {
-            OnTimeout::Terminate => until + GRACE,
-            OnTimeout::Accepted => until,
-        };
-        let wait = hub.ask(&id, Verb::Wait);
-        match (tokio::time::timeout_at(late, wait).await, self.on_timeout) {
-            (Ok(Ok(Answer::Status(record))), _) => ended(&instance, &record),
-            (Ok(Err(why)), _) => refused(&why),
-            (Ok(Ok(_)), _) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            (Err(_), OnTimeout::Accepted) => accepted(&instance),
-            (Err(_), OnTimeout::Terminate) => {
-                // Servers that are not ours know no deadlines.
-                end_elsewhere(hub, id);
-                let why = "its owner did not answer in time".to_owned();
-                refused(&Refused::Hub(HubError::Unavailable(instance, why)))
-            }
-        }
-    }
-
     fn started(&self, now: Timestamp, input: Option<Text>) -> Started {
         let execution = ExecutionId(Uuid::now_v7().as_u128());
         let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now.plus(self.within));
@@ -202,6 +170,53 @@ struct Asked {
     trace: Option<Trace>,
 }
 
+/// A request whose orchestration runs.
+struct Held {
+    hub: Client,
+    instance: InstanceId,
+    until: Instant,
+    on_timeout: OnTimeout,
+    /// Its span, which ends when it is answered.
+    span: Option<Box<Span>>,
+}
+
+impl Held {
+    async fn answer(self) -> Response {
+        let late = match self.on_timeout {
+            OnTimeout::Terminate => self.until + GRACE,
+            OnTimeout::Accepted => self.until,
+        };
+        let wait = self.hub.ask_of(self.instance.clone(), Verb::Wait);
+        let response = match tokio::time::timeout_at(late, wait).await {
+            Ok(Ok(Answer::Status(record))) => ended(&self.instance, &record),
+            Ok(Err(why)) => refused(&why),
+            Ok(Ok(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(_) => self.late(),
+        };
+        spanned(self.span.map(|span| *span), response)
+    }
+
+    fn late(&self) -> Response {
+        if self.on_timeout == OnTimeout::Accepted {
+            return accepted(&self.instance);
+        }
+        // Servers that are not ours know no deadlines.
+        end_elsewhere(&self.hub, self.instance.clone());
+        let why = "its owner did not answer in time".to_owned();
+        refused(&Refused::Hub(HubError::Unavailable(self.instance.clone(), why)))
+    }
+}
+
+/// Ends the span of a request with its answer.
+fn spanned(span: Option<Span>, answer: Response) -> Response {
+    if let Some(mut span) = span
+        && answer.status().is_server_error()
+    {
+        span.fail(answer.status().as_str());
+    }
+    answer
+}
+
 /// The trace that the caller is in.
 fn traced(headers: &HeaderMap) -> Option<Trace> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.into());
@@ -210,12 +225,12 @@ fn traced(headers: &HeaderMap) -> Option<Trace> {
 }
 
 /// Ends an instance that is late, if its hub is in another process.
-fn end_elsewhere(hub: &Client, id: Result<InstanceId, InvalidInstanceId>) {
+fn end_elsewhere(hub: &Client, id: InstanceId) {
     if hub.hub().is_none() {
         let hub = hub.clone();
         tokio::spawn(async move {
             let reason = Some("the time of the request was over".into());
-            let _ = hub.ask(&id, Verb::Terminate { reason, recursive: true }).await;
+            let _ = hub.ask_of(id, Verb::Terminate { reason, recursive: true }).await;
         });
     }
 }
@@ -322,7 +337,15 @@ where
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn call(self, request: Request, state: S) -> Self::Future {
-        Box::pin(self.answer(request, Client::from_ref(&state)))
+        // Many are held for long: what is over before that is kept apart, so that the rest is
+        // small.
+        let begun = Box::pin(self.begin(request, Client::from_ref(&state)));
+        Box::pin(async move {
+            match begun.await {
+                Ok(held) => held.answer().await,
+                Err(response) => *response,
+            }
+        })
     }
 }
 

@@ -26,7 +26,7 @@ impl Partition {
             Input::Request(request) => {
                 let id = request.instance.clone();
                 if request.verb.waits() {
-                    self.waiters.announce(request.id, &id);
+                    self.waiters.announce(request.id, &id, request.verb.expects());
                 }
                 self.route(&id, Input::Request(request), now, out);
             }

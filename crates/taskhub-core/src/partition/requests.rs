@@ -30,22 +30,7 @@ impl Partition {
             verb => verb,
         };
         let Some(status) = self.status_of(&id) else {
-            return match verb {
-                Verb::Start { started, .. } => self.start(request, &id, started, now),
-                Verb::StartOrRaise { started, name, input, .. } => {
-                    let event = Kind::EventRaised { name, input };
-                    self.start_with(request, &id, started, event, now);
-                }
-                Verb::RaiseEarly { name, input, until } => {
-                    self.keep(request, &id, Kind::EventRaised { name, input }, until, now);
-                }
-                Verb::Purge if self.slots.known_mut(&id).is_some() => {
-                    self.vanish(&id);
-                    self.answer(request, Answer::Done);
-                }
-                Verb::Signal(requested) => self.signal(request, &id, requested, now),
-                _ => self.answer(request, Answer::Refused(Refusal::NotFound(id))),
-            };
+            return self.absent(request, id, verb, now);
         };
         match verb {
             Verb::Start { started, reuse } => {
@@ -55,11 +40,15 @@ impl Partition {
                 let event = Kind::EventRaised { name, input };
                 self.start_or_raise(request, &id, started, &reuse, event, now);
             }
-            Verb::Wait if !status.is_terminal() => self.waiters.until_end(request, id),
-            Verb::WaitStart if status == RuntimeStatus::Pending => {
+            Verb::Wait | Verb::Expect if !status.is_terminal() => {
+                self.waiters.until_end(request, id);
+            }
+            Verb::WaitStart | Verb::ExpectStart if status == RuntimeStatus::Pending => {
                 self.waiters.until_start(request, id);
             }
-            Verb::Status | Verb::Wait | Verb::WaitStart => self.reply(request, &id, Reply::Status),
+            _ if verb.waits() || matches!(verb, Verb::Status) => {
+                self.reply(request, &id, Reply::Status);
+            }
             Verb::Purge => self.purge(request, &id, status),
             Verb::Signal(requested) => self.signal(request, &id, requested, now),
             Verb::Rewind { reason } => self.rewind(request, &id, reason, now),
@@ -68,6 +57,28 @@ impl Partition {
                 self.reply(request, &id, refused(why));
             }
             verb => self.control(request, &id, verb, status, now),
+        }
+    }
+
+    /// What can be asked of an instance that nobody has started yet.
+    fn absent(&mut self, request: RequestId, id: InstanceId, verb: Verb, now: Timestamp) {
+        match verb {
+            Verb::Start { started, .. } => self.start(request, &id, started, now),
+            Verb::StartOrRaise { started, name, input, .. } => {
+                let event = Kind::EventRaised { name, input };
+                self.start_with(request, &id, started, event, now);
+            }
+            Verb::RaiseEarly { name, input, until } => {
+                self.keep(request, &id, Kind::EventRaised { name, input }, until, now);
+            }
+            Verb::Purge if self.slots.known_mut(&id).is_some() => {
+                self.vanish(&id);
+                self.answer(request, Answer::Done);
+            }
+            Verb::Signal(requested) => self.signal(request, &id, requested, now),
+            Verb::Expect => self.waiters.until_end(request, id),
+            Verb::ExpectStart => self.waiters.until_start(request, id),
+            _ => self.answer(request, Answer::Refused(Refusal::NotFound(id))),
         }
     }
 
@@ -213,15 +224,8 @@ impl Instance {
 
 /// Whether it makes no difference if the turn before it runs first: all others see its result.
 fn commutes(verb: &Verb) -> bool {
-    matches!(
-        verb,
-        Verb::Raise { .. }
-            | Verb::Signal(_)
-            | Verb::Finish(_)
-            | Verb::Status
-            | Verb::Wait
-            | Verb::WaitStart
-    )
+    matches!(verb, Verb::Raise { .. } | Verb::Signal(_) | Verb::Finish(_) | Verb::Status)
+        || verb.waits()
 }
 
 /// Why a request cannot be made at all.

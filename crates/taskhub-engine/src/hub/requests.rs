@@ -59,16 +59,20 @@ impl Requests {
 
     /// Asks the owner of an instance, if it is a thread of this node, and waits for the answer.
     pub(super) async fn send(&self, instance: InstanceId, verb: Verb) -> Answer {
+        let (answer, mut withdraw) = self.sent(instance, verb);
+        let answer = answer.await;
+        withdraw.armed = false;
+        answer.unwrap_or_else(|_| Answer::Refused(Refusal::Lost("the node stopped".to_owned())))
+    }
+
+    fn sent(&self, instance: InstanceId, verb: Verb) -> (oneshot::Receiver<Answer>, Withdraw<'_>) {
         let waits = verb.waits();
         let id = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let partition = PartitionId::of(&instance, self.partitions);
         let (sender, receiver) = oneshot::channel();
         let request = Request { id, instance, verb };
         self.post.send(partition, Mail::Ask(partition, request, sender));
-        let mut withdraw = Withdraw { post: &self.post, partition, id, armed: waits };
-        let answer = receiver.await;
-        withdraw.armed = false;
-        answer.unwrap_or_else(|_| Answer::Refused(Refusal::Lost("the node stopped".to_owned())))
+        (receiver, Withdraw { post: &self.post, partition, id, armed: waits })
     }
 
     pub(super) fn held(&self) -> usize {

@@ -66,7 +66,8 @@ impl Router {
         Self { node, requests, store, held, shares: false, peers: None, ttl, owners }
     }
 
-    /// Asks the owner of an instance, wherever it is, and waits for the answer.
+    /// Asks the owner of an instance, wherever it is, and waits for the answer. Many wait for
+    /// long, most of them on nodes that are alone: what those need is kept small.
     pub(super) async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
         if self.requests.post().stopping().load(Ordering::Relaxed) {
             return Answer::Refused(Refusal::Stopping);
@@ -79,7 +80,7 @@ impl Router {
             let answer = self.requests.send(instance.clone(), verb).await;
             return told(answer, instance);
         }
-        self.ask_around(instance, verb).await
+        Box::pin(self.ask_around(instance, verb)).await
     }
 
     /// What another node passed on: it is answered here, or not at all.

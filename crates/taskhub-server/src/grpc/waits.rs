@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use taskhub_core::{Answer, Refusal, Verb};
 use taskhub_wire::proto::{GetInstanceRequest, GetInstanceResponse};
-use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
@@ -15,17 +14,12 @@ use super::{
 /// How long to wait for an instance that is not there; the deadline of the call may be earlier.
 const ABSENT_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How long to wait before looking again for an instance that is not there, or has not started:
-/// the hub tells only of ends. First, and at most; each time twice as long.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
-
 /// Answers when the first turn of an instance has run, as soon as the hub says so.
 pub(super) async fn for_start(
     call: &Call<'_>,
     request: GetInstanceRequest,
 ) -> Result<GetInstanceResponse, Status> {
-    wait(call, request, || Verb::WaitStart).await
+    wait(call, request, Verb::WaitStart, Verb::ExpectStart).await
 }
 
 /// Answers when an instance has ended.
@@ -33,26 +27,31 @@ pub(super) async fn for_end(
     call: &Call<'_>,
     request: GetInstanceRequest,
 ) -> Result<GetInstanceResponse, Status> {
-    wait(call, request, || Verb::Wait).await
+    wait(call, request, Verb::Wait, Verb::Expect).await
 }
 
 async fn wait(
     call: &Call<'_>,
     request: GetInstanceRequest,
-    ask: impl Fn() -> Verb,
+    known: Verb,
+    expected: Verb,
 ) -> Result<GetInstanceResponse, Status> {
     let id = instance_id(&request.instance_id)?;
-    let mut pause = LOOK_AGAIN;
-    let give_up = Instant::now() + ABSENT_TIME_MAX;
-    let may_come = !request.only_if_there;
-    loop {
-        match call.ask(id.clone(), ask()).await {
-            Answer::Status(record) => return there(call, &id, &record, wanted(&request)).await,
-            Answer::Refused(Refusal::NotFound(_)) if may_come && Instant::now() < give_up => {}
-            Answer::Refused(Refusal::NotFound(_)) => return Ok(absent()),
-            other => return Err(unexpected(other)),
+    let answer = if request.only_if_there {
+        call.ask(id.clone(), known).await
+    } else if call.from_node {
+        // It was told for how long, and ends the call.
+        call.ask(id.clone(), expected).await
+    } else {
+        let expected = call.ask(id.clone(), expected);
+        match tokio::time::timeout(ABSENT_TIME_MAX, expected).await {
+            Ok(answer) => answer,
+            Err(_) => call.ask(id.clone(), known).await,
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK_AGAIN_MAX);
+    };
+    match answer {
+        Answer::Status(record) => there(call, &id, &record, wanted(&request)).await,
+        Answer::Refused(Refusal::NotFound(_)) => Ok(absent()),
+        other => Err(unexpected(other)),
     }
 }

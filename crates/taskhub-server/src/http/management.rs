@@ -36,12 +36,13 @@ use super::door::Door;
 use crate::{AuthLevel, HubName, Hubs, Keys};
 use answer::empty;
 use batch::Batch;
-use call::{Answered, Call};
+use call::{Answered, Call, absent};
 
 pub use links::{
     HttpManagementPayload, Links, create_check_status_response, create_http_management_payload,
 };
 pub(crate) use purge::is_own;
+use wait::Reply;
 pub use wait::wait_for_completion_or_create_check_status_response;
 
 /// Where clients look for the API.
@@ -115,16 +116,26 @@ impl Management {
         Router::new().route(at, any(answer)).with_state(self)
     }
 
-    /// Answers a request to a path of the API, in any spelling.
-    pub(crate) async fn answer(self, request: Request) -> Response {
+    /// Answers a request to a path of the API, in any spelling. Many are held for long: what is
+    /// over before that is kept apart, so that the rest is small.
+    pub(crate) fn answer(self, request: Request) -> impl Future<Output = Response> + Send {
+        let reply = Box::pin(self.reply(request));
+        async move {
+            match reply.await {
+                Ok(Reply::Now(response)) => response,
+                Ok(Reply::Later(held)) => held.answer().await.into_response(),
+                Err(refused) => refused.into_response(),
+            }
+        }
+    }
+
+    async fn reply(self, request: Request) -> Answered<Reply> {
         let original = request.extensions().get::<OriginalUri>();
         let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
-        let Some((base, rest)) = split(uri.path()) else { return empty(StatusCode::NOT_FOUND) };
+        let (base, rest) = split(uri.path()).ok_or_else(absent)?;
         let (parts, body) = request.into_parts();
-        match self.call(base, parts).await {
-            Ok(call) => route(call, body, &segments(rest)).await.into_response(),
-            Err(refused) => refused.into_response(),
-        }
+        let call = self.call(base, parts).await?;
+        route(call, body, &segments(rest)).await
     }
 
     async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
@@ -151,8 +162,11 @@ impl Management {
     }
 }
 
-async fn answer(State(api): State<Management>, request: Request) -> Response {
-    api.answer(request).await
+fn answer(
+    State(api): State<Management>,
+    request: Request,
+) -> impl Future<Output = Response> + Send {
+    api.answer(request)
 }
 
 /// Whether a path is one of the API, in any spelling.
@@ -179,14 +193,16 @@ fn segments(path: &str) -> Vec<String> {
 }
 
 /// Finds what is asked for; a path that is there with another method is not there.
-async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
+async fn route(call: Call, body: Body, path: &[String]) -> Answered<Reply> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
-    let [kind, rest @ ..] = &path[..] else { return Ok(empty(StatusCode::NOT_FOUND)) };
+    let [kind, rest @ ..] = &path[..] else { return Err(absent()) };
     let method = call.parts.method.clone();
-    match (kind.to_ascii_lowercase().as_str(), rest) {
-        ("orchestrators", [name]) if method == Method::POST => call.start(body, name, None).await,
+    let response = match (kind.to_ascii_lowercase().as_str(), rest) {
+        ("orchestrators", [name]) if method == Method::POST => {
+            return call.start(body, name, None).await;
+        }
         ("orchestrators", [name, id]) if method == Method::POST => {
-            call.start(body, name, Some(id)).await
+            return call.start(body, name, Some(id)).await;
         }
         ("instances", []) if method == Method::GET => call.list().await,
         ("instances", []) if method == Method::DELETE => call.purge_many().await,
@@ -194,13 +210,13 @@ async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
         ("instances", [id]) if method == Method::DELETE => call.purge(id).await,
         ("instances", [verb]) if method == Method::POST => match Batch::named(verb, &call) {
             Some(batch) => call.batch(batch).await,
-            None => Ok(empty(StatusCode::NOT_FOUND)),
+            None => Err(absent()),
         },
         ("instances", [id, what]) if method == Method::GET => {
             match what.to_ascii_lowercase().as_str() {
                 "history" => call.history(id).await,
-                "output" => call.output(id).await,
-                _ => Ok(empty(StatusCode::NOT_FOUND)),
+                "output" => return call.output(id).await,
+                _ => Err(absent()),
             }
         }
         ("instances", [id, verb]) if method == Method::POST => {
@@ -209,8 +225,8 @@ async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
                 "suspend" => call.suspend(id).await,
                 "resume" => call.resume(id).await,
                 "rewind" => call.rewind(id).await,
-                "restart" => call.restart(id).await,
-                _ => Ok(empty(StatusCode::NOT_FOUND)),
+                "restart" => return call.restart(id).await,
+                _ => Err(absent()),
             }
         }
         ("instances", [id, verb, event])
@@ -229,6 +245,7 @@ async fn route(call: Call, body: Body, path: &[String]) -> Answered<Response> {
         }
         // There is one application here, and it is always the first.
         ("makeprimary", []) => Ok(empty(StatusCode::OK)),
-        _ => Ok(empty(StatusCode::NOT_FOUND)),
-    }
+        _ => Err(absent()),
+    };
+    response.map(Reply::Now)
 }

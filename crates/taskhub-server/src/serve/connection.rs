@@ -2,12 +2,14 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use axum::{body::Body, http::Request};
 use futures::FutureExt as _;
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -16,7 +18,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{first_bytes::FirstBytes, front::Front, steady::Steady};
+use super::{
+    first_bytes::{FirstBytes, Protocol},
+    front::Front,
+    steady::Steady,
+};
 use crate::grpc::Hands;
 
 /// How long a client may take for its first bytes, and over HTTP/1 from one request to the end of
@@ -44,7 +50,7 @@ const BUFFER_BYTES_MIN: usize = 8 << 10;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
-/// The connection that a request came by.
+/// The connection that a request of HTTP/2 came by.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connection {
     /// Cancelled when it has ended.
@@ -59,7 +65,8 @@ pub(super) struct Connections {
     pub tls: Option<TlsAcceptor>,
     pub permits: Arc<Semaphore>,
     /// How HTTP is spoken.
-    pub http: Builder<TokioExecutor>,
+    pub http1: http1::Builder,
+    pub http2: http2::Builder<TokioExecutor>,
     pub tracker: TaskTracker,
     /// Connections end as soon as their calls have.
     pub ending: CancellationToken,
@@ -71,7 +78,13 @@ impl Connections {
     /// Serves a connection until it ends. There are many, and most of them wait: what is only
     /// needed now and then is kept apart, so that the rest is small.
     pub(super) async fn serve(&self, stream: TcpStream) {
-        let Some(tls) = &self.tls else { return self.speak(stream).await };
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some(tls) => Box::pin(self.speak_tls(tls, stream)).await,
+        }
+    }
+
+    async fn speak_tls(&self, tls: &TlsAcceptor, stream: TcpStream) {
         let agreed = tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.accept(stream));
         match Box::pin(agreed).await {
             Ok(Ok(stream)) => Box::pin(self.speak(stream)).await,
@@ -82,36 +95,54 @@ impl Connections {
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let stream = Steady::new(stream, STALL_TIME_MAX);
-        let stream = TokioIo::new(FirstBytes::new(stream, HEAD_TIME_MAX));
+        let first = Box::pin(FirstBytes::of(stream, HEAD_TIME_MAX));
+        let Some(first) = self.ending.run_until_cancelled(first).await else { return };
+        match first {
+            Ok((Protocol::Http1, stream)) => self.speak_http1(stream).await,
+            Ok((Protocol::Http2, stream)) => Box::pin(self.speak_http2(stream)).await,
+            Err(error) => tracing::debug!(%error, "a client did not say what it speaks"),
+        }
+    }
+
+    async fn speak_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let connection = Connection::default();
         let _gone = connection.gone.clone().drop_guard();
-        let service = service_fn(|mut request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(connection.clone());
-            self.front.answer(request).map(Ok::<_, Infallible>)
+            self.front.answer(request.map(Body::new)).map(Ok::<_, Infallible>)
         });
-        let mut serving = Box::pin(self.http.serve_connection_with_upgrades(stream, service));
-        let ended = tokio::select! {
+        let serving = self.http2.serve_connection(TokioIo::new(stream), service);
+        let mut serving = std::pin::pin!(serving);
+        told(tokio::select! {
             ended = serving.as_mut() => ended,
             () = self.ending.cancelled() => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection was cut");
-        }
+        });
     }
 }
 
-/// How HTTP is spoken, with heads of at most so many bytes.
-pub(super) fn http(header_bytes: usize) -> Builder<TokioExecutor> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
+/// A connection has ended.
+pub(super) fn told(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection was cut");
+    }
+}
+
+/// How HTTP/1 is spoken, with heads of at most so many bytes.
+pub(super) fn http1(header_bytes: usize) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(header_bytes.max(BUFFER_BYTES_MIN));
-    http.http2()
-        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
+    http
+}
+
+/// How HTTP/2 is spoken, with heads of at most so many bytes.
+pub(super) fn http2(header_bytes: usize) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PONG_TIME_MAX)

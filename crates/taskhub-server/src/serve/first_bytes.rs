@@ -1,33 +1,68 @@
-//! A connection that must say in time which protocol it speaks.
+//! Which protocol a client speaks; it must say so in time.
 //!
 //! HTTP/2 begins with 24 fixed bytes, and until they have come, or others, nobody knows whether to
-//! wait for more. This ends a connection that stays silent meanwhile.
+//! wait for more. They are read here, and read once more by who serves the protocol: together with
+//! what comes behind them, as HTTP/1 takes a larger buffer for each piece that a head comes in.
 
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 /// How every HTTP/2 connection begins.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection with a deadline for its first bytes.
-pub(super) struct FirstBytes<IO> {
-    io: IO,
-    /// What the client is expected to send, and until when; `None` once it is clear what it speaks.
-    expected: Option<(&'static [u8], Pin<Box<Sleep>>)>,
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
 }
 
-impl<IO> FirstBytes<IO> {
-    pub(super) fn new(io: IO, within: Duration) -> Self {
-        Self { io, expected: Some((PREFACE, Box::pin(tokio::time::sleep(within)))) }
+/// A connection of which some bytes were read, and will be read again.
+pub(super) struct FirstBytes<IO> {
+    io: IO,
+    again: Bytes,
+}
+
+impl<IO: AsyncRead + Unpin> FirstBytes<IO> {
+    /// Reads until it is clear what the client speaks.
+    pub(super) async fn of(io: IO, within: Duration) -> io::Result<(Protocol, Self)> {
+        let mut first = Self { io, again: Bytes::new() };
+        let protocol = tokio::time::timeout(within, first.protocol()).await??;
+        Ok((protocol, first))
+    }
+
+    async fn protocol(&mut self) -> io::Result<Protocol> {
+        let (mut bytes, mut count) = ([0; PREFACE.len()], 0);
+        let protocol = loop {
+            if bytes[..count] != PREFACE[..count] {
+                break Protocol::Http1;
+            }
+            if count == PREFACE.len() {
+                break Protocol::Http2;
+            }
+            match self.io.read(&mut bytes[count..]).await? {
+                0 => break Protocol::Http1,
+                more => count += more,
+            }
+        };
+        self.again = Bytes::copy_from_slice(&bytes[..count]);
+        Ok(protocol)
+    }
+
+    /// These bytes come before all others.
+    pub(super) fn before(&mut self, bytes: &[u8]) {
+        self.again = [bytes, &self.again].concat().into();
+    }
+
+    pub(super) fn io(&self) -> &IO {
+        &self.io
     }
 }
 
@@ -37,20 +72,21 @@ impl<IO: AsyncRead + Unpin> AsyncRead for FirstBytes<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
         let this = &mut *self;
-        let Some((rest, deadline)) = &mut this.expected else {
+        if this.again.is_empty() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
-        };
-        if let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buffer) {
-            match rest.strip_prefix(&buffer.filled()[before..]) {
-                Some(rest_now) if !rest_now.is_empty() => *rest = rest_now,
-                _ => this.expected = None,
-            }
-            return Poll::Ready(read);
         }
-        ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let count = this.again.len().min(buffer.remaining());
+        buffer.put_slice(&this.again.split_to(count));
+        if this.again.is_empty() {
+            this.again = Bytes::new();
+        }
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        // Should nothing have come yet, or no more come: the next read will say so again.
+        let _ = Pin::new(&mut this.io).poll_read(cx, buffer);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -86,34 +122,48 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for FirstBytes<IO> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
 
     use super::*;
 
-    /// What a read says after `sent` and a minute of silence.
-    async fn after_a_minute(sent: &[u8]) -> io::Result<()> {
-        let (mut client, server) = tokio::io::duplex(64);
-        let mut server = FirstBytes::new(server, Duration::from_secs(30));
-        client.write_all(sent).await.unwrap();
-        let mut bytes = vec![0; sent.len()];
-        server.read_exact(&mut bytes).await.unwrap();
-        assert_eq!(bytes, sent);
-        let more = tokio::time::timeout(Duration::from_mins(1), server.read_u8()).await;
-        more.map_or(Ok(()), |read| read.map(|_| ()))
-    }
+    const WITHIN: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_say_what_it_speaks_is_cut_off() {
         for sent in [&b""[..], b"P", &PREFACE[..23]] {
-            let error = after_a_minute(sent).await.unwrap_err();
+            let (mut client, server) = tokio::io::duplex(64);
+            client.write_all(sent).await.unwrap();
+            let error = FirstBytes::of(server, WITHIN).await.err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_has_said_it_may_be_silent() {
-        for sent in [PREFACE, b"GET / HTTP/1.1\r\n", b"PUT"] {
-            assert!(after_a_minute(sent).await.is_ok());
+    #[tokio::test]
+    async fn what_told_the_protocol_is_read_together_with_what_follows() {
+        let (longer, slower) = ([&PREFACE[..], b"and more"].concat(), b"PUT / HTTP/1.1\r\n\r\n");
+        let both = [(&longer[..], Protocol::Http2), (&slower[..], Protocol::Http1)];
+        for (sent, expected) in both {
+            let (mut client, server) = tokio::io::duplex(64);
+            client.write_all(sent).await.unwrap();
+            let (protocol, mut server) = FirstBytes::of(server, WITHIN).await.unwrap();
+            assert_eq!(protocol, expected);
+            let mut bytes = [0; 64];
+            let count = server.read(&mut bytes).await.unwrap();
+            assert_eq!(&bytes[..count], sent);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_may_come_in_pieces_and_be_read_in_pieces() {
+        let (mut client, server) = tokio::io::duplex(1);
+        let writing = tokio::spawn(async move { client.write_all(PREFACE).await });
+        let (protocol, mut server) = FirstBytes::of(server, WITHIN).await.unwrap();
+        assert_eq!(protocol, Protocol::Http2);
+        writing.await.unwrap().unwrap();
+        let mut bytes = Vec::new();
+        while let Ok(byte) = server.read_u8().await {
+            bytes.push(byte);
+        }
+        assert_eq!(bytes, PREFACE);
     }
 }

@@ -15,7 +15,6 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, ready},
 };
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -93,9 +92,8 @@ impl Front {
     /// Answers a request, and counts it. Many are held for long: what waits is kept small.
     pub(super) fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<Body>,
     ) -> impl Future<Output = Response> + Send + use<> {
-        let request = request.map(Body::new);
         let is_grpc = self.grpc.is_some() && is_grpc(&request);
         let counted = self.metrics.as_ref().map(|it| (it.clone(), it.begin(&request, is_grpc)));
         let answering = self.answer_as_it_is(request);

@@ -6,6 +6,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,11 +25,18 @@ pub(super) struct Steady<IO> {
     within: Duration,
     /// Until when the client must take something; `None` while it takes all there is.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether something could not be written yet.
+    stalls: Arc<AtomicBool>,
 }
 
 impl<IO> Steady<IO> {
     pub(super) fn new(io: IO, within: Duration) -> Self {
-        Self { io, within, deadline: None }
+        Self { io, within, deadline: None, stalls: Arc::default() }
+    }
+
+    /// Whether the client does not take what is written just now.
+    pub(super) fn stalls(&self) -> &Arc<AtomicBool> {
+        &self.stalls
     }
 
     /// What came of an attempt to write.
@@ -34,6 +45,7 @@ impl<IO> Steady<IO> {
         written: Poll<io::Result<T>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
+        self.stalls.store(written.is_pending(), Ordering::Relaxed);
         if written.is_ready() {
             self.deadline = None;
             return written;

@@ -78,6 +78,21 @@ async fn a_batch_that_names_nothing_is_refused() {
 }
 
 #[tokio::test]
+async fn a_batch_with_a_filter_that_cannot_be_read_is_refused() {
+    let api = Api::start().await;
+    three(&api).await;
+    let slips = ["runtimeStatus=Running,Runing", "createdTimeTo=yesterday", "createdTimeFrom=1/2"];
+    for slip in slips {
+        let path = format!("/instances/terminate?tag=kind:order&{slip}");
+        let answer = api.post(&path, "").await;
+        assert_eq!(answer.code, 400, "{slip}");
+        assert!(answer.body.contains("cannot be read"), "{}", answer.body);
+    }
+    assert_eq!(statuses(&api).await, ["Running", "Running", "Running"]);
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn the_progress_of_a_batch_is_told_page_by_page() {
     let api = Api::start().await;
     for number in 0..501 {

@@ -167,6 +167,28 @@ async fn a_wait_is_answered_the_moment_the_instance_ends_elsewhere() {
 }
 
 #[tokio::test]
+async fn who_expects_an_instance_waits_at_the_node_where_it_will_be() {
+    let pair = Pair::start().await;
+    let id = InstanceId::trusted("later");
+    let ends = pair.nodes.ask(&pair.address, &id, &Verb::Expect);
+    let begins = pair.nodes.ask(&pair.address, &id, &Verb::ExpectStart);
+    let comes = async {
+        while pair.hub.held_requests() < 2 {
+            tokio::task::yield_now().await;
+        }
+        pair.hub.ask(id.clone(), start(1, Reuse::Fresh)).await;
+        pair.hub.ask(id.clone(), Verb::Terminate { reason: None, recursive: false }).await
+    };
+    let heard = async { tokio::join!(ends, begins, comes) };
+    let (end, begin, _) = tokio::time::timeout(LONG, heard).await.unwrap();
+    for heard in [end, begin] {
+        let Ok(Answer::Status(record)) = heard else { panic!("{heard:?}") };
+        assert_eq!(record.status, RuntimeStatus::Terminated);
+    }
+    pair.server.stop().await;
+}
+
+#[tokio::test]
 async fn who_waits_at_a_node_that_leaves_is_told_and_heals() {
     let pair = Pair::start().await;
     pair.ask("a", start(1, Reuse::Fresh)).await.unwrap();

@@ -26,13 +26,14 @@ pub(crate) fn on_answer(
         (Answer::Started(execution), _) => {
             some(&|record| chronicle.descends(*execution, record.execution))
         }
-        (Answer::Status(told), Act::Wait) => {
+        (Answer::Status(told), Act::Wait | Act::Expect) => {
             return ensure(told.status.is_terminal() && some(&|record| *record == **told), || {
                 let last = known.record();
                 let happened = format!("it hears {told:?}, durable is {last:?}");
                 Violation::new(9, "a waiter hears exactly what was committed", happened)
             });
         }
+        (Answer::Refused(Refusal::NotFound(_)), Act::Expect) => false,
         (Answer::Status(told), _) => some(&|record| *record == **told),
         (Answer::Done, Act::Terminate(_)) => some(&|record| record.status.is_terminal()),
         // A turn elsewhere that began before may end it in the very commit that suspends it.

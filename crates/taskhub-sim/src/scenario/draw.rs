@@ -174,7 +174,8 @@ fn draw_life(
     push(begin, Act::Start(program, reuse, after), None);
     if random.chance(700) {
         let patience = random.chance(300).then(|| random.between(0, 10 * SECONDS));
-        push(begin + random.between(0, 2 * SECONDS), Act::Wait, patience);
+        let (after, act) = draw_wait(random, index);
+        push((begin + after).max(0), act, patience);
     }
     for number in 0..random.below(6) {
         let name = *random.pick(&EVENTS);
@@ -210,6 +211,12 @@ fn draw_life(
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
     }
+}
+
+/// Somebody waits, some before the instance is there; from its start.
+fn draw_wait(random: &mut Random, index: usize) -> (i64, Act) {
+    let after = random.between(0, 2 * SECONDS);
+    if index.is_multiple_of(3) { (-after, Act::Expect) } else { (after, Act::Wait) }
 }
 
 fn draw_act(random: &mut Random, number: usize, programs: usize) -> Act {

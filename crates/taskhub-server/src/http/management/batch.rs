@@ -93,6 +93,9 @@ impl Call {
                 "say which instances are meant, by a prefix, a tag, a name, a status or a time";
             return Err(answer::bad_argument(&why).into());
         }
+        if let Some(slip) = self.links.query.slip() {
+            return Err(answer::bad_argument(&format!("`{slip}` cannot be read")).into());
+        }
         // Instances that begin meanwhile are not meant.
         filter.created_to = filter.created_to.or_else(|| Some(self.hub.now()));
         let asked =

@@ -60,15 +60,35 @@ impl Query {
     /// Statuses by their names or numbers, each once; those that are none are left out.
     pub(super) fn statuses(&self, name: &str) -> Vec<RuntimeStatus> {
         let mut statuses = Vec::new();
-        for word in self.all(name).flat_map(|value| value.split(',')).map(str::trim) {
-            let named = |status: &RuntimeStatus| {
-                format!("{status:?}") == word || status.number().to_string() == word
-            };
-            let status = RuntimeStatus::ALL.into_iter().find(named);
-            statuses.extend(status.filter(|status| !statuses.contains(status)));
+        for status in self.words(name).filter_map(status) {
+            if !statuses.contains(&status) {
+                statuses.push(status);
+            }
         }
         statuses
     }
+
+    /// What in a filter cannot be read. Lists leave it out, as the original does; where much would
+    /// be done to many by a slip, it is better not to.
+    pub(super) fn slip(&self) -> Option<String> {
+        let statuses = self.words("runtimeStatus").find(|word| status(word).is_none());
+        let times = ["createdTimeFrom", "createdTimeTo"].into_iter();
+        let mut times = times.filter(|name| self.time(name).is_none());
+        let time = || times.find_map(|name| self.text(name).map(|text| format!("{name}={text}")));
+        statuses.map(|word| format!("runtimeStatus={word}")).or_else(time)
+    }
+
+    fn words<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.all(name).flat_map(|value| value.split(',')).map(str::trim)
+    }
+}
+
+/// A status by its name or number.
+fn status(word: &str) -> Option<RuntimeStatus> {
+    let named = |status: &RuntimeStatus| {
+        format!("{status:?}") == word || status.number().to_string() == word
+    };
+    RuntimeStatus::ALL.into_iter().find(named)
 }
 
 /// A point in time with its fraction of a second, as in histories.

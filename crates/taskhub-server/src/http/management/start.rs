@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, http::StatusCode, response::Response};
+use axum::{body::Body, http::StatusCode};
 use taskhub_core::{Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Verb};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::{
     links::create_check_status_response,
     list::tags,
     query::Query,
-    wait::answered,
+    wait::{Held, Reply},
 };
 
 /// The longest name of a function or an event, the longest version and trace, in bytes.
@@ -22,12 +22,7 @@ pub(super) const NAME_BYTES_MAX: usize = 1_024;
 
 impl Call {
     /// `POST orchestrators/{functionName}[/{instanceId}]`
-    pub(super) async fn start(
-        self,
-        body: Body,
-        name: &str,
-        id: Option<&str>,
-    ) -> Answered<Response> {
+    pub(super) async fn start(self, body: Body, name: &str, id: Option<&str>) -> Answered<Reply> {
         let patience = patience(&self.links.query)?;
         let body = self.bytes(body).await?;
         let input = if body.is_empty() { None } else { Some(checked(&body)?) };
@@ -55,7 +50,7 @@ impl Call {
     }
 
     /// `POST instances/{id}/restart`
-    pub(super) async fn restart(self, id: &str) -> Answered<Response> {
+    pub(super) async fn restart(self, id: &str) -> Answered<Reply> {
         let patience = patience(&self.links.query)?;
         let unknown = || {
             let message = "InstanceId does not match a valid orchestration instance.";
@@ -81,12 +76,12 @@ impl Call {
     }
 
     async fn begin(
-        &self,
+        self,
         id: InstanceId,
         mut started: Started,
         reuse: Reuse,
         patience: Option<Duration>,
-    ) -> Answered<Response> {
+    ) -> Answered<Reply> {
         let traces = self.traces.as_ref();
         // Its span ends when this is answered.
         let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
@@ -99,10 +94,11 @@ impl Call {
             }
             other => return Err(answer::refused(&other).into()),
         }
-        match patience {
-            Some(timeout) => answered(&self.hub, &self.links, &id, timeout).await,
-            None => Ok(create_check_status_response(&self.links, id.as_str())),
-        }
+        let Some(timeout) = patience else {
+            return Ok(Reply::Now(create_check_status_response(&self.links, id.as_str())));
+        };
+        let (hub, links) = (self.hub, self.links);
+        Ok(Reply::Later(Box::new(Held { hub, links, id, timeout, _span: span })))
     }
 }
 

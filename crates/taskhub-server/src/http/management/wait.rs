@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use taskhub_core::{Answer, InstanceId, Record, Refusal, RuntimeStatus, Verb};
+use taskhub_core::{Answer, InstanceId, Record, RuntimeStatus, Verb};
 use taskhub_engine::Hub;
 
 use super::{
@@ -15,14 +15,10 @@ use super::{
     links::{Links, create_check_status_response},
     status::{output, status},
 };
+use crate::Request;
 
 /// How long to wait when the client does not say.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait before looking again for an instance that is not there: the hub tells only of
-/// those that are. First, and at most; each time twice as long.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
 /// Holds a request until an instance has ended, and answers with its output: 200 with nothing but
 /// that. An instance that failed or was terminated is answered with its status, and when the time
@@ -42,18 +38,41 @@ pub async fn wait_for_completion_or_create_check_status_response(
     answered(hub, links, &id, timeout).await.into_response()
 }
 
+/// What comes of a request: an answer, or one that has to be waited for.
+pub(super) enum Reply {
+    Now(Response),
+    Later(Box<Held>),
+}
+
+/// A request that is held: what is needed to answer it.
+pub(super) struct Held {
+    pub hub: Hub,
+    pub links: Links,
+    pub id: InstanceId,
+    pub timeout: Duration,
+    /// Its span, which ends with it.
+    pub _span: Option<Request>,
+}
+
+impl Held {
+    pub(super) async fn answer(self: Box<Self>) -> Answered<Response> {
+        answered(&self.hub, &self.links, &self.id, self.timeout).await
+    }
+}
+
 impl Call {
     /// `GET instances/{id}/output`: an addition to the original.
-    pub(super) async fn output(self, id: &str) -> Answered<Response> {
+    pub(super) async fn output(self, id: &str) -> Answered<Reply> {
         let id = orchestration(id)?;
         self.record(&id).await?.ok_or_else(absent)?;
         let timeout = self.links.query.seconds("timeout").unwrap_or(TIMEOUT);
-        answered(&self.hub, &self.links, &id, timeout).await
+        let (hub, links) = (self.hub, self.links);
+        Ok(Reply::Later(Box::new(Held { hub, links, id, timeout, _span: None })))
     }
 }
 
 /// The same, for an instance whose id is known to be one.
-pub(super) async fn answered(
+async fn answered(
     hub: &Hub,
     links: &Links,
     id: &InstanceId,
@@ -66,19 +85,13 @@ pub(super) async fn answered(
     if record.status == RuntimeStatus::Completed {
         return Ok(answer::raw(StatusCode::OK, output(&record).get().to_owned()));
     }
-    status(hub, links, id, &record).await
+    Box::pin(status(hub, links, id, &record)).await
 }
 
 /// How an instance ended; one that is not there may yet come.
-pub(super) async fn ended(hub: &Hub, id: &InstanceId) -> Answered<Box<Record>> {
-    let mut pause = LOOK_AGAIN;
-    loop {
-        match hub.ask(id.clone(), Verb::Wait).await {
-            Answer::Status(record) => return Ok(record),
-            Answer::Refused(Refusal::NotFound(_)) => {}
-            other => return Err(answer::refused(&other).into()),
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LOOK_AGAIN_MAX);
+async fn ended(hub: &Hub, id: &InstanceId) -> Answered<Box<Record>> {
+    match hub.ask(id.clone(), Verb::Expect).await {
+        Answer::Status(record) => Ok(record),
+        other => Err(answer::refused(&other).into()),
     }
 }

@@ -1,0 +1,89 @@
+//! This hub with somebody who looks at it: management calls at a steady rate beside the work.
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::Router;
+use bench_harness::{Job, Published, Result, Steps, System};
+use taskhub::management::Keys;
+use taskhub::prelude::Embedded;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::taskhub::Taskhub;
+
+const CALLS_PER_SECOND: u64 = 200;
+
+/// Instances that have ended, to look at.
+const OLD: u64 = 1_000;
+
+const API: &str = "/runtime/webhooks/durabletask";
+
+/// The hub, its management API on a port of its own, and who calls it: all in this process.
+#[derive(Debug)]
+pub(crate) struct Managed(Taskhub);
+
+impl System for Managed {
+    async fn open(folder: &Path, steps: Steps) -> Result<Managed> {
+        let (store, keys) = (Embedded::open(folder)?, Keys::open(folder)?);
+        let key = keys.create("_master", None)?;
+        // What the old ones do is no part of the work.
+        let host = |host: taskhub::HostBuilder| host.store(store).management_api(keys);
+        let taskhub = Taskhub::on(host, steps)?;
+        for number in 0..OLD {
+            taskhub.start(&format!("old-{number}"), Job::Chain(0)).await?;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let routes = taskhub.routes();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        tokio::spawn(look(address, key));
+        Ok(Managed(taskhub))
+    }
+
+    fn weather(&self, published: Published) -> Router {
+        self.0.weather(published)
+    }
+
+    async fn start(&self, id: &str, job: Job) -> Result<()> {
+        self.0.start(id, job).await
+    }
+
+    async fn wait(&self, id: &str) -> Result<String> {
+        self.0.wait(id).await
+    }
+
+    async fn raise(&self, id: &str, text: &str) -> Result<()> {
+        self.0.raise(id, text).await
+    }
+}
+
+/// Asks for lists, for those that run, and for single ones with their histories.
+async fn look(address: SocketAddr, key: String) {
+    let mut pace = tokio::time::interval(Duration::from_millis(1_000 / CALLS_PER_SECOND));
+    for number in 0_u64.. {
+        pace.tick().await;
+        let path = match number % 4 {
+            0 => "instances?top=100".to_owned(),
+            1 => "instances?runtimeStatus=Running&top=100".to_owned(),
+            _ => format!("instances/old-{}?showHistory=true", number % OLD),
+        };
+        tokio::spawn(ask(address, format!("GET {API}/{path} HTTP/1.1\r\nx-functions-key: {key}")));
+    }
+}
+
+async fn ask(address: SocketAddr, head: String) {
+    let asked = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("{head}\r\nhost: bench\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    match asked.await {
+        Ok(answer) if answer.starts_with(b"HTTP/1.1 200") => {}
+        Ok(answer) => eprintln!("a call was refused: {}", String::from_utf8_lossy(&answer)),
+        Err(error) => eprintln!("a call failed: {error}"),
+    }
+}
