@@ -43,9 +43,13 @@ pub(crate) struct Python<B> {
     _backend: PhantomData<B>,
 }
 
-/// A program that ends when its standard input does.
+/// A program that ends when its standard input does, or when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Program(Child, Option<ChildStdin>);
+pub(crate) struct Program {
+    child: Child,
+    /// Kept open, so that it runs on.
+    _input: Option<ChildStdin>,
+}
 
 impl Program {
     fn start(name: &str, argument: &str) -> Result<Program> {
@@ -53,14 +57,14 @@ impl Program {
         let mut child =
             command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         let input = child.stdin.take();
-        Ok(Program(child, input))
+        Ok(Program { child, _input: input })
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.1.take();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
