@@ -1,5 +1,6 @@
 //! Measures Taskhub beside the peers a user would pick instead, on this machine and in one run.
 mod chart;
+mod database;
 mod machine;
 mod measure;
 mod points;
@@ -7,18 +8,19 @@ mod report;
 mod results;
 mod systems;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bench_harness::Pace;
 use clap::Parser;
 
+use crate::database::Database;
 use crate::machine::Machine;
 use crate::measure::{Folder, measure};
 use crate::points::Point;
 use crate::results::{Results, Sample};
-use crate::systems::Contestant;
+use crate::systems::{Contestant, Store};
 
 /// Measures Taskhub beside its peers, on this machine and in one run.
 ///
@@ -29,6 +31,8 @@ use crate::systems::Contestant;
 ///   w4  2,000 sequential steps in one instance: are the last 200 as cheap as the first?
 ///   w5  parked instances: memory, and the time from a restart to the first answer
 ///
+/// With --postgres, w1 and w2 on systems that keep their instances in PostgreSQL.
+///
 /// Every measurement is a process of its own on an empty store. The systems take turns in
 /// every round, and the table shows the median of the rounds. Leave the machine alone while
 /// this runs: a build beside it halves the figures.
@@ -38,6 +42,11 @@ struct Flags {
     /// Only these works, for instance `w1,w4`
     #[arg(long, value_delimiter = ',', value_parser = ["w1", "w2", "w3", "w4", "w5"])]
     only: Vec<String>,
+
+    /// The systems on PostgreSQL instead of those that have a folder: on a private server that is
+    /// started for it, from what Debian's package `postgresql` has
+    #[arg(long)]
+    postgres: bool,
 
     /// Only these systems, for instance `taskhub,in-memory`; `python,python-in-memory` are
     /// measured only if they are named, and need `python3` with `venv`
@@ -92,16 +101,19 @@ fn main() -> ExitCode {
 fn run(flags: &Flags) -> Result<(), String> {
     let systems: Vec<&Contestant> = systems::ALL.iter().filter(|s| flags.measures(s)).collect();
     let mut points = Vec::from(points::all(flags.parked));
+    points.retain(|point| systems.iter().any(|system| system.works.contains(&point.work)));
     points.retain(|point| flags.only.is_empty() || flags.only.iter().any(|o| o == point.work));
     for system in &systems {
         eprintln!("building {}", system.name);
         system.build()?;
     }
-    let default = || systems::home().join("target");
-    let data = flags.data.clone().unwrap_or_else(default);
+    let data = flags.data.clone().unwrap_or_else(systems::target);
     let data = Folder::create(data.join(format!("bench-data-{}", std::process::id())))?;
 
-    let results = measure_all(flags, &systems, &points, &data)?;
+    let in_database = systems.iter().any(|system| system.store == Store::Postgres);
+    let server = in_database.then(|| Database::start(&data.0)).transpose()?;
+
+    let results = measure_all(flags, &systems, &points, (&data.0, server.as_ref()))?;
     println!("{}", report::table(&results, &systems, &points));
     if let Some(file) = &flags.json {
         let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
@@ -117,10 +129,10 @@ fn measure_all(
     flags: &Flags,
     systems: &[&'static Contestant],
     points: &[Point],
-    data: &Folder,
+    server: (&Path, Option<&Database>),
 ) -> Result<Results, String> {
     let began = Instant::now();
-    let probe = || machine::probe(&data.0).map_err(|error| error.to_string());
+    let probe = || machine::probe(server.0).map_err(|error| error.to_string());
     let mut results = Results {
         machine: Machine::here(&systems::home()),
         probes: [probe()?; 2],
@@ -128,6 +140,7 @@ fn measure_all(
         seconds: flags.pace().window.as_secs_f64(),
         cap_seconds: flags.cap,
         took_seconds: 0.0,
+        server: server.1.map(Database::shown).transpose()?,
         medians: Vec::new(),
         samples: Vec::new(),
     };
@@ -136,7 +149,7 @@ fn measure_all(
             for system in systems {
                 let again = !point.once && !results.gave_up(system.name, point.key);
                 if system.works.contains(&point.work) && (round == 1 || again) {
-                    results.samples.push(sample(flags, system, point, round, data));
+                    results.samples.push(sample(flags, system, point, round, server));
                 }
             }
         }
@@ -153,12 +166,12 @@ fn sample(
     system: &Contestant,
     point: &Point,
     round: usize,
-    data: &Folder,
+    server: (&Path, Option<&Database>),
 ) -> Sample {
     eprint!("round {round} of {}: {}, {} ... ", flags.rounds, point.label, system.name);
     let cap = Duration::from_secs(point.cap(flags.cap));
     let pace = Pace { cap, ..flags.pace() };
-    let found = measure(system, point.task, pace, &data.0);
+    let found = measure(system, point.task, pace, server);
     match &found {
         Ok(figures) if figures.unfinished => eprintln!("not within {} s", cap.as_secs()),
         Ok(figures) => {
@@ -180,8 +193,10 @@ fn write(file: &PathBuf, text: &str) -> Result<(), String> {
 
 impl Flags {
     fn measures(&self, system: &Contestant) -> bool {
-        let is_named = self.systems.iter().any(|name| name == system.name);
-        is_named || (self.systems.is_empty() && !system.is_extra)
+        if self.systems.is_empty() {
+            return !system.is_extra && self.postgres == (system.store == Store::Postgres);
+        }
+        self.systems.iter().any(|name| name == system.name)
     }
 
     fn pace(&self) -> Pace {

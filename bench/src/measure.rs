@@ -4,33 +4,38 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use bench_harness::{Figures, Order, Pace, Task};
+use bench_harness::{Figures, Order, Pace, Place, Task};
 
-use crate::systems::Contestant;
+use crate::database::Database;
+use crate::systems::{Contestant, Store};
 
 /// Beyond its cap a measuring process has this long to end by itself.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Measures `task` on `system` in a folder below `data`, which is removed afterwards.
+/// Measures `task` on `system` in a folder below `data`, which is removed afterwards, or in
+/// a fresh database on `server`.
 pub(crate) fn measure(
     system: &Contestant,
     task: Task,
     pace: Pace,
-    data: &Path,
+    (data, server): (&Path, Option<&Database>),
 ) -> Result<Figures, String> {
     let folder = Folder::create(data.join(format!("store-{}", system.name)))?;
+    let server = server.filter(|_| system.store == Store::Postgres);
+    let database = server.map_or(Ok(String::new()), Database::fresh)?;
+    let at = Place { folder: folder.0.clone(), database };
     let Task::Park { instances } = task else {
-        return obeyed(system, &Order { task, folder: folder.0.clone(), pace });
+        return obeyed(system, &Order { task, place: at, pace });
     };
     let task = Task::Park { instances: instances.min(system.parks_at_most) };
-    let parked = obeyed(system, &Order { task, folder: folder.0.clone(), pace })?;
+    let parked = obeyed(system, &Order { task, place: at.clone(), pace })?;
     let instances = parked.values.get("parked").map_or(0, |count| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let count = *count as usize;
         count
     });
     let task = Task::Return { instances };
-    let woken = obeyed(system, &Order { task, folder: folder.0.clone(), pace })?;
+    let woken = obeyed(system, &Order { task, place: at, pace })?;
     let mut figures = parked;
     figures.values.extend(woken.values);
     figures.unfinished |= woken.unfinished;

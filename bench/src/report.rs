@@ -7,13 +7,34 @@ use crate::systems::Contestant;
 
 /// Everything a run found, as text for a terminal of 100 columns.
 pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]) -> String {
+    let subject = subject(systems);
+    let (variants, peers): (Vec<&Contestant>, Vec<_>) =
+        systems.iter().filter(|it| it.name != subject.name).partition(|it| it.is_variant);
     let mut text = String::new();
-    let (subject, others) = subject(systems);
+    for (beside, are_compared) in [(peers, true), (variants, false)] {
+        if !are_compared && beside.is_empty() {
+            continue;
+        }
+        let shown: Vec<_> = [subject].into_iter().chain(beside.iter().copied()).collect();
+        let others = if are_compared { beside } else { Vec::new() };
+        text += &columns(results, (&shown, subject, &others), points);
+        text.push('\n');
+    }
+    text + &circumstances(results, systems, subject)
+}
+
+/// A table of some systems, and of how much better the subject is than the others.
+fn columns(
+    results: &Results,
+    (systems, subject, others): (&[&Contestant], &Contestant, &[&Contestant]),
+    points: &[Point],
+) -> String {
+    let mut text = String::new();
     let _ = write!(text, "{:29}", "");
     for system in systems {
         let _ = write!(text, "{:>13}", system.name);
     }
-    for other in &others {
+    for other in others {
         let _ = write!(text, "{:>14}", format!("vs {}", other.name));
     }
     text.push('\n');
@@ -33,21 +54,18 @@ pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]
             for system in systems {
                 let _ = write!(text, "{:>13}", shown(of(system)));
             }
-            for other in &others {
+            for other in others {
                 let _ = write!(text, "{:>14}", ratio(figure, of(subject), of(other)));
             }
             text.push('\n');
         }
     }
-    text.push('\n');
-    text + &circumstances(results, systems, subject)
+    text
 }
 
 /// The system that the others are compared with: taskhub, or else the first.
-fn subject<'a>(systems: &[&'a Contestant]) -> (&'a Contestant, Vec<&'a Contestant>) {
-    let subject = systems.iter().find(|system| system.name == "taskhub").unwrap_or(&systems[0]);
-    let others = systems.iter().filter(|system| system.name != subject.name);
-    (subject, others.copied().collect())
+fn subject<'a>(systems: &[&'a Contestant]) -> &'a Contestant {
+    systems.iter().find(|system| system.name == "taskhub").unwrap_or(&systems[0])
 }
 
 fn circumstances(results: &Results, systems: &[&Contestant], subject: &Contestant) -> String {
@@ -72,8 +90,9 @@ fn circumstances(results: &Results, systems: &[&Contestant], subject: &Contestan
         before.idle_percent,
         after.idle_percent,
     );
-    for system in systems {
-        let _ = writeln!(text, "{}", system.note);
+    let notes = systems.iter().map(|system| system.note).filter(|note| !note.is_empty());
+    for note in results.server.as_deref().into_iter().chain(notes) {
+        let _ = writeln!(text, "{note}");
     }
     for sample in &results.samples {
         if let Err(error) = &sample.found {

@@ -20,6 +20,8 @@ pub(crate) struct Results {
     pub(crate) cap_seconds: u64,
     /// How long the whole run took.
     pub(crate) took_seconds: f64,
+    /// The `PostgreSQL` that systems shared, and how it was set, if there was one.
+    pub(crate) server: Option<String>,
     /// The medians, for who reads the file without a program.
     pub(crate) medians: Vec<Median>,
     pub(crate) samples: Vec<Sample>,

@@ -1,5 +1,4 @@
-//! The peer duroxide, on its `SQLite` provider, under the works of the benchmark.
-use std::path::Path;
+//! The peer duroxide, on its `SQLite` and `PostgreSQL` providers, under the works of the benchmark.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,13 +6,15 @@ use axum::Router;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Job, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Published, Result, Steps, System};
+use duroxide::providers::Provider;
 use duroxide::providers::sqlite::SqliteProvider;
 use duroxide::runtime::Runtime;
 use duroxide::runtime::registry::ActivityRegistry;
 use duroxide::{
     ActivityContext, Client, OrchestrationContext, OrchestrationRegistry, OrchestrationStatus,
 };
+use duroxide_pg::PostgresProvider;
 
 fn main() {
     let order = std::env::args().nth(1).expect("an order, as JSON");
@@ -26,10 +27,14 @@ struct Duroxide {
 }
 
 impl System for Duroxide {
-    async fn open(folder: &Path, steps: Steps) -> Result<Duroxide> {
-        let file = folder.join("duroxide.db");
-        let url = format!("sqlite:{}?mode=rwc", file.display());
-        let store = Arc::new(SqliteProvider::new(&url, None).await?);
+    async fn open(place: &Place, steps: Steps) -> Result<Duroxide> {
+        let store: Arc<dyn Provider> = if place.database.is_empty() {
+            let file = place.folder.join("duroxide.db");
+            let url = format!("sqlite:{}?mode=rwc", file.display());
+            Arc::new(SqliteProvider::new(&url, None).await?)
+        } else {
+            Arc::new(PostgresProvider::new(&place.database).await?)
+        };
         let counter = steps.clone();
         let activities = ActivityRegistry::builder()
             .register("step", move |_: ActivityContext, input: String| {

@@ -22,12 +22,12 @@ pub fn obey<S: System>(order: &str) -> ! {
 }
 
 async fn measure<S: System>(order: Order) -> Result<Figures> {
-    let Order { task, folder, pace } = order;
+    let Order { task, place, pace } = order;
     let steps = Steps::default();
     if let Task::Return { instances } = task {
-        return work::w5::wake::<S>(&folder, instances, pace).await;
+        return work::w5::wake::<S>(&place, instances, pace).await;
     }
-    let system = S::open(&folder, steps.clone()).await?;
+    let system = S::open(&place, steps.clone()).await?;
     match task {
         Task::Weather { clients } => work::w1::run(&system, clients, pace).await,
         Task::Chains { at_a_time } => work::w2::run(system, at_a_time, pace).await,

@@ -11,5 +11,5 @@ mod system;
 mod work;
 
 pub use child::obey;
-pub use order::{Figures, Order, Pace, Task};
+pub use order::{Figures, Order, Pace, Place, Task};
 pub use system::{Error, Job, Published, Result, Steps, System};

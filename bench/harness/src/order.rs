@@ -10,10 +10,19 @@ use serde::{Deserialize, Serialize};
 pub struct Order {
     /// What to do.
     pub task: Task,
-    /// A folder for the system's store; empty, except for [`Task::Return`].
-    pub folder: PathBuf,
+    /// Where the system's store is.
+    pub place: Place,
     /// How long to do it.
     pub pace: Pace,
+}
+
+/// Where the store of a system is: empty, except for [`Task::Return`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// For a system that keeps files.
+    pub folder: PathBuf,
+    /// The address of a database in PostgreSQL, for a system that wants one; else empty.
+    pub database: String,
 }
 
 /// The works, as the processes know them.

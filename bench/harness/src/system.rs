@@ -1,11 +1,12 @@
 //! What a system implements to be measured.
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use axum::Router;
 use tokio::sync::mpsc::UnboundedSender;
+
+use crate::Place;
 
 /// Whatever went wrong, to be printed.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -18,11 +19,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`weather`](System::weather) serves W1. [`start`](System::start) and [`wait`](System::wait)
 /// serve W2 to W4; W5 needs [`raise`](System::raise) as well.
 pub trait System: Sized + Send + Sync + 'static {
-    /// Opens the store in `folder`, creating it when the folder is empty.
+    /// Opens the store in `place`, creating it when there is none.
     ///
     /// Each activity marks `steps` when it runs, and does nothing else. So does a
     /// [`Job::Wait`], right before it waits.
-    fn open(folder: &Path, steps: Steps) -> impl Future<Output = Result<Self>> + Send;
+    fn open(place: &Place, steps: Steps) -> impl Future<Output = Result<Self>> + Send;
 
     /// The weather API: `GET /api/weather` waits for the text of `POST /api/replies/{id}`.
     ///

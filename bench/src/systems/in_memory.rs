@@ -1,16 +1,15 @@
 //! The weather API as a map of one-shot channels: the ceiling, without any promise.
-use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use bench_harness::{Published, Result, Steps, System};
+use bench_harness::{Place, Published, Result, Steps, System};
 
 /// The example `weather-in-memory`; it has the first work only.
 #[derive(Debug)]
 pub(crate) struct InMemory;
 
 impl System for InMemory {
-    async fn open(_: &Path, _: Steps) -> Result<InMemory> {
+    async fn open(_: &Place, _: Steps) -> Result<InMemory> {
         Ok(InMemory)
     }
 

@@ -1,16 +1,15 @@
 //! This hub with somebody who looks at it: management calls at a steady rate beside the work.
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use bench_harness::{Job, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Published, Result, Steps, System};
 use taskhub::management::Keys;
 use taskhub::prelude::Embedded;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::taskhub::Taskhub;
+use super::taskhub::{Taskhub, functions};
 
 const CALLS_PER_SECOND: u64 = 200;
 
@@ -24,12 +23,11 @@ const API: &str = "/runtime/webhooks/durabletask";
 pub(crate) struct Managed(Taskhub);
 
 impl System for Managed {
-    async fn open(folder: &Path, steps: Steps) -> Result<Managed> {
-        let (store, keys) = (Embedded::open(folder)?, Keys::open(folder)?);
+    async fn open(place: &Place, steps: Steps) -> Result<Managed> {
+        let (store, keys) = (Embedded::open(&place.folder)?, Keys::open(&place.folder)?);
         let key = keys.create("_master", None)?;
         // What the old ones do is no part of the work.
-        let host = |host: taskhub::HostBuilder| host.store(store).management_api(keys);
-        let taskhub = Taskhub::on(host, steps)?;
+        let taskhub = Taskhub::on(functions(steps).store(store).management_api(keys).build()?);
         for number in 0..OLD {
             taskhub.start(&format!("old-{number}"), Job::Chain(0)).await?;
         }

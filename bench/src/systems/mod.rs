@@ -2,9 +2,11 @@
 //!
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
+mod environment;
 mod in_memory;
 mod managed;
 mod over_grpc;
+mod postgres;
 mod python;
 mod taskhub;
 
@@ -26,9 +28,22 @@ pub(crate) struct Contestant {
     pub(crate) works: &'static [&'static str],
     /// The most instances it is asked to park.
     pub(crate) parks_at_most: usize,
+    /// Where it keeps what it stores.
+    pub(crate) store: Store,
+    /// Whether it is another system of this list in another form, and stands beside that only.
+    pub(crate) is_variant: bool,
     /// Whether it is left out unless `--systems` names it.
     pub(crate) is_extra: bool,
     program: Program,
+}
+
+/// Where a system keeps what it stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In a folder of its own, or nowhere.
+    Folder,
+    /// In a database of its own on the private server of the run.
+    Postgres,
 }
 
 /// Where the code that measures a system is built.
@@ -40,16 +55,20 @@ enum Program {
     Python,
     /// In the package of this name in the folder of that name, since it cannot be linked here.
     Apart { package: &'static str, folder: &'static str },
+    /// In the script `main.py` in the folder of this name.
+    Script { folder: &'static str },
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 7] = [
+pub(crate) const ALL: [Contestant; 14] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
         note: "taskhub syncs to the disk before it acknowledges anything.",
         works: &["w1", "w2", "w3", "w4", "w5"],
         parks_at_most: usize::MAX,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: false,
         program: Program::Here,
     },
@@ -60,6 +79,8 @@ pub(crate) const ALL: [Contestant; 7] = [
                `taskhub serve`.",
         works: &["w2"],
         parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: false,
         program: Program::Here,
     },
@@ -70,6 +91,8 @@ pub(crate) const ALL: [Contestant; 7] = [
                and histories.",
         works: &["w1", "w2"],
         parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: true,
         program: Program::Here,
     },
@@ -79,6 +102,8 @@ pub(crate) const ALL: [Contestant; 7] = [
         note: "in-memory is a map of one-shot channels: nothing survives the process.",
         works: &["w1"],
         parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: false,
         program: Program::Here,
     },
@@ -89,6 +114,8 @@ pub(crate) const ALL: [Contestant; 7] = [
                WAL`,\nwhich is no value of SQLite's and reads back as NORMAL.",
         works: &["w1", "w2", "w3", "w4", "w5"],
         parks_at_most: 1_000,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: false,
         program: Program::Apart { package: "bench-duroxide", folder: "duroxide" },
     },
@@ -98,6 +125,8 @@ pub(crate) const ALL: [Contestant; 7] = [
         note: "python is a worker of the SDK for Python, connected to `taskhub serve`.",
         works: &["w2"],
         parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: true,
         program: Program::Python,
     },
@@ -108,16 +137,73 @@ pub(crate) const ALL: [Contestant; 7] = [
                for tests:\nnothing survives its process.",
         works: &["w2"],
         parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
         is_extra: true,
         program: Program::Python,
     },
+    Contestant {
+        name: "taskhub-pg",
+        colour: "#2f81f7",
+        note: "taskhub-pg is one node with four lanes, as when nobody says a number.",
+        is_variant: false,
+        ..ON_POSTGRES
+    },
+    Contestant {
+        name: "pg-1-lane",
+        note: "pg-1-lane, pg-2-lanes and pg-8-lanes are one node with so many lanes.",
+        ..ON_POSTGRES
+    },
+    Contestant { name: "pg-2-lanes", ..ON_POSTGRES },
+    Contestant { name: "pg-8-lanes", ..ON_POSTGRES },
+    Contestant {
+        name: "pg-2-nodes",
+        note: "pg-2-nodes are two nodes with four lanes each, on the same machine as their \
+               clients and\nthe server. Each is asked half of the requests, and forwards half of \
+               those to the other.",
+        ..ON_POSTGRES
+    },
+    Contestant {
+        name: "duroxide-pg",
+        colour: "#d29922",
+        is_variant: false,
+        program: Program::Apart { package: "bench-duroxide", folder: "duroxide" },
+        ..ON_POSTGRES
+    },
+    Contestant {
+        name: "dbos",
+        colour: "#3fb950",
+        note: "dbos is one Python process. Its clients call it directly: it is spared the HTTP \
+               exchanges\nof W1.",
+        is_variant: false,
+        program: Program::Script { folder: "dbos" },
+        ..ON_POSTGRES
+    },
 ];
+
+/// What the systems on `PostgreSQL` have in common.
+const ON_POSTGRES: Contestant = Contestant {
+    name: "",
+    colour: "",
+    note: "",
+    works: &["w1", "w2"],
+    parks_at_most: 0,
+    store: Store::Postgres,
+    is_variant: true,
+    is_extra: false,
+    program: Program::Here,
+};
 
 /// Measures what `order` says in this process, for a system that is linked here.
 pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<taskhub::Taskhub>(order),
         "taskhub-grpc" => obey::<over_grpc::OverGrpc>(order),
+        "taskhub-pg" => obey::<postgres::OnPostgres<1, 4>>(order),
+        "pg-1-lane" => obey::<postgres::OnPostgres<1, 1>>(order),
+        "pg-2-lanes" => obey::<postgres::OnPostgres<1, 2>>(order),
+        "pg-8-lanes" => obey::<postgres::OnPostgres<1, 8>>(order),
+        "pg-2-nodes" => obey::<postgres::OnPostgres<2, 4>>(order),
         "taskhub-managed" => obey::<managed::Managed>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
@@ -131,14 +217,15 @@ impl Contestant {
     pub(crate) fn build(&self) -> Result<(), String> {
         let folder = match self.program {
             Program::Here => return Ok(()),
-            Program::Python => return python::build(),
+            Program::Python => return environment::install("python"),
+            Program::Script { folder } => return environment::install(folder),
             Program::Apart { folder, .. } => folder,
         };
         let manifest = home().join(folder).join("Cargo.toml");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--release", "--quiet", "--manifest-path"]).arg(manifest);
-        build.arg("--target-dir").arg(home().join("target"));
+        build.arg("--target-dir").arg(target());
         match build.status() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(format!("cargo could not build {}: {status}", self.name)),
@@ -155,10 +242,18 @@ impl Contestant {
                 Ok(command)
             }
             Program::Apart { package, .. } => {
-                Ok(Command::new(home().join("target/release").join(package)))
+                Ok(Command::new(target().join("release").join(package)))
             }
+            Program::Script { folder } => Ok(environment::command(folder, "main.py")),
         }
     }
+}
+
+/// Where builds go: to where this program was built.
+pub(crate) fn target() -> PathBuf {
+    let program = std::env::current_exe().ok();
+    let target = program.as_deref().and_then(|program| program.ancestors().nth(2));
+    target.map_or_else(|| home().join("target"), PathBuf::from)
 }
 
 /// The folder of the benchmark.

@@ -1,12 +1,11 @@
 //! The same functions as a worker of a server: every turn and every activity goes over gRPC.
 use std::future::pending;
-use std::path::Path;
 
 use axum::Router;
-use bench_harness::{Job, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Published, Result, Steps, System};
 use taskhub_server::{Config, Server};
 
-use super::taskhub::Taskhub;
+use super::taskhub::{Taskhub, functions};
 
 /// A server on a port of its own, and a host that is connected to it. Both are in this process,
 /// so that they share its processors as they would as two processes.
@@ -14,10 +13,10 @@ use super::taskhub::Taskhub;
 pub(crate) struct OverGrpc(Taskhub);
 
 /// Serves the hubs of a folder, at the address that this yields.
-pub(super) async fn serve(folder: &Path) -> Result<String> {
+pub(super) async fn serve(place: &Place) -> Result<String> {
     let mut config = Config::default();
     config.listen = vec!["127.0.0.1:0".to_owned()];
-    config.data = folder.to_owned();
+    config.data = place.folder.clone();
     let server = Server::start(&config).await?;
     let address = server.addresses()[0].to_string();
     tokio::spawn(server.run(pending()));
@@ -25,9 +24,9 @@ pub(super) async fn serve(folder: &Path) -> Result<String> {
 }
 
 impl System for OverGrpc {
-    async fn open(folder: &Path, steps: Steps) -> Result<OverGrpc> {
-        let url = format!("http://{}", serve(folder).await?);
-        Ok(OverGrpc(Taskhub::on(|host| host.connect(url), steps)?))
+    async fn open(place: &Place, steps: Steps) -> Result<OverGrpc> {
+        let url = format!("http://{}", serve(place).await?);
+        Ok(OverGrpc(Taskhub::on(functions(steps).connect(url).build()?)))
     }
 
     fn weather(&self, published: Published) -> Router {

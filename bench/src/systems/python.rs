@@ -1,17 +1,16 @@
 //! The Python SDK as the worker: on `taskhub serve`, and on the backend in memory that it brings.
 use std::marker::PhantomData;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
 use axum::Router;
-use bench_harness::{Job, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Published, Result, Steps, System};
 use taskhub::prelude::Client;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-use super::{home, over_grpc};
+use super::{environment, over_grpc};
 
 /// Calls that wait for an end at a time: the backend in memory has ten threads for all calls.
 const WAITS_COUNT_MAX: usize = 4;
@@ -24,7 +23,7 @@ const LONG: Duration = Duration::from_mins(10);
 /// What the worker is connected to.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Starts it: its address, and what it runs in beside this process.
-    fn start(folder: &Path) -> impl Future<Output = Result<(String, Option<Program>)>> + Send;
+    fn start(place: &Place) -> impl Future<Output = Result<(String, Option<Program>)>> + Send;
 }
 
 /// This hub; the server is in this process.
@@ -52,42 +51,11 @@ pub(crate) struct Program {
     _input: Option<ChildStdin>,
 }
 
-/// Makes the environment of the programs, unless it is there.
-pub(super) fn build() -> Result<(), String> {
-    let environment = environment();
-    let (wanted, installed) =
-        (home().join("python/requirements.txt"), environment.join("requirements.txt"));
-    let read = |file: &Path| std::fs::read(file).ok();
-    if read(&wanted) == read(&installed) {
-        return Ok(());
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"];
-    run(Command::new(python()).args(pip).arg(&wanted))?;
-    std::fs::copy(&wanted, &installed).map(drop).map_err(|error| error.to_string())
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{command:?} failed: {status}")),
-        Err(error) => Err(format!("{command:?} could not be started: {error}")),
-    }
-}
-
-fn environment() -> PathBuf {
-    home().join("target/python")
-}
-
-fn python() -> PathBuf {
-    environment().join("bin/python")
-}
-
 impl Program {
     fn start(name: &str, argument: &str) -> Result<Program> {
-        let mut command = Command::new(python());
-        command.arg(home().join("python").join(name)).arg(argument);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let mut command = environment::command("python", name);
+        let mut child =
+            command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         let input = child.stdin.take();
         Ok(Program { child, _input: input })
     }
@@ -101,13 +69,13 @@ impl Drop for Program {
 }
 
 impl Backend for Taskhub {
-    async fn start(folder: &Path) -> Result<(String, Option<Program>)> {
-        Ok((over_grpc::serve(folder).await?, None))
+    async fn start(place: &Place) -> Result<(String, Option<Program>)> {
+        Ok((over_grpc::serve(place).await?, None))
     }
 }
 
 impl Backend for InMemory {
-    async fn start(_: &Path) -> Result<(String, Option<Program>)> {
+    async fn start(_: &Place) -> Result<(String, Option<Program>)> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = Program::start("backend.py", &port.to_string())?;
         Ok((format!("127.0.0.1:{port}"), Some(program)))
@@ -115,8 +83,8 @@ impl Backend for InMemory {
 }
 
 impl<B: Backend> System for Python<B> {
-    async fn open(folder: &Path, _: Steps) -> Result<Python<B>> {
-        let (address, backend) = B::start(folder).await?;
+    async fn open(place: &Place, _: Steps) -> Result<Python<B>> {
+        let (address, backend) = B::start(place).await?;
         let programs = (Program::start("worker.py", &address)?, backend);
         let client = Client::connect(format!("http://{address}"))?;
         let waits = Semaphore::new(WAITS_COUNT_MAX);

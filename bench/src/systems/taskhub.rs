@@ -1,13 +1,13 @@
 //! This hub on its embedded store: every acknowledgement is synced to the disk.
-use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path as UrlPath, State as Extracted};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Job, Published, Result as Measured, Steps, System};
+use bench_harness::{Job, Place, Published, Result as Measured, Steps, System};
 use taskhub::prelude::{
     Client, Context, Embedded, Event, Host, HostBuilder, Result, activity, orchestration,
     try_join_all,
@@ -56,48 +56,80 @@ async fn weather(ctx: Context) -> Result<String> {
     ctx.event(REPLY).await
 }
 
+/// Clients of a hub; each is asked for its share.
 #[derive(Debug)]
 pub(crate) struct Taskhub {
-    host: Host,
+    clients: Arc<Clients>,
+    /// Kept where it serves nobody else.
+    host: Option<Host>,
+}
+
+/// The functions, on a hub that is yet to be named.
+pub(super) fn functions(steps: Steps) -> HostBuilder {
+    let _ = STEPS.set(steps);
+    Host::builder()
+        .orchestration(chain)
+        .orchestration(fan_out)
+        .orchestration(parked)
+        .orchestration(weather)
+        .activity(step)
 }
 
 impl Taskhub {
-    /// The functions on a hub that is in the process, or not.
-    pub(super) fn on(
-        hub: impl FnOnce(HostBuilder) -> HostBuilder,
-        steps: Steps,
-    ) -> Measured<Taskhub> {
-        let _ = STEPS.set(steps);
-        let host = Host::builder()
-            .orchestration(chain)
-            .orchestration(fan_out)
-            .orchestration(parked)
-            .orchestration(weather)
-            .activity(step);
-        Ok(Taskhub { host: hub(host).build()? })
+    /// A hub that only this process asks.
+    pub(super) fn on(host: Host) -> Taskhub {
+        let clients = Arc::new(Clients::of(vec![host.client().clone()]));
+        Taskhub { clients, host: Some(host) }
     }
 
-    /// The routes that its host was given.
+    /// A hub that has several doors.
+    pub(super) fn at(clients: Vec<Client>) -> Taskhub {
+        Taskhub { clients: Arc::new(Clients::of(clients)), host: None }
+    }
+
+    /// The routes that its host was given, if it has one of its own.
     pub(super) fn routes(&self) -> Router {
-        self.host.router()
+        self.host.as_ref().map(Host::router).unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+struct Clients {
+    all: Vec<Client>,
+    next: AtomicUsize,
+}
+
+impl Clients {
+    fn of(all: Vec<Client>) -> Clients {
+        Clients { all, next: AtomicUsize::new(0) }
+    }
+
+    /// One after the other, as a load balancer has it.
+    fn next(&self) -> &Client {
+        &self.all[self.next.fetch_add(1, Ordering::Relaxed) % self.all.len()]
+    }
+
+    /// Always the same for an instance, as for who keeps a connection.
+    fn of_instance(&self, id: &str) -> &Client {
+        &self.all[id.bytes().map(usize::from).sum::<usize>() % self.all.len()]
     }
 }
 
 impl System for Taskhub {
-    async fn open(folder: &Path, steps: Steps) -> Measured<Taskhub> {
-        let store = Embedded::open(folder)?;
-        Taskhub::on(|host| host.store(store), steps)
+    async fn open(place: &Place, steps: Steps) -> Measured<Taskhub> {
+        let store = Embedded::open(&place.folder)?;
+        Ok(Taskhub::on(functions(steps).store(store).build()?))
     }
 
     fn weather(&self, published: Published) -> Router {
         Router::new()
             .route("/api/weather", get(hold))
             .route("/api/replies/{id}", post(reply))
-            .with_state((self.host.client().clone(), published))
+            .with_state((self.clients.clone(), published))
     }
 
     async fn start(&self, id: &str, job: Job) -> Measured<()> {
-        let client = self.host.client();
+        let client = self.clients.of_instance(id);
         match job {
             Job::Chain(steps) => drop(client.start(chain, steps).id(id).await?),
             Job::FanOut(steps) => drop(client.start(fan_out, steps).id(id).await?),
@@ -107,33 +139,33 @@ impl System for Taskhub {
     }
 
     async fn wait(&self, id: &str) -> Measured<String> {
-        let output = self.host.client().instance(id).of(chain).wait(LONG).await?;
+        let output = self.clients.of_instance(id).instance(id).of(chain).wait(LONG).await?;
         Ok(output)
     }
 
     async fn raise(&self, id: &str, text: &str) -> Measured<()> {
-        Ok(self.host.client().instance(id).raise(REPLY, text.to_owned()).await?)
+        Ok(self.clients.of_instance(id).instance(id).raise(REPLY, text.to_owned()).await?)
     }
 }
 
 /// What the gateway does, and one thing more: it tells the benchmark that the start is durable.
 async fn hold(
-    Extracted((client, published)): Extracted<(Client, Published)>,
+    Extracted((clients, published)): Extracted<(Arc<Clients>, Published)>,
 ) -> std::result::Result<String, (StatusCode, String)> {
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
     let deadline = std::time::SystemTime::now() + Duration::from_mins(1);
-    let started = client.start(weather, ()).deadline(deadline).await;
+    let started = clients.next().start(weather, ()).deadline(deadline).await;
     let instance = started.map_err(|error| failed(error.to_string()))?;
     published.announce(instance.id().map_err(|error| failed(error.to_string()))?.to_string());
     instance.wait(LONG).await.map_err(|error| failed(error.to_string()))
 }
 
 async fn reply(
-    Extracted((client, _)): Extracted<(Client, Published)>,
+    Extracted((clients, _)): Extracted<(Arc<Clients>, Published)>,
     UrlPath(id): UrlPath<String>,
     text: String,
 ) -> StatusCode {
-    match client.instance(id).raise(REPLY, text).await {
+    match clients.next().instance(id).raise(REPLY, text).await {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(_) => StatusCode::NOT_FOUND,
     }

@@ -42,8 +42,13 @@ changed AS (
     RETURNING 1
 ),
 removed AS (
-    DELETE FROM taskhub.instance AS i USING unnest($25::text[]) AS r (id)
-    WHERE i.hub = $1 AND i.id = r.id
+    DELETE FROM taskhub.instance AS i
+    USING (
+        SELECT (SELECT o.key FROM taskhub.instance AS o WHERE o.hub = $1 AND o.id = n.id) AS key
+        FROM unnest($25::text[]) AS n (id)
+        OFFSET 0
+    ) AS r
+    WHERE cardinality($25) > 0 AND i.key = r.key
     RETURNING i.key
 ),
 forgotten AS (
@@ -61,10 +66,17 @@ piece AS (
 ),
 taken AS (
     DELETE FROM taskhub.message AS m
-    USING unnest($30::int2[], $31::int2[], $32::int8[], $33::int8[])
-        AS t (partition, sender, epoch, number)
-    WHERE m.hub = $1 AND m.partition = t.partition AND m.sender = t.sender
-        AND m.epoch = t.epoch AND m.number = t.number
+    USING (
+        SELECT (
+            SELECT o.place FROM taskhub.message AS o
+            WHERE o.hub = $1 AND o.partition = n.partition AND o.sender = n.sender
+                AND o.epoch = n.epoch AND o.number = n.number
+        ) AS place
+        FROM unnest($30::int2[], $31::int2[], $32::int8[], $33::int8[])
+            AS n (partition, sender, epoch, number)
+        OFFSET 0
+    ) AS t
+    WHERE cardinality($30) > 0 AND m.place = t.place
     RETURNING 1
 ),
 sent AS (

@@ -18,7 +18,7 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// - a commit that was acknowledged survives, whatever the database's default is;
 /// - other defaults of the isolation would only make commits fail that need not;
 /// - each statement finds its rows by an index. A planner that never saw statistics of a young
-///   table would rather read all of it, and keep that plan while the table grows.
+///   table would rather read all of it.
 const SETTINGS: &str = "\
     SELECT set_config(s.name, wish.value, false) \
     FROM (VALUES \
@@ -34,12 +34,26 @@ const SETTINGS: &str = "\
     JOIN pg_settings AS s ON s.name = wish.name \
     WHERE s.name <> 'synchronous_commit' OR s.setting = 'off'";
 
+/// After how many uses a statement is planned anew: the first time, and at most. The server would
+/// keep the plan that it made for a young table while that grows: what is good for ten rows may
+/// read all of a million.
+const USES_COUNT: u32 = 16;
+const USES_COUNT_MAX: u32 = 1_024;
+
 /// A connection.
 pub(crate) struct Link {
     client: Client,
-    statements: HashMap<&'static str, Statement>,
+    statements: HashMap<&'static str, Planned>,
     task: AbortHandle,
     patience: Duration,
+}
+
+/// A statement, planned for the tables as they were.
+struct Planned {
+    statement: Statement,
+    uses: u32,
+    /// With how many of them it is planned anew.
+    uses_max: u32,
 }
 
 impl Link {
@@ -60,18 +74,23 @@ impl Link {
         Ok(link)
     }
 
-    /// Runs a statement that is prepared the first time.
+    /// Runs a statement that is prepared the first time, and again when its plan may be old.
     pub(crate) async fn query(
         &mut self,
         sql: &'static str,
         params: Params<'_>,
     ) -> Result<Vec<Row>, Trouble> {
         let work = async {
-            if !self.statements.contains_key(sql) {
-                self.statements.insert(sql, self.client.prepare(sql).await?);
+            let planned = self.statements.get(sql);
+            if planned.is_none_or(|it| it.uses >= it.uses_max) {
+                let uses_max =
+                    planned.map_or(USES_COUNT, |it| (it.uses_max * 2).min(USES_COUNT_MAX));
+                let statement = self.client.prepare(sql).await?;
+                self.statements.insert(sql, Planned { statement, uses: 0, uses_max });
             }
-            let statement = &self.statements[sql];
-            self.client.query(statement, params).await
+            let Some(planned) = self.statements.get_mut(sql) else { return Ok(Vec::new()) };
+            planned.uses += 1;
+            self.client.query(&planned.statement, params).await
         };
         Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
     }

@@ -57,7 +57,7 @@ impl PostgresOptions {
             partitions: 32,
             patience: Duration::from_mins(1),
             readers: 4,
-            writers: 4,
+            writers: 16,
             clock: None,
         }
     }
@@ -75,7 +75,8 @@ impl PostgresOptions {
         self
     }
 
-    /// How many connections there may be for reads and for writes; 4 and 4 if this is not called.
+    /// How many connections there may be for reads and for writes, each opened when it is needed; 4
+    /// and 16 if this is not called. Each lane that commits takes one of the latter.
     pub fn connections(mut self, readers: usize, writers: usize) -> Self {
         (self.readers, self.writers) = (readers, writers);
         self

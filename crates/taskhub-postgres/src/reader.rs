@@ -44,7 +44,7 @@ const BUSY: &str = "SELECT id FROM taskhub.instance \
     WHERE hub = $1 AND partition = $2 AND busy AND id > $3 ORDER BY id LIMIT $4";
 
 const INBOX: &str = "SELECT sender, epoch, number, receiver, message FROM taskhub.message \
-    WHERE hub = $1 AND partition = $2 ORDER BY place LIMIT $3";
+    WHERE hub = $1 AND partition::integer = $2 ORDER BY place LIMIT $3";
 
 impl PostgresStore {
     /// See [`taskhub_core::store::Store::load`].
@@ -130,7 +130,7 @@ impl PostgresStore {
         let gone: HashSet<_> = taken.iter().collect();
         let most = i64::try_from(limit.saturating_add(taken.len())).unwrap_or(i64::MAX);
         let mut found: Vec<Envelope> = self.database.read(async |link: &mut Link| {
-            let rows = link.query(INBOX, &[&self.hub, &small(partition.0), &most]).await?;
+            let rows = link.query(INBOX, &[&self.hub, &i32::from(partition.0), &most]).await?;
             rows.iter()
                 .map(|row| {
                     let from = PartitionId(get::<i16>(row, 0)?.unsigned_abs());

@@ -32,6 +32,7 @@ pub struct Server {
 pub struct ServerOptions {
     is_durable: bool,
     settings: Vec<String>,
+    within: Option<PathBuf>,
 }
 
 /// Why there is no server.
@@ -53,11 +54,18 @@ impl ServerOptions {
         self
     }
 
+    /// Its folder is made in this one, instead of in that for temporary files.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.within = Some(folder.to_owned());
+        self
+    }
+
     /// Makes a database and starts a server for it.
     pub fn start(self) -> Result<Server, ServerError> {
         let failed = |error: io::Error| ServerError(error.to_string());
         let programs = programs().ok_or_else(|| ServerError("initdb is not found".to_owned()))?;
-        let folder = TempDir::new().map_err(failed)?;
+        let within = self.within.unwrap_or_else(env::temp_dir);
+        let folder = TempDir::new_in(within).map_err(failed)?;
         let user = other_user().map_err(failed)?;
         if let Some((user, group)) = user {
             std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).map_err(failed)?;

@@ -63,7 +63,7 @@ impl Fault {
     fn draw(chance: &mut Chance, scene: &Scene) -> Self {
         let ttl = u64::try_from(scene.ttl.as_millis()).unwrap_or_default();
         let node = chance.below(scene.nodes.count());
-        let how = if chance.below(2) == 0 { How::Cut } else { How::Silent };
+        let how = [How::Cut, How::Silent, How::Deaf, How::Mute][chance.below(4)];
         let what = match chance.below(10) {
             0 | 1 => What::Killed(node),
             2 => What::Ended(node),
@@ -152,17 +152,19 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let way = |how| match how {
-            How::Cut => "cut",
-            How::Silent => "silently cut",
+            How::Cut => "cut from",
+            How::Silent => "silently cut from",
+            How::Deaf => "deaf to",
+            How::Mute => "not heard by",
         };
         match self.what {
             What::Killed(node) => write!(f, "node {node} killed")?,
             What::Ended(node) => write!(f, "node {node} asked to end")?,
             What::Paused(node) => write!(f, "node {node} stopped in its tracks")?,
             What::WithoutDatabase(node, how) => {
-                write!(f, "node {node} {} from the database", way(how))?;
+                write!(f, "node {node} {} the database", way(how))?;
             }
-            What::Alone(node, how) => write!(f, "node {node} {} from the others", way(how))?,
+            What::Alone(node, how) => write!(f, "node {node} {} the others", way(how))?,
             What::DatabaseStopped => write!(f, "the database stopped")?,
             What::DatabaseKilled => write!(f, "the database killed")?,
         }

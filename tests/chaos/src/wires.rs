@@ -33,6 +33,17 @@ pub(crate) enum How {
     Cut,
     /// Nothing comes through, and nobody is told. Later what was sent arrives.
     Silent,
+    /// The same, but only for what the first end is sent: it is heard, and hears nothing.
+    Deaf,
+    /// The same, but only for what the first end sends: it hears, and is not heard.
+    Mute,
+}
+
+impl How {
+    /// Whether it holds up what the first end sends, and what it is sent.
+    fn holds_up(self) -> (bool, bool) {
+        (self != Self::Deaf, self != Self::Mute)
+    }
 }
 
 /// All ways, and their state.
@@ -53,6 +64,7 @@ struct State {
     ports: BTreeMap<End, u16>,
     /// The processes of the nodes.
     processes: Vec<Option<u32>>,
+    /// By who sends and who is sent to, whoever of them connected.
     broken: BTreeMap<(End, End), How>,
 }
 
@@ -84,12 +96,13 @@ impl Wires {
         processes[node] = pid;
     }
 
-    /// Interrupts the way between two ends, in both directions; `None` heals it.
+    /// Interrupts the way between two ends; `None` heals it.
     pub(crate) fn set(&self, one: End, other: End, how: Option<How>) {
         {
             let broken = &mut self.state().broken;
-            for way in [(one, other), (other, one)] {
-                match how {
+            let (forth, back) = how.map_or((false, false), How::holds_up);
+            for (way, is_broken) in [((one, other), forth), ((other, one), back)] {
+                match how.filter(|_| is_broken) {
                     Some(how) => drop(broken.insert(way, how)),
                     None => drop(broken.remove(&way)),
                 }
@@ -117,7 +130,7 @@ impl Wires {
         let (here_in, here_out) = stream.into_split();
         let (there_in, there_out) = there.into_split();
         let forth = self.clone().pump((from, to), here_in, there_out);
-        let back = self.pump((from, to), there_in, here_out);
+        let back = self.pump((to, from), there_in, here_out);
         // One side that is closed closes the other: half of a connection is of no use here.
         tokio::select! {
             _ = forth => {}
@@ -199,6 +212,19 @@ mod tests {
         let mut byte = [0];
         stream.read_exact(&mut byte).await.expect("it comes");
         assert_eq!(byte, *b"b");
+    }
+
+    #[tokio::test]
+    async fn who_is_deaf_is_heard() {
+        let (wires, mut stream) = echo().await;
+        stream.write_all(b"a").await.expect("it is open");
+        while heard(&mut stream).await.is_none() {}
+        wires.set(End::Clients, End::Database, Some(How::Deaf));
+        stream.write_all(b"b").await.expect("it is open");
+        assert_eq!(heard(&mut stream).await, None);
+        // What came back meanwhile would come now if it had not been heard.
+        wires.set(End::Clients, End::Database, Some(How::Mute));
+        assert_eq!(heard(&mut stream).await, Some(b'b'));
     }
 
     #[tokio::test]

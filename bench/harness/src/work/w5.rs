@@ -1,5 +1,4 @@
 //! W5, parked instances: what they cost in memory, and how long a restart among them takes.
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::process::resident_bytes;
-use crate::{Figures, Job, Pace, Result, Steps, System};
+use crate::{Figures, Job, Pace, Place, Result, Steps, System};
 
 /// How many instances are started at a time.
 const STARTERS: usize = 256;
@@ -59,14 +58,10 @@ pub(crate) async fn park<S: System>(
 
 /// Yields `reopen_seconds`, from opening the store to the first answer, and
 /// `reopen_resident_mb`.
-pub(crate) async fn wake<S: System>(
-    folder: &Path,
-    instances: usize,
-    pace: Pace,
-) -> Result<Figures> {
+pub(crate) async fn wake<S: System>(at: &Place, instances: usize, pace: Pace) -> Result<Figures> {
     let began = Instant::now();
     let answer = timeout(pace.cap, async {
-        let system = S::open(folder, Steps::default()).await?;
+        let system = S::open(at, Steps::default()).await?;
         let id = name(instances / 2);
         system.raise(&id, "Sunny, 21 degrees").await?;
         let answer = system.wait(&id).await;

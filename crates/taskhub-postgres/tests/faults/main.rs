@@ -5,5 +5,6 @@ mod cuts;
 mod hints;
 mod opening;
 mod others;
+mod plans;
 mod proxy;
 mod scene;

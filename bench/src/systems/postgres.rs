@@ -1,0 +1,72 @@
+//! This hub in a `PostgreSQL` database, synced to the disk before it acknowledges anything.
+use std::time::Duration;
+
+use axum::Router;
+use bench_harness::{Job, Place, Published, Result, Steps, System};
+use taskhub::Store;
+use taskhub::{Cluster, PostgresStore, prelude::Client};
+use tokio::net::TcpListener;
+
+use super::taskhub::{Taskhub, functions};
+
+/// How many partitions the hub has: as many as it gets when nobody says a number.
+const PARTITIONS: usize = 32;
+
+/// So many nodes that share a hub, each with so many lanes. All are in this process, as their
+/// clients are, and reach each other over loopback.
+#[derive(Debug)]
+pub(crate) struct OnPostgres<const NODES: usize, const LANES: u16>(Taskhub);
+
+impl<const NODES: usize, const LANES: u16> System for OnPostgres<NODES, LANES> {
+    async fn open(place: &Place, steps: Steps) -> Result<Self> {
+        let mut clients = Vec::new();
+        for _ in 0..NODES {
+            clients.push(node(place, LANES, steps.clone()).await?);
+        }
+        balanced(place, NODES).await?;
+        Ok(OnPostgres(Taskhub::at(clients)))
+    }
+
+    fn weather(&self, published: Published) -> Router {
+        self.0.weather(published)
+    }
+
+    async fn start(&self, id: &str, job: Job) -> Result<()> {
+        self.0.start(id, job).await
+    }
+
+    async fn wait(&self, id: &str) -> Result<String> {
+        self.0.wait(id).await
+    }
+
+    async fn raise(&self, id: &str, text: &str) -> Result<()> {
+        self.0.raise(id, text).await
+    }
+}
+
+/// Starts a node, and returns its client.
+async fn node(place: &Place, lanes: u16, steps: Steps) -> Result<Client> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let cluster = Cluster::new(address, "known to all nodes of the benchmark").lanes(lanes);
+    let store = PostgresStore::connect(place.database.as_str())?;
+    let host = functions(steps).store(store).cluster(cluster).build()?;
+    let client = host.client().clone();
+    tokio::spawn(host.serve_on(listener, std::future::pending()));
+    Ok(client)
+}
+
+/// Waits until each of so many nodes owns its share.
+async fn balanced(place: &Place, nodes: usize) -> Result<()> {
+    let store = PostgresStore::connect(place.database.as_str())?;
+    let leases = store.shared().ok_or("a database is shared")?;
+    loop {
+        let mut owners: Vec<_> = leases.owners()?.into_iter().map(|lease| lease.node.id).collect();
+        owners.sort();
+        let shares: Vec<_> = owners.chunk_by(|one, other| one == other).map(<[_]>::len).collect();
+        if shares == vec![PARTITIONS / nodes; nodes] {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
