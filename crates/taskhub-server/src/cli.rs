@@ -6,7 +6,7 @@ mod keys;
 mod serve;
 mod variables;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -67,8 +67,10 @@ pub fn main() -> ExitCode {
         Command::Keys(flags) => keys::run(flags).map_err(Failure::from),
         Command::Copy(flags) => copy::run(&flags).map_err(Failure::from),
         Command::Completions { shell } => {
-            let (mut program, mut out) = (Arguments::command(), std::io::stdout());
-            clap_complete::generate(shell, &mut program, "taskhub", &mut out);
+            let (mut program, mut script) = (Arguments::command(), Vec::new());
+            clap_complete::generate(shell, &mut program, "taskhub", &mut script);
+            // Whoever reads only its beginning has seen enough.
+            let _ = std::io::stdout().write_all(&script);
             Ok(())
         }
     };

@@ -72,6 +72,12 @@ async fn listens(ctx: Context) -> Result<Vec<String>> {
 mod changed {
     use super::*;
 
+    #[orchestration(name = "tips")]
+    pub(super) async fn tips(ctx: Context) -> Result<String> {
+        ctx.call(charge, ()).await?;
+        Ok("it stands".to_owned())
+    }
+
     /// Ships before it charges.
     #[orchestration(name = "order")]
     pub(super) async fn order(ctx: Context, name: String) -> Result<String> {
@@ -207,6 +213,64 @@ async fn family(ctx: Context, depth: u32) -> Result<()> {
         return ctx.call(family, depth - 1).id(id).await;
     }
     Ok(())
+}
+
+/// Waits in its youngest.
+#[orchestration]
+async fn ancestor(ctx: Context, depth: u32) -> Result<String> {
+    match depth {
+        0 => ctx.event(GO).await,
+        _ => ctx.call(ancestor, depth - 1).id(format!("heir-{depth}")).await,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_termination_takes_children_along_where_that_is_asked_for() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world).orchestration(ancestor)).unwrap();
+    let hub = host.client();
+    let heirs = [1, 2].map(|depth| hub.instance(format!("heir-{depth}")).of(ancestor));
+    let run = hub.start(ancestor, 2).await.unwrap();
+    heirs[0].began(DAY).await.unwrap();
+    run.terminate("enough").await.unwrap();
+    for heir in &heirs {
+        assert_eq!(heir.status().await.unwrap().status, RuntimeStatus::Running);
+    }
+    for heir in heirs.iter().rev() {
+        heir.terminate("").await.unwrap();
+    }
+
+    let run = hub.start(ancestor, 2).await.unwrap();
+    heirs[0].began(DAY).await.unwrap();
+    run.terminate("all of you").recursive().await.unwrap();
+    for heir in &heirs {
+        let ended = heir.wait(DAY).await.unwrap_err();
+        assert!(matches!(ended, WaitError::Terminated(_)), "{ended}");
+    }
+    host.stop().await;
+}
+
+#[orchestration]
+async fn tips(ctx: Context) -> Result<String> {
+    ctx.call(charge, ()).await?;
+    panic!("it tips over")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_panicked_goes_on_when_its_code_is_mended() {
+    let (test, world) = (TestHub::new(), World::default());
+    let broken = test.open(host(&world).orchestration(tips)).unwrap();
+    let run = broken.client().start(tips, ()).id("t").await.unwrap();
+    let ended = run.wait(DAY).await.unwrap_err();
+    let WaitError::Failed(failure) = &ended else { panic!("{ended}") };
+    assert_eq!(failure.kind(), Failure::PANIC);
+    broken.stop().await;
+    let mended = test.open(host(&world).orchestration(changed::tips)).unwrap();
+    let run = mended.client().instance("t").of(changed::tips);
+    run.rewind("it stands now").await.unwrap();
+    assert_eq!(run.wait(DAY).await.unwrap(), "it stands");
+    assert_eq!(world.charged.load(Ordering::Relaxed), 1);
+    mended.stop().await;
 }
 
 #[orchestration]

@@ -67,8 +67,9 @@ pub(super) struct Flags {
     tls_key: Option<PathBuf>,
     /// Make addresses in answers of `X-Forwarded-Host` and `X-Forwarded-Proto`; only behind a
     /// proxy that sets both
-    #[arg(long, env = "TASKHUB_HTTP_FORWARDED")]
-    http_forwarded: bool,
+    #[arg(long, env = "TASKHUB_HTTP_FORWARDED", value_name = "BOOL", num_args = 0..=1)]
+    #[arg(require_equals = true, default_missing_value = "true")]
+    http_forwarded: Option<bool>,
     /// Let web pages of this origin call the server; repeat it for more, `*` for all
     #[arg(long, value_name = "ORIGIN", env = "TASKHUB_HTTP_ORIGINS", value_delimiter = ',')]
     http_origins: Vec<String>,
@@ -142,7 +143,7 @@ impl Flags {
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });
         }
-        config.http.forwarded |= self.http_forwarded;
+        over(&mut config.http.forwarded, self.http_forwarded);
         over_list(&mut config.http.origins, self.http_origins);
         let retention = &mut config.retention;
         retention.completed = self.retention_completed.or(retention.completed);

@@ -51,8 +51,8 @@ pub(super) const BASE: &str = "/runtime/webhooks/durabletask";
 /// Requests that read lists or histories at the same time; the others wait for their turn.
 const READS_COUNT_MAX: usize = 64;
 
-/// How long a client may take to send a body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take to send a body, where no server has a shorter time for that.
+const BODY_TIME_MAX: Duration = Duration::from_mins(10);
 
 /// The management API over hubs: at `/runtime/webhooks/durabletask`, to be merged into the routes
 /// of an application. It lets everybody in: put whatever guards it around it, or use

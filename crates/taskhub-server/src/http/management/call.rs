@@ -1,12 +1,14 @@
 //! One request to the API: which hub it is for, what came with it, and how the hub is asked.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::BytesMut;
+use futures::StreamExt as _;
 use serde_json::value::RawValue;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Record, Refusal, Text, Verb};
 use taskhub_engine::Hub;
@@ -77,21 +79,24 @@ impl Call {
 
     /// The body, which must come whole, in time, and not be too long.
     pub(super) async fn bytes(&self, body: Body) -> Answered<Bytes> {
-        let body = to_bytes(body, self.bytes_max);
-        match tokio::time::timeout(BODY_TIME_MAX, body).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) => {
+        let whole = tokio::time::timeout(BODY_TIME_MAX, self.whole(body)).await;
+        whole.unwrap_or_else(|_| Err(late(&"the body took too long to come")))
+    }
+
+    async fn whole(&self, body: Body) -> Answered<Bytes> {
+        let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| late(&error))?;
+            if whole.len() + piece.len() > self.bytes_max {
                 let message = format!(
-                    "the body is incomplete or longer than {} bytes; raise `limits.payload_bytes`",
+                    "the body is longer than {} bytes; raise `limits.payload_bytes`",
                     self.bytes_max
                 );
-                Err(answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, &message).into())
+                return Err(answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, &message).into());
             }
-            Err(_) => {
-                let message = "the body took too long to come";
-                Err(answer::wrong(StatusCode::REQUEST_TIMEOUT, message).into())
-            }
+            whole.extend_from_slice(&piece);
         }
+        Ok(whole.freeze())
     }
 
     /// Whether the client says that it sends JSON.
@@ -131,4 +136,9 @@ pub(super) fn orchestration(id: &str) -> Answered<InstanceId> {
 /// Nothing is there.
 pub(super) fn absent() -> Refused {
     answer::empty(StatusCode::NOT_FOUND).into()
+}
+
+/// A body did not come, or not as a whole.
+fn late(why: &dyn Display) -> Refused {
+    answer::wrong(StatusCode::REQUEST_TIMEOUT, &why.to_string()).into()
 }
