@@ -193,10 +193,8 @@ test("a history is read back, and that of nobody is empty", async () => {
     "OrchestratorStarted",
     "ExecutionStarted",
     "TaskScheduled",
-    "OrchestratorCompleted",
     "OrchestratorStarted",
     "TaskCompleted",
-    "OrchestratorCompleted",
     "ExecutionCompleted",
   ]);
   assert.deepEqual(await hub.client.getOrchestrationHistory("nobody"), []);
