@@ -1,6 +1,10 @@
 //! One connection: what is set on it, which statements are prepared, how long an answer may take.
 
-use std::{collections::HashMap, sync::mpsc::Sender, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::mpsc::Sender,
+    time::Duration,
+};
 
 use tokio::{task::AbortHandle, time::timeout};
 use tokio_postgres::{
@@ -81,14 +85,18 @@ impl Link {
         params: Params<'_>,
     ) -> Result<Vec<Row>, Trouble> {
         let work = async {
-            let planned = self.statements.get(sql);
-            if planned.is_none_or(|it| it.uses >= it.uses_max) {
-                let uses_max =
-                    planned.map_or(USES_COUNT, |it| (it.uses_max * 2).min(USES_COUNT_MAX));
+            let planned = match self.statements.entry(sql) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let statement = self.client.prepare(sql).await?;
+                    new.insert(Planned { statement, uses: 0, uses_max: USES_COUNT })
+                }
+            };
+            if planned.uses == planned.uses_max {
+                let uses_max = (planned.uses_max * 2).min(USES_COUNT_MAX);
                 let statement = self.client.prepare(sql).await?;
-                self.statements.insert(sql, Planned { statement, uses: 0, uses_max });
+                *planned = Planned { statement, uses: 0, uses_max };
             }
-            let Some(planned) = self.statements.get_mut(sql) else { return Ok(Vec::new()) };
             planned.uses += 1;
             self.client.query(&planned.statement, params).await
         };
