@@ -2,14 +2,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use bench_harness::{Job, Place, Published, Result, Steps, System};
+use bench_harness::{Job, Place, Result, Steps};
 use taskhub::management::Keys;
 use taskhub::prelude::Embedded;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::taskhub::{Taskhub, functions};
+use super::taskhub::{Hub, Setting, functions};
 
 const CALLS_PER_SECOND: u64 = 200;
 
@@ -20,39 +19,23 @@ const API: &str = "/runtime/webhooks/durabletask";
 
 /// The hub, its management API on a port of its own, and who calls it: all in this process.
 #[derive(Debug)]
-pub(crate) struct Managed(Taskhub);
+pub(crate) struct Managed;
 
-impl System for Managed {
-    async fn open(place: &Place, steps: Steps) -> Result<Managed> {
+impl Setting for Managed {
+    async fn open(place: &Place, steps: Steps) -> Result<Hub> {
         let (store, keys) = (Embedded::open(&place.folder)?, Keys::open(&place.folder)?);
         let key = keys.create("_master", None)?;
         // What the old ones do is no part of the work.
-        let taskhub = Taskhub::on(functions(steps).store(store).management_api(keys).build()?);
+        let hub = Hub::on(functions(steps).store(store).management_api(keys).build()?);
         for number in 0..OLD {
-            taskhub.start(&format!("old-{number}"), Job::Chain(0)).await?;
+            hub.start(&format!("old-{number}"), Job::Chain(0)).await?;
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let routes = taskhub.routes();
+        let routes = hub.routes();
         tokio::spawn(async move { axum::serve(listener, routes).await });
         tokio::spawn(look(address, key));
-        Ok(Managed(taskhub))
-    }
-
-    fn weather(&self, published: Published) -> Router {
-        self.0.weather(published)
-    }
-
-    async fn start(&self, id: &str, job: Job) -> Result<()> {
-        self.0.start(id, job).await
-    }
-
-    async fn wait(&self, id: &str) -> Result<String> {
-        self.0.wait(id).await
-    }
-
-    async fn raise(&self, id: &str, text: &str) -> Result<()> {
-        self.0.raise(id, text).await
+        Ok(hub)
     }
 }
 

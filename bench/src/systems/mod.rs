@@ -15,6 +15,8 @@ use std::process::Command;
 
 use bench_harness::obey;
 
+use self::taskhub::Taskhub;
+
 /// A system in the comparison.
 #[derive(Debug)]
 pub(crate) struct Contestant {
@@ -197,14 +199,14 @@ const ON_POSTGRES: Contestant = Contestant {
 /// Measures what `order` says in this process, for a system that is linked here.
 pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
-        "taskhub" => obey::<taskhub::Taskhub>(order),
-        "taskhub-grpc" => obey::<over_grpc::OverGrpc>(order),
-        "taskhub-pg" => obey::<postgres::OnPostgres<1, 4>>(order),
-        "pg-1-lane" => obey::<postgres::OnPostgres<1, 1>>(order),
-        "pg-2-lanes" => obey::<postgres::OnPostgres<1, 2>>(order),
-        "pg-8-lanes" => obey::<postgres::OnPostgres<1, 8>>(order),
-        "pg-2-nodes" => obey::<postgres::OnPostgres<2, 4>>(order),
-        "taskhub-managed" => obey::<managed::Managed>(order),
+        "taskhub" => obey::<Taskhub<taskhub::Folder>>(order),
+        "taskhub-grpc" => obey::<Taskhub<over_grpc::OverGrpc>>(order),
+        "taskhub-pg" => obey::<Taskhub<postgres::OnPostgres<1, 4>>>(order),
+        "pg-1-lane" => obey::<Taskhub<postgres::OnPostgres<1, 1>>>(order),
+        "pg-2-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 2>>>(order),
+        "pg-8-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 8>>>(order),
+        "pg-2-nodes" => obey::<Taskhub<postgres::OnPostgres<2, 4>>>(order),
+        "taskhub-managed" => obey::<Taskhub<managed::Managed>>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),

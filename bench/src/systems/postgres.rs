@@ -1,13 +1,12 @@
 //! This hub in a `PostgreSQL` database, synced to the disk before it acknowledges anything.
 use std::time::Duration;
 
-use axum::Router;
-use bench_harness::{Job, Place, Published, Result, Steps, System};
+use bench_harness::{Place, Result, Steps};
 use taskhub::Store;
 use taskhub::{Cluster, PostgresStore, prelude::Client};
 use tokio::net::TcpListener;
 
-use super::taskhub::{Taskhub, functions};
+use super::taskhub::{Hub, Setting, functions};
 
 /// How many partitions the hub has: as many as it gets when nobody says a number.
 const PARTITIONS: usize = 32;
@@ -15,32 +14,16 @@ const PARTITIONS: usize = 32;
 /// So many nodes that share a hub, each with so many lanes. All are in this process, as their
 /// clients are, and reach each other over loopback.
 #[derive(Debug)]
-pub(crate) struct OnPostgres<const NODES: usize, const LANES: u16>(Taskhub);
+pub(crate) struct OnPostgres<const NODES: usize, const LANES: u16>;
 
-impl<const NODES: usize, const LANES: u16> System for OnPostgres<NODES, LANES> {
-    async fn open(place: &Place, steps: Steps) -> Result<Self> {
+impl<const NODES: usize, const LANES: u16> Setting for OnPostgres<NODES, LANES> {
+    async fn open(place: &Place, steps: Steps) -> Result<Hub> {
         let mut clients = Vec::new();
         for _ in 0..NODES {
             clients.push(node(place, LANES, steps.clone()).await?);
         }
         balanced(place, NODES).await?;
-        Ok(OnPostgres(Taskhub::at(clients)))
-    }
-
-    fn weather(&self, published: Published) -> Router {
-        self.0.weather(published)
-    }
-
-    async fn start(&self, id: &str, job: Job) -> Result<()> {
-        self.0.start(id, job).await
-    }
-
-    async fn wait(&self, id: &str) -> Result<String> {
-        self.0.wait(id).await
-    }
-
-    async fn raise(&self, id: &str, text: &str) -> Result<()> {
-        self.0.raise(id, text).await
+        Ok(Hub::at(clients))
     }
 }
 

@@ -1,4 +1,5 @@
 //! This hub on its embedded store: every acknowledgement is synced to the disk.
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -58,7 +59,7 @@ async fn weather(ctx: Context) -> Result<String> {
 
 /// Clients of a hub; each is asked for its share.
 #[derive(Debug)]
-pub(crate) struct Taskhub {
+pub(super) struct Hub {
     clients: Arc<Clients>,
     /// Kept where it serves nobody else.
     host: Option<Host>,
@@ -75,16 +76,27 @@ pub(super) fn functions(steps: Steps) -> HostBuilder {
         .activity(step)
 }
 
-impl Taskhub {
+impl Hub {
     /// A hub that only this process asks.
-    pub(super) fn on(host: Host) -> Taskhub {
+    pub(super) fn on(host: Host) -> Hub {
         let clients = Arc::new(Clients::of(vec![host.client().clone()]));
-        Taskhub { clients, host: Some(host) }
+        Hub { clients, host: Some(host) }
     }
 
     /// A hub that has several doors.
-    pub(super) fn at(clients: Vec<Client>) -> Taskhub {
-        Taskhub { clients: Arc::new(Clients::of(clients)), host: None }
+    pub(super) fn at(clients: Vec<Client>) -> Hub {
+        Hub { clients: Arc::new(Clients::of(clients)), host: None }
+    }
+
+    /// Starts an instance.
+    pub(super) async fn start(&self, id: &str, job: Job) -> Measured<()> {
+        let client = self.clients.of_instance(id);
+        match job {
+            Job::Chain(steps) => drop(client.start(chain, steps).id(id).await?),
+            Job::FanOut(steps) => drop(client.start(fan_out, steps).id(id).await?),
+            Job::Wait => drop(client.start(parked, ()).id(id).await?),
+        }
+        Ok(())
     }
 
     /// The routes that its host was given, if it has one of its own.
@@ -115,36 +127,53 @@ impl Clients {
     }
 }
 
-impl System for Taskhub {
-    async fn open(place: &Place, steps: Steps) -> Measured<Taskhub> {
+/// Where the hub is, and who else is there.
+pub(crate) trait Setting: Send + Sync + 'static {
+    /// Opens the hub.
+    fn open(place: &Place, steps: Steps) -> impl Future<Output = Measured<Hub>> + Send;
+}
+
+/// In a folder, with its functions in the same process.
+#[derive(Debug)]
+pub(crate) struct Folder;
+
+impl Setting for Folder {
+    async fn open(place: &Place, steps: Steps) -> Measured<Hub> {
         let store = Embedded::open(&place.folder)?;
-        Ok(Taskhub::on(functions(steps).store(store).build()?))
+        Ok(Hub::on(functions(steps).store(store).build()?))
+    }
+}
+
+/// This hub, in some setting.
+#[derive(Debug)]
+pub(crate) struct Taskhub<S> {
+    hub: Hub,
+    setting: PhantomData<S>,
+}
+
+impl<S: Setting> System for Taskhub<S> {
+    async fn open(place: &Place, steps: Steps) -> Measured<Self> {
+        Ok(Taskhub { hub: S::open(place, steps).await?, setting: PhantomData })
     }
 
     fn weather(&self, published: Published) -> Router {
         Router::new()
             .route("/api/weather", get(hold))
             .route("/api/replies/{id}", post(reply))
-            .with_state((self.clients.clone(), published))
+            .with_state((self.hub.clients.clone(), published))
     }
 
     async fn start(&self, id: &str, job: Job) -> Measured<()> {
-        let client = self.clients.of_instance(id);
-        match job {
-            Job::Chain(steps) => drop(client.start(chain, steps).id(id).await?),
-            Job::FanOut(steps) => drop(client.start(fan_out, steps).id(id).await?),
-            Job::Wait => drop(client.start(parked, ()).id(id).await?),
-        }
-        Ok(())
+        self.hub.start(id, job).await
     }
 
     async fn wait(&self, id: &str) -> Measured<String> {
-        let output = self.clients.of_instance(id).instance(id).of(chain).wait(LONG).await?;
+        let output = self.hub.clients.of_instance(id).instance(id).of(chain).wait(LONG).await?;
         Ok(output)
     }
 
     async fn raise(&self, id: &str, text: &str) -> Measured<()> {
-        Ok(self.clients.of_instance(id).instance(id).raise(REPLY, text.to_owned()).await?)
+        Ok(self.hub.clients.of_instance(id).instance(id).raise(REPLY, text.to_owned()).await?)
     }
 }
 
