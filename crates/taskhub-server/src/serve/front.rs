@@ -20,7 +20,10 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use super::{Around, timely::Timely};
+use super::{
+    Around,
+    timely::{Slow, Timely},
+};
 use crate::{
     Config, Hubs, Keys, LimitsConfig, Metrics,
     auth::Tokens,
@@ -173,9 +176,21 @@ impl Front {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return ready(response).boxed();
         };
-        let timely = |body| Body::new(Timely::new(body, self.body_time));
-        let request = request.map(|body| if body.is_end_stream() { body } else { timely(body) });
+        let within = self.body_time;
+        let slow = (!request.body().is_end_stream()).then(Slow::default);
+        let request = match slow.clone() {
+            Some(slow) => request.map(|body| Body::new(Timely::new(body, within, slow))),
+            None => request,
+        };
         let answer = self.http.clone().oneshot(request).map(sure);
+        // Most who read it know only that it broke off.
+        let knew = |answer: &Response| {
+            answer.status().is_success() || answer.status() == StatusCode::REQUEST_TIMEOUT
+        };
+        let answer = answer.map(move |answer| match slow {
+            Some(slow) if slow.is() && !knew(&answer) => came_too_slowly(within),
+            _ => answer,
+        });
         let Some(within) = self.request_time else {
             return answer.inspect(|_| drop(counted)).boxed();
         };
@@ -194,6 +209,11 @@ fn sure(answered: Result<Response, Infallible>) -> Response {
 
 fn request_time(limits: &LimitsConfig) -> Option<Duration> {
     (limits.request_seconds > 0).then(|| Duration::from_secs(limits.request_seconds))
+}
+
+fn came_too_slowly(within: Duration) -> Response {
+    let message = format!("the body did not come within {within:?}; see `limits.body_seconds`");
+    http::refusal(StatusCode::REQUEST_TIMEOUT, &message)
 }
 
 fn took_too_long(within: Duration) -> Response {
