@@ -57,8 +57,10 @@ pub(super) struct Front {
 impl Front {
     /// Whether only this machine reaches it is up to where it listens.
     pub(super) fn new(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Self {
+        let is_guarded = is_local || !config.tokens.is_empty();
+        let held = grpc::Held { keys: keys.clone(), is_guarded };
         Self {
-            grpc: Some(grpc::routes(hubs, config.limits.message_bytes)),
+            grpc: Some(grpc::routes(hubs, config.limits.message_bytes, Some(held))),
             http: http::routes(hubs, keys, is_local, config),
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
@@ -77,7 +79,7 @@ impl Front {
     pub(super) fn around(routes: Router, how: &Around) -> Self {
         let limits = &how.limits;
         Self {
-            grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes)),
+            grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes, None)),
             http: routes,
             cors: cors(&how.origins),
             tokens: Tokens::new(Vec::new()),

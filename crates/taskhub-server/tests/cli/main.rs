@@ -3,6 +3,9 @@
 mod cluster;
 mod commands;
 mod copying;
+mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod settings;
 mod trouble;
