@@ -6,7 +6,7 @@
 //! is done, by what one has room for. Instances that stay somewhere make a worker busier than
 //! another by a quarter of its room at most.
 
-use taskhub_core::{Operations, Performed};
+use taskhub_core::Operations;
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn result(kind: usize) -> Done {
     match kind {
         0 => Done::Activity(Ok(None)),
         1 => Done::Turn(Box::new(Taken { takes: None, step })),
-        _ => Done::Operations(Box::new(Performed::default())),
+        _ => Done::Operations(Box::default()),
     }
 }
 
@@ -102,7 +102,8 @@ impl Crew {
 /// Every kind, with instances that stay and without.
 fn each(of: impl Fn(usize, bool)) {
     for kind in 0..Piece::KINDS {
-        [false, true].into_iter().for_each(|keeps_code| of(kind, keeps_code));
+        of(kind, false);
+        of(kind, true);
     }
 }
 
@@ -135,7 +136,9 @@ fn equal_workers_share_bursts_that_are_more_than_they_have_room_for() {
         for burst in [1, 40, 0, 7, 23, 64, 3, 0, 11, 30].into_iter().cycle().take(400) {
             crew.offer(number..number + burst);
             number += burst;
-            (0..4).for_each(|_| crew.work(1));
+            for _ in 0..4 {
+                crew.work(1);
+            }
         }
         while crew.pool.load() != (0, 0) {
             crew.work(1);
