@@ -13,7 +13,6 @@ mod writer;
 
 use std::{
     fmt,
-    fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -28,7 +27,7 @@ use taskhub_core::{
 
 pub use error::OpenError;
 
-use self::{checkpoint::Checkpointer, reader::Readers, writer::Writer};
+use self::{checkpoint::Checkpointer, open::Lock, reader::Readers, writer::Writer};
 use super::{Clock, system_clock};
 
 /// A hub in a folder.
@@ -45,7 +44,7 @@ pub struct Embedded {
     partitions: u16,
     folder: PathBuf,
     /// Held while this lives; the operating system frees it when the process dies.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// How to open a hub in a folder.

@@ -79,8 +79,21 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     })
 }
 
+/// The folder belongs to this process as long as this lives.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started from this one may
+        // have it open too, until it runs its program.
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the lock of a hub goes when its file is closed everywhere");
+        }
+    }
+}
+
 /// Takes the folder for this process.
-fn lock(folder: &Path) -> Result<File, OpenError> {
+fn lock(folder: &Path) -> Result<Lock, OpenError> {
     let no_folder =
         |error: io::Error| OpenError::Folder { folder: folder.into(), reason: error.to_string() };
     let path = folder.join("hub.lock");
@@ -104,7 +117,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     if let Err(error) = told {
         tracing::debug!(%error, "the lock file does not name this process");
     }
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 /// Durable commits, and a log that is moved by another connection.
