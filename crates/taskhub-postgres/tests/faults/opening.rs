@@ -60,10 +60,28 @@ fn a_database_that_cannot_be_used_is_left_alone() {
     options(&url, "default").open().expect("it is empty");
     server().psql_in("later", "UPDATE taskhub.schema_version SET version = 99").unwrap();
     let opened = options(&url, "default").open();
-    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 1 }));
+    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 2 }));
     let url = database("ascii", "ENCODING 'SQL_ASCII' TEMPLATE template0");
     let opened = options(&url, "default").open();
     assert_eq!(opened.err(), Some(OpenError::Encoding("SQL_ASCII".to_owned())));
+}
+
+/// What an older version left is brought up to date, and keeps what it holds.
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let url = database("older", "");
+    let scene = Scene::open(options(&url, "default"));
+    scene.store.commit(&scene.batch([append("a", 0..2)])).expect("it may write");
+    drop(scene);
+    let back = "DROP INDEX taskhub.instance_live; UPDATE taskhub.schema_version SET version = 1";
+    server().psql_in("older", back).expect("psql works");
+    let store = options(&url, "default").open().expect("it is known");
+    assert!(store.load(&instance("a")).expect("it may read").is_some());
+    let list = "SET enable_seqscan = off; EXPLAIN SELECT * FROM taskhub.instance AS i \
+        WHERE i.hub = 1 AND i.completed_at IS NULL AND (i.id < '@' OR i.id >= 'A') \
+        ORDER BY i.created_at, i.id";
+    let plan = server().psql_in("older", list).expect("psql works");
+    assert!(plan.contains("Index Scan using instance_live"), "{plan}");
 }
 
 /// No server, no database, no such number of partitions.
