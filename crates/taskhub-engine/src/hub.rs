@@ -13,6 +13,7 @@ mod looks;
 mod mail;
 mod members;
 mod open;
+mod owners;
 mod readers;
 mod requests;
 mod router;
