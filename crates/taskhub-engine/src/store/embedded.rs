@@ -38,7 +38,7 @@ pub struct Embedded {
     // In the order in which they are dropped: the last connection to be closed is the one that
     // can move the log, and the folder is free only after it.
     checkpointer: Checkpointer,
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Arc<Mutex<Writer>>,
     clock: Clock,
     partitions: u16,
@@ -190,6 +190,10 @@ impl Store for Embedded {
 
     fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
         self.readers.read(|db| reader::history(db, instance, &events))
+    }
+
+    fn beginnings(&self, instances: &[InstanceId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.readers.read(|db| reader::beginnings(db, instances))
     }
 
     fn query(&self, filter: &Filter) -> Result<Page, StoreError> {

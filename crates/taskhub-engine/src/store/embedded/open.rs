@@ -68,9 +68,11 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     let writer = Writer::new(db, Leases::free(epochs))
         .map_err(|error| OpenError::Store { folder: folder.into(), error })?;
     let writer = Arc::new(Mutex::new(writer));
+    let readers = Arc::new(Readers::new(file.clone()));
+    let checkpointer = Checkpointer::start(file, log, writer.clone(), readers.clone());
     Ok(Embedded {
-        checkpointer: Checkpointer::start(file.clone(), log, writer.clone()).map_err(no_folder)?,
-        readers: Readers::new(file),
+        checkpointer: checkpointer.map_err(no_folder)?,
+        readers,
         writer,
         clock: options.clock,
         partitions,
