@@ -101,7 +101,7 @@ def test_an_application_keeps_what_its_document_says(weather: Weather, tmp_path)
 
 
 def test_with_keys_the_server_keeps_what_its_document_says(tmp_path):
-    """Whoever has a key is answered as before, and whoever has none with the 401 of the document."""
+    """Whoever has a key is answered as before, and whoever has none with 401."""
     make = [os.environ["TASKHUB_BIN"], "keys", "create", "--data", str(tmp_path / "data")]
     key = subprocess.run(make, check=True, capture_output=True, text=True).stdout.strip()
     server = Server(tmp_path)
