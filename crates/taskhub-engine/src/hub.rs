@@ -101,8 +101,8 @@ impl Hub {
         self.inner.router.ask_here(instance, verb).await
     }
 
-    /// Whether an instance of this id lives on this node just now: what it is asked is then answered
-    /// here, and not passed on.
+    /// Whether an instance of this id lives on this node just now: what it is asked is then
+    /// answered here, and not passed on.
     #[must_use]
     pub fn is_here(&self, instance: &InstanceId) -> bool {
         self.inner.router.is_here(instance)

@@ -17,7 +17,7 @@ use taskhub_core::{
     Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
     Timestamp, Trace, Verb,
 };
-use taskhub_server::Request as Span;
+use taskhub_server::{Request as Span, http::keyed};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -132,7 +132,7 @@ impl Gateway {
         (self.check)(input.as_deref())
             .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
         let instance = self.instance(&parts.headers, hub);
-        let (instance, reuse) = instance.map_err(|why| wrong(why.to_owned()))?;
+        let (instance, reuse) = instance.map_err(|why| wrong(format!("{why}\n")))?;
         Ok(Asked { instance, reuse, input, trace: traced(&parts.headers) })
     }
 
@@ -143,16 +143,10 @@ impl Gateway {
         headers: &HeaderMap,
         hub: &Client,
     ) -> Result<(InstanceId, Reuse), &'static str> {
-        let Some(key) = headers.get("idempotency-key") else {
-            return Ok((hub.fresh_here(), Reuse::Fresh));
-        };
-        let key = key.as_bytes();
-        if key.is_empty() || key.len() > 1_024 {
-            return Err("an Idempotency-Key has 1 to 1024 bytes\n");
-        }
-        let named = [self.name.as_bytes(), b"\0", key].concat();
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &named).simple().to_string();
-        Ok((InstanceId::trusted(id), Reuse::Join))
+        Ok(match keyed(self.name, headers)? {
+            Some(id) => (id, Reuse::Join),
+            None => (hub.fresh_here(), Reuse::Fresh),
+        })
     }
 
     fn started(&self, now: Timestamp, input: Option<Text>) -> Started {

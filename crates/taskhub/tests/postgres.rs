@@ -94,8 +94,8 @@ async fn a_host_goes_on_from_a_backup_on_another_server() {
     second.stop().await;
 }
 
-/// Whoever holds a request waits for its instance: the node that was asked has it itself, so nothing
-/// about it goes from node to node.
+/// Whoever holds a request waits for its instance: the node that was asked has it itself, so
+/// nothing about it goes from node to node.
 #[tokio::test]
 async fn what_a_gateway_starts_lives_on_its_own_node() {
     let server = tokio::task::spawn_blocking(Server::start).await.expect("it does not panic");
@@ -113,8 +113,8 @@ async fn what_a_gateway_starts_lives_on_its_own_node() {
             let held = gateway.clone().call(request, node.client().clone()).await;
             assert_eq!(held.status(), 500, "nobody replies in time");
         }
-        let here = "SELECT count(*) FROM taskhub.instance JOIN taskhub.lease USING (hub, partition) \
-            WHERE address LIKE '%:PORT'";
+        let here = "SELECT count(*) FROM taskhub.instance \
+            JOIN taskhub.lease USING (hub, partition) WHERE address LIKE '%:PORT'";
         let here = server.psql(&here.replace("PORT", &port.to_string())).expect("psql works");
         assert_eq!(here, "20", "those of port {port}");
     }
