@@ -25,7 +25,7 @@ use taskhub_core::{
 use tokio::sync::oneshot;
 
 pub(super) use lockstep::Pacer;
-pub use lockstep::{Dies, Lockstep};
+pub use lockstep::{Death, Dies, Lockstep};
 
 use super::{
     dispatch::Dispatch,
