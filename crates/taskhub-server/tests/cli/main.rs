@@ -3,6 +3,7 @@
 mod cluster;
 mod commands;
 mod copying;
+mod deploy;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
 mod trouble;
