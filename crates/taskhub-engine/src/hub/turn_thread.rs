@@ -249,6 +249,9 @@ impl TurnThread {
                 let _ = self.links.readers.send(Wanted::Read(owner, read));
             }
             Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
+            Effect::Warn(instance, why) => {
+                tracing::warn!(%instance, %why, "an instance is parked, until it is mended");
+            }
             _ => {}
         }
     }

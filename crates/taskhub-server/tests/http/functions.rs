@@ -19,6 +19,7 @@ impl Functions for Here {
             "approve" => Some(&Wait("approval")),
             "plain" => Some(&Plain),
             "fail" => Some(&Fail),
+            "trip" => Some(&Trip),
             "steps" => Some(&Steps),
             _ => None,
         }
@@ -59,6 +60,14 @@ impl Orchestration for Fail {
     fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
         let work = Work::new("break", Some("\"cup\"".into()));
         Box::pin(async move { scope.call(Command::Activity(work)).await })
+    }
+}
+
+/// Panics.
+struct Trip;
+impl Orchestration for Trip {
+    fn begin(&self, _: Scope, _: Option<Text>) -> Run {
+        panic!("over a cable")
     }
 }
 
