@@ -48,7 +48,7 @@ pub use members::Members;
 use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
-pub use turn_thread::{Dies, Lockstep};
+pub use turn_thread::{Death, Dies, Lockstep};
 pub use workers::Worker;
 use workers::Workers;
 
@@ -102,6 +102,13 @@ impl Hub {
     /// when it does not own the instance, refused as [`taskhub_core::Refusal::Moved`].
     pub async fn ask_here(&self, instance: InstanceId, verb: Verb) -> Answer {
         self.inner.router.ask_here(instance, verb).await
+    }
+
+    /// Whether an instance of this id lives on this node just now: what it is asked is then
+    /// answered here, and not passed on.
+    #[must_use]
+    pub fn is_here(&self, instance: &InstanceId) -> bool {
+        self.inner.router.is_here(instance)
     }
 
     /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
