@@ -138,7 +138,7 @@ impl Worker {
     /// Gives a turn back that came to nothing.
     async fn turn_back(self: Arc<Self>, instance: String, token: String, came: Came) {
         let stuck = if let Came::Stuck(why) = came {
-            tracing::warn!(instance, %why, "an orchestration is parked");
+            tracing::warn!(instance, %why, "an instance is parked, until it is mended");
             if self.park(&instance) {
                 tokio::time::sleep(ABSENT_PAUSE).await;
             }
