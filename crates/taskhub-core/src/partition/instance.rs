@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub replaces: bool,
     /// Whether the record changed otherwise.
     pub changed: bool,
+    /// Whether what the record shows, its custom status and its outcome, is not written yet.
+    pub shows: bool,
     /// Messages that this step sends, and those that it takes.
     pub outgoing: Vec<(InstanceId, Message)>,
     pub taken: Vec<MessageId>,
@@ -107,6 +109,7 @@ impl Instance {
             fresh: Vec::new(),
             replaces: false,
             changed: false,
+            shows: true,
             outgoing: Vec::new(),
             cancelled: Vec::new(),
             taken: Vec::new(),
@@ -206,6 +209,7 @@ impl Instance {
         self.record.status = status;
         self.record.stuck = None;
         self.record.outcome = Some(outcome);
+        self.shows = true;
         self.record.completed_at = Some(at);
     }
 

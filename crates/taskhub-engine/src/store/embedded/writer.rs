@@ -23,6 +23,10 @@ const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero"
 const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
      (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
 
+/// What is remembered of an instance.
+const FIND: &str = "SELECT key, events, EXISTS (SELECT 1 FROM apart WHERE instance = key) \
+     FROM instance WHERE id = ?1";
+
 /// All that is needed to write. Its owner keeps it behind a mutex.
 pub(super) struct Writer {
     db: Connection,
@@ -37,6 +41,8 @@ pub(super) struct Writer {
 struct Known {
     key: i64,
     events: u64,
+    /// Whether some of it stands apart.
+    apart: bool,
 }
 
 impl Writer {
@@ -149,6 +155,8 @@ struct Rows<'a> {
     remove: CachedStatement<'a>,
     append: CachedStatement<'a>,
     forget: CachedStatement<'a>,
+    set_apart: CachedStatement<'a>,
+    join: CachedStatement<'a>,
 }
 
 impl<'a> Rows<'a> {
@@ -161,12 +169,14 @@ impl<'a> Rows<'a> {
         Ok(Self {
             keys,
             next_key,
-            find: prepare("SELECT key, events FROM instance WHERE id = ?1")?,
+            find: prepare(FIND)?,
             insert: prepare(row::INSERT)?,
             update: prepare(row::UPDATE)?,
             remove: prepare("DELETE FROM instance WHERE key = ?1")?,
             append: prepare("INSERT INTO history VALUES (?1, ?2, ?3)")?,
             forget: prepare("DELETE FROM history WHERE instance = ?1")?,
+            set_apart: prepare("INSERT OR REPLACE INTO apart VALUES (?1, ?2, ?3)")?,
+            join: prepare("DELETE FROM apart WHERE instance = ?1")?,
         })
     }
 
@@ -191,6 +201,7 @@ impl<'a> Rows<'a> {
             return self.insert(effect, record).map(drop);
         };
         row::write(&mut self.update, known.key, effect.instance, effect.partition, record)?;
+        self.keep_apart(known.key, record, known.apart, effect.shows)?;
         if effect.forgets {
             self.forget.execute([known.key]).map_err(failed)?;
         }
@@ -206,9 +217,27 @@ impl<'a> Rows<'a> {
             return Ok(false);
         }
         *self.next_key += 1;
+        self.keep_apart(key, record, false, true)?;
         self.append(key, effect)?;
         self.remember(key, effect.instance, record);
         Ok(true)
+    }
+
+    /// Writes what is long of a record, unless it `stands` there and nothing new is shown.
+    fn keep_apart(
+        &mut self,
+        key: i64,
+        record: &Record,
+        stands: bool,
+        shows: bool,
+    ) -> Result<(), StoreError> {
+        match row::apart(record) {
+            Some([status, output]) if shows || !stands => {
+                self.set_apart.execute((key, status, output)).map(drop).map_err(failed)
+            }
+            None if stands => self.join.execute([key]).map(drop).map_err(failed),
+            _ => Ok(()),
+        }
     }
 
     fn append(&mut self, key: i64, effect: &Effect<'_>) -> Result<(), StoreError> {
@@ -230,6 +259,9 @@ impl<'a> Rows<'a> {
         }
         if let Some(known) = known {
             self.forget.execute([known.key]).map_err(failed)?;
+            if known.apart {
+                self.join.execute([known.key]).map_err(failed)?;
+            }
             self.remove.execute([known.key]).map_err(failed)?;
         }
         Ok(())
@@ -237,10 +269,10 @@ impl<'a> Rows<'a> {
 
     fn find(&mut self, instance: &InstanceId) -> Result<Option<Known>, StoreError> {
         let found = self.find.query_row([instance.as_str()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            let (key, events) = (row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+            Ok(Known { key, events, apart: row.get(2)? })
         });
-        let found = found.optional().map_err(failed)?;
-        Ok(found.map(|(key, events)| Known { key, events: events.unsigned_abs() }))
+        found.optional().map_err(failed)
     }
 
     /// An instance that has ended is not written again soon.
@@ -248,7 +280,8 @@ impl<'a> Rows<'a> {
         if record.status.is_terminal() {
             self.keys.pop(instance);
         } else {
-            self.keys.put(instance.clone(), Known { key, events: record.events });
+            let apart = row::apart(record).is_some();
+            self.keys.put(instance.clone(), Known { key, events: record.events, apart });
         }
     }
 }
