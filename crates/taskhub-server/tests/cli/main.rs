@@ -1,8 +1,8 @@
 //! The program from outside: its client commands against a server in this process.
 
-mod cluster;
 mod commands;
 mod copying;
+mod pages;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
 mod trouble;
