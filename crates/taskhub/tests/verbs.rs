@@ -303,6 +303,26 @@ async fn a_termination_takes_children_along_where_that_is_asked_for() {
     host.stop().await;
 }
 
+/// Has a child that others know, and says what became of it.
+#[orchestration]
+async fn guardian(ctx: Context) -> Result<String> {
+    let ended = ctx.call(waits, ()).id("ward").await;
+    Ok(ended.unwrap_or_else(|failure| format!("{}, {failure}", failure.kind())))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_hears_that_its_child_was_terminated() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world).orchestration(guardian)).unwrap();
+    let run = host.client().start(guardian, ()).await.unwrap();
+    let ward = host.client().instance("ward").of(waits);
+    ward.began(DAY).await.unwrap();
+    ward.terminate("enough").await.unwrap();
+    let told = "Terminated, the orchestration was terminated: enough";
+    assert_eq!(run.wait(DAY).await.unwrap(), told);
+    host.stop().await;
+}
+
 #[orchestration]
 async fn tips(ctx: Context) -> Result<String> {
     ctx.call(charge, ()).await?;

@@ -23,7 +23,8 @@ fn fault(row: &str) -> Option<String> {
     };
     for (name, file) in tests {
         let name = name.trim_matches('`');
-        if !repository::read(&below_docs(file)).contains(&format!("fn {name}(")) {
+        let source = repository::read(&below_docs(file));
+        if !["fn", "def"].iter().any(|word| source.contains(&format!("{word} {name}("))) {
             return Some(format!(
                 "there is no test `{name}` in {file}; name the one that there is"
             ));
