@@ -17,7 +17,7 @@ pub enum RuntimeStatus {
     Completed = 1,
     /// Between two executions; seen only in histories.
     ContinuedAsNew = 2,
-    /// Its code returned an error or panicked.
+    /// Its code returned an error.
     Failed = 3,
     /// It was cancelled; kept for the protocol's sake, the engine never sets it.
     Canceled = 4,

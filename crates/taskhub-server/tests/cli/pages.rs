@@ -10,13 +10,24 @@ use std::{
 use taskhub_engine::store::Embedded;
 use taskhub_postgres::testing::Server;
 
-/// The blocks of a page in a language, one after the other.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    fs::read_to_string(path).expect("the file is there")
+}
+
+/// The blocks of a page in a language, one after the other, but for those that nobody runs.
 fn blocks(page: &str, language: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(page);
-    let page = fs::read_to_string(path).expect("the page is there");
+    let unrun = read("tests/docs/unrun.txt");
+    let unrun = unrun.lines().filter_map(|line| {
+        let (start, _) = line.strip_prefix(&format!("{page} | "))?.split_once(" | ")?;
+        Some(start.to_owned())
+    });
+    let unrun: Vec<_> = unrun.collect();
+    let text = read(&format!("docs/{page}"));
     let fence = format!("```{language}\n");
-    let blocks = page.split(&fence).skip(1);
-    blocks.filter_map(|block| Some(block.split_once("```")?.0.to_owned())).collect()
+    let blocks = text.split(&fence).skip(1).filter_map(|block| Some(block.split_once("```")?.0));
+    let run = blocks.filter(|block| !unrun.iter().any(|start| block.starts_with(start)));
+    run.map(str::to_owned).collect()
 }
 
 /// A shell that does what `script` says, in `folder`, with this program and those of the database.
