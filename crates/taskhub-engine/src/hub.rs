@@ -12,6 +12,7 @@ mod lengths;
 mod mail;
 mod members;
 mod open;
+mod owners;
 mod readers;
 mod requests;
 mod router;

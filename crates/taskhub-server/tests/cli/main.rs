@@ -2,6 +2,7 @@
 
 mod commands;
 mod copying;
+mod deploy;
 mod pages;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
