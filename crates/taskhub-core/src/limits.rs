@@ -54,6 +54,8 @@ pub struct Limits {
     pub replay_samples: u64,
     /// Threads that read instances from the store.
     pub readers_count: usize,
+    /// Lists, histories and the like that are read for clients at the same time; the others wait.
+    pub looks_count_max: usize,
     /// Executions that one instance may run in a row (continue-as-new) before others get a turn.
     pub continues_in_row_max: usize,
     /// Whether somebody emits the spans of executions: then what they call is told of these, in the
@@ -87,6 +89,7 @@ impl Default for Limits {
             history_events_warn: 100_000,
             replay_samples: 256,
             readers_count: 2,
+            looks_count_max: 2,
             continues_in_row_max: 16,
             spans: false,
             drain_time_max: Duration::from_secs(10),

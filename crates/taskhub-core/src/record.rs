@@ -76,7 +76,7 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// When it ended.
+    /// When it ended; `None` as long as its status is none of an end.
     pub completed_at: Option<Timestamp>,
     /// When its next timer, its deadline or its scheduled start is due, whatever else it does.
     pub due: Option<Timestamp>,

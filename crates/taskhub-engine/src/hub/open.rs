@@ -18,6 +18,7 @@ use super::{
     hints,
     keeper::{Errand, Keeper, State},
     lane_thread::{self, LaneThread, ToLane},
+    looks::Looks,
     mail::{self, Mail, Post},
     owners::Owners,
     readers::{self, Reader, Wanted},
@@ -92,7 +93,9 @@ impl Hub {
         (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
         router.peers = options.peers;
         let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
-        let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
+        let looks = Looks::new(&limits);
+        let inner =
+            Inner { store, router, post, workers, keeper, tallies, threads, looks, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

@@ -3,7 +3,10 @@
 mod commands;
 mod copying;
 mod deploy;
+mod keys;
 mod pages;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod settings;
 mod trouble;

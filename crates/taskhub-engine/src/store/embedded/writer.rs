@@ -23,8 +23,9 @@ const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero"
 const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
      (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
 
-/// What is remembered of an instance.
-const FIND: &str = "SELECT key, events, EXISTS (SELECT 1 FROM apart WHERE instance = key) \
+/// What is to be known of a stored instance.
+const FIND: &str = "SELECT key, events, iif(completed_at IS NULL, created_at, NULL), \
+     EXISTS (SELECT 1 FROM apart WHERE instance = key) \
      FROM instance WHERE id = ?1";
 
 /// All that is needed to write. Its owner keeps it behind a mutex.
@@ -41,6 +42,8 @@ pub(super) struct Writer {
 struct Known {
     key: i64,
     events: u64,
+    /// Where it stands in the list of those that have not ended.
+    lives_since: Option<Timestamp>,
     /// Whether some of it stands apart.
     apart: bool,
 }
@@ -152,6 +155,7 @@ struct Rows<'a> {
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     update: CachedStatement<'a>,
+    update_in_place: CachedStatement<'a>,
     remove: CachedStatement<'a>,
     append: CachedStatement<'a>,
     forget: CachedStatement<'a>,
@@ -172,6 +176,7 @@ impl<'a> Rows<'a> {
             find: prepare(FIND)?,
             insert: prepare(row::INSERT)?,
             update: prepare(row::UPDATE)?,
+            update_in_place: prepare(row::UPDATE_IN_PLACE)?,
             remove: prepare("DELETE FROM instance WHERE key = ?1")?,
             append: prepare("INSERT INTO history VALUES (?1, ?2, ?3)")?,
             forget: prepare("DELETE FROM history WHERE instance = ?1")?,
@@ -200,7 +205,9 @@ impl<'a> Rows<'a> {
         let Some(known) = known else {
             return self.insert(effect, record).map(drop);
         };
-        row::write(&mut self.update, known.key, effect.instance, effect.partition, record)?;
+        let stays = known.lives_since.is_some() && known.lives_since == lives_since(record);
+        let update = if stays { &mut self.update_in_place } else { &mut self.update };
+        row::write(update, known.key, effect.instance, effect.partition, record)?;
         self.keep_apart(known.key, record, known.apart, effect.shows)?;
         if effect.forgets {
             self.forget.execute([known.key]).map_err(failed)?;
@@ -269,8 +276,12 @@ impl<'a> Rows<'a> {
 
     fn find(&mut self, instance: &InstanceId) -> Result<Option<Known>, StoreError> {
         let found = self.find.query_row([instance.as_str()], |row| {
-            let (key, events) = (row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
-            Ok(Known { key, events, apart: row.get(2)? })
+            Ok(Known {
+                key: row.get(0)?,
+                events: row.get::<_, i64>(1)?.unsigned_abs(),
+                lives_since: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+                apart: row.get(3)?,
+            })
         });
         found.optional().map_err(failed)
     }
@@ -280,10 +291,16 @@ impl<'a> Rows<'a> {
         if record.status.is_terminal() {
             self.keys.pop(instance);
         } else {
+            let (events, lives_since) = (record.events, lives_since(record));
             let apart = row::apart(record).is_some();
-            self.keys.put(instance.clone(), Known { key, events: record.events, apart });
+            self.keys.put(instance.clone(), Known { key, events, lives_since, apart });
         }
     }
+}
+
+/// Since when an instance is there that has not ended.
+fn lives_since(record: &Record) -> Option<Timestamp> {
+    record.completed_at.is_none().then_some(record.created_at)
 }
 
 fn take_messages(db: &Connection, taken: &[(PartitionId, MessageId)]) -> Result<(), StoreError> {
