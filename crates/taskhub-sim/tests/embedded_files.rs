@@ -35,6 +35,20 @@ fn sqlite(folder: &Path) -> Connection {
     Connection::open(folder.join("hub.db")).expect("the file is there")
 }
 
+/// The file of an empty hub as the first version made it.
+fn of_the_first_version(folder: &Path) -> Connection {
+    let schema = include_str!("../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql");
+    let file = sqlite(folder);
+    file.execute_batch(schema).expect("it is SQL");
+    file.execute_batch(
+        "WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
+             INSERT INTO partition (id) SELECT id FROM n;
+         PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1",
+    )
+    .expect("it is SQL");
+    file
+}
+
 /// A record of an instance of a hub with 32 partitions.
 fn placed(mut turn: taskhub_core::TurnRecord) -> taskhub_core::TurnRecord {
     turn.partition = taskhub_core::PartitionId::of(&turn.instance, 32);
@@ -98,15 +112,7 @@ fn a_later_schema_is_not_touched() {
 fn a_file_of_the_first_schema_is_opened_with_all_that_it_holds() {
     let folder = folder();
     let long = |letter: &str| Text::from(letter.repeat(100_000));
-    let schema = include_str!("../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql");
-    let old = sqlite(folder.path());
-    old.execute_batch(schema).unwrap();
-    old.execute_batch(
-        "PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1;
-        WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
-        INSERT INTO partition (id) SELECT id FROM n;",
-    )
-    .unwrap();
+    let old = of_the_first_version(folder.path());
     let row = "INSERT INTO instance VALUES
         (1, 'a', ?1, 0, 0, NULL, 0, 1, 2, NULL, ?2, 'f', NULL, NULL, NULL, NULL, ?3, ?4)";
     let a = placed(keep("a", running(0)));
@@ -285,17 +291,7 @@ fn log_stays_short(readers: usize) {
 #[test]
 fn a_hub_of_the_first_version_opens_and_lists_what_runs() {
     let folder = folder();
-    let file = sqlite(folder.path());
-    file.execute_batch(include_str!(
-        "../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql"
-    ))
-    .unwrap();
-    file.execute_batch(
-        "WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
-             INSERT INTO partition (id) SELECT id FROM n;
-         PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1",
-    )
-    .unwrap();
+    let file = of_the_first_version(folder.path());
     file.execute(
         "INSERT INTO instance (key, id, partition, status, events, busy, created_at, updated_at, \
              execution, name) VALUES (1, 'old', 0, 0, 0, 0, 1, 1, zeroblob(16), 'weather')",
