@@ -48,7 +48,7 @@ pub use members::Members;
 use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
-pub use turn_thread::{Dies, Lockstep};
+pub use turn_thread::{Death, Dies, Lockstep};
 pub use workers::Worker;
 use workers::Workers;
 

@@ -29,6 +29,8 @@ pub(super) struct Instance {
     pub changed: bool,
     /// Whether what the record shows, its custom status and its outcome, is not written yet.
     pub shows: bool,
+    /// Whether it was parked by this step.
+    pub parked: bool,
     /// Messages that this step sends, and those that it takes.
     pub outgoing: Vec<(InstanceId, Message)>,
     pub taken: Vec<MessageId>,
@@ -110,6 +112,7 @@ impl Instance {
             replaces: false,
             changed: false,
             shows: true,
+            parked: false,
             outgoing: Vec::new(),
             cancelled: Vec::new(),
             taken: Vec::new(),
@@ -183,7 +186,7 @@ impl Instance {
         self.runner = Runner::Nobody;
         if self.record.stuck.as_deref() != Some(why) {
             self.record.stuck = Some(why.into());
-            self.changed = true;
+            (self.changed, self.parked) = (true, true);
         }
     }
 

@@ -89,7 +89,7 @@ impl Worker {
                 Some(format!("what one turn asks for is too much for one message: {why}"))
             }
             Came::Stuck(why) => {
-                tracing::warn!(instance, %why, "an orchestration is parked");
+                tracing::warn!(instance, %why, "an instance is parked, until it is mended");
                 if self.park(&instance) {
                     tokio::time::sleep(ABSENT_PAUSE).await;
                 }
