@@ -15,6 +15,7 @@ use crate::{
 
 /// An instance that exists, and has been read or created.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of one step, each by itself")]
 pub(super) struct Instance {
     pub id: InstanceId,
     pub record: Record,
