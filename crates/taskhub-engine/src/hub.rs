@@ -104,6 +104,13 @@ impl Hub {
         self.inner.router.ask_here(instance, verb).await
     }
 
+    /// Whether an instance of this id lives on this node just now: what it is asked is then
+    /// answered here, and not passed on.
+    #[must_use]
+    pub fn is_here(&self, instance: &InstanceId) -> bool {
+        self.inner.router.is_here(instance)
+    }
+
     /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
     #[must_use]
     pub fn connect_worker(&self, options: WorkerOptions) -> Worker {
