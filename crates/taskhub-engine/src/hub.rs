@@ -32,7 +32,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb,
+    Answer, Done, InstanceId, Limits, Task, TaskResult, Ticket, Timestamp, TurnRecord, Verb,
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
@@ -49,8 +49,8 @@ use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
 pub use turn_thread::{Death, Dies, Lockstep};
-pub use workers::Worker;
 use workers::Workers;
+pub use workers::{Told, Worker};
 
 /// How long a stop waits until the last commits are durable and everything is given back.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
@@ -117,10 +117,10 @@ impl Hub {
         self.inner.workers.connect(options)
     }
 
-    /// The task of a delivery, if its result would still count.
+    /// The ticket of a delivery, if its result would still count.
     #[must_use]
-    pub fn delivered(&self, delivery: DeliveryId) -> Option<Task> {
-        self.inner.workers.task(delivery)
+    pub fn delivered(&self, delivery: DeliveryId) -> Option<Ticket> {
+        self.inner.workers.ticket(delivery)
     }
 
     /// The turn of an instance that a worker elsewhere has just now.
@@ -142,7 +142,7 @@ impl Hub {
         self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
     }
 
-    /// A worker elsewhere gives back what it was given: others get it first.
+    /// A worker elsewhere gives back what it was given: others get it first, if anybody wants it.
     pub fn give_back(&self, delivery: DeliveryId) {
         self.inner.workers.give_back(delivery);
     }

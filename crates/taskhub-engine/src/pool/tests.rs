@@ -1,6 +1,7 @@
 //! What a pool promises to workers, and to those who wait for their results.
 
 mod spread;
+mod withdrawn;
 
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ fn given(pool: &mut Pool) -> Vec<(WorkerId, DeliveryId, String)> {
         Order::Give(worker, delivery) => {
             Some((worker, delivery.id, delivery.task.ticket.instance.to_string()))
         }
-        Order::Fail(..) | Order::Release(_) => None,
+        Order::Withdraw(..) | Order::Fail(..) | Order::Release(_) => None,
     });
     given.collect()
 }
