@@ -21,7 +21,10 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{Done, InstanceId, Job, Piece, Task, Ticket, Timestamp};
+use taskhub_core::{
+    Done, InstanceId, Job, Piece, Task, Ticket, Timestamp,
+    mutation::{Mutation, mutated},
+};
 
 pub use filter::{Names, Serves};
 use homes::Homes;
@@ -54,7 +57,7 @@ pub struct Delivery {
 
 /// What the pool wants done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     /// Give this to that worker.
     Give(WorkerId, Delivery),
     /// Nobody can do this: that is its result.
@@ -65,7 +68,7 @@ pub(crate) enum Order {
 
 /// All work for workers elsewhere, of one hub.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub struct Pool {
     patience: Patience,
     workers: BTreeMap<WorkerId, Worker>,
     items: HashMap<u64, Item>,
@@ -82,7 +85,7 @@ pub(crate) struct Pool {
 }
 
 /// Work that has no result yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Item {
     task: Task,
     kind: usize,
@@ -103,7 +106,8 @@ struct Given {
 
 impl Pool {
     /// A pool that counts its deliveries from `first`.
-    pub(crate) fn new(patience: Patience, first: u64) -> Self {
+    #[must_use]
+    pub fn new(patience: Patience, first: u64) -> Self {
         Self {
             patience,
             workers: BTreeMap::new(),
@@ -120,17 +124,19 @@ impl Pool {
     }
 
     /// What is to be done, in this order.
-    pub(crate) fn take_orders(&mut self) -> Vec<Order> {
+    pub fn take_orders(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.orders)
     }
 
     /// How many workers are connected.
-    pub(crate) fn workers(&self) -> usize {
+    #[must_use]
+    pub fn workers(&self) -> usize {
         self.workers.len()
     }
 
     /// How much waits for a worker, and how much workers have.
-    pub(crate) fn load(&self) -> (usize, usize) {
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
         (self.queue.len() + self.lent.len(), self.deliveries.len())
     }
 
@@ -140,7 +146,7 @@ impl Pool {
     }
 
     /// A worker comes.
-    pub(crate) fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
+    pub fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
         let id = WorkerId(self.number());
         let worker = Worker { options, used: [0; Piece::KINDS], leaves: false };
         // What nobody here could do does not wait any longer: this one may.
@@ -159,7 +165,7 @@ impl Pool {
 
     /// A worker wants nothing more, but may finish what it has. Others get that as well, and the
     /// first result counts; activities a little later, as they are not for nothing done twice.
-    pub(crate) fn leave(&mut self, id: WorkerId, now: Timestamp) {
+    pub fn leave(&mut self, id: WorkerId, now: Timestamp) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.leaves = true;
         let mut left: Vec<_> = self.deliveries.values().filter(|it| it.worker == id).collect();
@@ -189,15 +195,18 @@ impl Pool {
     }
 
     /// A delivery never reached its worker: it goes to another, as if nothing had been.
-    pub(crate) fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
+    pub fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
         let Some(given) = self.end(delivery, now) else { return };
         let Some(item) = self.items.get_mut(&given.item) else { return };
         item.given.retain(|it| *it != delivery);
-        self.place(given.item, now, true);
+        // Of one that leaves, others may have it already.
+        if !self.is_in_hand(given.item) {
+            self.place(given.item, now, true);
+        }
     }
 
     /// A worker is gone: what it had is given to others, first of all.
-    pub(crate) fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
+    pub fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
         self.workers.remove(&id);
         let lost: Vec<_> = self.deliveries.iter().filter(|(_, it)| it.worker == id).collect();
         let mut lost: Vec<_> =
@@ -205,12 +214,15 @@ impl Pool {
         lost.sort_unstable();
         for (delivery, item) in lost.into_iter().rev() {
             self.deliveries.remove(&delivery);
+            if mutated(Mutation::ForgetLost) {
+                continue;
+            }
             self.lose(item, delivery, now);
         }
     }
 
     /// Work comes.
-    pub(crate) fn offer(&mut self, task: Task, now: Timestamp) {
+    pub fn offer(&mut self, task: Task, now: Timestamp) {
         let kind = task.ticket.piece.kind();
         let number = self.number();
         self.by_ticket.insert(task.ticket.clone(), number);
@@ -257,10 +269,14 @@ impl Pool {
     }
 
     /// A worker has a result. Its ticket, if the result still counts.
-    pub(crate) fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Task> {
+    pub fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Task> {
         let number = self.deliveries.get(&delivery)?.item;
         let counts = self.items.get(&number).is_some_and(|item| item.given.contains(&delivery));
-        let item = if counts { self.items.remove(&number) } else { None };
+        let item = match counts {
+            true if mutated(Mutation::CountAgain) => self.items.get(&number).cloned(),
+            true => self.items.remove(&number),
+            false => None,
+        };
         if let Some(item) = &item {
             let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
             queue.remove(&item.task, number);
@@ -271,13 +287,15 @@ impl Pool {
     }
 
     /// The task of a delivery that counts still.
-    pub(crate) fn task(&self, delivery: DeliveryId) -> Option<&Task> {
+    #[must_use]
+    pub fn task(&self, delivery: DeliveryId) -> Option<&Task> {
         let item = self.items.get(&self.deliveries.get(&delivery)?.item)?;
         item.given.contains(&delivery).then_some(&item.task)
     }
 
     /// The turn of an instance that a worker has.
-    pub(crate) fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
+    #[must_use]
+    pub fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
         let is_turn = |item: &&Item| {
             matches!(item.task.job, Job::Turn(_)) && item.task.ticket.instance == *instance
         };
@@ -286,7 +304,7 @@ impl Pool {
     }
 
     /// A worker gives work back: others first, then perhaps the same again, after a pause.
-    pub(crate) fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
+    pub fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
         let Some(given) = self.end(delivery, now) else { return };
         let Some(item) = self.items.get_mut(&given.item) else { return };
         if !item.given.contains(&delivery) {
@@ -328,7 +346,7 @@ impl Pool {
             return;
         }
         item.losses += 1;
-        if item.losses > self.patience.losses_max {
+        if item.losses > self.patience.losses_max && !mutated(Mutation::PoisonForever) {
             let losses = item.losses;
             let Some(item) = self.items.remove(&number) else { return };
             self.by_ticket.remove(&item.task.ticket);
@@ -343,7 +361,7 @@ impl Pool {
     }
 
     /// Nobody waits for a result any more.
-    pub(crate) fn cancel(&mut self, ticket: &Ticket) -> bool {
+    pub fn cancel(&mut self, ticket: &Ticket) -> bool {
         let Some(number) = self.by_ticket.remove(ticket) else { return false };
         if let Some(item) = self.items.remove(&number) {
             let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
@@ -353,7 +371,7 @@ impl Pool {
     }
 
     /// Forgets the work of some partitions: they are gone, and offer it again.
-    pub(crate) fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
+    pub fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
         let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
         let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
         for ticket in tickets {
@@ -362,7 +380,7 @@ impl Pool {
     }
 
     /// Time passes: what was put off is given out, what takes too long goes to a second worker.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
+    pub fn tick(&mut self, now: Timestamp) {
         for number in self.queue.due(now) {
             if !self.is_in_hand(number) {
                 self.place(number, now, true);
@@ -375,14 +393,16 @@ impl Pool {
             }
             let Some(given) = self.deliveries.get(&delivery) else { continue };
             let number = given.item;
-            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery)) {
+            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery))
+                && !mutated(Mutation::ForgetSlow)
+            {
                 self.place(number, now, true);
             }
         }
     }
 
     /// When time has to be told next.
-    pub(crate) fn next_tick(&mut self) -> Option<Timestamp> {
+    pub fn next_tick(&mut self) -> Option<Timestamp> {
         // What has ended long ago would wake nobody for a reason.
         while let Some((_, delivery)) = self.ends.first()
             && !self.deliveries.contains_key(delivery)

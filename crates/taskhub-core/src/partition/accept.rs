@@ -107,7 +107,8 @@ impl Partition {
         }
     }
 
-    /// The store could not read an instance: clients hear so, everything else waits.
+    /// The store could not read an instance: clients hear so, everything else waits. So do results
+    /// of workers: nobody would give that work out again.
     fn read_later(
         &mut self,
         id: &InstanceId,
@@ -117,7 +118,8 @@ impl Partition {
     ) {
         let mut kept = Vec::new();
         for input in queue {
-            if matches!(input, Input::Request(_)) {
+            let is_result = |it: &Request| matches!(it.verb, Verb::Finish(_));
+            if matches!(&input, Input::Request(request) if !is_result(request)) {
                 self.refuse(input, Refusal::Unavailable(id.clone(), error.to_string()));
             } else {
                 kept.push(input);
