@@ -148,7 +148,7 @@ impl Pool {
     /// A worker comes.
     pub fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
         let id = WorkerId(self.number());
-        let worker = Worker { options, used: [0; Piece::KINDS], leaves: false };
+        let worker = Worker::new(options);
         // What nobody here could do does not wait any longer: this one may.
         let fits = |number: &u64| {
             let item = self.items.get(number).filter(|item| item.returns > 0 && item.losses == 0);
@@ -248,6 +248,7 @@ impl Pool {
         let Some(taker) = self.workers.get_mut(&worker) else { return };
         let kind = item.kind;
         taker.used[kind] += 1;
+        taker.latest[kind] = delivery;
         item.given.push(delivery);
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
         let patience = if kind == 0 { self.patience.activity } else { self.patience.turn };

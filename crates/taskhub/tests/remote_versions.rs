@@ -27,10 +27,9 @@ fn worker(server: &Serving, rule: Versions) -> HostBuilder {
     Host::builder().versions(rule).connect(server.url())
 }
 
-/// Starts an order of this version.
+/// Starts an order of this version, which has what it waits for from the beginning.
 async fn order(hub: &Client, version: &str) -> InstanceId {
-    let run = hub.start(second, ()).version(version).await.expect("it starts");
-    run.raise(GO, ()).await.expect("it waits");
+    let run = hub.start(second, ()).version(version).raise(GO, ()).await.expect("it starts");
     run.id().expect("it has one").clone()
 }
 

@@ -57,13 +57,15 @@ impl Pool {
         }
     }
 
-    /// Who is to have an item: whoever has its code in memory, or else who has least to do.
+    /// Who is to have an item: whoever has its code in memory, or else who has least to do; among
+    /// those, who was given something longest ago.
     pub(super) fn taker(&self, item: &Item) -> Option<WorkerId> {
         let free = |worker: &Worker| worker.free(item.kind) && worker.takes(&item.task);
         let share = |it: &Worker| it.used[item.kind] * 1_000 / it.room(item.kind).max(1);
         let candidates =
             || self.workers.iter().filter(|(id, it)| free(it) && !item.refused_by.contains(id));
-        let (best, idle) = candidates().min_by_key(|(_, it)| (it.options.is_node, share(it)))?;
+        let (best, idle) = candidates()
+            .min_by_key(|(_, it)| (it.options.is_node, share(it), it.latest[item.kind]))?;
         let home = self.homes.of(&item.task);
         let home = home.and_then(|home| candidates().find(|(id, _)| **id == home));
         let home = home.filter(|(_, it)| share(it) <= share(idle) + BUSIER_MAX);

@@ -1,5 +1,7 @@
 //! What a pool promises to workers, and to those who wait for their results.
 
+mod spread;
+
 use std::sync::Arc;
 
 use taskhub_core::{
@@ -330,8 +332,10 @@ fn an_instance_stays_with_the_worker_that_keeps_its_code() {
     let workers = [keeper(&mut pool, 9), keeper(&mut pool, 9)];
     let home = run_turn(&mut pool);
     let other = workers.into_iter().find(|it| *it != home).expect("there are two");
-    pool.offer(turn(2, "o", None), NOW);
-    assert_eq!(given(&mut pool)[0].0, workers[0]);
+    (2..=3).for_each(|number| pool.offer(turn(number, "o", None), NOW));
+    let out = given(&mut pool);
+    assert_eq!([out[0].0, out[1].0], [other, home]);
+    assert!(pool.finish(out[0].1, NOW).is_some(), "so its home has more to do");
     assert_eq!([run_turn(&mut pool), run_turn(&mut pool)], [home, home]);
     pool.disconnect(home, NOW);
     pool.take_orders();

@@ -5,7 +5,7 @@ use taskhub_core::{
     mutation::{Mutation, mutated},
 };
 
-use super::{WorkerOptions, lent::is_lent};
+use super::{DeliveryId, WorkerOptions, lent::is_lent};
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -13,9 +13,15 @@ pub(super) struct Worker {
     pub used: [usize; Piece::KINDS],
     /// It takes no more, though it may finish what it has.
     pub leaves: bool,
+    /// What it was given last of each kind: among equally busy ones, whoever waits longest is next.
+    pub latest: [DeliveryId; Piece::KINDS],
 }
 
 impl Worker {
+    pub(super) fn new(options: WorkerOptions) -> Self {
+        Self { options, used: [0; Piece::KINDS], leaves: false, latest: [0; Piece::KINDS] }
+    }
+
     pub(super) fn room(&self, kind: usize) -> usize {
         let WorkerOptions { activities, turns, entities, .. } = &self.options;
         [*activities, *turns, *entities][kind]
