@@ -9,16 +9,14 @@
 
 mod filter;
 mod homes;
+mod leaving;
 pub(crate) mod lent;
 mod options;
 mod poison;
 mod queue;
 mod worker;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
@@ -33,9 +31,6 @@ pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::{Queue, pause};
 use worker::Worker;
-
-/// How long a worker that leaves may still run its activities before others get them too.
-const LEAVING_ACTIVITY: Duration = Duration::from_secs(5);
 
 /// Names one worker while it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -163,48 +158,6 @@ impl Pool {
         id
     }
 
-    /// A worker wants nothing more, but may finish what it has. Others get that as well, and the
-    /// first result counts; activities a little later, as they are not for nothing done twice.
-    pub fn leave(&mut self, id: WorkerId, now: Timestamp) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.leaves = true;
-        let mut left: Vec<_> = self.deliveries.values().filter(|it| it.worker == id).collect();
-        left.sort_unstable_by_key(|given| given.item);
-        for (number, kind) in left.into_iter().map(|it| (it.item, it.kind)).collect::<Vec<_>>() {
-            if kind == 0 {
-                self.queue.push_later(now.plus(LEAVING_ACTIVITY), number);
-            } else if !self.is_in_hand(number) {
-                self.place(number, now, true);
-            }
-        }
-        self.release(id);
-    }
-
-    /// Whether a worker has an item that does not leave.
-    fn is_in_hand(&self, number: u64) -> bool {
-        let stays = |id| self.workers.get(id).is_some_and(|worker: &Worker| !worker.leaves);
-        let given = self.items.get(&number).map_or(&[][..], |item| &item.given);
-        given.iter().filter_map(|id| self.deliveries.get(id)).any(|it| stays(&it.worker))
-    }
-
-    fn release(&mut self, id: WorkerId) {
-        let is_through = |worker: &Worker| worker.leaves && worker.used == [0; Piece::KINDS];
-        if self.workers.get(&id).is_some_and(is_through) {
-            self.orders.push(Order::Release(id));
-        }
-    }
-
-    /// A delivery never reached its worker: it goes to another, as if nothing had been.
-    pub fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
-        let Some(given) = self.end(delivery, now) else { return };
-        let Some(item) = self.items.get_mut(&given.item) else { return };
-        item.given.retain(|it| *it != delivery);
-        // Of one that leaves, others may have it already.
-        if !self.is_in_hand(given.item) {
-            self.place(given.item, now, true);
-        }
-    }
-
     /// A worker is gone: what it had is given to others, first of all.
     pub fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
         self.workers.remove(&id);
@@ -251,8 +204,7 @@ impl Pool {
         taker.latest[kind] = delivery;
         item.given.push(delivery);
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
-        let patience = if kind == 0 { self.patience.activity } else { self.patience.turn };
-        self.ends.insert((now.plus(patience), delivery));
+        self.ends.insert((now.plus(self.patience.with(kind)), delivery));
         let (task, is_kept) = (item.task.clone(), self.homes.of(&item.task) == Some(worker));
         self.orders.push(Order::Give(worker, Delivery { id: delivery, task, is_kept }));
     }
@@ -392,8 +344,12 @@ impl Pool {
                 self.ends.insert((at, delivery));
                 break;
             }
-            let Some(given) = self.deliveries.get(&delivery) else { continue };
-            let number = given.item;
+            let Some(Given { item: number, kind, .. }) = self.deliveries.get(&delivery) else {
+                continue;
+            };
+            let number = *number;
+            // It may be the only one again: the second worker may be lost, or give it back.
+            self.ends.insert((now.plus(self.patience.with(*kind)), delivery));
             if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery))
                 && !mutated(Mutation::ForgetSlow)
             {

@@ -76,6 +76,8 @@ impl World {
         let (patience, clock) =
             (self.scenario.patience.clone(), self.nodes[life.node].clock(self.now));
         for order in self.nodes[life.node].pool.take_orders() {
+            let (now, number) = (self.now, life.node as u64);
+            self.trace.note(now, &[9, number], || format!("node{number}: {order:?}"));
             let crew = &mut self.nodes[life.node].crew;
             match order {
                 Order::Give(worker, delivery) => {
@@ -137,7 +139,7 @@ impl World {
         &mut self,
         life: Life,
         worker: WorkerId,
-        delivery: Delivery,
+        delivery: &Delivery,
     ) -> Result<(), Violation> {
         let Some(member) = self.nodes[life.node].crew.members.get(&worker) else { return Ok(()) };
         let (node, clock) = (life.node, self.nodes[life.node].clock(self.now));
@@ -202,6 +204,8 @@ impl World {
         node.pool.note(id, &done);
         let task = node.pool.finish(id, clock);
         node.crew.on_finish(id, task.is_some())?;
+        let numbers = [10, life.node as u64, id, u64::from(task.is_some())];
+        self.trace.note(self.now, &numbers, || format!("{id} is done, of {task:?}"));
         self.coverage.count(if task.is_some() { "work that counts" } else { "work for nothing" });
         self.carry_out(life)?;
         if self.random.chance(self.rates.result_twice) {

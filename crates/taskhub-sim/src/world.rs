@@ -28,11 +28,12 @@ use crate::{
     trace::Trace,
 };
 
-/// The longest that a run may take to come to rest after its troubles, in microseconds.
-const REST_MAX: i64 = 7_200_000_000;
+/// The longest that a run may take to come to rest after its troubles, in microseconds. None of
+/// thousands took a fifth of that.
+const REST_MAX: i64 = 1_800_000_000;
 
 /// The most that may happen in a run: whoever goes round in circles takes no virtual time for it.
-const HAPPENINGS_MAX: u64 = 200_000;
+const HAPPENINGS_MAX: u64 = 100_000;
 
 /// A run of a scenario.
 pub(crate) struct World {
@@ -324,7 +325,7 @@ impl World {
             Happening::Join(worker) => return self.join(worker),
             Happening::PoolTick(life) if self.lives(life) => return self.pool_tick(life),
             Happening::Take(life, worker, delivery) if self.lives(life) => {
-                return self.take(life, worker, *delivery);
+                return self.take(life, worker, &delivery);
             }
             Happening::Did(life, id, done) if self.lives(life) => return self.did(life, id, *done),
             Happening::Gone(life, worker) if self.lives(life) => {
