@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let all = protox::compile(["service.proto", "results.proto"], ["proto"])?;
     // The order of a map is seen by those who compare bytes.
     tonic_prost_build::configure().btree_map(".").compile_fds(all)?;
-    let cluster = protox::compile(["cluster.proto"], ["proto"])?;
-    tonic_prost_build::configure().compile_fds(cluster)?;
+    let others = protox::compile(["cluster.proto", "keys.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(others)?;
     Ok(())
 }

@@ -359,6 +359,7 @@ impl Kind {
             Self::OperationRequested(requested) => len(&requested.operation.input),
             Self::Entity(entity) => len(&entity.state),
             Self::Noted { value, .. } => value.len(),
+            Self::TerminateSent { reason, .. } => len(reason),
             _ => 0,
         }
     }

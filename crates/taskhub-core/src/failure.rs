@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt};
 
-use crate::Text;
+use crate::{Limits, Text};
 
 /// A failure of an activity or an orchestration, with what caused it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,61 @@ impl Failure {
         }));
         self
     }
+
+    /// The same failure, as much of it as may be kept; what is left out is counted.
+    #[must_use]
+    pub fn within(mut self, limits: &Limits) -> Self {
+        let mut details_max = limits.payload_bytes_max;
+        let mut room = limits.failure_causes_max.max(2);
+        let mut link = Some(&mut self);
+        while let Some(failure) = link {
+            failure.shorten(limits.failure_text_bytes_max, &mut details_max);
+            room -= 1;
+            let more = failure.causes();
+            if room == 1 && more > 1 {
+                let message = format!("{more} causes left out");
+                failure.cause = Some(Box::new(Self::new("CausesLeftOut", message)));
+            }
+            link = failure.cause.as_deref_mut();
+        }
+        self
+    }
+
+    fn shorten(&mut self, bytes_max: usize, details_max: &mut usize) {
+        let bytes = self.details.as_ref().map_or(0, |details| details.len());
+        let mut note = String::new();
+        if bytes <= *details_max {
+            *details_max -= bytes;
+        } else {
+            self.details = None;
+            note = format!(" (details of {bytes} bytes left out)");
+        }
+        self.message = shortened(&self.message, bytes_max.saturating_sub(note.len()));
+        if !note.is_empty() {
+            self.message = format!("{}{note}", self.message).into();
+        }
+        for text in std::iter::once(&mut self.kind).chain(&mut self.stack) {
+            *text = shortened(text, bytes_max);
+        }
+    }
+
+    /// How many failures led to this one.
+    fn causes(&self) -> usize {
+        std::iter::successors(Some(self), |failure| failure.cause.as_deref()).count() - 1
+    }
 }
+
+/// The text, or as much of its beginning as fits into so many bytes with how much is left out.
+pub(crate) fn shortened(text: &Text, bytes_max: usize) -> Text {
+    if text.len() <= bytes_max {
+        return text.clone();
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub(LEFT_OUT_BYTES));
+    format!("{}... {} bytes left out", &text[..end], text.len() - end).into()
+}
+
+/// Room to say how much is left out.
+const LEFT_OUT_BYTES: usize = 32;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

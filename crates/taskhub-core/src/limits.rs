@@ -37,6 +37,11 @@ pub struct Limits {
     pub early_instances_max: usize,
     /// An input, output, event or status, in bytes.
     pub payload_bytes_max: usize,
+    /// A text of a failure (its message, its stack), and why an instance is parked, in bytes. What
+    /// is longer is cut, and says by how much. Details of failures are payloads.
+    pub failure_text_bytes_max: usize,
+    /// Failures in a chain of causes; what lies deeper is left out.
+    pub failure_causes_max: usize,
     /// Calls made by one turn.
     pub calls_per_turn_max: usize,
     /// Events in one history.
@@ -49,6 +54,8 @@ pub struct Limits {
     pub replay_samples: u64,
     /// Threads that read instances from the store.
     pub readers_count: usize,
+    /// Lists, histories and the like that are read for clients at the same time; the others wait.
+    pub looks_count_max: usize,
     /// Executions that one instance may run in a row (continue-as-new) before others get a turn.
     pub continues_in_row_max: usize,
     /// Whether somebody emits the spans of executions: then what they call is told of these, in the
@@ -75,11 +82,14 @@ impl Default for Limits {
             early_events_max: 1_000,
             early_instances_max: 10_000,
             payload_bytes_max: 4 << 20,
+            failure_text_bytes_max: 64 << 10,
+            failure_causes_max: 32,
             calls_per_turn_max: 100_000,
             history_events_max: 1_000_000,
             history_events_warn: 100_000,
             replay_samples: 256,
             readers_count: 2,
+            looks_count_max: 2,
             continues_in_row_max: 16,
             spans: false,
             drain_time_max: Duration::from_secs(10),

@@ -12,6 +12,8 @@ pub enum Mutation {
     RewriteHistory,
     /// A turn is written without the messages that it sends.
     SplitTurn,
+    /// What a turn called before it panicked, or before it left its history, is kept.
+    KeepHalfTurn,
     /// Answers leave before what they tell is durable.
     AnswerEarly,
     /// Activities start before their call is durable.
@@ -102,11 +104,12 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 46] = [
+    pub const ALL: [(Self, u8); 47] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
         (Self::SplitTurn, 3),
+        (Self::KeepHalfTurn, 3),
         (Self::AnswerEarly, 4),
         (Self::DispatchEarly, 4),
         (Self::SkipDedupe, 5),

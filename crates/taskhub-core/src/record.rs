@@ -17,7 +17,7 @@ pub enum RuntimeStatus {
     Completed = 1,
     /// Between two executions; seen only in histories.
     ContinuedAsNew = 2,
-    /// Its code returned an error or panicked.
+    /// Its code returned an error.
     Failed = 3,
     /// It was cancelled; kept for the protocol's sake, the engine never sets it.
     Canceled = 4,
@@ -76,7 +76,7 @@ pub struct Record {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// When it ended.
+    /// When it ended; `None` as long as its status is none of an end.
     pub completed_at: Option<Timestamp>,
     /// When its next timer, its deadline or its scheduled start is due, whatever else it does.
     pub due: Option<Timestamp>,

@@ -93,6 +93,12 @@ pub trait Store: Send + Sync + 'static {
     /// and the last piece may reach beyond the range.
     fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError>;
 
+    /// How each of several histories begins: its first piece, of those that have one.
+    fn beginnings(&self, instances: &[InstanceId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let first = |instance| Ok(self.history(instance, 0..1)?.into_iter().next());
+        instances.iter().map(first).collect()
+    }
+
     /// The instances that match `filter`, in its order, from behind `filter.after`.
     fn query(&self, filter: &Filter) -> Result<Page, StoreError>;
 
@@ -194,6 +200,12 @@ impl Filter {
             && self.name.as_ref().is_none_or(|name| record.name == *name)
             && self.tags.iter().all(|tag| record.tags.contains(tag))
             && (!self.stuck || record.stuck.is_some())
+    }
+
+    /// Whether only instances are wanted that have not ended.
+    #[must_use]
+    pub fn wants_live(&self) -> bool {
+        !self.statuses.is_empty() && !self.statuses.iter().any(|status| status.is_terminal())
     }
 
     /// Where an instance stands in the order of the list, if it can stand there at all.

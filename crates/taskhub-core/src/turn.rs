@@ -14,7 +14,7 @@
 //!   where the code made it, so that receivers hear it in that order. At replay the calls of one
 //!   poll are matched with those of history by kind and name, and among equals by input, so that
 //!   branches polled in another order still find their own results. What does not match parks the
-//!   instance, both sides named.
+//!   instance, both sides named; so does a panic, with its line.
 //!
 //! ```text
 //!   history ──absorb──> State ──release──> poll ──> Pending consumes, code goes on,
@@ -26,6 +26,7 @@ mod command;
 mod execution;
 mod mailbag;
 mod matching;
+mod panics;
 mod pending;
 mod scope;
 mod state;

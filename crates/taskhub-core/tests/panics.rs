@@ -1,4 +1,4 @@
-//! Code that panics, wherever it does, fails its own execution and nothing else.
+//! Code that panics, wherever it does, is stuck with what it said, and harms nothing else.
 
 use std::sync::Arc;
 
@@ -24,10 +24,9 @@ fn begin(code: fn(Scope) -> Run) -> Execution {
     execution
 }
 
-fn failure(step: Step) -> String {
-    let Progress::Finished(Err(failure)) = step.progress else { panic!("{:?}", step.progress) };
-    assert_eq!(&*failure.kind, "Panic");
-    failure.message.to_string()
+fn stuck(step: Step) -> String {
+    let Progress::Stuck(why) = step.progress else { panic!("{:?}", step.progress) };
+    why.to_string()
 }
 
 /// Panics when it is dropped.
@@ -40,25 +39,28 @@ impl Drop for Grenade {
 }
 
 #[test]
-fn a_panic_while_it_is_made_fails_the_execution() {
+fn a_panic_while_it_is_made_is_named_with_its_line() {
     let mut execution = begin(|_| panic!("not even made"));
-    assert_eq!(failure(execution.step()), "the orchestration panicked: not even made");
+    let (line, why) = (line!() - 1, stuck(execution.step()));
+    let place = format!("(at {}:{line}:", file!());
+    assert!(why.starts_with("the orchestration panicked: not even made"), "{why}");
+    assert!(why.contains(&place), "{why}");
 }
 
 #[test]
-fn a_panic_while_it_runs_fails_the_execution_and_says_what_to_do_about_stray_io() {
+fn a_panic_of_stray_io_says_what_to_do_about_it() {
     let mut execution = begin(|_| Box::pin(async { panic!("there is no reactor running") }));
-    let message = failure(execution.step());
+    let message = stuck(execution.step());
     assert!(message.contains("put that into an activity"), "{message}");
 }
 
 #[test]
-fn a_panic_after_continue_as_new_fails_the_execution() {
+fn a_panic_after_continue_as_new_does_not_go_on() {
     let mut execution = begin(|scope| {
         scope.continue_as_new(ContinueAsNew::default());
         Box::pin(async { panic!("on the last line") })
     });
-    assert!(failure(execution.step()).ends_with("on the last line"));
+    assert!(stuck(execution.step()).contains("on the last line"));
 }
 
 #[test]
@@ -80,5 +82,5 @@ fn a_panic_in_a_destructor_stays_within_the_execution() {
     let kind = Kind::EventRaised { name: "E".into(), input };
     execution.absorb(1, &Event { at: Timestamp(1), kind });
     // The destructor runs as part of the code: its panic is the code's panic.
-    assert!(failure(execution.step()).ends_with("the pin was out"));
+    assert!(stuck(execution.step()).contains("the pin was out"));
 }

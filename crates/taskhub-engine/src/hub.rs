@@ -9,9 +9,11 @@ mod keeper;
 mod lane_thread;
 mod lending;
 mod lengths;
+mod looks;
 mod mail;
 mod members;
 mod open;
+mod owners;
 mod readers;
 mod requests;
 mod router;
@@ -30,8 +32,8 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, Event, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb, codec,
-    store::{Filter, Page, Store, StoreError},
+    Answer, Done, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb,
+    store::{Store, StoreError},
 };
 use tokio::time::Instant;
 
@@ -40,6 +42,7 @@ pub use entities::{Cleaned, EntityPage};
 pub use histories::HistoryPart;
 use keeper::Errand;
 pub use lending::Borrowed;
+use looks::Looks;
 use mail::{Mail, Post};
 pub use members::Members;
 use router::Router;
@@ -70,6 +73,7 @@ struct Inner {
     keeper: Option<mpsc::Sender<Errand>>,
     tallies: Arc<Tallies>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    looks: Looks,
     limits: Limits,
     clock: Clock,
 }
@@ -141,34 +145,6 @@ impl Hub {
     pub fn workers(&self) -> (usize, usize, usize) {
         let (waits, given) = self.inner.workers.load();
         (self.inner.workers.count(), waits, given)
-    }
-
-    /// Lists instances, as last committed.
-    pub async fn query(&self, filter: Filter) -> Result<Page, StoreError> {
-        self.read(move |store| store.query(&filter)).await
-    }
-
-    /// The history of an instance, as last committed; `None` when there is no such instance.
-    pub async fn history(&self, instance: InstanceId) -> Result<Option<Vec<Event>>, StoreError> {
-        self.read(move |store| {
-            if store.load(&instance)?.is_none() {
-                return Ok(None);
-            }
-            let pieces = store.history(&instance, 0..u64::MAX)?;
-            let events = codec::decode_history(&pieces);
-            events.map(Some).map_err(|why| StoreError::Damaged(why.to_string()))
-        })
-        .await
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let store = self.inner.store.clone();
-        tokio::task::spawn_blocking(move || read(&*store))
-            .await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
     }
 
     /// What time it is for this hub.

@@ -146,6 +146,10 @@ impl Store for PostgresStore {
         self.pieces(instance, &events)
     }
 
+    fn beginnings(&self, instances: &[InstanceId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.first_pieces(instances)
+    }
+
     fn query(&self, filter: &Filter) -> Result<Page, StoreError> {
         self.list(filter)
     }

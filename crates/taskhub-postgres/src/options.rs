@@ -18,6 +18,9 @@ use crate::{
 
 const PARTITIONS_MAX: u16 = 4_096;
 
+/// Connections for writes of those who are no lanes.
+const LEASES_AND_HINTS: usize = 4;
+
 const HUBS: &str = "SELECT name FROM taskhub.hub ORDER BY name";
 
 /// From here on nobody can write to the hub, nor claim any of it.
@@ -79,6 +82,13 @@ impl PostgresOptions {
     /// and 16 if this is not called. Each lane that commits takes one of the latter.
     pub fn connections(mut self, readers: usize, writers: usize) -> Self {
         (self.readers, self.writers) = (readers, writers);
+        self
+    }
+
+    /// For a node with so many lanes: as many connections for writes as they take, and a few for
+    /// its leases and hints, if 16 are not enough.
+    pub fn lanes(mut self, lanes: u16) -> Self {
+        self.writers = self.writers.max(usize::from(lanes) + LEASES_AND_HINTS);
         self
     }
 
@@ -166,5 +176,16 @@ impl Postgres {
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("partitions", &self.partitions).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lane_has_a_connection() {
+        let writers = |lanes| PostgresOptions::new("postgres://me@db/hub").lanes(lanes).writers;
+        assert_eq!([1, 12, 13, 64].map(writers), [16, 16, 17, 68]);
     }
 }

@@ -160,9 +160,14 @@ impl Question {
         if filter.statuses == [RuntimeStatus::Failed] {
             self.spans.push("i.status = 3".to_owned());
         }
+        let orchestrations = || "(i.id < '@' OR i.id >= 'A')".to_owned();
         match filter.kind {
             Which::Entities => self.spans.push("i.id >= '@' AND i.id < 'A'".to_owned()),
-            Which::Orchestrations => self.fits.push("(i.id < '@' OR i.id >= 'A')".to_owned()),
+            Which::Orchestrations if filter.wants_live() && filter.order == Order::Created => {
+                self.spans.push("i.completed_at IS NULL".to_owned());
+                self.spans.push(orchestrations());
+            }
+            Which::Orchestrations => self.fits.push(orchestrations()),
             Which::All => {}
         }
     }

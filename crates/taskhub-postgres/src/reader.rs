@@ -36,6 +36,15 @@ const HISTORY: &str = "SELECT h.events FROM taskhub.instance AS i \
             WHERE instance = i.key AND first_event <= $3), 0) \
     ORDER BY h.first_event";
 
+/// The limit keeps it one look-up after another.
+const BEGINNINGS: &str = "SELECT first.events \
+    FROM unnest($2::text[]) WITH ORDINALITY AS asked (id, place) LEFT JOIN LATERAL ( \
+        SELECT h.events FROM taskhub.instance AS i \
+        JOIN taskhub.history AS h ON h.instance = i.key AND h.first_event = 0 \
+        WHERE i.hub = $1 AND i.id = asked.id LIMIT 1 \
+    ) AS first ON true \
+    ORDER BY asked.place";
+
 const WAKES: &str = "SELECT due, id FROM taskhub.instance \
     WHERE hub = $1 AND partition = $2 AND due IS NOT NULL AND (due, id) > ($3, $4) \
     ORDER BY due, id LIMIT $5";
@@ -79,6 +88,19 @@ impl PostgresStore {
         Ok(self.database.read(async |link: &mut Link| {
             let rows = link.query(HISTORY, &[&self.hub, &id, &start, &end]).await?;
             rows.iter().map(|row| Ok(Bytes::copy_from_slice(get(row, 0)?))).collect()
+        })?)
+    }
+
+    /// See [`taskhub_core::store::Store::beginnings`].
+    pub(crate) fn first_pieces(
+        &self,
+        instances: &[InstanceId],
+    ) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let ids: Vec<_> = instances.iter().map(|id| pack(id.as_str())).collect();
+        Ok(self.database.read(async |link: &mut Link| {
+            let rows = link.query(BEGINNINGS, &[&self.hub, &ids]).await?;
+            let first = |row| Ok(get::<Option<&[u8]>>(row, 0)?.map(Bytes::copy_from_slice));
+            rows.iter().map(first).collect()
         })?)
     }
 

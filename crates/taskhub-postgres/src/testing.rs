@@ -33,6 +33,8 @@ pub struct ServerOptions {
     is_durable: bool,
     settings: Vec<String>,
     within: Option<PathBuf>,
+    /// A certificate and its key, in PEM.
+    tls: Option<(String, String)>,
 }
 
 /// Why there is no server.
@@ -51,6 +53,12 @@ impl ServerOptions {
     /// A setting as in `postgresql.conf`, such as `deadlock_timeout=10ms`.
     pub fn setting(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// It speaks TLS with this certificate and this key, in PEM, to whoever asks for it.
+    pub fn tls(mut self, certificate: &str, key: &str) -> Self {
+        self.tls = Some((certificate.to_owned(), key.to_owned()));
         self
     }
 
@@ -75,6 +83,14 @@ impl ServerOptions {
             format!("-c fsync={}", if self.is_durable { "on" } else { "off" }),
             "-c max_connections=200 -c shared_buffers=64MB".to_owned(),
         ];
+        if let Some((certificate, key)) = &self.tls {
+            settings.push("-c ssl=on".to_owned());
+            for (what, text) in [("cert", certificate), ("key", key)] {
+                let file = folder.path().join(what);
+                keep_private(&file, text, user).map_err(failed)?;
+                settings.push(format!("-c ssl_{what}_file={}", file.display()));
+            }
+        }
         settings.extend(self.settings.iter().map(|setting| format!("-c {setting}")));
         let settings = settings.join(" ");
         let guard = guard(&programs, folder.path(), user).map_err(failed)?;
@@ -217,6 +233,14 @@ fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
         Some((user, group)) => command.uid(user).gid(group),
         None => command,
     }
+}
+
+/// Writes a file that nobody else may read: the server insists.
+fn keep_private(file: &Path, text: &str, user: Option<(u32, u32)>) -> io::Result<()> {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    fs::write(file, text)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
+    user.map_or(Ok(()), |(user, group)| chown(file, Some(user), Some(group)))
 }
 
 /// Somebody else to run as, if this is root.

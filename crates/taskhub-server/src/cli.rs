@@ -45,7 +45,8 @@ enum Command {
     Client(Box<client::Asked>),
     /// Make, replace, remove and list the keys of the HTTP API
     ///
-    /// A running server takes a change within a second.
+    /// They are those in a folder of this machine, whether a server runs there or not; a running
+    /// one takes a change within a second. With `--server` they are those of that server.
     Keys(keys::Flags),
     /// Copy a hub, stopped, into a database, into a folder, or back
     ///
@@ -64,7 +65,7 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
         Command::Client(asked) => asked.run(),
-        Command::Keys(flags) => keys::run(flags).map_err(Failure::from),
+        Command::Keys(flags) => keys::run(flags),
         Command::Copy(flags) => copy::run(&flags).map_err(Failure::from),
         Command::Completions { shell } => {
             let (mut program, mut script) = (Arguments::command(), Vec::new());

@@ -8,6 +8,7 @@ mod forced;
 mod hands;
 mod histories;
 mod instances;
+mod keys;
 mod members;
 mod partial;
 mod purge;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use taskhub_wire::cluster::cluster_server::ClusterServer;
+use taskhub_wire::keys::keys_server::KeysServer;
 use taskhub_wire::proto::{
     DESCRIPTORS, task_hub_sidecar_service_server::TaskHubSidecarServiceServer,
 };
@@ -37,6 +39,7 @@ use service::Service;
 
 pub(crate) use answer::answer;
 pub(crate) use hands::Hands;
+pub(crate) use keys::Held;
 pub(crate) use refusal::busy;
 
 /// Whether a path needs no token: who watches the process should not have one.
@@ -44,8 +47,9 @@ pub(crate) fn is_open(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }
 
-/// All services; a message to them may have so many bytes.
-pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize) -> Router {
+/// All services; a message to them may have so many bytes. Keys are shown and changed only where
+/// they are given.
+pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize, keys: Option<Held>) -> Router {
     let service = Arc::new(Service::new(hubs.clone()));
     let results = ResultsServer::new(results::Taking(service.clone()))
         .max_decoding_message_size(message_bytes_max);
@@ -56,6 +60,9 @@ pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize) -> Router {
     let cluster = ClusterServer::new(members::Described(hubs.clone()));
     let mut routes =
         Routes::new(service).add_service(results).add_service(cluster).add_service(health);
+    if let Some(keys) = keys {
+        routes = routes.add_service(KeysServer::new(keys));
+    }
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)

@@ -22,7 +22,8 @@ use crate::program::{
 /// The version of every change.
 pub(crate) const CHANGED: &str = "1";
 
-/// What orchestrations panic with, and fail with, when their program says so.
+/// What orchestrations panic with, before they are mended, and fail with, when their program says
+/// so.
 pub(crate) const WANTED: &str = "as the program says";
 
 /// What a node or a worker can run, perhaps with a mistake.
@@ -43,23 +44,37 @@ pub(crate) enum Serves {
     All,
 }
 
+/// What is wrong with code, until it is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// Nothing.
+    None,
+    /// It panics where its program says so.
+    Panics,
+    /// It makes other calls than its histories have, too.
+    Differs,
+}
+
 #[derive(Debug, Clone)]
 struct Code {
     program: Program,
     version: Option<&'static str>,
     names: Vec<Text>,
-    broken: bool,
+    panics: bool,
+    differs: bool,
 }
 
 impl Deployed {
-    pub(crate) fn new(programs: &[Program], serves: Serves, broken: bool) -> Self {
+    pub(crate) fn new(programs: &[Program], serves: Serves, flaw: Flaw) -> Self {
         let names: Vec<_> = programs.iter().map(|program| program.name.clone()).collect();
         let versions = |program| [None, Some(NEXT)].map(|version| (program, version));
         let code = |(program, version): (&Program, _)| Code {
             program: program.clone(),
             version,
             names: names.clone(),
-            broken: broken && program.steps(version).first().is_some_and(makes_calls),
+            panics: flaw != Flaw::None,
+            differs: flaw == Flaw::Differs
+                && program.steps(version).first().is_some_and(makes_calls),
         };
         Self { codes: programs.iter().flat_map(versions).map(code).collect(), serves }
     }
@@ -93,7 +108,7 @@ impl Orchestration for Code {
 
 impl Code {
     async fn run(self, scope: Scope, mut notes: Notes) -> Outcome {
-        if self.broken && scope.is_replaying() {
+        if self.differs && scope.is_replaying() {
             let _ = scope.call(activity("forgotten", 0)).await;
         }
         for step in self.program.steps(self.version) {
@@ -114,7 +129,7 @@ impl Code {
                     go_on(&scope, &notes, None);
                     return Ok(None);
                 }
-                Step::Panic => panic!("{WANTED}"),
+                Step::Panic => assert!(!self.panics, "{WANTED}"),
                 Step::Fail => return Err(Failure::new("Wanted", WANTED)),
                 Step::Must | Step::MustBoth | Step::MustChild(_) => {
                     self.demand(&scope, step, &mut notes).await?;

@@ -116,6 +116,7 @@ macro_rules! conformance {
             commits::a_replaced_history_is_forgotten,
             commits::an_ended_instance_loads_without_its_history,
             commits::a_history_is_read_in_ranges,
+            commits::the_beginnings_of_several_histories_are_read_at_once,
             commits::an_append_in_the_wrong_place_writes_nothing,
             commits::nothing_changes_nothing,
             commits::large_values_come_back,

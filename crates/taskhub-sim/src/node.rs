@@ -14,7 +14,7 @@ use taskhub_core::{
 use taskhub_engine::{Holdings, Lane, Passed, Patience, Pool, Shard, Tick, lane_of};
 
 use crate::{
-    code::{Deployed, Serves},
+    code::{Deployed, Flaw, Serves},
     law::{crew::Crew, limits::Out, waiters::Waiters},
     program::Program,
     scenario::Act,
@@ -158,7 +158,7 @@ impl Node {
         patience: &Patience,
         programs: &[Program],
     ) -> Self {
-        let deployed = Arc::new(Deployed::new(programs, Serves::Early, false));
+        let deployed = Arc::new(Deployed::new(programs, Serves::Early, Flaw::None));
         let mut node = Self {
             life: Life { node: index, life: 0 },
             up: false,
@@ -235,13 +235,22 @@ impl Node {
         broken: bool,
     ) {
         let serves = if sound { Serves::Late } else { Serves::Early };
-        self.deployed = Arc::new(Deployed::new(programs, serves, broken));
         self.broken = broken;
         self.sound = sound && !broken;
+        self.deployed = Arc::new(Deployed::new(programs, serves, self.flaw()));
         self.life.life += 1;
         self.up = true;
         self.paused_until = 0;
         self.forget_all(shards, lanes);
+    }
+
+    /// What is wrong with the code of its process, and of its workers.
+    pub(crate) fn flaw(&self) -> Flaw {
+        match (self.broken, self.sound) {
+            (true, _) => Flaw::Differs,
+            (false, false) => Flaw::Panics,
+            (false, true) => Flaw::None,
+        }
     }
 
     pub(crate) fn name(&self) -> String {

@@ -95,7 +95,7 @@ pub enum Step {
     Again(u32),
     /// Goes on as a new execution of the next version, whose steps are those behind this one.
     Upgrade,
-    /// Panics.
+    /// Panics, until the code is mended.
     Panic,
     /// Returns an error.
     Fail,
@@ -136,8 +136,11 @@ impl Program {
             if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
+            if random.chance(70) {
+                steps.push(Step::Fail);
+            }
             if random.chance(100) {
-                steps.push(if random.chance(300) { Step::Panic } else { Step::Fail });
+                steps.insert(random.index(steps.len() + 1), Step::Panic);
             }
             programs.push(Self { name: name.into(), steps });
         }

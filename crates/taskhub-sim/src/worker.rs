@@ -77,7 +77,7 @@ impl World {
             let less = self.random.below(u64::from(turn.takes) - 1);
             1 + u32::try_from(less).unwrap_or(0)
         });
-        let code = &self.workers[usize::from(self.nodes[life.node].broken)];
+        let code = &self.workers[self.nodes[life.node].flaw() as usize];
         let step = replay(code, instance, turn, takes.unwrap_or(turn.takes));
         self.coverage.count(match &step.progress {
             Progress::Waiting => "turns elsewhere that wait",

@@ -14,7 +14,7 @@ use taskhub_engine::{Delivery, DeliveryId, WorkerId};
 
 use crate::{
     chronicle::Chronicle,
-    code::{Deployed, Serves},
+    code::{Deployed, Flaw, Serves},
     coverage::Coverage,
     law::{
         Violation, anew::Restarts, answers::Answers, elsewhere::Elsewhere, ensure,
@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub store_down_until: i64,
     pub nodes: Vec<Node>,
     /// The code of workers elsewhere: the right one, and one with a mistake.
-    pub workers: [Deployed; 2],
+    pub workers: [Deployed; 3],
     /// Whether a node with broken code wrote any of what is not synced.
     pub tail_broken: bool,
     pub chronicle: Chronicle,
@@ -139,7 +139,8 @@ impl Ord for Queued {
 
 impl World {
     pub(crate) fn new(scenario: Scenario, trace: Trace) -> Self {
-        let workers = [false, true].map(|it| Deployed::new(&scenario.programs, Serves::All, it));
+        let workers = [Flaw::None, Flaw::Panics, Flaw::Differs]
+            .map(|flaw| Deployed::new(&scenario.programs, Serves::All, flaw));
         let node = |index| {
             let Scenario { partitions, limits, patience, programs, .. } = &scenario;
             Node::new(index, scenario.threads(), *partitions, limits, patience, programs)

@@ -4,7 +4,10 @@ use std::{
     fs::{self, OpenOptions},
     io::{Seek as _, SeekFrom, Write as _},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -86,7 +89,7 @@ fn a_later_schema_is_not_touched() {
     drop(Embedded::open(folder.path()).unwrap());
     sqlite(folder.path()).pragma_update(None, "user_version", 99).unwrap();
     let error = Embedded::open(folder.path()).unwrap_err();
-    let expected = OpenError::Newer { folder: folder.path().into(), found: 99, known: 1 };
+    let expected = OpenError::Newer { folder: folder.path().into(), found: 99, known: 2 };
     assert_eq!(error, expected);
 }
 
@@ -209,15 +212,67 @@ fn a_list_of_few_among_many_comes_in_short_pages() {
 
 #[test]
 fn the_log_stays_short_under_constant_load() {
+    log_stays_short(0);
+}
+
+#[test]
+fn the_log_stays_short_though_somebody_always_reads() {
+    log_stays_short(3);
+}
+
+fn log_stays_short(readers: usize) {
     let folder = folder();
-    let hub = hub(Embedded::open(folder.path()).unwrap());
+    let hub = hub(Embedded::open(folder.path()).expect("it opens"));
+    hub.commit((0..2_000).map(|n| placed(keep(&format!("old{n}"), running(0)))));
     let log = folder.path().join("hub.db-wal");
-    let mut longest = 0;
-    for n in 0..300 {
-        let history = HistoryChange::Append { at: 0, events: Bytes::from(vec![7; 1 << 20]) };
-        hub.commit([placed(write(&format!("i{n}"), running(1), history))]);
-        longest = longest.max(fs::metadata(&log).unwrap().len());
-    }
+    let (mut longest, done) = (0, AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..readers {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    hub.store
+                        .query(&Filter { limit: 2_000, ..Filter::default() })
+                        .expect("it can be read");
+                }
+            });
+        }
+        for n in 0..300 {
+            let history = HistoryChange::Append { at: 0, events: Bytes::from(vec![7; 1 << 20]) };
+            hub.commit([placed(write(&format!("i{n}"), running(1), history))]);
+            longest = longest.max(fs::metadata(&log).expect("it is there").len());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
     println!("the log grew to {} MB", longest >> 20);
     assert!(longest < 150 << 20, "300 MB were written, the log grew to {} MB", longest >> 20);
+}
+
+/// Before version 2 nothing told those that run from those that have ended.
+#[test]
+fn a_hub_of_the_first_version_opens_and_lists_what_runs() {
+    let folder = folder();
+    let file = sqlite(folder.path());
+    file.execute_batch(include_str!(
+        "../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql"
+    ))
+    .unwrap();
+    file.execute_batch(
+        "WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
+             INSERT INTO partition (id) SELECT id FROM n;
+         PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1",
+    )
+    .unwrap();
+    file.execute(
+        "INSERT INTO instance (key, id, partition, status, events, busy, created_at, updated_at, \
+             execution, name) VALUES (1, 'old', 0, 0, 0, 0, 1, 1, zeroblob(16), 'weather')",
+        (),
+    )
+    .unwrap();
+    drop(file);
+    let hub = hub(Embedded::open(folder.path()).unwrap());
+    hub.commit([placed(keep("new", running(0))), placed(keep("done", ended(0)))]);
+    let statuses = vec![RuntimeStatus::Running];
+    let mut listed = hub.listed(&Filter { statuses, limit: 9, ..Filter::default() });
+    listed.sort();
+    assert_eq!(listed, ["new", "old"]);
 }

@@ -146,6 +146,7 @@ const TROUBLES: &[&str] = &[
     "delayed: results",
     "delayed: turn threads",
     "did: parked, its code changed",
+    "did: parked, its code panicked",
     "did: went on after it was parked",
     "hints lost",
     "instances read again after an eviction",

@@ -93,3 +93,18 @@ pub mod cluster {
         include!(concat!(env!("OUT_DIR"), "/taskhub.cluster.rs"));
     }
 }
+
+/// The keys of the HTTP API of a server, for people who look after it.
+pub mod keys {
+    pub use generated::*;
+
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated; `keys.proto` holds the documentation"
+    )]
+    mod generated {
+        include!(concat!(env!("OUT_DIR"), "/taskhub.keys.rs"));
+    }
+}

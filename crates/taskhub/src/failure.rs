@@ -41,7 +41,8 @@ impl Failure {
     pub const VERSION_MISMATCH: &'static str = "VersionMismatch";
     /// The kind of the failure of an HTTP call whose attempts were all answered with an error.
     pub const HTTP_STATUS: &'static str = "HttpStatus";
-    /// The kind of a failure of code that panicked.
+    /// The kind of a failure of an activity, or of an operation of an entity, that panicked. (An
+    /// orchestration that panics is parked.)
     pub const PANIC: &'static str = "Panic";
 
     /// A failure of a kind that callers can tell apart, with a message for people.

@@ -31,8 +31,8 @@ use crate::{
 /// How long a result may be late, beyond its deadline, before the gateway gives up on its owner.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a client may take to send a body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take to send a body, where no server has a shorter time for that.
+const BODY_TIME_MAX: Duration = Duration::from_mins(10);
 
 /// The longest part of a trace, in bytes.
 const TRACE_BYTES_MAX: usize = 1_024;

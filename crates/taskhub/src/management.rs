@@ -29,7 +29,7 @@
 //! ```
 
 pub use taskhub_server::{
-    AuthLevel, Key, KeyKind, Keys, KeysError, LimitsConfig, RetentionConfig, TlsConfig,
+    Age, AuthLevel, Key, KeyKind, Keys, KeysError, LimitsConfig, RetentionConfig, TlsConfig,
     TracesConfig,
     http::{
         HttpManagementPayload, Links, authorize, create_check_status_response,

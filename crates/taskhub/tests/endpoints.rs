@@ -223,7 +223,11 @@ async fn a_slow_body_is_not_waited_for() {
     let host = limited(|limits| limits.body_seconds = 1);
     let head = format!("PUT /api/orders/x HTTP/1.1\r\n{HEAD}content-type: application/json\r\n");
     let answer = raw(host, &format!("{head}content-length: 100\r\n\r\n{{")).await;
-    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let gateway = limited(|limits| limits.body_seconds = 1);
+    let head = format!("POST /api/sell HTTP/1.1\r\n{HEAD}content-length: 100\r\n\r\n{{");
+    let answer = raw(gateway, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_seconds"), "{answer}");
 }
 
 #[tokio::test]

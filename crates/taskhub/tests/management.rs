@@ -6,7 +6,7 @@ use axum::{
 };
 use taskhub::{
     MemoryStore,
-    management::{AuthLevel, Keys, authorize},
+    management::{AuthLevel, Keys, RetentionConfig, TlsConfig, authorize},
     prelude::*,
 };
 use tokio::{
@@ -71,6 +71,77 @@ async fn served_at_loopback_without_keys_everybody_is_let_in() {
     stream.read_to_string(&mut answer).await.expect("it answers");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.ends_with("\"Hello, you\""), "{answer}");
+    stop.send(()).expect("it still serves");
+    serving.await.expect("it ends").expect("it served");
+}
+
+#[tokio::test]
+async fn with_a_certificate_it_speaks_tls_and_says_so_in_its_answers() {
+    let folder = tempfile::tempdir().expect("there is a place for it");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it is made");
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("it is written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("it is written");
+    let host = Host::builder().store(MemoryStore::new(1)).orchestration(greet);
+    let host = host.management_api(Keys::none()).tls(TlsConfig { cert: cert.clone(), key });
+    let host = host.build().expect("nothing is missing");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("https://localhost:{}", listener.local_addr().expect("it has one").port());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(host.serve_on(listener, async {
+        let _ = stopped.await;
+    }));
+    let mut curl = tokio::process::Command::new("curl");
+    curl.args(["-sS", "-X", "POST", "--cacert"]).arg(cert);
+    let start = format!("{url}/runtime/webhooks/durabletask/orchestrators/greet/a");
+    let answer = curl.arg(start).output().await.expect("it runs");
+    let answer = String::from_utf8_lossy(&[answer.stdout, answer.stderr].concat()).into_owned();
+    let told = format!("\"statusQueryGetUri\":\"{url}/runtime/webhooks/durabletask/instances/a?");
+    assert!(answer.contains(&told), "{answer}");
+    stop.send(()).expect("it still serves");
+    serving.await.expect("it ends").expect("it served");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_addresses_are_those_of_the_proxy_if_the_host_says_so() {
+    let folder = tempfile::tempdir().expect("there is a place for it");
+    let keys = Keys::open(folder.path()).expect("there are none yet");
+    let key = keys.create("default", None).expect("it is new");
+    for (trusted, begin) in [(false, "http://inside/"), (true, "https://hub.example/")] {
+        let host = Host::builder().store(MemoryStore::new(1)).orchestration(greet);
+        let host = host.management_api(keys.clone()).forwarded(trusted);
+        let host = host.build().expect("nothing is missing");
+        let request = Request::post(START.split('?').next().expect("a path"))
+            .header("host", "inside")
+            .header("x-functions-key", &key)
+            .header("x-forwarded-host", "hub.example")
+            .header("x-forwarded-proto", "https")
+            .body(Body::from("\"you\""))
+            .expect("a request");
+        let response = host.router().oneshot(request).await.expect("an answer");
+        let location = response.headers()["location"].to_str().expect("a text").to_owned();
+        assert!(location.starts_with(begin), "{location}");
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_ended_is_forgotten_at_its_age() {
+    let mut retention = RetentionConfig::default();
+    retention.completed = Some("0s".parse().expect("an age"));
+    let host = Host::builder().store(MemoryStore::new(1)).orchestration(greet);
+    let host = host.retention(retention).build().expect("nothing is missing");
+    let client = host.client().clone();
+    let run = client.start(greet, "you".to_owned()).id("a").await.expect("it starts");
+    run.wait(std::time::Duration::from_mins(1)).await.expect("it ends");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(host.serve_on(listener, async {
+        let _ = stopped.await;
+    }));
+    while client.instance("a").status().await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     stop.send(()).expect("it still serves");
     serving.await.expect("it ends").expect("it served");
 }

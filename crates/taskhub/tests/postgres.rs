@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskhub::{PostgresStore, prelude::*};
+use taskhub::{Cluster, PostgresStore, prelude::*};
 use taskhub_postgres::testing::Server;
 
 const REPLY: Event<String> = Event::new("reply");
@@ -21,7 +21,10 @@ async fn publish(city: String) -> Result<()> {
 
 fn host(url: &str) -> Host {
     let store = PostgresStore::connect(url).expect("the server runs");
-    let host = Host::builder().store(store).orchestration(weather).activity(publish);
+    // Leases last until the next process may claim what one has left without a word.
+    let cluster = Cluster::new("http://127.0.0.1:1", "nobody asks").ttl(Duration::from_secs(2));
+    let host = Host::builder().store(store).cluster(cluster);
+    let host = host.orchestration(weather).activity(publish);
     host.build().expect("the hub is free")
 }
 
@@ -41,5 +44,47 @@ async fn an_orchestration_outlives_its_process_in_a_database() {
     assert_eq!(order.wait(Duration::from_mins(1)).await.expect("it ends"), "rain");
     let ended = server.psql("SELECT status, output FROM taskhub.instances").expect("psql works");
     assert_eq!(ended, "Completed|\"rain\"");
+    second.stop().await;
+}
+
+/// A backup of a running host is restored on another server, and a host goes on there from what was
+/// saved; the first one goes on too, and neither knows of the other.
+#[tokio::test]
+async fn a_host_goes_on_from_a_backup_on_another_server() {
+    let servers = tokio::task::spawn_blocking(|| [Server::start(), Server::start()]);
+    let [from, to] =
+        servers.await.expect("it does not panic").map(|it| it.expect("PostgreSQL is installed"));
+    let first = host(&from.url());
+    for id in ["order-17", "order-18"] {
+        let started = first.client().start(weather, "Bonn".to_owned()).id(id).await;
+        started.expect("the id is free");
+    }
+    let folder = tempfile::tempdir().expect("there is room");
+    let dump = folder.path().join("hubs.dump");
+    let dumped = from
+        .program("pg_dump")
+        .args(["--schema=taskhub", "--format=custom", "--file"])
+        .arg(&dump)
+        .arg("postgres")
+        .status();
+    assert!(dumped.expect("pg_dump runs").success());
+    let order = first.client().instance("order-17").of(weather);
+    order.raise(REPLY, "rain".to_owned()).await.expect("it waits");
+    assert_eq!(order.wait(Duration::from_mins(1)).await.expect("it ends"), "rain");
+
+    let restored = to
+        .program("pg_restore")
+        .args(["--clean", "--if-exists", "--dbname=postgres"])
+        .arg(&dump)
+        .status();
+    assert!(restored.expect("pg_restore runs").success());
+    // The leases of the first host were saved as well: the second one waits until they run out.
+    let second = host(&to.url());
+    for (id, reply) in [("order-17", "snow"), ("order-18", "sun")] {
+        let order = second.client().instance(id).of(weather);
+        order.raise(REPLY, reply.to_owned()).await.expect("it waits again");
+        assert_eq!(order.wait(Duration::from_mins(1)).await.expect("it ends"), reply);
+    }
+    first.stop().await;
     second.stop().await;
 }

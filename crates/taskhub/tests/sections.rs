@@ -41,7 +41,7 @@ async fn holder(ctx: Context, way: String) -> Result<()> {
             ctx.event(GO).await?;
         }
         "fail" => return Err(Failure::new("Wanted", "as the test says")),
-        "panic" => panic!("as the test says"),
+        "panic" | "panic and terminate" | "panic and purge" => panic!("as the test says"),
         "continue as new" => return ctx.continue_as_new(holder, "wait".to_owned()),
         "forget" => std::mem::forget(section),
         "cancel" => {
@@ -91,6 +91,14 @@ async fn leaves(test: &TestHub, way: &str) -> bool {
             run.suspend("wait").await.expect("it runs");
             run.terminate("enough").await.expect("it is suspended");
         }
+        "panic and terminate" => {
+            run.raise(GO, ()).await.expect("it runs");
+            run.terminate("enough").await.expect("it is parked");
+        }
+        "panic and purge" => {
+            run.raise(GO, ()).await.expect("it runs");
+            run.purge().await.expect("it is parked");
+        }
         "replace" => {
             let again =
                 hub.start(holder, "wait".to_owned()).id("holder").replace(RuntimeStatus::ALL);
@@ -110,7 +118,8 @@ async fn a_section_is_given_back_on_every_way_out() {
         "return",
         "drop",
         "fail",
-        "panic",
+        "panic and terminate",
+        "panic and purge",
         "continue as new",
         "forget",
         "cancel",
@@ -124,8 +133,13 @@ async fn a_section_is_given_back_on_every_way_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_section_stays_with_a_holder_that_is_parked() {
+    assert!(!leaves(&TestHub::new(), "panic").await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_section_is_given_back_wherever_the_process_dies() {
-    for way in ["panic", "cancel", "terminate"] {
+    for way in ["panic and terminate", "cancel", "terminate"] {
         assert!(chaos(async |test| leaves(test, way).await).await, "{way}");
     }
 }

@@ -246,12 +246,7 @@ impl Instance {
         if !self.ledger.activities.contains(&call) && !mutated(Mutation::TakeTwice) {
             return false;
         }
-        let outcome = match outcome {
-            Ok(Some(output)) if output.len() > limits.payload_bytes_max => {
-                Err(too_large(output.len(), limits))
-            }
-            outcome => outcome,
-        };
+        let outcome = within(outcome, limits);
         self.arrive(now, Kind::ActivityFinished { call, outcome });
         true
     }
@@ -259,6 +254,16 @@ impl Instance {
 
 fn waits_for(instance: &Instance, execution: ExecutionId) -> bool {
     instance.record.execution == execution && !instance.record.status.is_terminal()
+}
+
+/// How something ended, as much of it as may be kept.
+pub(super) fn within(outcome: Outcome, limits: &Limits) -> Outcome {
+    match outcome {
+        Ok(Some(output)) if output.len() > limits.payload_bytes_max => {
+            Err(too_large(output.len(), limits))
+        }
+        outcome => outcome.map_err(|failure| failure.within(limits)),
+    }
 }
 
 /// The failure of code that makes a payload of this size.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Event, InstanceId, Kind, Record, Started, Timestamp,
+    Event, InstanceId, Kind, Record, RuntimeStatus, Started, Timestamp,
     codec::{self, DecodeError},
     turn::{Execution, Functions, seen},
 };
@@ -30,6 +30,9 @@ impl Instance {
             }
             instance.past = Some(history).filter(|history| !history.is_empty());
         } else if let Err(error) = instance.replay(&history, functions) {
+            // Where it stood is all that is known of it.
+            instance.ledger.ran = instance.record.status != RuntimeStatus::Pending;
+            instance.ledger.suspended = instance.record.status == RuntimeStatus::Suspended;
             instance.park(&format!("its history cannot be read: {error}"));
         }
         instance

@@ -1,6 +1,12 @@
 //! What entities do: they are asked, locked and unlocked, and their operations are performed.
 
-use super::{Partition, deliver::too_large, instance::Instance, runner::Runner, slots::Slot};
+use super::{
+    Partition,
+    deliver::{too_large, within},
+    instance::Instance,
+    runner::Runner,
+    slots::Slot,
+};
 use crate::{
     Act, Caller, Change, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
     MessageId, Outcome, Performed, Piece, Requested, Started, Text, Timestamp,
@@ -140,13 +146,9 @@ impl Instance {
 /// What a worker may not give back becomes the failure of the operations.
 fn checked(mut performed: Performed, limits: &Limits) -> Performed {
     let most = limits.payload_bytes_max;
-    for outcome in &mut performed.outcomes {
-        if let Ok(Some(output)) = outcome
-            && output.len() > most
-        {
-            *outcome = Err(too_large(output.len(), limits));
-        }
-    }
+    let outcomes = performed.outcomes.into_iter().map(|outcome| within(outcome, limits));
+    performed.outcomes = outcomes.collect();
+    performed.failed = performed.failed.map(|failure| failure.within(limits));
     let bytes = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
     let acts = performed.acts.iter().map(|act| match act {
         Act::Signal(_, requested) => bytes(&requested.operation.input),

@@ -253,6 +253,10 @@ fn input_bytes(verb: &Verb) -> usize {
             return bytes(&started.input).max(bytes(input));
         }
         Verb::Signal(requested) => &requested.operation.input,
+        Verb::Terminate { reason, .. }
+        | Verb::Suspend { reason }
+        | Verb::Resume { reason }
+        | Verb::Rewind { reason } => reason,
         _ => return 0,
     };
     input.as_ref().map_or(0, |input| input.len())

@@ -1,10 +1,14 @@
 //! What a turn of an orchestration does to its instance, wherever its code ran.
 
-use super::{deliver::too_large, instance::Instance};
+use super::{
+    deliver::{too_large, within},
+    instance::Instance,
+};
 use crate::mutation::{Mutation, mutated};
 use crate::{
     CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
     Parent, Piece, Requested, RuntimeStatus, Started, Tags, Taken, Timestamp, Work,
+    failure::shortened,
     turn::{ContinueAsNew, Functions, Progress, Step},
 };
 
@@ -47,7 +51,9 @@ impl Instance {
         limits: &Limits,
     ) {
         if let Progress::Stuck(why) = &step.progress {
-            return self.park(why);
+            let half = step.actions.into_iter().filter(|_| mutated(Mutation::KeepHalfTurn));
+            half.for_each(|kind| self.act(now, kind));
+            return self.park(&shortened(why, limits.failure_text_bytes_max));
         }
         self.record.stuck = None;
         let at = now.max(self.record.updated_at);
@@ -74,7 +80,9 @@ impl Instance {
         match step.progress {
             Progress::Waiting | Progress::Stuck(_) => {}
             Progress::Finished(Ok(output)) => self.end(now, RuntimeStatus::Completed, Ok(output)),
-            Progress::Finished(Err(why)) => self.end(now, RuntimeStatus::Failed, Err(why)),
+            Progress::Finished(failed) => {
+                self.end(now, RuntimeStatus::Failed, within(failed, limits));
+            }
             Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
             Progress::ContinuedAsNew(how, kept) => {
                 let kept = kept.into_iter().chain(later.into_iter().filter(goes_over));
@@ -92,6 +100,7 @@ impl Instance {
         }
         let last = match progress {
             Progress::Finished(Ok(output)) => output.as_ref(),
+            Progress::Terminated(why) => why.as_ref(),
             Progress::ContinuedAsNew(next, _) => next.input.as_ref(),
             _ => None,
         };

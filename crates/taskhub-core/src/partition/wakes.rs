@@ -205,7 +205,9 @@ impl Partition {
         self.wakes.set(id, next.filter(|at| *at > now));
         if expired {
             self.step(id, now); // What arrived in time comes first.
-            self.terminate(id, now, Some(EXPIRED.into()), true);
+            let parked = self.slots.known_mut(id).and_then(|known| known.record.stuck.clone());
+            let parked = parked.map(|why| format!("; it was parked: {why}")).unwrap_or_default();
+            self.terminate(id, now, Some(format!("{EXPIRED}{parked}").into()), true);
         }
         self.touch(id);
     }

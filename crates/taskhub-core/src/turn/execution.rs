@@ -1,11 +1,9 @@
 //! Drives the future of one execution: absorb events, release them one at a time, collect calls.
 
 use std::{
-    any::Any,
     cell::RefCell,
     collections::BTreeSet,
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     sync::{
         Arc,
@@ -17,10 +15,11 @@ use std::{
 use super::{
     ContinueAsNew, Orchestration, Position, Run, Scope,
     mailbag::{Mailbag, Raised},
+    panics,
     scope::extent,
     state::{Completion, State},
 };
-use crate::{CallId, Event, Failure, InstanceId, Kind, Outcome, Started, Text, Timestamp};
+use crate::{CallId, Event, InstanceId, Kind, Outcome, Started, Text, Timestamp};
 
 /// Polls that one turn may take without releasing anything, before it counts as spinning.
 const IDLE_POLLS_MAX: u32 = 100_000;
@@ -55,7 +54,8 @@ pub enum Progress {
     Terminated(Option<Text>),
     /// It wants to go on as a new execution, with these events that nobody took.
     ContinuedAsNew(ContinueAsNew, Vec<Kind>),
-    /// It cannot go on until somebody changes the code; says why.
+    /// It cannot go on until somebody changes the code; says why. The execution has come to its end
+    /// with that: another one begins from its history.
     Stuck(Text),
 }
 
@@ -71,10 +71,10 @@ impl Execution {
         let state = Rc::new(RefCell::new(State::new(instance, started, at)));
         let scope = Scope { state: state.clone() };
         let input = started.input.clone();
-        let run = catch_unwind(AssertUnwindSafe(|| code.begin(scope, input)));
-        let run = run.unwrap_or_else(|panic| {
-            let failure = panicked(&*panic);
-            Box::pin(std::future::ready(Err(failure)))
+        panics::note_places();
+        let run = panics::caught(|| code.begin(scope, input)).unwrap_or_else(|why| {
+            state.borrow_mut().park(why);
+            Box::pin(std::future::pending())
         });
         let mut known = state.borrow_mut();
         if known.home.is_empty() {
@@ -168,9 +168,11 @@ impl Execution {
     fn poll(&mut self) -> Poll<Outcome> {
         let Some(run) = &mut self.run else { return Poll::Pending };
         let waker = Waker::from(self.woken.clone());
-        let polled =
-            catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(&mut Context::from_waker(&waker))));
-        let polled = polled.unwrap_or_else(|panic| Poll::Ready(Err(panicked(&*panic))));
+        let mut task = Context::from_waker(&waker);
+        let polled = panics::caught(|| run.as_mut().poll(&mut task)).unwrap_or_else(|why| {
+            self.state.borrow_mut().park(why);
+            Poll::Pending
+        });
         if polled.is_ready() {
             // Its destructors run now, so that what it gives up is part of this turn.
             self.end();
@@ -181,7 +183,7 @@ impl Execution {
     /// Drops the code; a panic in a destructor of it must not end the thread of all instances.
     fn end(&mut self) {
         let run = self.run.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(run)));
+        let _ = panics::caught(|| drop(run));
     }
 
     fn finish(&mut self, outcome: Outcome) -> Progress {
@@ -250,17 +252,6 @@ const SPINS: &str = "the code wakes itself again and again without waiting for a
 const WAITS_ON_NOTHING: &str = "the code awaits something that is not durable (a channel, a \
     timer or I/O of another library): it would be lost in a restart. Put it into an activity, or \
     await ctx.call, ctx.event or ctx.sleep; then resume the instance";
-
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let mut failure = Failure::panic("the orchestration", panic).non_retriable();
-    if failure.message.contains("reactor") || failure.message.contains("Tokio") {
-        failure.message = format!("{}{STRAY}", failure.message).into();
-    }
-    failure
-}
-
-const STRAY: &str = " (an orchestration must not do I/O or use tokio's timers: put that into an \
-    activity, or use ctx.sleep)";
 
 struct Woken(AtomicBool);
 

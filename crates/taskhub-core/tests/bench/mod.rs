@@ -140,7 +140,10 @@ impl Bench {
         }
         let stored = Stored { record: (**record).clone(), history: pieces };
         self.stored.insert(turn.instance.clone(), stored);
-        assert_eq!(self.history(turn.instance.as_str()).len() as u64, record.events);
+        // A test may have damaged it.
+        if let Ok(history) = codec::decode_history(&self.stored[&turn.instance].history) {
+            assert_eq!(history.len() as u64, record.events);
+        }
     }
 
     /// Asks, and gives the answer.

@@ -189,6 +189,22 @@ fn what_an_entity_keeps_or_sends_has_a_limit() {
 }
 
 #[test]
+fn a_failure_of_operations_is_cut_like_any_other() {
+    let limits = Limits { failure_text_bytes_max: 42, ..Limits::default() };
+    let mut world = World::new(Trouble::None, limits);
+    let long = || Failure::new("Down", "x".repeat(1 << 20));
+    let whole = Performed { failed: Some(long()), ..Performed::default() };
+    let one = Performed { outcomes: vec![Err(long())], ..Performed::default() };
+    for performed in [whole, one] {
+        world.start("h", "call a x");
+        let task = world.tasks.pop_front().expect("a call is out");
+        world.done(task, performed);
+        let failure = world.outcome("h").expect("it has ended").expect_err("it failed");
+        assert_eq!(&*failure.message, "xxxxxxxxxx... 1048566 bytes left out");
+    }
+}
+
+#[test]
 fn an_operation_of_what_is_no_entity_fails_its_call() {
     whatever_happens(|world| {
         world.start("other", "wait go");

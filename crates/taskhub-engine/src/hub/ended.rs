@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use taskhub_core::{
-    Answer, ExecutionId, InstanceId, Kind, Record, Refusal, Reuse, Started, Verb, store::StoreError,
+    Answer, ExecutionId, InstanceId, Kind, Record, Refusal, Reuse, Verb, store::StoreError,
 };
 
 use super::Hub;
@@ -36,16 +36,6 @@ impl Hub {
         };
         let started = Box::new(first.again(execution));
         self.ask(id, Verb::Start { started, reuse }).await
-    }
-
-    /// How the present execution of an instance began; `None` when there is no such instance, or it
-    /// is an entity.
-    pub async fn started(&self, instance: InstanceId) -> Result<Option<Started>, StoreError> {
-        let first = self.history_from(instance, 0, 1).await?;
-        Ok(first.events.into_iter().find_map(|event| match event.kind {
-            Kind::Started(started) => Some(*started),
-            _ => None,
-        }))
     }
 
     /// Forgets an instance that has ended, and before it all that it called and that has ended,

@@ -53,10 +53,10 @@ pub(super) fn hear(store: &Arc<dyn Store>, post: &Post, keeper: &Sender<Errand>)
         match heard {
             Ok(partitions) if partitions.is_empty() => {}
             Ok(partitions) => {
-                for partition in partitions {
-                    post.send(partition, Mail::Look(partition, false));
+                for partition in &partitions {
+                    post.send(*partition, Mail::Look(*partition, false));
                 }
-                let _ = keeper.send(Errand::Heard);
+                let _ = keeper.send(Errand::Heard(partitions));
             }
             Err(_) => ears = None,
         }

@@ -3,6 +3,8 @@
 //! [`Holdings`](crate::Holdings) decides; this asks the store, and tells the turn threads. A node
 //! whose store belongs to it alone claims everything once, and has work here only after a failure.
 
+mod pace;
+
 use std::{
     sync::{
         Arc,
@@ -19,31 +21,38 @@ use taskhub_core::{
 use super::{
     Held, lock,
     mail::{self, Mail, Post},
+    owners::Owners,
     tenure::Tenure,
     trouble::Trouble,
 };
 use crate::Balance;
+use pace::Pace;
 
-/// How long it waits before it tries a store again that failed: ever longer.
-const RETRY_AFTER: Duration = Duration::from_millis(200);
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+/// How often it looks, in the time of a lease, whether nodes have come or gone.
+const LOOKS_PER_LEASE: u32 = 15;
 
-/// How often it looks whether the nodes have changed, and whether a partition is free.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Hints make it look, but not more often than so.
-const HINTS_EVERY: Duration = Duration::from_millis(50);
+/// How often it looks at a store that belongs to this node alone.
+const LOOK_ALONE_EVERY: Duration = Duration::from_hours(1);
 
 /// What a keeper is asked to do.
 pub(super) enum Errand {
-    /// A lane failed: these are to be claimed anew.
-    Closed(Vec<Ownership>),
+    /// A lane failed: these are to be claimed anew; at once, if it was not the store that failed.
+    Closed(Vec<Ownership>, Blame),
     /// Nothing of a partition is under way any more: it can be released.
     Left(Ownership),
-    /// Something changed about a partition of another node, or of none.
-    Heard,
+    /// Something changed about these partitions.
+    Heard(Vec<PartitionId>),
     /// Give everything away, say so, and end.
     Stop(SyncSender<()>),
+}
+
+/// Why a lane failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The store does not work just now.
+    Store,
+    /// Another node has claimed a partition.
+    Fence,
 }
 
 /// Keeps the partitions of a node.
@@ -51,6 +60,8 @@ pub(super) struct Keeper {
     pub node: Node,
     pub store: Arc<dyn Store>,
     pub held: Held,
+    /// What it sees of the others.
+    pub owners: Owners,
     pub post: Post,
     pub limits: Limits,
     pub tenure: Tenure,
@@ -60,29 +71,31 @@ pub(super) struct Keeper {
 }
 
 /// What it has to remember.
-#[derive(Default)]
 pub(super) struct State {
     /// To be released.
     given_back: Vec<Ownership>,
     /// When it renewed the leases.
     renewed: Option<Instant>,
-    /// Whether it would claim more if more were free.
-    wants: bool,
-    /// After a failure: how long it waits, and when it goes on.
-    pause: Duration,
-    resumes: Option<Instant>,
-    /// When it looked last.
-    looked: Option<Instant>,
+    pace: Pace,
     trouble: Trouble,
     /// Whom to tell that everything is given back, and until when that is tried.
     stopping: Option<(SyncSender<()>, Instant)>,
+}
+
+impl State {
+    /// That of a node whose claims hold so long; none, if they hold for ever.
+    pub(super) fn new(ttl: Option<Duration>) -> Self {
+        let every = ttl.map_or(LOOK_ALONE_EVERY, |ttl| ttl / LOOKS_PER_LEASE);
+        let (given_back, renewed, stopping) = (Vec::new(), None, None);
+        Self { given_back, renewed, pace: Pace::new(every), trouble: Trouble::default(), stopping }
+    }
 }
 
 impl Keeper {
     /// Runs until it is told to stop, or everybody is gone.
     pub(super) fn run(mut self, errands: &Receiver<Errand>) {
         loop {
-            match errands.recv_timeout(self.rest()) {
+            match errands.recv_timeout(self.state.pace.rest(Instant::now())) {
                 Ok(errand) => self.take(errand),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -90,7 +103,7 @@ impl Keeper {
             while let Ok(errand) = errands.try_recv() {
                 self.take(errand);
             }
-            if !self.rest().is_zero() {
+            if !self.state.pace.rest(Instant::now()).is_zero() {
                 continue;
             }
             match self.tend() {
@@ -98,7 +111,7 @@ impl Keeper {
                 Err(error) => {
                     let what = "the partitions of this node cannot be kept while the store fails";
                     self.state.trouble.tell(&error.to_string(), what);
-                    self.back_off();
+                    self.state.pace.fails(Instant::now());
                 }
             }
             if self.is_through() {
@@ -110,58 +123,36 @@ impl Keeper {
     fn take(&mut self, errand: Errand) {
         let state = &mut self.state;
         match errand {
-            Errand::Closed(closed) => {
+            Errand::Closed(closed, blame) => {
                 state.given_back.extend(closed);
-                self.back_off();
+                match blame {
+                    Blame::Store => state.pace.fails(Instant::now()),
+                    Blame::Fence => state.pace.hurry(),
+                }
             }
             Errand::Left(owned) => {
                 if lock(&self.held).remove(owned) {
                     state.given_back.push(owned);
-                    state.looked = None;
+                    state.pace.hurry();
                 }
             }
-            Errand::Heard => {
-                if state.wants && state.looked.is_some_and(|at| at.elapsed() >= HINTS_EVERY) {
-                    state.looked = None;
+            Errand::Heard(partitions) => {
+                let held = lock(&self.held);
+                if partitions.iter().any(|id| held.held(*id).is_none()) {
+                    state.pace.hears();
                 }
             }
             Errand::Stop(done) => {
                 lock(&self.held).stop();
                 state.stopping = Some((done, Instant::now() + super::GIVE_BACK_MAX));
-                (state.resumes, state.looked) = (None, None);
+                state.pace.ends();
             }
         }
     }
 
-    /// How long it has nothing to do.
-    fn rest(&self) -> Duration {
-        let now = Instant::now();
-        if let Some(at) = self.state.resumes {
-            return at.saturating_duration_since(now);
-        }
-        let every = match self.store.shared() {
-            Some(_) => LOOK_EVERY.min(self.ttl / 10),
-            None => Duration::from_hours(1),
-        };
-        let since = self.state.looked.map(|at| now.saturating_duration_since(at));
-        since.map_or(Duration::ZERO, |since| every.saturating_sub(since))
-    }
-
-    fn back_off(&mut self) {
-        let state = &mut self.state;
-        let now = Instant::now();
-        let long_ago = |at: Instant| now.saturating_duration_since(at) > RETRY_AFTER_MAX;
-        let fresh = state.pause.is_zero() || state.looked.is_some_and(long_ago);
-        state.pause = if fresh { RETRY_AFTER } else { (state.pause * 2).min(RETRY_AFTER_MAX) };
-        if state.stopping.is_some() {
-            state.pause = RETRY_AFTER;
-        }
-        state.resumes = Some(now + state.pause);
-    }
-
     /// Does all that is to be done now.
     pub(super) fn tend(&mut self) -> Result<(), StoreError> {
-        (self.state.resumes, self.state.looked) = (None, Some(Instant::now()));
+        self.state.pace.looks(Instant::now());
         let freed = std::mem::take(&mut self.state.given_back);
         if !freed.is_empty()
             && let Err(error) = self.store.release(&freed)
@@ -175,7 +166,6 @@ impl Keeper {
             None => 1,
         };
         let balance = lock(&self.held).balance(nodes);
-        self.state.wants = false;
         match balance {
             Balance::Rest => {}
             Balance::Leave(surplus) => {
@@ -186,6 +176,19 @@ impl Keeper {
             Balance::Claim(count) => self.claim(count)?,
         }
         self.hint_others(&freed);
+        self.look_at_others()
+    }
+
+    /// Sees who owns what, and when it is to look again at the latest: when somebody does not renew
+    /// what is theirs.
+    fn look_at_others(&mut self) -> Result<(), StoreError> {
+        let Some(shared) = self.store.shared() else { return Ok(()) };
+        let owners = shared.owners()?;
+        let others = owners.iter().filter(|it| it.node.id != self.node.id && !it.lasts.is_zero());
+        if let Some(lasts) = others.map(|lease| lease.lasts).min() {
+            self.state.pace.awaits(Instant::now() + lasts);
+        }
+        self.owners.are(owners);
         Ok(())
     }
 
@@ -212,11 +215,12 @@ impl Keeper {
             return Ok(());
         }
         let asked = Instant::now();
-        let all: Vec<_> = lock(&self.held).all().collect();
-        let lost = self.store.renew(&all, self.ttl)?;
+        // First: who sees that a lease has run out is to see that its node has, too.
         if self.state.stopping.is_none() {
             shared.heartbeat(&self.node, self.ttl)?;
         }
+        let all: Vec<_> = lock(&self.held).all().collect();
+        let lost = self.store.renew(&all, self.ttl)?;
         for owned in all.iter().filter(|owned| lost.contains(&owned.partition)) {
             let mut held = lock(&self.held);
             if held.remove(*owned) {
@@ -236,7 +240,6 @@ impl Keeper {
         let ttl = if self.store.shared().is_some() { self.ttl } else { Duration::MAX };
         let claimed = self.store.claim(&self.node, count, ttl)?;
         let tick = self.post.tick();
-        self.state.wants = claimed.len() < count;
         lock(&self.held).claimed(&claimed);
         let read = mail::read(&self.post, &*self.store, (tick, &claimed), &self.limits);
         let mut held = lock(&self.held);

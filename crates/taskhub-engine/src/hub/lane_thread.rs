@@ -16,7 +16,7 @@ use taskhub_core::{
 
 use super::{
     Held,
-    keeper::Errand,
+    keeper::{Blame, Errand},
     lengths,
     mail::{Generation, Mail, Post},
     tally::Tallies,
@@ -144,6 +144,8 @@ impl LaneThread {
             held.close(self.number, post.lanes())
         };
         self.lane.close(&closed);
-        let _ = self.links.keeper.send(Errand::Closed(closed));
+        let is_fenced = matches!(error, CommitError::Fenced(_));
+        let blame = if is_fenced { Blame::Fence } else { Blame::Store };
+        let _ = self.links.keeper.send(Errand::Closed(closed, blame));
     }
 }

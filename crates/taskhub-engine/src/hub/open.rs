@@ -18,7 +18,9 @@ use super::{
     hints,
     keeper::{Errand, Keeper, State},
     lane_thread::{self, LaneThread, ToLane},
+    looks::Looks,
     mail::{self, Mail, Post},
+    owners::Owners,
     readers::{self, Reader, Wanted},
     requests::Requests,
     router::Router,
@@ -61,6 +63,7 @@ impl Hub {
         let mut crew = Crew {
             store: store.clone(),
             held: Arc::new(Mutex::new(Holdings::new(partitions))),
+            owners: Owners::unknown(),
             tenure: if shares { Tenure::ended() } else { Tenure::endless() },
             post: post.clone(),
             tallies: Arc::default(),
@@ -83,13 +86,16 @@ impl Hub {
         if shares {
             crew.hints(hints, to_keeper.clone())?;
         }
-        let Crew { held, tallies, threads, .. } = crew;
+        let Crew { held, owners, tallies, threads, .. } = crew;
         let requests = Requests::new(post.clone(), partitions, &limits);
         let mut router = Router::alone(requests, store.clone(), held);
+        router.owners = owners;
         (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
         router.peers = options.peers;
         let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
-        let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
+        let looks = Looks::new(&limits);
+        let inner =
+            Inner { store, router, post, workers, keeper, tallies, threads, looks, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -98,6 +104,7 @@ impl Hub {
 struct Crew {
     store: Arc<dyn Store>,
     held: Held,
+    owners: Owners,
     tenure: Tenure,
     post: Post,
     tallies: Arc<Tallies>,
@@ -189,15 +196,17 @@ impl Crew {
         ttl: Duration,
         errands: mpsc::Receiver<Errand>,
     ) -> Result<(), OpenError> {
+        let state = State::new(self.store.shared().map(|_| ttl));
         let mut keeper = Keeper {
             node,
             store: self.store.clone(),
             held: self.held.clone(),
+            owners: self.owners.clone(),
             post: self.post.clone(),
             limits: self.limits.clone(),
             tenure: self.tenure.clone(),
             ttl,
-            state: State::default(),
+            state,
         };
         keeper.tend()?;
         self.threads.push(spawn("taskhub-keeper".to_owned(), move || keeper.run(&errands))?);

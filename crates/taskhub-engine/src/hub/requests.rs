@@ -59,10 +59,11 @@ impl Requests {
 
     /// Asks the owner of an instance, if it is a thread of this node, and waits for the answer.
     pub(super) async fn send(&self, instance: InstanceId, verb: Verb) -> Answer {
-        let (answer, mut withdraw) = self.sent(instance, verb);
+        let (answer, mut withdraw) = self.sent(instance.clone(), verb);
         let answer = answer.await;
         withdraw.armed = false;
-        answer.unwrap_or_else(|_| Answer::Refused(Refusal::Lost("the node stopped".to_owned())))
+        // A thread answers what it took in. This one had ended before.
+        answer.unwrap_or(Answer::Refused(Refusal::Moved(instance)))
     }
 
     fn sent(&self, instance: InstanceId, verb: Verb) -> (oneshot::Receiver<Answer>, Withdraw<'_>) {

@@ -11,12 +11,18 @@ use taskhub_core::{
     store::{Lease, Shared, Store, StoreError},
 };
 
-use super::{Held, lock, requests::Requests};
+use super::{Held, lock, owners::Owners, requests::Requests};
 use crate::{Peers, Unreached};
 
 /// How long it waits until it asks again where an instance lives: ever longer.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
-const RETRY_AFTER_MAX: Duration = Duration::from_millis(500);
+const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
+
+/// A question that took longer was held by an owner until that time.
+const HELD_AFTER: Duration = Duration::from_millis(500);
+
+/// How long an owner that another one has replaced may still take to answer.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Who owns what is read from the store at most so often.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(20);
@@ -33,28 +39,25 @@ pub(super) struct Router {
     pub peers: Option<Arc<dyn Peers>>,
     /// How long an owner that cannot be reached may stay one.
     pub ttl: Duration,
-    pub owners: Mutex<Owners>,
-}
-
-/// Where the partitions were when somebody looked.
-#[derive(Default)]
-pub(super) struct Owners {
-    leases: Vec<Lease>,
-    looked: Option<Instant>,
+    /// Where the partitions were when somebody looked, and when this router did.
+    pub owners: Owners,
+    pub looked: Mutex<Option<Instant>>,
 }
 
 /// Where a question can go.
 enum Way {
     Here,
-    To(Text),
+    To(Lease),
     Nowhere,
 }
 
 /// What came back.
 enum Came {
     Answer(Answer),
-    /// Nothing happened: the owner is another one, or nobody just now.
-    Nothing(String),
+    /// The owner was not asked: there is none just now, or it cannot be reached.
+    Unasked(String),
+    /// Who was asked does not own it any more. Nothing happened.
+    Moved,
     /// Whether anything happened is not known.
     Lost(String),
 }
@@ -62,8 +65,9 @@ enum Came {
 impl Router {
     /// Of a node whose store belongs to it alone.
     pub(super) fn alone(requests: Requests, store: Arc<dyn Store>, held: Held) -> Self {
-        let (node, ttl, owners) = (Text::from(""), Duration::ZERO, Mutex::default());
-        Self { node, requests, store, held, shares: false, peers: None, ttl, owners }
+        let (node, ttl, owners) = (Text::from(""), Duration::ZERO, Owners::unknown());
+        let (shares, peers, looked) = (false, None, Mutex::default());
+        Self { node, requests, store, held, shares, peers, ttl, owners, looked }
     }
 
     /// Asks the owner of an instance, wherever it is, and waits for the answer. Many wait for
@@ -99,16 +103,15 @@ impl Router {
         let (mut since, mut pause) = (Instant::now(), RETRY_AFTER);
         loop {
             let asked = Instant::now();
-            let (came, sure) = match self.ask_once(&instance, &verb).await {
+            let (came, reached) = match self.ask_once(&instance, &verb, reads).await {
                 Came::Answer(answer) => return told(answer, instance),
-                Came::Nothing(why) => (why, true),
-                Came::Lost(why) => (why, false),
+                Came::Unasked(why) => (why, false),
+                Came::Moved => ("its partition is being handed over".to_owned(), true),
+                Came::Lost(why) if reads => (why, true),
+                Came::Lost(why) => return Answer::Refused(Refusal::Lost(why)),
             };
-            if !sure && !reads {
-                return Answer::Refused(Refusal::Lost(came));
-            }
-            if asked.elapsed() > RETRY_AFTER_MAX {
-                (since, pause) = (Instant::now(), RETRY_AFTER); // It was held until then.
+            if reached && asked.elapsed() > HELD_AFTER {
+                (since, pause) = (Instant::now(), RETRY_AFTER);
             }
             if since.elapsed() > patience {
                 return Answer::Refused(Refusal::Unavailable(instance, came));
@@ -122,27 +125,43 @@ impl Router {
         }
     }
 
-    async fn ask_once(&self, instance: &InstanceId, verb: &Verb) -> Came {
+    async fn ask_once(&self, instance: &InstanceId, verb: &Verb, reads: bool) -> Came {
         let answer = match self.way(instance) {
             Way::Here => self.requests.send(instance.clone(), verb.clone()).await,
-            Way::Nowhere => return Came::Nothing("no node owns its partition just now".to_owned()),
-            Way::To(address) => {
+            Way::Nowhere => return Came::Unasked("no node owns its partition just now".to_owned()),
+            Way::To(lease) => {
                 let Some(peers) = &self.peers else {
-                    return Came::Nothing("it lives on another node".to_owned());
+                    return Came::Unasked("it lives on another node".to_owned());
                 };
-                match peers.ask(&address, instance, verb).await {
+                let asking = peers.ask(&lease.node.address, instance, verb);
+                let answer = tokio::select! {
+                    biased;
+                    answer = asking => answer,
+                    () = self.replaced(&lease, reads) => {
+                        let why = "it fell silent, and another node owns it now".to_owned();
+                        Err(Unreached::Lost(why))
+                    }
+                };
+                match answer {
                     Ok(answer) => answer,
-                    Err(Unreached::Unsent(why)) => return Came::Nothing(why),
+                    Err(Unreached::Unsent(why)) => return Came::Unasked(why),
                     Err(Unreached::Lost(why)) => return Came::Lost(why),
                 }
             }
         };
         match answer {
-            Answer::Refused(Refusal::Moved(_) | Refusal::Stopping) => {
-                Came::Nothing("its partition is being handed over".to_owned())
-            }
+            Answer::Refused(Refusal::Moved(_) | Refusal::Stopping) => Came::Moved,
             Answer::Refused(Refusal::Lost(why)) => Came::Lost(why),
             answer => Came::Answer(answer),
+        }
+    }
+
+    /// Waits until an owner that was asked is none any more, and will say nothing. One that hands
+    /// over in good order has answered before; one that hangs is not waited for.
+    async fn replaced(&self, lease: &Lease, reads: bool) {
+        self.owners.replaced(lease.owned).await;
+        if !reads {
+            tokio::time::sleep(LAST_WORD).await;
         }
     }
 
@@ -151,10 +170,8 @@ impl Router {
         if lock(&self.held).held(partition).is_some() {
             return Way::Here;
         }
-        let owners = lock(&self.owners);
-        let lease = owners.leases.iter().find(|lease| lease.owned.partition == partition);
-        match lease {
-            Some(lease) if lease.node.id != self.node => Way::To(lease.node.address.clone()),
+        match self.owners.of(partition) {
+            Some(lease) if lease.node.id != self.node => Way::To(lease),
             _ => Way::Nowhere,
         }
     }
@@ -162,17 +179,17 @@ impl Router {
     /// Reads who owns what, unless somebody just did.
     async fn look_up(&self) {
         {
-            let mut owners = lock(&self.owners);
-            if owners.looked.is_some_and(|at| at.elapsed() < LOOK_UP_EVERY) {
+            let mut looked = lock(&self.looked);
+            if looked.is_some_and(|at| at.elapsed() < LOOK_UP_EVERY) {
                 return;
             }
-            owners.looked = Some(Instant::now());
+            *looked = Some(Instant::now());
         }
         let store = self.store.clone();
         let read = move || store.shared().map_or(Ok(Vec::new()), Shared::owners);
         let read = tokio::task::spawn_blocking(read).await;
         match read.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()))) {
-            Ok(leases) => lock(&self.owners).leases = leases,
+            Ok(leases) => self.owners.are(leases),
             Err(error) => tracing::debug!(%error, "who owns what cannot be read just now"),
         }
     }

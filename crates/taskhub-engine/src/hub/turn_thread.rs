@@ -254,6 +254,13 @@ impl TurnThread {
     }
 }
 
+/// Whoever is not answered when a thread ends does not know what became of the question.
+impl Drop for TurnThread {
+    fn drop(&mut self) {
+        self.refuse(|_| true, |_| Refusal::Lost("the node stopped".to_owned()));
+    }
+}
+
 /// What is told when another node may own the partition by now.
 fn lost(asker: &Asker) -> Refusal {
     if asker.reads {

@@ -13,7 +13,6 @@ mod writer;
 
 use std::{
     fmt,
-    fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -28,7 +27,7 @@ use taskhub_core::{
 
 pub use error::OpenError;
 
-use self::{checkpoint::Checkpointer, reader::Readers, writer::Writer};
+use self::{checkpoint::Checkpointer, open::Lock, reader::Readers, writer::Writer};
 use super::{Clock, system_clock};
 
 /// A hub in a folder.
@@ -39,13 +38,13 @@ pub struct Embedded {
     // In the order in which they are dropped: the last connection to be closed is the one that
     // can move the log, and the folder is free only after it.
     checkpointer: Checkpointer,
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Arc<Mutex<Writer>>,
     clock: Clock,
     partitions: u16,
     folder: PathBuf,
     /// Held while this lives; the operating system frees it when the process dies.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// How to open a hub in a folder.
@@ -191,6 +190,10 @@ impl Store for Embedded {
 
     fn history(&self, instance: &InstanceId, events: Range<u64>) -> Result<Vec<Bytes>, StoreError> {
         self.readers.read(|db| reader::history(db, instance, &events))
+    }
+
+    fn beginnings(&self, instances: &[InstanceId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.readers.read(|db| reader::beginnings(db, instances))
     }
 
     fn query(&self, filter: &Filter) -> Result<Page, StoreError> {

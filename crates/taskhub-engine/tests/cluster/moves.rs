@@ -1,6 +1,8 @@
 //! Partitions move: as nodes come and go, in good order or not.
 
-use taskhub_core::{Answer, Refusal, Verb};
+use std::time::Duration;
+
+use taskhub_core::{Answer, PartitionId, Refusal, Verb, store::Shared as _};
 
 use super::world::{PARTITIONS, World, id, ids, output, raise, start};
 
@@ -33,6 +35,85 @@ async fn what_a_node_had_goes_on_elsewhere_when_it_dies() {
         assert_eq!(output(b.ask(instance, Verb::Wait).await), "sun");
     }
     assert_eq!(world.shares(), [("b".to_owned(), 8)].into());
+    b.stop().await;
+}
+
+/// Here a clock stands for hours: nodes look for each other only when they hear something. So the
+/// pause of a hand-over is what the steps take, whatever the machine; no time passes in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hand_over_in_good_order_waits_for_no_clock() {
+    let world = World::with_leases_of(Duration::from_hours(10));
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    // That somebody came is nothing to be heard of; that nobody has a partition is.
+    world.store.hint(&[PartitionId(PARTITIONS)]).expect("it is in memory");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let asked: Vec<_> = ids(64)
+        .into_iter()
+        .map(|instance| {
+            let b = b.clone();
+            tokio::spawn(async move {
+                let started = b.ask(instance.clone(), start("chain", 1)).await;
+                assert!(matches!(started, Answer::Started(_)), "{started:?}");
+                output(b.ask(instance, Verb::Wait).await)
+            })
+        })
+        .collect();
+    a.stop().await;
+    for answer in asked {
+        let answer = tokio::time::timeout(Duration::from_mins(1), answer).await;
+        assert_eq!(answer.expect("it waits for a clock").expect("it does not panic"), "3");
+    }
+    assert_eq!(world.shares(), [("b".to_owned(), 8)].into());
+    b.stop().await;
+}
+
+/// Nobody hears of a crash. Others look when the leases run out, which is long before they would
+/// look anyway.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_node_had_is_claimed_when_its_leases_run_out() {
+    let lease = Duration::from_hours(10);
+    let world = World::with_leases_of(lease);
+    let (a, link) = world.join("a");
+    a.ask(id("x"), start("wait", 1)).await;
+    link.cut();
+    world.net.remove("a");
+    world.pass(lease.saturating_sub(Duration::from_millis(300)));
+    let (b, _) = world.join("b");
+    assert_eq!(world.shares(), [("a".to_owned(), 8)].into());
+    assert_eq!(b.ask(id("x"), raise("sun")).await, Answer::Done);
+    assert_eq!(world.shares(), [("b".to_owned(), 8)].into());
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_a_node_that_fell_silent_is_answered_by_the_next() {
+    let world = World::new();
+    let (a, link) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    for (number, instance) in ids(16).into_iter().enumerate() {
+        a.ask(instance, start("wait", number)).await;
+    }
+    world.net.silence("a");
+    let held: Vec<_> = ids(16)
+        .into_iter()
+        .map(|instance| {
+            let b = b.clone();
+            tokio::spawn(async move { b.ask(instance, Verb::Wait).await })
+        })
+        .collect();
+    while b.held_requests() < 16 {
+        tokio::task::yield_now().await;
+    }
+    link.cut();
+    world.until_shared(&[("b", 8)]).await;
+    for instance in ids(16) {
+        assert_eq!(b.ask(instance, raise("sun")).await, Answer::Done);
+    }
+    for held in held {
+        assert_eq!(output(held.await.expect("it does not panic")), "sun");
+    }
     b.stop().await;
 }
 

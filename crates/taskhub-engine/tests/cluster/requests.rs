@@ -80,7 +80,8 @@ async fn a_start_through_a_node_that_stops_is_served_by_the_next() {
     world.until_shared(&[("a", 4), ("b", 4)]).await;
     let stopping = tokio::spawn(async move { a.stop().await });
     for (number, instance) in ids(64).into_iter().enumerate() {
-        assert!(matches!(b.ask(instance, start("chain", number)).await, Answer::Started(_)));
+        let started = b.ask(instance, start("chain", number)).await;
+        assert!(matches!(started, Answer::Started(_)), "{started:?}");
     }
     stopping.await.expect("it does not panic");
     for instance in ids(64) {

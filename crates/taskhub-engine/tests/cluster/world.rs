@@ -2,17 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use taskhub_core::{
-    Answer, Done, ExecutionId, InstanceId, Job, Limits, Reuse, Started, Task, Text, Verb, Work,
+    Answer, Done, ExecutionId, InstanceId, Job, Limits, Reuse, Started, Task, Text, Timestamp,
+    Verb, Work,
     store::Shared,
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
 use taskhub_engine::{
-    Activities, Asking, Code, Hub, NodeOptions, Peers, Running, Unreached, store::MemoryStore,
+    Activities, Asking, Code, Hub, NodeOptions, Peers, Running, Unreached,
+    store::{MemoryStore, system_clock},
 };
 
 use super::link::Link;
@@ -21,7 +26,7 @@ use super::link::Link;
 pub(crate) const PARTITIONS: u16 = 8;
 
 /// How long leases last: short, and long enough for a slow machine.
-pub(crate) const TTL: Duration = Duration::from_secs(1);
+const TTL: Duration = Duration::from_secs(1);
 
 /// The orchestrations of these tests, by name, and their one activity.
 struct Here;
@@ -80,23 +85,27 @@ impl Activities for Here {
     }
 }
 
-/// Nodes by their addresses; the way of each to the others.
+/// Nodes by their addresses; the way of each to the others. `None` is one that takes questions and
+/// says nothing.
 #[derive(Clone, Default)]
-pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Hub>>>);
+pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Option<Hub>>>>);
 
 impl Peers for Net {
     fn ask(&self, address: &str, instance: &InstanceId, verb: &Verb) -> Asking {
         let hub = self.nodes().get(address).cloned();
         let (instance, verb) = (instance.clone(), verb.clone());
         Box::pin(async move {
-            let Some(hub) = hub else { return Err(Unreached::Unsent("it is gone".into())) };
-            Ok(hub.ask_here(instance, verb).await)
+            match hub {
+                Some(Some(hub)) => Ok(hub.ask_here(instance, verb).await),
+                Some(None) => std::future::pending().await,
+                None => Err(Unreached::Unsent("it is gone".into())),
+            }
         })
     }
 }
 
 impl Net {
-    fn nodes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Hub>> {
+    fn nodes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Hub>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,17 +113,43 @@ impl Net {
     pub(crate) fn remove(&self, address: &str) {
         self.nodes().remove(address);
     }
+
+    /// This node hears what it is asked, and says nothing any more.
+    pub(crate) fn silence(&self, address: &str) {
+        self.nodes().insert(address.to_owned(), None);
+    }
 }
 
 /// A store, and the nodes on it.
 pub(crate) struct World {
     pub store: MemoryStore,
     pub net: Net,
+    ttl: Duration,
+    /// By how many microseconds the clock of the store is ahead.
+    ahead: Arc<AtomicI64>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { store: MemoryStore::new(PARTITIONS), net: Net::default() }
+        Self::with_leases_of(TTL)
+    }
+
+    /// One whose nodes look for each other a few times in that time, and otherwise when they hear
+    /// something.
+    pub(crate) fn with_leases_of(ttl: Duration) -> Self {
+        let ahead = Arc::<AtomicI64>::default();
+        let clock = {
+            let ahead = ahead.clone();
+            Arc::new(move || Timestamp(system_clock()().0 + ahead.load(Ordering::SeqCst)))
+        };
+        let store = MemoryStore::with_clock(PARTITIONS, clock);
+        Self { store, net: Net::default(), ttl, ahead }
+    }
+
+    /// So much time passes for the store, by whose clock leases run out.
+    pub(crate) fn pass(&self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("less than that");
+        self.ahead.fetch_add(micros, Ordering::SeqCst);
     }
 
     /// A node that joins.
@@ -124,12 +159,12 @@ impl World {
         let options = NodeOptions {
             address: address.into(),
             lanes: Some(2),
-            ttl: TTL,
+            ttl: self.ttl,
             peers: Some(Arc::new(self.net.clone())),
         };
         let hub = Hub::open_as(Arc::new(link.clone()), &code, Limits::default(), options);
         let hub = hub.expect("the store works");
-        self.net.nodes().insert(address.to_owned(), hub.clone());
+        self.net.nodes().insert(address.to_owned(), Some(hub.clone()));
         (hub, link)
     }
 

@@ -8,3 +8,5 @@ mod others;
 mod plans;
 mod proxy;
 mod scene;
+mod secure;
+mod steps;

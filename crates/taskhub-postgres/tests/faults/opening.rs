@@ -60,10 +60,21 @@ fn a_database_that_cannot_be_used_is_left_alone() {
     options(&url, "default").open().expect("it is empty");
     server().psql_in("later", "UPDATE taskhub.schema_version SET version = 99").unwrap();
     let opened = options(&url, "default").open();
-    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 1 }));
+    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 2 }));
     let url = database("ascii", "ENCODING 'SQL_ASCII' TEMPLATE template0");
     let opened = options(&url, "default").open();
     assert_eq!(opened.err(), Some(OpenError::Encoding("SQL_ASCII".to_owned())));
+}
+
+/// A list of what runs looks at nothing that has ended.
+#[test]
+fn what_runs_is_listed_by_an_index_of_its_own() {
+    options(&database("running", ""), "default").open().expect("it is empty");
+    let list = "SET enable_seqscan = off; EXPLAIN SELECT * FROM taskhub.instance AS i \
+        WHERE i.hub = 1 AND i.completed_at IS NULL AND (i.id < '@' OR i.id >= 'A') \
+        ORDER BY i.created_at, i.id";
+    let plan = server().psql_in("running", list).expect("psql works");
+    assert!(plan.contains("Index Scan using instance_live"), "{plan}");
 }
 
 /// No server, no database, no such number of partitions.

@@ -18,6 +18,14 @@ mod status;
 use clap::Subcommand;
 
 pub(super) use failure::Failure;
+pub(super) use remote::{Access, Link};
+pub(super) use shown::{line, table, text};
+
+/// Runs what speaks to a server.
+pub(super) fn speak(with: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(error.to_string()))?.block_on(with)
+}
 
 /// One command to a server.
 #[derive(Debug, Subcommand)]
@@ -55,9 +63,7 @@ pub(super) enum Asked {
 impl Asked {
     /// Asks the server, and prints what it answers.
     pub(super) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::Other(error.to_string()))?;
-        runtime.block_on(async {
+        speak(async {
             match self {
                 Self::Start(flags) => start::run(flags).await,
                 Self::Status(flags) => status::run(flags).await,

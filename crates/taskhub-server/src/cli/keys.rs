@@ -1,20 +1,17 @@
-//! `taskhub keys`: keys made, replaced, removed and listed, while the server runs or not.
+//! `taskhub keys`: keys made, replaced, removed and listed, in a folder or of a running server.
 
-use std::{error::Error, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
+use taskhub_wire::keys::{Key, ListRequest};
 
-use crate::{Config, keys::Keys};
+use super::client::{Access, Failure, Link, line, speak, table, text};
+use crate::{Config, KeyKind, Keys};
 
 /// The flags of `taskhub keys`.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The folder of the hubs, or of one hub [default: that of the settings]
-    #[arg(long, value_name = "DIR", env = "TASKHUB_DATA", global = true)]
-    data: Option<PathBuf>,
-    /// The file with settings; `taskhub.toml` in the working directory if that is there
-    #[arg(long, value_name = "FILE", env = "TASKHUB_CONFIG", global = true)]
-    config: Option<PathBuf>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -22,7 +19,10 @@ pub(super) struct Flags {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show the keys that are there; what they are, nobody knows any more
-    List,
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Make a key and print it, this once
     Create(Which),
     /// Replace a key by a new one and print it, this once
@@ -40,27 +40,154 @@ struct Which {
     /// Only for this function
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
-pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
-    let data = match flags.data {
-        Some(data) => data,
-        None => Config::read(flags.config.as_deref())?.data,
-    };
-    let keys = Keys::open(data)?;
-    match flags.verb {
-        Verb::List => {
-            for key in keys.list() {
-                println!("{key}, made {}", key.made);
+/// Where the keys are.
+#[derive(Debug, Args)]
+struct Place {
+    /// The folder of the hubs, or of one hub [default: that of the settings]
+    #[arg(long, value_name = "DIR", env = "TASKHUB_DATA")]
+    data: Option<PathBuf>,
+    /// The file with settings; `taskhub.toml` in the working directory if that is there
+    #[arg(long, value_name = "FILE", env = "TASKHUB_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print a JSON object per key, for programs
+    #[arg(long)]
+    json: bool,
+    /// The server whose keys are meant, instead of a folder
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config"])]
+    server: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// A key as one JSON object.
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<&'a str>,
+    /// What clients send; shown when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+pub(super) fn run(flags: Flags) -> Result<(), Failure> {
+    speak(async {
+        match flags.verb {
+            Verb::List { place } => list(place.open().await?, place.json).await,
+            Verb::Create(which) => {
+                let secret = which.place.open().await?.create(which.key()).await?;
+                which.tell(Some(&secret))
+            }
+            Verb::Rotate(which) => {
+                let secret = which.place.open().await?.rotate(which.key()).await?;
+                which.tell(Some(&secret))
+            }
+            Verb::Remove(which) => {
+                which.place.open().await?.remove(which.key()).await?;
+                which.tell(None)
             }
         }
-        Verb::Create(which) => {
-            println!("{}", keys.create(&which.name, which.function.as_deref())?);
-        }
-        Verb::Rotate(which) => {
-            println!("{}", keys.rotate(&which.name, which.function.as_deref())?);
-        }
-        Verb::Remove(which) => keys.remove(&which.name, which.function.as_deref())?,
+    })
+}
+
+async fn list(held: Held, json: bool) -> Result<(), Failure> {
+    let keys = held.list().await?;
+    if json {
+        let shown = |key: &Key| line(&Shown { made: Some(&key.made), ..Shown::of(key) });
+        return Ok(keys.iter().try_for_each(shown)?);
     }
-    Ok(())
+    let rows = keys.into_iter().map(|key| {
+        let kind = KeyKind::of(&key.name, key.function.as_deref()).to_string();
+        [key.name, kind, key.function.unwrap_or_default(), key.made]
+    });
+    Ok(table(Some(["NAME", "KIND", "FUNCTION", "MADE"]), rows)?)
+}
+
+impl<'a> Shown<'a> {
+    fn of(key: &'a Key) -> Self {
+        Self { name: &key.name, function: key.function.as_deref(), made: None, key: None }
+    }
+}
+
+impl Which {
+    fn key(&self) -> Key {
+        let (name, function) = (self.name.clone(), self.function.clone());
+        Key { name, function, made: String::new() }
+    }
+
+    /// Says what was done, and what the key is if there is a new one.
+    fn tell(&self, secret: Option<&str>) -> Result<(), Failure> {
+        if self.place.json {
+            return Ok(line(&Shown { key: secret, ..Shown::of(&self.key()) })?);
+        }
+        Ok(secret.map_or(Ok(()), text)?)
+    }
+}
+
+/// The keys in a folder, or those of a server.
+enum Held {
+    Here(Keys),
+    There(Box<Link>),
+}
+
+impl Place {
+    async fn open(&self) -> Result<Held, Failure> {
+        if let Some(server) = &self.server {
+            return Ok(Held::There(Box::new(self.access.connect(server).await?)));
+        }
+        let data = match &self.data {
+            Some(data) => data.clone(),
+            None => Config::read(self.config.as_deref()).map_err(Box::from)?.data,
+        };
+        Ok(Held::Here(Keys::open(data)?))
+    }
+}
+
+impl Held {
+    async fn list(self) -> Result<Vec<Key>, Failure> {
+        match self {
+            Self::Here(keys) => Ok(keys.list().into_iter().map(Into::into).collect()),
+            Self::There(mut link) => {
+                let asked = link.request(ListRequest {});
+                Ok(link.keys.list(asked).await?.into_inner().keys)
+            }
+        }
+    }
+
+    async fn create(self, key: Key) -> Result<String, Failure> {
+        match self {
+            Self::Here(keys) => Ok(keys.create(&key.name, key.function.as_deref())?),
+            Self::There(mut link) => {
+                let asked = link.request(key);
+                Ok(link.keys.create(asked).await?.into_inner().secret)
+            }
+        }
+    }
+
+    async fn rotate(self, key: Key) -> Result<String, Failure> {
+        match self {
+            Self::Here(keys) => Ok(keys.rotate(&key.name, key.function.as_deref())?),
+            Self::There(mut link) => {
+                let asked = link.request(key);
+                Ok(link.keys.rotate(asked).await?.into_inner().secret)
+            }
+        }
+    }
+
+    async fn remove(self, key: Key) -> Result<(), Failure> {
+        match self {
+            Self::Here(keys) => keys.remove(&key.name, key.function.as_deref())?,
+            Self::There(mut link) => {
+                let asked = link.request(key);
+                link.keys.remove(asked).await?;
+            }
+        }
+        Ok(())
+    }
 }

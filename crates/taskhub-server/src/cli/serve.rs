@@ -182,11 +182,13 @@ fn over_list(setting: &mut Vec<String>, flags: Vec<String>) {
 pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let print = flags.print_config;
     let config = flags.config()?;
+    config.check()?;
+    let filter = filter(&config.log)?;
     if print {
         print!("{}", config.print());
         return Ok(());
     }
-    log(&config.log)?;
+    log(filter, config.log.format);
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for (variable, meant) in variables::unknown(&Arguments::command(), set) {
         let meant = meant.unwrap_or_default();
@@ -205,14 +207,16 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     })
 }
 
-fn log(config: &LogConfig) -> Result<(), Box<dyn Error>> {
-    let filter = EnvFilter::try_new(&config.filter)
-        .map_err(|error| format!("{:?} is no filter for a log: {error}", config.filter))?;
+fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.filter)
+        .map_err(|error| format!("{:?} is no filter for a log: {error}", config.filter))
+}
+
+fn log(filter: EnvFilter, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let log = log.with_ansi(io::stderr().is_terminal());
-    match config.format {
+    match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
-    Ok(())
 }

@@ -100,6 +100,20 @@ mod tests {
     }
 
     #[test]
+    fn each_end_has_an_age_of_its_own() {
+        use RuntimeStatus::{Canceled, Completed, Failed, Terminated};
+        let age = |text: &str| text.parse().ok();
+        let config = RetentionConfig {
+            completed: age("1s"),
+            failed: age("2s"),
+            terminated: age("3s"),
+            canceled: age("4s"),
+        };
+        let ages: Vec<_> = config.ages().map(|(status, age)| (status, age.as_secs())).collect();
+        assert_eq!(ages, [(Completed, 1), (Failed, 2), (Terminated, 3), (Canceled, 4)]);
+    }
+
+    #[test]
     fn what_is_no_age_is_refused() {
         for text in ["", "d", "30", "-1d", "1.5h", "1w", "999999999999999999d"] {
             assert!(text.parse::<Age>().is_err(), "{text}");

@@ -9,6 +9,7 @@ use taskhub_wire::{
         CleanEntityStorageRequest, CleanEntityStorageResponse, GetEntityRequest, GetEntityResponse,
         QueryEntitiesRequest, QueryEntitiesResponse, SignalEntityRequest, SignalEntityResponse,
     },
+    trace_in,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -42,6 +43,12 @@ pub(super) async fn signal(
         name: request.name.into(),
         input: request.input.map(Text::from),
     };
+    if let Some(traces) = call.hubs.traces()
+        && !call.from_node
+    {
+        let within = request.parent_trace_context.and_then(trace_in).or_else(|| call.trace.clone());
+        traces.signal(&operation.name, &id, within.as_ref());
+    }
     let due = time("scheduledTime", request.scheduled_time.as_ref())?;
     let requested = Requested { operation, caller: None, due };
     match call.ask(id, Verb::Signal(Box::new(requested))).await {

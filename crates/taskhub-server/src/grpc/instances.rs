@@ -1,6 +1,6 @@
 //! One instance, as clients see it.
 
-use taskhub_core::{Answer, InstanceId, Kind, Record, Refusal, Started, Verb};
+use taskhub_core::{Answer, InstanceId, Record, Refusal, Started, Verb};
 use taskhub_wire::{
     Detail,
     proto::{GetInstanceRequest, GetInstanceResponse, OrchestrationState},
@@ -73,25 +73,32 @@ pub(super) async fn state(
     record: &Record,
     wanted: Wanted,
 ) -> Result<OrchestrationState, Status> {
-    let started = match wanted {
-        Wanted::None => return Ok(state_out(id, record, Detail::Brief)),
-        Wanted::Output => None,
-        Wanted::All => started(call, id).await?,
-    };
-    Ok(state_out(id, record, Detail::Full(started.as_deref())))
+    let started = started(call, vec![id.clone()], wanted).await?.pop().flatten();
+    Ok(shown(id, record, wanted, started.as_ref()))
 }
 
-/// How the current execution of an instance began, if it is there.
+/// The same, when it is known how it began.
+pub(super) fn shown(
+    id: &InstanceId,
+    record: &Record,
+    wanted: Wanted,
+    started: Option<&Started>,
+) -> OrchestrationState {
+    let detail = if wanted == Wanted::None { Detail::Brief } else { Detail::Full(started) };
+    state_out(id, record, detail)
+}
+
+/// How the current execution of each instance began, as far as that is wanted.
 pub(super) async fn started(
     call: &Call<'_>,
-    id: &InstanceId,
-) -> Result<Option<Box<Started>>, Status> {
+    ids: Vec<InstanceId>,
+    wanted: Wanted,
+) -> Result<Vec<Option<Started>>, Status> {
+    if wanted != Wanted::All {
+        return Ok(vec![None; ids.len()]);
+    }
     let _turn = call.read().await?;
-    let history = call.hub.history(id.clone()).await.map_err(unreadable)?.unwrap_or_default();
-    Ok(history.into_iter().find_map(|event| match event.kind {
-        Kind::Started(started) => Some(started),
-        _ => None,
-    }))
+    call.hub.all_started(ids).await.map_err(unreadable)
 }
 
 /// A refusal as a status. Anything else would be an answer to another question.

@@ -14,7 +14,7 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
-    instances::{Wanted, state},
+    instances::{Wanted, shown, started},
     refusal::{bad_message, unreadable},
     service::Call,
 };
@@ -26,6 +26,9 @@ const PAGE_COUNT_MAX: usize = 1_000;
 /// How many bytes of payload a page has; clients receive 4 MB by default. One instance may have
 /// more.
 const PAGE_BYTES_MAX: usize = 2 << 20;
+
+/// How many inputs are read before the bytes are counted again.
+const CHUNK_COUNT: usize = 32;
 
 /// One page of instances, in the order of their creation.
 pub(super) async fn query(
@@ -41,17 +44,21 @@ pub(super) async fn query(
     let mut response = QueryInstancesResponse::default();
     let wanted = Wanted::of(query.fetch_inputs_and_outputs, query.without_inputs);
     let (mut bytes, mut next) = (0, page.next);
-    for (id, record) in page.instances {
-        let state = state(call, &id, &record, wanted).await?;
-        bytes += [&state.input, &state.output, &state.custom_status]
-            .into_iter()
-            .flatten()
-            .map(String::len)
-            .sum::<usize>();
-        response.orchestration_state.push(state);
-        if bytes > PAGE_BYTES_MAX {
-            next = Some(Cursor { at: record.created_at, instance: id });
-            break;
+    'page: for chunk in page.instances.chunks(CHUNK_COUNT) {
+        let ids = chunk.iter().map(|(id, _)| id.clone()).collect();
+        let started = started(call, ids, wanted).await?;
+        for ((id, record), started) in chunk.iter().zip(started) {
+            let state = shown(id, record, wanted, started.as_ref());
+            bytes += [&state.input, &state.output, &state.custom_status]
+                .into_iter()
+                .flatten()
+                .map(String::len)
+                .sum::<usize>();
+            response.orchestration_state.push(state);
+            if bytes > PAGE_BYTES_MAX {
+                next = Some(Cursor { at: record.created_at, instance: id.clone() });
+                break 'page;
+            }
         }
     }
     response.continuation_token = next.as_ref().map(token_out);

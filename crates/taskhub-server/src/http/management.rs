@@ -237,6 +237,8 @@ async fn route(call: Call, body: Body, path: &[String]) -> Answered<Reply> {
         ("entities", []) if method == Method::GET => call.entities(None).await,
         ("entities", [name]) if method == Method::GET => call.entities(Some(name)).await,
         ("entities", [name, key @ ..]) if method == Method::GET => call.entity(name, key).await,
+        ("entities", []) if method == Method::POST => call.signal(body, "", &[]).await,
+        ("entities", []) if method == Method::DELETE => call.delete_entity("", &[]).await,
         ("entities", [name, key @ ..]) if method == Method::POST => {
             call.signal(body, name, key).await
         }

@@ -30,7 +30,9 @@ impl Place {
     pub(super) fn of(config: &Config) -> Result<Self, HubError> {
         Ok(match &config.store {
             Some(url) => {
-                Self::Database(PostgresOptions::new(url).connect()?, config.cluster.clone())
+                let lanes = config.cluster.lanes.unwrap_or_default();
+                let database = PostgresOptions::new(url).lanes(lanes).connect()?;
+                Self::Database(database, config.cluster.clone())
             }
             None => Self::Folder(config.data.clone()),
         })

@@ -28,6 +28,29 @@ pub enum KeyKind {
     Function,
 }
 
+impl KeyKind {
+    /// What a key of this name is for.
+    pub(crate) fn of(name: &str, function: Option<&str>) -> Self {
+        match (name, function) {
+            (_, Some(_)) => Self::Function,
+            ("_master", None) => Self::Master,
+            (name, None) if name.ends_with("_extension") => Self::System,
+            _ => Self::Host,
+        }
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Master => "master",
+            Self::System => "system",
+            Self::Host => "host",
+            Self::Function => "function",
+        })
+    }
+}
+
 /// What is kept of a key: everything but the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +93,7 @@ impl Key {
     /// What it is for.
     #[must_use]
     pub fn kind(&self) -> KeyKind {
-        kind(&self.name, self.function.as_deref())
+        KeyKind::of(&self.name, self.function.as_deref())
     }
 
     pub(super) fn is_good_for(&self, level: &AuthLevel) -> bool {
@@ -98,18 +121,9 @@ impl Stamp {
     }
 }
 
-fn kind(name: &str, function: Option<&str>) -> KeyKind {
-    match (name, function) {
-        (_, Some(_)) => KeyKind::Function,
-        ("_master", None) => KeyKind::Master,
-        (name, None) if name.ends_with("_extension") => KeyKind::System,
-        _ => KeyKind::Host,
-    }
-}
-
 /// A key, in words.
 pub(super) fn described(name: &str, function: Option<&str>) -> String {
-    match (kind(name, function), function) {
+    match (KeyKind::of(name, function), function) {
         (_, Some(function)) => format!("key `{name}` of the function `{function}`"),
         (KeyKind::Master, _) => "master key".to_owned(),
         (KeyKind::System, _) => format!("system key `{name}`"),

@@ -20,7 +20,10 @@ use tonic::Status;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use super::{Around, timely::Timely};
+use super::{
+    Around,
+    timely::{Slow, Timely},
+};
 use crate::{
     Config, Hubs, Keys, LimitsConfig, Metrics,
     auth::Tokens,
@@ -54,8 +57,10 @@ pub(super) struct Front {
 impl Front {
     /// Whether only this machine reaches it is up to where it listens.
     pub(super) fn new(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) -> Self {
+        let is_guarded = is_local || !config.tokens.is_empty();
+        let held = grpc::Held { keys: keys.clone(), is_guarded };
         Self {
-            grpc: Some(grpc::routes(hubs, config.limits.message_bytes)),
+            grpc: Some(grpc::routes(hubs, config.limits.message_bytes, Some(held))),
             http: http::routes(hubs, keys, is_local, config),
             cors: cors(&config.http.origins),
             tokens: Tokens::new(config.tokens.clone()),
@@ -74,7 +79,7 @@ impl Front {
     pub(super) fn around(routes: Router, how: &Around) -> Self {
         let limits = &how.limits;
         Self {
-            grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes)),
+            grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes, None)),
             http: routes,
             cors: cors(&how.origins),
             tokens: Tokens::new(Vec::new()),
@@ -173,9 +178,21 @@ impl Front {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             return ready(response).boxed();
         };
-        let timely = |body| Body::new(Timely::new(body, self.body_time));
-        let request = request.map(|body| if body.is_end_stream() { body } else { timely(body) });
+        let within = self.body_time;
+        let slow = (!request.body().is_end_stream()).then(Slow::default);
+        let request = match slow.clone() {
+            Some(slow) => request.map(|body| Body::new(Timely::new(body, within, slow))),
+            None => request,
+        };
         let answer = self.http.clone().oneshot(request).map(sure);
+        // Most who read it know only that it broke off.
+        let knew = |answer: &Response| {
+            answer.status().is_success() || answer.status() == StatusCode::REQUEST_TIMEOUT
+        };
+        let answer = answer.map(move |answer| match slow {
+            Some(slow) if slow.is() && !knew(&answer) => came_too_slowly(within),
+            _ => answer,
+        });
         let Some(within) = self.request_time else {
             return answer.inspect(|_| drop(counted)).boxed();
         };
@@ -194,6 +211,11 @@ fn sure(answered: Result<Response, Infallible>) -> Response {
 
 fn request_time(limits: &LimitsConfig) -> Option<Duration> {
     (limits.request_seconds > 0).then(|| Duration::from_secs(limits.request_seconds))
+}
+
+fn came_too_slowly(within: Duration) -> Response {
+    let message = format!("the body did not come within {within:?}; see `limits.body_seconds`");
+    http::refusal(StatusCode::REQUEST_TIMEOUT, &message)
 }
 
 fn took_too_long(within: Duration) -> Response {

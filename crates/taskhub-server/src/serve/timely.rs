@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,6 +20,17 @@ pub(super) struct Timely {
     within: Duration,
     /// Begins when somebody first waits for more.
     deadline: Option<Pin<Box<Sleep>>>,
+    slow: Slow,
+}
+
+/// Whether a body took too long, for whoever answers the request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slow(Arc<AtomicBool>);
+
+impl Slow {
+    pub(super) fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// It took too long.
@@ -24,8 +39,8 @@ pub(super) struct Timely {
 struct TooSlow(Duration);
 
 impl Timely {
-    pub(super) fn new(body: Body, within: Duration) -> Self {
-        Self { body, within, deadline: None }
+    pub(super) fn new(body: Body, within: Duration, slow: Slow) -> Self {
+        Self { body, within, deadline: None, slow }
     }
 }
 
@@ -43,7 +58,9 @@ impl HttpBody for Timely {
         }
         let within = self.within;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
-        deadline.as_mut().poll(cx).map(|()| Some(Err(axum::Error::new(TooSlow(within)))))
+        std::task::ready!(deadline.as_mut().poll(cx));
+        self.slow.0.store(true, Ordering::Relaxed);
+        Poll::Ready(Some(Err(axum::Error::new(TooSlow(within)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -72,14 +89,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_trickles_for_too_long_is_an_error() {
-        let body = Body::new(Timely::new(in_pieces(60), Duration::from_secs(30)));
+        let slow = Slow::default();
+        let body = Body::new(Timely::new(in_pieces(60), Duration::from_secs(30), slow.clone()));
         let error = to_bytes(body, usize::MAX).await.unwrap_err();
         assert!(error.to_string().contains("limits.body_seconds"), "{error}");
+        assert!(slow.is());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_that_comes_in_time_is_whole() {
-        let body = Body::new(Timely::new(in_pieces(10), Duration::from_secs(30)));
+        let slow = Slow::default();
+        let body = Body::new(Timely::new(in_pieces(10), Duration::from_secs(30), slow.clone()));
         assert_eq!(to_bytes(body, usize::MAX).await.unwrap().len(), 10);
+        assert!(!slow.is());
     }
 }

@@ -46,6 +46,18 @@ impl Traces {
         lock(&self.inner.raised).put(key, span.span_context().clone());
     }
 
+    /// A request comes that asks an entity for an operation.
+    pub fn signal(&self, operation: &str, entity: &InstanceId, caller: Option<&Trace>) {
+        let name = entity.as_entity().map_or("", |(name, _)| name);
+        let span = SpanBuilder::from_name(format!("entity:{name}:{operation}"));
+        let span = span.with_kind(SpanKind::Producer).with_attributes([
+            KeyValue::new("durabletask.type", "entity"),
+            KeyValue::new("durabletask.task.operation", "signal_entity"),
+            KeyValue::new("durabletask.event.target_instance_id", entity.to_string()),
+        ]);
+        self.begin(None, &parent(caller), span);
+    }
+
     /// Runs an activity within a span of its own, below that of its call. Spans that it makes by
     /// OpenTelemetry are below that one.
     pub async fn activity(

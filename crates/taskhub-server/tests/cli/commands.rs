@@ -181,11 +181,18 @@ async fn only_what_has_ended_and_matches_is_purged() {
 }
 
 #[tokio::test]
-async fn only_a_failed_instance_is_rewound() {
+async fn only_a_failed_instance_is_rewound_and_goes_on() {
     let server = Running::plain().await;
     server.well(&["start", "charge", "--id", "a"]).await;
     let refused = server.taskhub(&["rewind", "a"]).await;
     assert!(refused.code == 4, "{}: {}", refused.code, refused.err);
+    let worker = server.worker().await;
+    assert_eq!(server.taskhub(&["start", "fails", "--id", "b", "--wait"]).await.code, 7);
+    // Nobody is there to fail it once more.
+    worker.abort();
+    assert_eq!(server.well(&["rewind", "b", "--reason", "mended"]).await, "b rewound\n");
+    let again = &server.json(&["status", "b", "--json"]).await[0];
+    assert_ne!(again["runtimeStatus"], "Failed");
     server.stop().await;
 }
 

@@ -3,6 +3,10 @@
 mod cluster;
 mod commands;
 mod copying;
+mod deploy;
+mod keys;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod program;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod settings;
 mod trouble;

@@ -83,6 +83,14 @@ async fn a_server_of_another_kind_is_no_server() {
 }
 
 #[tokio::test]
+async fn what_has_no_code_of_its_own_is_1() {
+    let server = Running::plain().await;
+    let out = server.taskhub(&["export", "--out", "no/such/folder/file"]).await;
+    says(&out, 1, "could not be written");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn rubbish_is_wrong_usage() {
     let server = Running::plain().await;
     for (rubbish, word) in [

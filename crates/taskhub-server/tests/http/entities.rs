@@ -1,5 +1,7 @@
 //! Entities: read, listed, and asked for operations.
 
+use taskhub_core::InstanceId;
+
 use crate::running::{Answered, Api};
 
 /// The entity, as soon as its state is this.
@@ -36,17 +38,45 @@ async fn an_operation_takes_json_or_a_plain_text() {
     becomes(&api, "note/a", r#""say \"hi\"""#).await;
     assert_eq!(api.post("/entities/note/a", "{}").await.code, 202);
     becomes(&api, "note/a", "{}").await;
-    assert_eq!(api.post("/entities/note/a", "{").await.code, 400);
-    assert_eq!(api.post("/entities/note", "{}").await.code, 400);
-    assert_eq!(api.delete("/entities/note").await.code, 400);
+    let answer = api.post("/entities/note/a", "{").await;
+    let expected = "{\"Message\":\"Could not parse JSON content: \
+        EOF while parsing an object at line 1 column 1\"}";
+    assert_eq!((answer.code, answer.body.as_str()), (400, expected));
     api.stop().await;
 }
 
 #[tokio::test]
-async fn a_dollar_stands_for_the_empty_key() {
+async fn an_entity_needs_a_name() {
+    let api = Api::start().await;
+    assert_eq!(api.post("/entities", "{}").await.code, 400);
+    assert_eq!(api.delete("/entities/").await.code, 400);
+    assert_eq!(api.post("/entities/no@te/a", "{}").await.code, 400);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_entity_is_forgotten_only_while_it_has_nothing_to_do() {
+    let api = Api::start().await;
+    assert_eq!(api.delete("/instances/@counter@a").await.body, "{\"instancesDeleted\":0}");
+    api.post("/entities/counter/a?op=add", "").await;
+    becomes(&api, "counter/a", "1").await;
+    assert_eq!(api.delete("/instances/@counter@a").await.body, "{\"instancesDeleted\":1}");
+    assert_eq!(api.get("/entities/counter/a").await.code, 404);
+    // Nobody performs the operations of this one, so it never comes to rest.
+    let id = InstanceId::entity("nobody", "a").unwrap();
+    api.post("/entities/nobody/a?op=add", "").await;
+    let answer = api.delete(&format!("/instances/{id}")).await;
+    assert_eq!(answer.code, 412, "{}", answer.body);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_dollar_or_nothing_stands_for_the_empty_key() {
     let api = Api::start().await;
     api.post("/entities/counter/$?op=add", "").await;
     becomes(&api, "counter/$", "1").await;
+    api.post("/entities/counter?op=add", "").await;
+    becomes(&api, "counter/$", "2").await;
     let listed = api.get("/entities/counter").await;
     assert!(listed.body.contains("{\"name\":\"counter\",\"key\":\"\"}"), "{}", listed.body);
     api.stop().await;

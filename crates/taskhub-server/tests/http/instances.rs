@@ -136,7 +136,7 @@ async fn only_what_failed_can_be_rewound() {
     let api = Api::start().await;
     api.finish("echo", "a").await;
     let answer = api.post("/instances/nobody/rewind", "").await;
-    let expected = r#""No orchestration with instance ID \"nobody\" found.""#;
+    let expected = r#""No orchestration with instance ID \"$nobody\" found.""#;
     assert_eq!((answer.code, answer.body.as_str()), (404, expected));
     let answer = api.post("/instances/a/rewind", "").await;
     let expected = "\"This orchestration has status Completed, but only orchestrations in the \

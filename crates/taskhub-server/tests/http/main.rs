@@ -1,6 +1,8 @@
 //! The management API over a real socket, with a hub whose functions run in this process.
 
 mod beyond;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod edges;
 mod entities;
 mod functions;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

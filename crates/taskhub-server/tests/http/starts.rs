@@ -74,8 +74,8 @@ async fn an_id_that_cannot_be_one_is_refused() {
     for id in ["@counter@a", "a%23b", "a%3Fb", &"x".repeat(201)] {
         let answer = api.post(&format!("/orchestrators/echo/{id}"), "").await;
         assert_eq!(answer.code, 400, "{id}");
-        let message = answer.field("Message");
-        assert_eq!(message, "One or more of the arguments submitted is incorrect");
+        let begins = answer.body.starts_with("{\"Message\":\"an instance id ");
+        assert!(begins && !answer.body.contains("Exception"), "{}", answer.body);
     }
     api.stop().await;
 }
@@ -158,7 +158,11 @@ async fn a_restart_under_the_same_id_needs_an_end() {
     let api = Api::start().await;
     api.begin("wait", "a").await;
     let again = "/instances/a/restart?restartWithNewInstanceId=false";
-    assert_eq!(api.post(again, "").await.code, 409);
+    let answer = api.post(again, "").await;
+    assert_eq!(answer.code, 409);
+    let message = "A non-terminal instance with this instance ID already exists.";
+    assert_eq!(answer.field("Message"), message);
+    assert!(answer.field("ExceptionType").ends_with(".OrchestrationAlreadyExistsException"));
     api.post("/instances/a/terminate", "").await;
     let answer = api.post(again, "").await;
     assert_eq!((answer.code, answer.field("id").as_str()), (202, "a"));
@@ -166,6 +170,7 @@ async fn a_restart_under_the_same_id_needs_an_end() {
     assert_eq!(answer.code, 400);
     let message = "InstanceId does not match a valid orchestration instance.";
     assert_eq!(answer.field("Message"), message);
+    assert_eq!(answer.field("ExceptionType"), "System.ArgumentException");
     api.stop().await;
 }
 

@@ -1,10 +1,14 @@
 //! How clients come in: one port for all protocols, tokens, TLS, and what is refused at the door.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use taskhub_server::{Config, Server};
 use taskhub_wire::proto::{
     CreateInstanceRequest, InstanceQuery, QueryInstancesRequest, TaskFailureDetails,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
 };
 use tonic::{
     Code, Request, Status,
@@ -175,6 +179,28 @@ async fn tls_is_spoken_with_a_certificate_of_ones_own() {
     let endpoint = endpoint.unwrap().tls_config(trust).unwrap();
     let mut client = Client::new(endpoint.connect().await.unwrap());
     client.start_instance(start("a")).await.unwrap();
+    let url = format!("https://localhost:{}/runtime/webhooks/durabletask", server.address.port());
+    let mut curl = tokio::process::Command::new("curl");
+    curl.args(["-sSi", "-X", "POST", "--cacert"]).arg(files.path().join("cert.pem"));
+    let answer = curl.arg(format!("{url}/orchestrators/charge/b")).output().await.unwrap();
+    let answer = String::from_utf8([answer.stdout, answer.stderr].concat()).unwrap();
+    let told = format!("location: {url}/instances/b?");
+    assert!(answer.contains(" 202") && answer.contains(&told), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_too_many_waits_until_another_ends() {
+    let server = Running::with(|config| config.limits.connections = 1).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    first.read_u8().await.unwrap();
+    let mut second = Box::pin(server.get("/healthz", ""));
+    let early = tokio::time::timeout(Duration::from_millis(100), second.as_mut()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(first);
+    assert!(second.as_mut().await.starts_with("HTTP/1.1 200 "));
+    drop(second);
     server.stop().await;
 }
 

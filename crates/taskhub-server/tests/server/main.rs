@@ -15,6 +15,7 @@ mod metrics;
 mod nodes;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod owed;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;

@@ -122,6 +122,32 @@ async fn the_span_that_a_worker_sends_is_left_to_it() {
 }
 
 #[tokio::test]
+async fn what_comes_over_http_joins_the_trace_of_its_caller() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    let api = "/runtime/webhooks/durabletask";
+    for path in
+        ["orchestrators/charge/a", "instances/a/raiseEvent/paid", "entities/counter/b?op=add"]
+    {
+        let answer = server
+            .raw(&format!(
+                "POST {api}/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                 traceparent: 00-{TRACE}-{CALLER}-01\r\ncontent-type: application/json\r\n\
+                 content-length: 1\r\n\r\n7"
+            ))
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    }
+    server.stop().await;
+    let spans = collector.spans();
+    for name in ["create_orchestration:charge", "orchestration_event:paid", "entity:counter:add"] {
+        let caused =
+            spans.iter().any(|it| it.name == name && it.trace == TRACE && it.parent == CALLER);
+        assert!(caused, "{name}: {spans:#?}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_linked_to_the_call_that_raised_it() {
     let collector = Collector::start().await;
     let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;

@@ -8,7 +8,7 @@ use taskhub_core::{
 
 use super::{
     Fixture,
-    hub::{Hub, append, ended, events, instance, keep, purge, running, turn, write},
+    hub::{Hub, append, ended, events, instance, keep, numbers, purge, running, turn, write},
 };
 
 /// A record with something unusual in every field.
@@ -201,6 +201,18 @@ pub fn a_history_is_read_in_ranges(fixture: &mut impl Fixture) {
     assert_eq!(hub.history("a", 11..u64::MAX), [10, 11]);
     assert_eq!(hub.history("a", u64::MAX..u64::MAX), [0; 0]);
     assert_eq!(hub.history("nobody", 0..9), [0; 0]);
+}
+
+/// The first piece of each history, in the order in which they were asked for.
+pub fn the_beginnings_of_several_histories_are_read_at_once(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    hub.commit([append("a", 0..2), append("b", 0..1), keep("empty", running(0))]);
+    hub.commit([append("a", 2..5), append("b", 1..2)]);
+    let asked = ["b", "nobody", "a", "empty", "b"].map(instance);
+    let found = hub.store.beginnings(&asked).expect("reading works");
+    let found: Vec<_> = found.iter().map(|first| numbers(first.as_slice())).collect();
+    assert_eq!(found, [vec![0], vec![], vec![0, 1], vec![], vec![0]]);
+    assert_eq!(hub.store.beginnings(&[]), Ok(vec![]));
 }
 
 /// A gap or an overlap would be another history: the whole batch is refused.

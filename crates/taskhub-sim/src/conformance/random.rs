@@ -164,11 +164,12 @@ fn record(look: [usize; 10], count: u32) -> Record {
     let [status, created, updated, completed, due, stuck, outcome, tags, parent, custom] = look;
     let time = |pick: usize| Timestamp(TIMES[pick % TIMES.len()]);
     let full = full_record();
+    let status = RuntimeStatus::ALL[status % 8];
     Record {
-        status: RuntimeStatus::ALL[status % 8],
+        status,
         created_at: time(created),
         updated_at: time(updated),
-        completed_at: (completed < 128).then(|| time(completed)),
+        completed_at: status.is_terminal().then(|| time(completed)),
         due: (due < 128).then(|| time(due)),
         busy: due % 3 == 0,
         stuck: full.stuck.filter(|_| stuck < 64),
@@ -181,12 +182,13 @@ fn record(look: [usize; 10], count: u32) -> Record {
     }
 }
 
-fn filters() -> [Filter; 8] {
+fn filters() -> [Filter; 9] {
     let any = || Filter { limit: 3, ..Filter::default() };
     let ended = || Filter { order: Order::Completed, kind: Which::All, ..any() };
     [
         any(),
         Filter { statuses: vec![RuntimeStatus::Failed], ..any() },
+        Filter { statuses: vec![RuntimeStatus::Running, RuntimeStatus::Pending], ..any() },
         Filter { stuck: true, ..any() },
         Filter { prefix: Some("order".into()), completed_from: Some(Timestamp(0)), ..any() },
         Filter { created_from: Some(Timestamp(0)), created_to: Some(Timestamp(6)), ..any() },

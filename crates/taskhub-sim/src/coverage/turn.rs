@@ -5,6 +5,7 @@ use taskhub_core::{Change, Kind, Started};
 use super::Coverage;
 use crate::{
     chronicle::{Applied, Chronicle},
+    code::WANTED,
     model,
     program::{ANSWER, BLOB, Program, SCHEDULE, is_elsewhere},
 };
@@ -21,8 +22,12 @@ impl Coverage {
                 self.count(what);
             }
         }
-        if record.stuck.is_some() && applied.before.as_ref().is_some_and(|it| it.stuck.is_none()) {
-            self.count("did: parked, its code changed");
+        if let Some(why) = &record.stuck
+            && applied.before.as_ref().is_none_or(|it| it.stuck.is_none())
+        {
+            let panicked = why.contains(WANTED);
+            self.count_if(!panicked, "did: parked, its code changed");
+            self.count_if(panicked, "did: parked, its code panicked");
         }
         if record.stuck.is_none() && applied.before.as_ref().is_some_and(|it| it.stuck.is_some()) {
             self.count("did: went on after it was parked");

@@ -11,7 +11,7 @@ use taskhub_core::{
 use super::{Violation, ensure};
 use crate::{
     chronicle::{Applied, Chronicle},
-    code::Deployed,
+    code::{Deployed, WANTED},
     crew::TOOK_DOWN,
     model::{self, End, Told, is_to_go_on},
     program::{Program, may_be_unknown},
@@ -36,10 +36,10 @@ pub(crate) fn on_turn(
         let known = applied.before.as_ref().and_then(|before| before.stuck.as_ref());
         // What failed is guessed by the turns when it is rewound where its code is not.
         let guessed = may_be_unknown(&record.name, record.version.as_deref()) && is_to_go_on(log);
-        let may_be = (broken_code || guessed) && why.contains("history has");
-        let may_be = may_be || given_up && why.contains(TOOK_DOWN);
+        let differs = (broken_code || guessed) && why.contains("history has");
+        let may_be = differs || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
         return ensure(known == Some(why) || may_be, || {
-            broken(id, "an instance is parked only when its code changed", why)
+            broken(id, "an instance is parked only when its code changed, or panicked", why)
         });
     }
     if id.as_entity().is_none()

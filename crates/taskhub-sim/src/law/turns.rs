@@ -21,6 +21,10 @@ pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
     if applied.replaced {
         return Ok(()); // The turns of the execution before are gone, their messages are not.
     }
+    ensure(!is_parked(applied) || is_undone(applied), || {
+        let happened = format!("{}: {:?}", applied.turn.instance, applied.turn);
+        Violation::new(3, "nothing of a turn that parks its instance happens", happened)
+    })?;
     let due: Vec<_> = applied.fresh.iter().map(|event| sends(applied, &event.kind)).collect();
     for (event, due) in applied.fresh.iter().zip(due) {
         let sent = |message: &Due| applied.turn.sent.iter().any(|it| message.is(it));
@@ -30,6 +34,18 @@ pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
         })?;
     }
     Ok(())
+}
+
+fn is_parked(applied: &Applied<'_>) -> bool {
+    record(applied).is_some_and(|record| record.stuck.is_some())
+}
+
+/// Whether things only came, and no turn took them.
+fn is_undone(applied: &Applied<'_>) -> bool {
+    let shown = |record: &Record| record.custom_status.clone();
+    let same =
+        applied.before.as_ref().is_none_or(|it| Some(shown(it)) == record(applied).map(shown));
+    same && applied.fresh.iter().all(|event| event.kind.is_arrival())
 }
 
 fn record<'a>(applied: &'a Applied<'_>) -> Option<&'a Record> {

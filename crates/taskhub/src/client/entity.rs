@@ -83,6 +83,9 @@ impl<E> EntityRef<E> {
         input: Result<Option<Text>>,
     ) -> Result<(), SignalError> {
         let input = input.map_err(SignalError::Input)?;
+        if let (Some(traces), Ok(id)) = (self.client.traces(), &self.id) {
+            traces.signal(name, id, None);
+        }
         let request = Uuid::now_v7().to_string().into();
         let operation = Operation { request, name: name.into(), input };
         let requested = Requested { operation, caller: None, due: at.map(Timestamp::core) };

@@ -241,6 +241,10 @@ pub enum WaitError {
     /// What was waited for has not come to pass; the instance goes on.
     #[error("the instance has not come so far within {0:?}; it goes on")]
     Timeout(Duration),
+    /// What was waited for has not come to pass, and will not before somebody helps: the instance
+    /// is parked, for this reason.
+    #[error("the instance is parked until somebody mends it and resumes it: {0}")]
+    Parked(Text),
     /// The instance failed.
     #[error("the instance failed: {0}")]
     Failed(Failure),

@@ -19,6 +19,9 @@ use crate::{
 /// How often an export tries to read an instance as it stood at one moment.
 const EXPORTS_MAX: u32 = 100;
 
+/// How long to look what became of an instance that has not ended in time.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Stands for an orchestration of which only the name is known: its output is any JSON.
 #[derive(Debug, Clone, Copy)]
 pub enum Untyped {}
@@ -191,8 +194,16 @@ impl<H> InstanceRef<H> {
 
     async fn wait_for(&self, verb: Verb, timeout: Duration) -> Result<Status, WaitError> {
         let asked = self.client.ask(&self.id, verb);
-        let answer = tokio::time::timeout(timeout, asked).await;
-        Ok(self.read(answer.map_err(|_| WaitError::Timeout(timeout))??)?)
+        match tokio::time::timeout(timeout, asked).await {
+            Ok(answer) => Ok(self.read(answer?)?),
+            Err(_) => Err(self.late().await.unwrap_or(WaitError::Timeout(timeout))),
+        }
+    }
+
+    /// Why it has not come so far, if that is known.
+    async fn late(&self) -> Option<WaitError> {
+        let status = tokio::time::timeout(LOOK_TIME_MAX, self.status()).await.ok()?.ok()?;
+        status.stuck.map(WaitError::Parked)
     }
 
     fn read(&self, answer: Answer) -> Result<Status, HubError> {
@@ -205,7 +216,7 @@ impl<H> InstanceRef<H> {
 
 impl<H: Named> InstanceRef<H> {
     /// Waits until it has ended, and gives its output. The caller is told at once; nothing is
-    /// polled. When the time is over, the instance goes on.
+    /// polled. When the time is over, the instance goes on, or is told to be parked.
     pub async fn wait(&self, timeout: Duration) -> Result<H::Output, WaitError> {
         let ended = self.ended(timeout).await?;
         match (ended.status, ended.outcome) {

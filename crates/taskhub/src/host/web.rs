@@ -35,6 +35,7 @@ pub(super) struct Web {
     described: Vec<Value>,
     pub tls: Option<TlsConfig>,
     pub origins: Vec<String>,
+    forwarded: bool,
     pub limits: LimitsConfig,
     pub retention: RetentionConfig,
     pub traces: TracesConfig,
@@ -115,6 +116,13 @@ impl HostBuilder {
         self
     }
 
+    /// Whether addresses in answers are made of `X-Forwarded-Host` and `X-Forwarded-Proto`: only
+    /// behind a proxy that sets both.
+    pub fn forwarded(mut self, forwarded: bool) -> Self {
+        self.web.forwarded = forwarded;
+        self
+    }
+
     /// How large, how slow and how many requests may be.
     pub fn http_limits(mut self, limits: LimitsConfig) -> Self {
         self.web.limits = limits;
@@ -163,6 +171,7 @@ impl Web {
         if self.management {
             let api = Management::new(hubs.clone()).keys(keys, is_local.clone());
             let api = api.https(self.tls.is_some()).origins(&self.origins);
+            let api = api.forwarded(self.forwarded);
             routes = routes.merge(api.routes().with_state(()));
         }
         let routes = routes.layer(DefaultBodyLimit::max(self.limits.payload_bytes));

@@ -15,7 +15,8 @@ use tonic::{Code, Status};
 
 use super::{turns::Came, worker::Worker};
 
-/// How long to keep work that nobody here can do, so that it does not go to and fro.
+/// How long to keep work that nobody here can do, and a turn that was given back as parked before,
+/// so that it does not go to and fro.
 const ABSENT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
@@ -88,7 +89,10 @@ impl Worker {
                 Some(format!("what one turn asks for is too much for one message: {why}"))
             }
             Came::Stuck(why) => {
-                tracing::warn!(instance, %why, "an orchestration is stuck");
+                tracing::warn!(instance, %why, "an orchestration is parked");
+                if self.park(&instance) {
+                    tokio::time::sleep(ABSENT_PAUSE).await;
+                }
                 Some(why.to_string())
             }
             Came::Absent | Came::Missed(_) => {

@@ -27,7 +27,7 @@ use super::kept::{Kept, Shelf};
 pub(super) enum Came {
     /// This.
     To(Box<OrchestratorResponse>),
-    /// The code does not fit the history, for this reason.
+    /// The code cannot go on, for this reason: it does not fit the history, or it panicked.
     Stuck(Text),
     /// There is no such code here.
     Absent,

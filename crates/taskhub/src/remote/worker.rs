@@ -1,6 +1,11 @@
 //! A worker of a hub in another process: listens for work, does it, and comes back when it is lost.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use taskhub_core::Limits;
 use taskhub_engine::Code;
@@ -20,6 +25,9 @@ use super::turns::Turns;
 /// Turns that the server hands out at once; each is short.
 const TURNS_COUNT_MAX: i32 = 256;
 
+/// How many instances that are parked to remember.
+const PARKED_COUNT_MAX: usize = 1_000;
+
 /// How long to wait before the next attempt to listen: first, and at most.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +39,8 @@ pub(crate) struct Worker {
     pub(super) code: Code,
     pub(super) slots: Arc<Semaphore>,
     pub(super) turns: Arc<Turns>,
+    /// Instances that it gave back as parked, the last ones.
+    parked: Arc<Mutex<HashSet<String>>>,
     serves: Arc<WorkItemFilters>,
     limits: Limits,
     name: Arc<str>,
@@ -65,6 +75,7 @@ impl Worker {
             code,
             slots: Arc::new(Semaphore::new(limits.activity_slots.max(1))),
             turns: Arc::new(turns),
+            parked: Arc::default(),
             serves: Arc::new(serves),
             limits,
             name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()).into(),
@@ -76,6 +87,16 @@ impl Worker {
     pub(crate) fn start(self) -> Working {
         let stop = self.stop.clone();
         Working { stop, run: tokio::spawn(self.run()) }
+    }
+
+    /// Notes that an instance is given back as parked. Whether it was before: a server that is not
+    /// ours knows no such thing, and hands it out again at once.
+    pub(super) fn park(&self, instance: &str) -> bool {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        if parked.len() >= PARKED_COUNT_MAX {
+            parked.clear();
+        }
+        !parked.insert(instance.to_owned())
     }
 
     async fn run(self) {

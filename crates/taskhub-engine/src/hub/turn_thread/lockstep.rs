@@ -31,6 +31,7 @@ use crate::{
         dispatch::Dispatch,
         lane_thread::{self, ToLane},
         lock,
+        looks::Looks,
         mail::{self, Mail, Opened, Post},
         readers::{self, Reader, Reads},
         requests::Requests,
@@ -123,7 +124,9 @@ impl Hub {
         let router = Router::alone(requests, store.clone(), held);
         let clock = Arc::new(move || pacer.now());
         let (threads, keeper) = (Mutex::new(vec![thread]), None);
-        let inner = Inner { store, router, post, workers, keeper, tallies, threads, limits, clock };
+        let looks = Looks::new(&limits);
+        let inner =
+            Inner { store, router, post, workers, keeper, tallies, threads, looks, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }

@@ -5,19 +5,23 @@ use std::{
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{Builder, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, Result};
 
-use super::writer::Writer;
+use super::{reader::Readers, writer::Writer};
 
 /// The log is moved whenever it has grown by so many pages: 8 MB.
 const GROWTH_PAGES: u32 = 2_048;
 
-/// From this length on (64 MB), commits wait for the moment that it takes to move the very last
-/// pages: only a log that was moved whole can begin anew, and under load that moment never comes
-/// by itself.
+/// From this length on (64 MB), commits and reads wait for the moment that it takes to move the
+/// very last pages: only a log that was moved whole, and that nobody reads any more, can begin
+/// anew, and under load that moment never comes by itself.
 const LONG_PAGES: u32 = 16_384;
+
+/// How long that moment waits for reads under way. Behind a longer one the log grows once more.
+const READS_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The thread that does it; ends when this is dropped.
 pub(super) struct Checkpointer {
@@ -35,8 +39,8 @@ pub(super) struct Log {
 #[derive(Default)]
 struct State {
     pages: u32,
-    /// How many of them have been moved.
-    moved: u32,
+    /// How many of them it had when it was moved.
+    seen: u32,
     /// Whether a commit failed: a log that has been moved can begin anew, which needs no room.
     urgent: bool,
     stop: bool,
@@ -47,7 +51,7 @@ impl Log {
     pub(super) fn has(&self, pages: u32) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if pages < state.pages {
-            state.moved = 0;
+            state.seen = 0;
         }
         state.pages = pages;
         if state.is_due() {
@@ -74,7 +78,7 @@ impl Log {
 
 impl State {
     fn is_due(&self) -> bool {
-        self.urgent || self.pages >= self.moved + GROWTH_PAGES
+        self.urgent || self.pages >= self.seen + GROWTH_PAGES
     }
 }
 
@@ -84,10 +88,11 @@ impl Checkpointer {
         file: PathBuf,
         log: Arc<Log>,
         writer: Arc<Mutex<Writer>>,
+        readers: Arc<Readers>,
     ) -> io::Result<Self> {
         let seen = log.clone();
         let thread = Builder::new().name("taskhub-checkpoint".into()).spawn(move || {
-            if let Err(error) = run(&file, &seen, &writer) {
+            if let Err(error) = run(&file, &seen, &writer, &readers) {
                 tracing::error!(%error, "the hub's log is no longer moved into its file");
             }
         })?;
@@ -106,24 +111,27 @@ impl Drop for Checkpointer {
     }
 }
 
-fn run(file: &PathBuf, log: &Log, writer: &Mutex<Writer>) -> Result<()> {
+fn run(file: &PathBuf, log: &Log, writer: &Mutex<Writer>, readers: &Readers) -> Result<()> {
     let db = Connection::open(file)?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "checkpoint_fullfsync", true)?;
     while log.wait() {
-        let moved = move_pages(&db).and_then(|(pages, moved)| {
+        let seen = move_pages(&db).and_then(|pages| {
             if pages < LONG_PAGES {
-                return Ok(moved);
+                return Ok(pages);
             }
-            let _commits_wait = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            move_pages(&db).map(|(_, moved)| moved)
+            readers.pause(READS_TIME_MAX, || {
+                let _commits_wait = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                move_pages(&db)
+            })
         });
         let mut state = log.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match moved {
-            Ok(moved) => state.moved = moved.min(state.pages),
+        match seen {
+            // What somebody still reads behind is moved with what comes next.
+            Ok(pages) => state.seen = pages.min(state.pages),
             Err(error) => {
                 // The next attempt comes when the log has grown again.
-                state.moved = state.pages;
+                state.seen = state.pages;
                 tracing::warn!(%error, "the hub's log could not be moved into its file yet");
             }
         }
@@ -131,8 +139,7 @@ fn run(file: &PathBuf, log: &Log, writer: &Mutex<Writer>) -> Result<()> {
     Ok(())
 }
 
-/// Moves what can be moved without waiting; returns how many pages the log has, and how many of
-/// them have been moved.
-fn move_pages(db: &Connection) -> Result<(u32, u32)> {
-    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get(1)?, row.get(2)?)))
+/// Moves what can be moved without waiting; returns how many pages the log has.
+fn move_pages(db: &Connection) -> Result<u32> {
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| row.get(1))
 }

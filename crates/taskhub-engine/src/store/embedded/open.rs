@@ -68,9 +68,11 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     let writer = Writer::new(db, Leases::free(epochs))
         .map_err(|error| OpenError::Store { folder: folder.into(), error })?;
     let writer = Arc::new(Mutex::new(writer));
+    let readers = Arc::new(Readers::new(file.clone()));
+    let checkpointer = Checkpointer::start(file, log, writer.clone(), readers.clone());
     Ok(Embedded {
-        checkpointer: Checkpointer::start(file.clone(), log, writer.clone()).map_err(no_folder)?,
-        readers: Readers::new(file),
+        checkpointer: checkpointer.map_err(no_folder)?,
+        readers,
         writer,
         clock: options.clock,
         partitions,
@@ -79,8 +81,21 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     })
 }
 
+/// The folder belongs to this process as long as this lives.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started from this one may
+        // have it open too, until it runs its program.
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the lock of a hub goes when its file is closed everywhere");
+        }
+    }
+}
+
 /// Takes the folder for this process.
-fn lock(folder: &Path) -> Result<File, OpenError> {
+fn lock(folder: &Path) -> Result<Lock, OpenError> {
     let no_folder =
         |error: io::Error| OpenError::Folder { folder: folder.into(), reason: error.to_string() };
     let path = folder.join("hub.lock");
@@ -104,7 +119,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     if let Err(error) = told {
         tracing::debug!(%error, "the lock file does not name this process");
     }
-    Ok(lock)
+    Ok(Lock(lock))
 }
 
 /// Durable commits, and a log that is moved by another connection.

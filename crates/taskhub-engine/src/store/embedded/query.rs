@@ -93,6 +93,11 @@ fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, Store
         places!("instance_failed WHERE status = 3", "created_at")
     } else if filter.kind == Which::Entities {
         places!("instance_entity WHERE id >= '@' AND id < 'A'", "created_at")
+    } else if filter.wants_live() && filter.kind == Which::Orchestrations {
+        places!(
+            "instance_live WHERE completed_at IS NULL AND NOT (id >= '@' AND id < 'A')",
+            "created_at"
+        )
     } else {
         places!("instance_created WHERE TRUE", "created_at")
     };

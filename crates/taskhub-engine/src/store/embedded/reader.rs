@@ -4,7 +4,8 @@ use std::{
     collections::HashSet,
     ops::Range,
     path::PathBuf,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(super) struct Readers {
 struct Pool {
     idle: Vec<Connection>,
     open: usize,
+    /// Whether everybody waits.
+    paused: bool,
 }
 
 impl Readers {
@@ -61,9 +64,31 @@ impl Readers {
         Ok(found)
     }
 
+    /// Runs `work` while nobody reads. Reads under way have so long to end, and new ones wait;
+    /// whoever takes longer goes on beside it.
+    pub(super) fn pause<T>(&self, patience: Duration, work: impl FnOnce() -> T) -> T {
+        let mut pool = self.pool();
+        pool.paused = true;
+        let read = |pool: &mut Pool| pool.open > pool.idle.len();
+        let waited = self.returned.wait_timeout_while(pool, patience, read);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let done = work();
+        self.pool().paused = false;
+        self.returned.notify_all();
+        done
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Result<Connection, StoreError> {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.pool();
         loop {
+            if pool.paused {
+                pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             if let Some(db) = pool.idle.pop() {
                 return Ok(db);
             }
@@ -86,12 +111,12 @@ struct Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let mut pool = self.readers.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.readers.pool();
         match self.db.take() {
             Some(db) => pool.idle.push(db),
             None => pool.open -= 1,
         }
-        self.readers.returned.notify_one();
+        self.readers.returned.notify_all();
     }
 }
 
@@ -133,6 +158,26 @@ pub(super) fn history(
              WHERE instance = ?1 AND first_event <= ?2), 0) \
          ORDER BY first_event";
     pieces(db, sql, params![key, start, end])
+}
+
+/// See [`taskhub_core::store::Store::beginnings`].
+pub(super) fn beginnings(
+    db: &Connection,
+    instances: &[InstanceId],
+) -> Result<Vec<Option<Bytes>>, StoreError> {
+    let mut find = db
+        .prepare_cached(
+            "SELECT events FROM history \
+             WHERE instance = (SELECT key FROM instance WHERE id = ?1) AND first_event = 0",
+        )
+        .map_err(failed)?;
+    let mut first = |instance: &InstanceId| {
+        let first = find.query_row([instance.as_str()], |row| {
+            Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?))
+        });
+        first.optional().map_err(failed)
+    };
+    instances.iter().map(&mut first).collect()
 }
 
 fn pieces(

@@ -31,12 +31,25 @@ pub(super) const INSERT: &str = "INSERT INTO instance (key, id, partition, statu
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18) \
      ON CONFLICT (id) DO NOTHING";
 
+/// Rewrites what a turn can change of the instance with a key, and more.
+macro_rules! update {
+    ($more:literal) => {
+        concat!(
+            "UPDATE instance SET status = ?4, events = ?5, due = ?6, busy = ?7, updated_at = ?9, ",
+            "execution = ?11, name = ?12, version = ?13, stuck = ?14, parent = ?15, tags = ?16, ",
+            "custom_status = ?17, outcome = ?18",
+            $more,
+            " WHERE key = ?1"
+        )
+    };
+}
+
 /// Rewrites all that can change of the instance with a key.
-pub(super) const UPDATE: &str = "UPDATE instance SET status = ?4, events = ?5, due = ?6, \
-     busy = ?7, created_at = ?8, updated_at = ?9, completed_at = ?10, execution = ?11, \
-     name = ?12, version = ?13, stuck = ?14, parent = ?15, tags = ?16, custom_status = ?17, \
-     outcome = ?18 \
-     WHERE key = ?1";
+pub(super) const UPDATE: &str = update!(", created_at = ?8, completed_at = ?10");
+
+/// The same for one that stays where it stands in the lists by creation: `SQLite` would move it
+/// there and back for being told the same time again.
+pub(super) const UPDATE_IN_PLACE: &str = update!("");
 
 /// Binds a record to the parameters of [`INSERT`] or [`UPDATE`] and runs it; returns how many
 /// rows it changed.

@@ -6,10 +6,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 const APPLICATION: i32 = 0x5473_6B48;
 
 /// The version that this program knows.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Step `n` leads from version `n` to version `n + 1`. What was released is never changed.
-const STEPS: [&str; VERSION as usize] = [include_str!("migrations/0001_hub.sql")];
+const STEPS: [&str; VERSION as usize] =
+    [include_str!("migrations/0001_hub.sql"), include_str!("migrations/0002_live.sql")];
 
 /// What the file holds, by its own account.
 pub(super) enum Found {

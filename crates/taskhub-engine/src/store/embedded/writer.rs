@@ -23,6 +23,10 @@ const KEYS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(65_536).expect("not zero"
 const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
      (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
 
+/// What is to be known of a stored instance.
+const FIND: &str = "SELECT key, events, iif(completed_at IS NULL, created_at, NULL) \
+     FROM instance WHERE id = ?1";
+
 /// All that is needed to write. Its owner keeps it behind a mutex.
 pub(super) struct Writer {
     db: Connection,
@@ -37,6 +41,8 @@ pub(super) struct Writer {
 struct Known {
     key: i64,
     events: u64,
+    /// Where it stands in the list of those that have not ended.
+    lives_since: Option<Timestamp>,
 }
 
 impl Writer {
@@ -146,6 +152,7 @@ struct Rows<'a> {
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     update: CachedStatement<'a>,
+    update_in_place: CachedStatement<'a>,
     remove: CachedStatement<'a>,
     append: CachedStatement<'a>,
     forget: CachedStatement<'a>,
@@ -161,9 +168,10 @@ impl<'a> Rows<'a> {
         Ok(Self {
             keys,
             next_key,
-            find: prepare("SELECT key, events FROM instance WHERE id = ?1")?,
+            find: prepare(FIND)?,
             insert: prepare(row::INSERT)?,
             update: prepare(row::UPDATE)?,
+            update_in_place: prepare(row::UPDATE_IN_PLACE)?,
             remove: prepare("DELETE FROM instance WHERE key = ?1")?,
             append: prepare("INSERT INTO history VALUES (?1, ?2, ?3)")?,
             forget: prepare("DELETE FROM history WHERE instance = ?1")?,
@@ -190,7 +198,9 @@ impl<'a> Rows<'a> {
         let Some(known) = known else {
             return self.insert(effect, record).map(drop);
         };
-        row::write(&mut self.update, known.key, effect.instance, effect.partition, record)?;
+        let stays = known.lives_since.is_some() && known.lives_since == lives_since(record);
+        let update = if stays { &mut self.update_in_place } else { &mut self.update };
+        row::write(update, known.key, effect.instance, effect.partition, record)?;
         if effect.forgets {
             self.forget.execute([known.key]).map_err(failed)?;
         }
@@ -237,10 +247,13 @@ impl<'a> Rows<'a> {
 
     fn find(&mut self, instance: &InstanceId) -> Result<Option<Known>, StoreError> {
         let found = self.find.query_row([instance.as_str()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            Ok(Known {
+                key: row.get(0)?,
+                events: row.get::<_, i64>(1)?.unsigned_abs(),
+                lives_since: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+            })
         });
-        let found = found.optional().map_err(failed)?;
-        Ok(found.map(|(key, events)| Known { key, events: events.unsigned_abs() }))
+        found.optional().map_err(failed)
     }
 
     /// An instance that has ended is not written again soon.
@@ -248,9 +261,15 @@ impl<'a> Rows<'a> {
         if record.status.is_terminal() {
             self.keys.pop(instance);
         } else {
-            self.keys.put(instance.clone(), Known { key, events: record.events });
+            let (events, lives_since) = (record.events, lives_since(record));
+            self.keys.put(instance.clone(), Known { key, events, lives_since });
         }
     }
+}
+
+/// Since when an instance is there that has not ended.
+fn lives_since(record: &Record) -> Option<Timestamp> {
+    record.completed_at.is_none().then_some(record.created_at)
 }
 
 fn take_messages(db: &Connection, taken: &[(PartitionId, MessageId)]) -> Result<(), StoreError> {

@@ -126,8 +126,11 @@ async fn each(
     let mut failed = None;
     for id in flags.ids {
         match act(&mut link, id.clone(), flags.reason.clone()).await {
-            Ok(()) if flags.json => told(&id, true)?,
-            Ok(()) => shown::text(format_args!("{} {done}", shown::harmless(&id)))?,
+            Ok(()) if flags.json => progress.suspend(|| told(&id, true))?,
+            Ok(()) => {
+                let text = format!("{} {done}", shown::harmless(&id));
+                progress.suspend(|| shown::text(text))?;
+            }
             Err(failure) if many => {
                 progress.suspend(|| eprintln!("taskhub: {failure}"));
                 failed.get_or_insert(failure);

@@ -4,6 +4,8 @@ use std::{error::Error, io};
 
 use tonic::{Code, Status};
 
+use crate::KeysError;
+
 /// Why a command to a server came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +74,18 @@ impl From<Status> for Failure {
                 Self::NoServer(format!("the connection failed: {}", causes(&status)))
             }
             code => Self::Other(format!("{message} ({code:?})")),
+        }
+    }
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        let why = error.to_string();
+        match error {
+            KeysError::Unknown(_) => Self::NotFound(why),
+            KeysError::Exists(_) => Self::Refused(why),
+            KeysError::Name(_) => Self::Usage(why),
+            _ => Self::Other(why),
         }
     }
 }

@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often it moves though nothing happens.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Counts `what` whose number is not known. It stays away when the terminal shows the output.
+/// Counts `what` whose number is not known. It stays away when the terminal shows the output as it
+/// comes, which moves enough by itself.
 pub(super) fn counter(what: &'static str, prints_meanwhile: bool) -> ProgressBar {
     if prints_meanwhile && stdout().is_terminal() {
         return ProgressBar::hidden();
@@ -18,9 +19,10 @@ pub(super) fn counter(what: &'static str, prints_meanwhile: bool) -> ProgressBar
     styled(ProgressBar::new_spinner(), "{spinner} {pos} {msg} ({per_sec}, {elapsed})", what)
 }
 
-/// Goes through `count` of `what`.
+/// Goes through `count` of `what`. Whoever prints meanwhile does so while it is
+/// [suspended](ProgressBar::suspend).
 pub(super) fn bar(count: usize, what: &'static str) -> ProgressBar {
-    if count < 2 || stdout().is_terminal() {
+    if count < 2 {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(u64::try_from(count).unwrap_or(u64::MAX));

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use taskhub_wire::cluster::cluster_client::ClusterClient;
+use taskhub_wire::keys::keys_client::KeysClient;
 use taskhub_wire::proto::{
     GetInstanceRequest, OrchestrationState,
     task_hub_sidecar_service_client::TaskHubSidecarServiceClient,
@@ -34,6 +35,14 @@ pub(super) struct Remote {
     /// Which hub is meant [default: the server's default one]
     #[arg(long, value_name = "NAME", env = "TASKHUB_HUB")]
     hub: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// How a server is spoken to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(in crate::cli) struct Access {
     /// The bearer token to be let in with. Other users of this machine may see flags: the variable
     /// is safer
     #[arg(long, value_name = "TOKEN", env = "TASKHUB_TOKEN", hide_env_values = true)]
@@ -48,10 +57,12 @@ pub(super) struct Remote {
 
 /// The generated client, and what every call of it carries.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(in crate::cli) struct Link {
     pub client: TaskHubSidecarServiceClient<Channel>,
     /// For people who look after a cluster.
     pub cluster: ClusterClient<Channel>,
+    /// For people who look after keys.
+    pub keys: KeysClient<Channel>,
     hub: Option<AsciiMetadataValue>,
     token: Option<AsciiMetadataValue>,
     timeout: Duration,
@@ -60,8 +71,16 @@ pub(super) struct Link {
 impl Remote {
     /// Connects.
     pub(super) async fn connect(&self) -> Result<Link, Failure> {
-        let server = &self.server;
-        let url = if server.contains("://") { server.clone() } else { format!("http://{server}") };
+        let hub = self.hub.as_deref().map(|hub| header("--hub", hub)).transpose()?;
+        Ok(Link { hub, ..self.access.connect(&self.server).await? })
+    }
+}
+
+impl Access {
+    /// Connects to a server.
+    pub(in crate::cli) async fn connect(&self, server: &str) -> Result<Link, Failure> {
+        let url =
+            if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let unusable =
             |why: String| Failure::Usage(format!("{server:?} is no address of a server: {why}"));
         let mut endpoint = Endpoint::from_shared(url.clone())
@@ -79,14 +98,14 @@ impl Remote {
             Failure::NoServer(format!("no server answers at {server}: {}", causes(&error)))
         })?;
         let cluster = ClusterClient::new(channel.clone());
+        let keys = KeysClient::new(channel.clone());
         // What a page holds is up to the server.
         let client =
             TaskHubSidecarServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        let hub = self.hub.as_deref().map(|hub| header("--hub", hub)).transpose()?;
         let token =
             self.token.as_deref().map(|token| header("--token", &format!("Bearer {token}")));
         let timeout = Duration::from_secs(self.timeout);
-        Ok(Link { client, cluster, hub, token: token.transpose()?, timeout })
+        Ok(Link { client, cluster, keys, hub: None, token: token.transpose()?, timeout })
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, Failure> {
@@ -107,7 +126,7 @@ fn header(flag: &str, text: &str) -> Result<AsciiMetadataValue, Failure> {
 
 impl Link {
     /// A request that is to be answered soon.
-    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+    pub(in crate::cli) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = self.patient(message);
         request.set_timeout(self.timeout);
         request

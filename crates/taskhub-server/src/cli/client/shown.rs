@@ -108,19 +108,19 @@ pub(super) fn time(at: Option<&prost_types::Timestamp>) -> String {
 }
 
 /// Prints an object on a line of its own.
-pub(super) fn line(value: &impl Serialize) -> io::Result<()> {
+pub(in crate::cli) fn line(value: &impl Serialize) -> io::Result<()> {
     let mut out = stdout().lock();
     serde_json::to_writer(&mut out, value)?;
     writeln!(out)
 }
 
 /// Prints a text.
-pub(super) fn text(text: impl std::fmt::Display) -> io::Result<()> {
+pub(in crate::cli) fn text(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(stdout().lock(), "{text}")
 }
 
 /// Prints rows, below their headings if there are any.
-pub(super) fn table<const N: usize>(
+pub(in crate::cli) fn table<const N: usize>(
     headings: Option<[&str; N]>,
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> io::Result<()> {

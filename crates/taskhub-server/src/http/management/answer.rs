@@ -59,26 +59,28 @@ pub(super) fn wrong(status: StatusCode, message: &str) -> Response {
     json(status, &Wrong { message, exception: None })
 }
 
+/// An error object that names what the original would have thrown, and why.
+pub(super) fn thrown(
+    status: StatusCode,
+    message: &str,
+    exception_type: &'static str,
+    why: &dyn std::fmt::Display,
+) -> Response {
+    let exception_message = why.to_string();
+    let exception = Some(Thrown { exception_message, exception_type, stack_trace: None });
+    json(status, &Wrong { message, exception })
+}
+
 /// What was sent is no JSON.
 pub(super) fn no_json(error: &serde_json::Error) -> Response {
-    let exception = Thrown {
-        exception_message: error.to_string(),
-        exception_type: "Newtonsoft.Json.JsonReaderException",
-        stack_trace: None,
-    };
-    let wrong = Wrong { message: "Invalid JSON content", exception: Some(exception) };
-    json(StatusCode::BAD_REQUEST, &wrong)
+    let exception = "Newtonsoft.Json.JsonReaderException";
+    thrown(StatusCode::BAD_REQUEST, "Invalid JSON content", exception, error)
 }
 
 /// An argument makes no sense.
 pub(super) fn bad_argument(error: &dyn std::fmt::Display) -> Response {
-    let exception = Thrown {
-        exception_message: error.to_string(),
-        exception_type: "System.ArgumentException",
-        stack_trace: None,
-    };
     let message = "One or more of the arguments submitted is incorrect";
-    json(StatusCode::BAD_REQUEST, &Wrong { message, exception: Some(exception) })
+    thrown(StatusCode::BAD_REQUEST, message, "System.ArgumentException", error)
 }
 
 /// It could not be done now, and perhaps can in a moment.
@@ -97,10 +99,13 @@ pub(super) fn refused(answer: &Answer) -> Response {
     match refusal {
         Refusal::NotFound(_) => empty(StatusCode::NOT_FOUND),
         Refusal::Ended(..) => empty(StatusCode::GONE),
-        Refusal::Exists(..) | Refusal::InUse(_) => wrong(StatusCode::CONFLICT, &told(refusal)),
-        Refusal::NotEnded(..) | Refusal::NotFailed(..) | Refusal::CannotRewind(..) => {
-            json(StatusCode::PRECONDITION_FAILED, &told(refusal))
-        }
+        Refusal::Exists(..) => wrong(StatusCode::CONFLICT, &told(refusal)),
+        // The original purges an entity whatever it does. Here what it was asked for, and the locks
+        // that it has given, would be lost; so it is refused as an instance that runs is.
+        Refusal::NotEnded(..)
+        | Refusal::NotFailed(..)
+        | Refusal::CannotRewind(..)
+        | Refusal::InUse(_) => json(StatusCode::PRECONDITION_FAILED, &told(refusal)),
         Refusal::TooLarge(..) => wrong(StatusCode::PAYLOAD_TOO_LARGE, &told(refusal)),
         _ => try_again(refusal),
     }

@@ -64,7 +64,8 @@ impl Call {
     /// `POST instances/{id}/rewind`
     pub(super) async fn rewind(self, id: &str) -> Answered<Response> {
         let unknown = || {
-            let message = format!("No orchestration with instance ID \"{id}\" found.");
+            // The dollar is the original's.
+            let message = format!("No orchestration with instance ID \"${id}\" found.");
             answer::json(StatusCode::NOT_FOUND, &message)
         };
         let id = InstanceId::parse(id).map_err(|_| unknown())?;

@@ -6,9 +6,11 @@ use serde_json::value::RawValue;
 use taskhub_core::{InstanceId, Operation, Requested, Text, Verb, store::Filter};
 use uuid::Uuid;
 
+use crate::traces::caller;
+
 use super::{
     answer::{self, shown},
-    call::{Answered, Call, absent, checked},
+    call::{Answered, Call, Refused, absent, json},
     list::{including, page_count, token_in, with_token},
     query::exact,
     start::NAME_BYTES_MAX,
@@ -79,7 +81,7 @@ impl Call {
         let input = if body.is_empty() {
             None
         } else if self.sends_json() {
-            Some(checked(&body)?)
+            Some(json(&body).map_err(|error| wrong(&no_json(&error)))?)
         } else {
             Some(quoted(&body))
         };
@@ -101,6 +103,9 @@ impl Call {
             let why = format!("the name of an operation has at most {NAME_BYTES_MAX} bytes");
             return Err(answer::bad_argument(&why).into());
         }
+        if let Some(traces) = &self.traces {
+            traces.signal(&name, &id, caller(&self.parts.headers).as_ref());
+        }
         let request = Uuid::now_v7().to_string().into();
         let operation = Operation { request, name: name.into(), input };
         let requested = Requested { operation, caller: None, due: None };
@@ -109,17 +114,21 @@ impl Call {
     }
 }
 
-/// The entity that a path names; its key may contain slashes.
+/// The entity that a path names: its key may contain slashes, and is empty when there is none.
 fn id(name: &str, key: &[&str]) -> Answered<InstanceId> {
-    if key.is_empty() {
-        return Err(
-            answer::wrong(StatusCode::BAD_REQUEST, "the key of the entity is missing").into()
-        );
-    }
     let key = key.join("/");
     let key = if key == EMPTY_KEY { "" } else { &key };
-    let id = InstanceId::entity(name, key);
-    Ok(id.map_err(|error| answer::wrong(StatusCode::BAD_REQUEST, &error.to_string()))?)
+    InstanceId::entity(name, key).map_err(|error| wrong(&error))
+}
+
+/// What was asked for makes no sense.
+fn wrong(why: &dyn std::fmt::Display) -> Refused {
+    answer::wrong(StatusCode::BAD_REQUEST, &why.to_string()).into()
+}
+
+/// What is told of a body that is no JSON.
+fn no_json(error: &serde_json::Error) -> String {
+    format!("Could not parse JSON content: {error}")
 }
 
 /// A body that is no JSON is a text.

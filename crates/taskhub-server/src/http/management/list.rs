@@ -13,7 +13,7 @@ use super::{
     answer,
     call::{Answered, Call},
     query::Query,
-    status::{InstanceStatus, inputs},
+    status::InstanceStatus,
 };
 
 /// Where a page goes on, in requests and in answers.
@@ -42,13 +42,15 @@ impl Call {
         let with_inputs = query.flag("showInput").unwrap_or(true);
         let (mut shown, mut bytes, mut next) = (Vec::new(), 0, page.next);
         'page: for chunk in page.instances.chunks(CHUNK_COUNT) {
-            let inputs = if with_inputs {
+            let started = if with_inputs {
                 let _turn = self.read().await?;
-                inputs(&self.hub, chunk.iter().map(|(id, _)| id)).await?
+                let ids = chunk.iter().map(|(id, _)| id.clone()).collect();
+                self.hub.all_started(ids).await.map_err(answer::unreadable)?
             } else {
                 vec![None; chunk.len()]
             };
-            for ((id, record), input) in chunk.iter().zip(inputs) {
+            for ((id, record), started) in chunk.iter().zip(started) {
+                let input = started.and_then(|started| started.input);
                 let status = InstanceStatus::of(id, record, input.as_deref());
                 bytes += status.bytes();
                 shown.push(status);

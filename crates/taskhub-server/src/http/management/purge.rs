@@ -23,6 +23,10 @@ impl Call {
         let id = named(id).ok_or_else(absent)?;
         match self.hub.ask(id.clone(), Verb::Purge).await {
             Answer::Done => Ok(answer::json(StatusCode::OK, &json!({ "instancesDeleted": 1 }))),
+            // Of entities the original does not look whether they are there.
+            Answer::Refused(Refusal::NotFound(id)) if id.as_entity().is_some() => {
+                Ok(answer::json(StatusCode::OK, &json!({ "instancesDeleted": 0 })))
+            }
             Answer::Refused(Refusal::NotEnded(_, status)) => {
                 let message = format!(
                     "Only orchestrations in a terminal state can be purged, but the orchestration \

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, http::StatusCode};
+use axum::{body::Body, http::StatusCode, response::Response};
 use taskhub_core::{Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Verb};
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::{Request, traces::caller};
 
 use super::{
     answer,
-    call::{Answered, Call, checked},
+    call::{Answered, Call, Refused, checked},
     links::create_check_status_response,
     list::tags,
     query::Query,
@@ -20,6 +20,9 @@ use super::{
 /// The longest name of a function or an event, the longest version and trace, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 1_024;
 
+/// What the original throws when there is an instance of that id.
+const EXISTS: &str = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException";
+
 impl Call {
     /// `POST orchestrators/{functionName}[/{instanceId}]`
     pub(super) async fn start(self, body: Body, name: &str, id: Option<&str>) -> Answered<Reply> {
@@ -28,8 +31,8 @@ impl Call {
         let input = if body.is_empty() { None } else { Some(checked(&body)?) };
         let (id, execution, reuse) = match id {
             Some(id) => {
-                let id = InstanceId::parse(id).map_err(|error| answer::bad_argument(&error))?;
-                (id, Uuid::now_v7(), Reuse::ended())
+                let id = InstanceId::parse(id);
+                (id.map_err(|error| senseless(&error))?, Uuid::now_v7(), Reuse::ended())
             }
             None => fresh(),
         };
@@ -37,7 +40,7 @@ impl Call {
         for text in [name, version.as_deref().unwrap_or_default()] {
             if text.len() > NAME_BYTES_MAX {
                 let why = format!("a name or version has at most {NAME_BYTES_MAX} bytes");
-                return Err(answer::bad_argument(&why).into());
+                return Err(senseless(&why));
             }
         }
         let started = Started {
@@ -46,7 +49,10 @@ impl Call {
             trace: caller(&self.parts.headers),
             ..Started::new(name, input, ExecutionId(execution.as_u128()))
         };
-        self.begin(id, started, reuse, patience).await
+        self.begin(id, started, reuse, patience, |exists| {
+            answer::wrong(StatusCode::CONFLICT, &exists.to_string())
+        })
+        .await
     }
 
     /// `POST instances/{id}/restart`
@@ -54,7 +60,9 @@ impl Call {
         let patience = patience(&self.links.query)?;
         let unknown = || {
             let message = "InstanceId does not match a valid orchestration instance.";
-            answer::wrong(StatusCode::BAD_REQUEST, message)
+            let why = format!("An orchestration with the instanceId {id} was not found.");
+            let exception = "System.ArgumentException";
+            answer::thrown(StatusCode::BAD_REQUEST, message, exception, &why)
         };
         let old = InstanceId::parse(id).map_err(|_| unknown())?;
         let part = self.hub.history_from(old.clone(), 0, 1).await.map_err(answer::unreadable)?;
@@ -72,15 +80,21 @@ impl Call {
             trace: caller(&self.parts.headers),
             ..Started::new(was.name, was.input, ExecutionId(execution.as_u128()))
         };
-        self.begin(id, started, reuse, patience).await
+        self.begin(id, started, reuse, patience, |exists| {
+            let message = "A non-terminal instance with this instance ID already exists.";
+            answer::thrown(StatusCode::CONFLICT, message, EXISTS, exists)
+        })
+        .await
     }
 
+    /// `taken` is the answer when there is an instance of that id.
     async fn begin(
         self,
         id: InstanceId,
         mut started: Started,
         reuse: Reuse,
         patience: Option<Duration>,
+        taken: impl FnOnce(&Refusal) -> Response,
     ) -> Answered<Reply> {
         let traces = self.traces.as_ref();
         // Its span ends when this is answered.
@@ -90,7 +104,7 @@ impl Call {
         match self.hub.ask(id.clone(), verb).await {
             Answer::Started(_) => {}
             Answer::Refused(refusal @ Refusal::Exists(..)) => {
-                return Err(answer::wrong(StatusCode::CONFLICT, &refusal.to_string()).into());
+                return Err(taken(&refusal).into());
             }
             other => return Err(answer::refused(&other).into()),
         }
@@ -100,6 +114,11 @@ impl Call {
         let (hub, links) = (self.hub, self.links);
         Ok(Reply::Later(Box::new(Held { hub, links, id, timeout, _span: span })))
     }
+}
+
+/// What was asked for makes no sense; a start tells of it without naming an exception.
+fn senseless(why: &dyn std::fmt::Display) -> Refused {
+    answer::wrong(StatusCode::BAD_REQUEST, &why.to_string()).into()
 }
 
 /// An id that sorts by time, and an execution for it.
@@ -120,7 +139,7 @@ fn patience(query: &Query) -> Answered<Option<Duration>> {
             timeout.as_secs_f64(),
             interval.as_secs_f64()
         );
-        return Err(answer::wrong(StatusCode::BAD_REQUEST, &message).into());
+        return Err(senseless(&message));
     }
     Ok(timeout)
 }

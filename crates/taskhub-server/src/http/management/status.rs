@@ -7,7 +7,6 @@ use axum::{
     },
     response::Response,
 };
-use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use taskhub_core::{Event, InstanceId, Kind, Record, RuntimeStatus, Text};
@@ -23,9 +22,6 @@ use super::{
 
 /// How long clients are asked to wait before they look again at an instance that runs.
 const RETRY_RUNNING: HeaderValue = HeaderValue::from_static("5");
-
-/// How many inputs of one list are read at the same time.
-const AT_ONCE: usize = 8;
 
 /// An instance as it is shown, in the order in which clients know the fields.
 #[derive(Debug, Serialize)]
@@ -120,19 +116,9 @@ pub(super) async fn status(
 }
 
 /// What an instance was started with; read from the beginning of its history alone.
-pub(super) async fn input(hub: &Hub, id: &InstanceId) -> Answered<Option<Text>> {
-    let part = hub.history_from(id.clone(), 0, 1).await.map_err(answer::unreadable)?;
-    Ok(started_with(&part.events))
-}
-
-/// What each of several instances was started with, in order.
-pub(super) async fn inputs(
-    hub: &Hub,
-    ids: impl IntoIterator<Item = &InstanceId>,
-) -> Answered<Vec<Option<Text>>> {
-    let reads: Vec<_> = ids.into_iter().map(|id| input(hub, id)).collect();
-    let read: Vec<_> = stream::iter(reads).buffered(AT_ONCE).collect().await;
-    read.into_iter().collect()
+async fn input(hub: &Hub, id: &InstanceId) -> Answered<Option<Text>> {
+    let started = hub.started(id.clone()).await.map_err(answer::unreadable)?;
+    Ok(started.and_then(|started| started.input))
 }
 
 fn started_with(history: &[Event]) -> Option<Text> {

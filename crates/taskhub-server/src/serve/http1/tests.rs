@@ -126,3 +126,10 @@ async fn a_server_that_stops_says_with_the_answer_that_it_was_the_last() {
         serving.await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_end_is_not_waited_for() {
+    let (client, serving) = open(&connections(), "GET /now HTTP/1.1\r\nhost: slo").await;
+    heard(client).await;
+    serving.await.unwrap();
+}

@@ -1,0 +1,46 @@
+//! `taskhub keys` of a server that runs, elsewhere or here.
+
+use serde_json::json;
+
+use crate::program::{Ended, Running, taskhub};
+
+/// The command for the keys of a server.
+async fn keys(server: &Running, arguments: &[&str]) -> Ended {
+    let place = ["--server", &server.url];
+    taskhub(&[&["keys"], arguments, &place].concat()).await
+}
+
+#[tokio::test]
+async fn the_keys_of_a_server_are_made_listed_replaced_and_removed() {
+    let server = Running::plain().await;
+    let made = keys(&server, &["create", "scraper", "--function", "metrics", "--json"]).await;
+    let made: serde_json::Value = serde_json::from_str(&made.out).unwrap();
+    assert_eq!((&made["name"], &made["function"]), (&json!("scraper"), &json!("metrics")));
+    assert_eq!(made["key"].as_str().unwrap().len(), 64);
+    let again = keys(&server, &["create", "scraper", "--function", "metrics"]).await;
+    assert_eq!(again.code, 4, "{}", again.err);
+    let new = keys(&server, &["rotate", "scraper", "--function", "metrics"]).await;
+    assert!(new.code == 0 && new.out.trim() != made["key"], "{}", new.err);
+    let listed = keys(&server, &["list", "--json"]).await.out;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed["name"], &listed["function"]), (&json!("scraper"), &json!("metrics")));
+    assert!(listed["made"].is_string() && listed.get("key").is_none());
+    let table = keys(&server, &["list"]).await.out;
+    assert!(table.contains("scraper") && table.contains("function"), "{table}");
+    assert_eq!(keys(&server, &["remove", "scraper", "--function", "metrics"]).await.code, 0);
+    assert_eq!(keys(&server, &["remove", "scraper"]).await.code, 3);
+    assert_eq!(keys(&server, &["create", "a b"]).await.code, 2);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_are_changed_by_those_alone_who_may_speak_to_the_server() {
+    let guarded = Running::with(|config| config.tokens = vec!["sesame".to_owned()]).await;
+    assert_eq!(keys(&guarded, &["create"]).await.code, 6);
+    assert_eq!(keys(&guarded, &["create", "--token", "sesame"]).await.code, 0);
+    guarded.stop().await;
+    let open = Running::with(|config| config.listen = vec!["0.0.0.0:0".to_owned()]).await;
+    let refused = keys(&open, &["create"]).await;
+    assert!(refused.code == 6 && refused.err.contains("tokens"), "{}", refused.err);
+    open.stop().await;
+}
