@@ -183,7 +183,7 @@ async fn hold(
 ) -> std::result::Result<String, (StatusCode, String)> {
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
     let deadline = std::time::SystemTime::now() + Duration::from_mins(1);
-    let started = clients.next().start(weather, ()).deadline(deadline).await;
+    let started = clients.next().start(weather, ()).here().deadline(deadline).await;
     let instance = started.map_err(|error| failed(error.to_string()))?;
     published.announce(instance.id().map_err(|error| failed(error.to_string()))?.to_string());
     instance.wait(LONG).await.map_err(|error| failed(error.to_string()))

@@ -43,7 +43,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use crate::{
     Answer, CommitSeq, Envelope, Epoch, InstanceId, Limits, PartitionId, Request, RequestId, Task,
-    TaskResult, Ticket, Timestamp, TurnRecord,
+    TaskResult, Text, Ticket, Timestamp, TurnRecord,
     store::{Ownership, StoreError, Stored, Wake},
     turn::Functions,
 };
@@ -126,6 +126,8 @@ pub enum Effect {
     Cancel(Ticket),
     /// Read from the store what only now is there.
     Read(Read),
+    /// Tell people that an instance is parked, and why.
+    Warn(InstanceId, Text),
 }
 
 /// The owner of one partition.

@@ -123,6 +123,15 @@ fn a_parked_instance_is_tried_again_only_when_somebody_says_so() {
 }
 
 #[test]
+fn people_are_warned_of_it_once() {
+    let mut bench = stumbled();
+    bench.ask("order", raise("now"));
+    bench.ask("order", resume());
+    bench.crash();
+    assert_eq!(bench.warned, ["order"]);
+}
+
+#[test]
 fn a_timer_of_a_parked_instance_that_left_the_memory_tries_it_once() {
     static TRIED: AtomicU32 = AtomicU32::new(0);
     let limits = Limits { cache_bytes_max: 0, ..Limits::default() };

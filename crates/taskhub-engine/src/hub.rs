@@ -32,7 +32,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, InstanceId, Limits, Task, TaskResult, Timestamp, TurnRecord, Verb,
+    Answer, Done, InstanceId, Limits, Task, TaskResult, Ticket, Timestamp, TurnRecord, Verb,
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
@@ -48,9 +48,9 @@ pub use members::Members;
 use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
-pub use turn_thread::{Dies, Lockstep};
-pub use workers::Worker;
+pub use turn_thread::{Death, Dies, Lockstep};
 use workers::Workers;
+pub use workers::{Told, Worker};
 
 /// How long a stop waits until the last commits are durable and everything is given back.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
@@ -104,16 +104,23 @@ impl Hub {
         self.inner.router.ask_here(instance, verb).await
     }
 
+    /// Whether an instance of this id lives on this node just now: what it is asked is then
+    /// answered here, and not passed on.
+    #[must_use]
+    pub fn is_here(&self, instance: &InstanceId) -> bool {
+        self.inner.router.is_here(instance)
+    }
+
     /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
     #[must_use]
     pub fn connect_worker(&self, options: WorkerOptions) -> Worker {
         self.inner.workers.connect(options)
     }
 
-    /// The task of a delivery, if its result would still count.
+    /// The ticket of a delivery, if its result would still count.
     #[must_use]
-    pub fn delivered(&self, delivery: DeliveryId) -> Option<Task> {
-        self.inner.workers.task(delivery)
+    pub fn delivered(&self, delivery: DeliveryId) -> Option<Ticket> {
+        self.inner.workers.ticket(delivery)
     }
 
     /// The turn of an instance that a worker elsewhere has just now.
@@ -135,7 +142,7 @@ impl Hub {
         self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
     }
 
-    /// A worker elsewhere gives back what it was given: others get it first.
+    /// A worker elsewhere gives back what it was given: others get it first, if anybody wants it.
     pub fn give_back(&self, delivery: DeliveryId) {
         self.inner.workers.give_back(delivery);
     }

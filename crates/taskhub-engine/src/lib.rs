@@ -25,8 +25,8 @@ pub use activities::{Activities, Admission, Code, Running, perform};
 pub use arrivals::Tick;
 pub use holdings::{Balance, Holdings};
 pub use hub::{
-    Borrowed, Cleaned, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError, Tally,
-    Worker,
+    Borrowed, Cleaned, Death, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError,
+    Tally, Told, Worker,
 };
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};

@@ -14,6 +14,7 @@ pub(crate) mod lent;
 mod options;
 mod poison;
 mod queue;
+mod withdraw;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,8 @@ pub struct Delivery {
 pub enum Order {
     /// Give this to that worker.
     Give(WorkerId, Delivery),
+    /// Tell that worker that nobody wants the result of this activity any more.
+    Withdraw(WorkerId, DeliveryId),
     /// Nobody can do this: that is its result.
     Fail(Ticket, Done),
     /// This worker left, and has nothing in hand any more.
@@ -236,7 +239,10 @@ impl Pool {
             self.by_ticket.remove(&item.task.ticket);
         }
         self.end(delivery, now);
-        item.map(|item| item.task)
+        item.map(|item| {
+            self.withdraw(&item);
+            item.task
+        })
     }
 
     /// The task of a delivery that counts still.
@@ -310,25 +316,6 @@ impl Pool {
         } else {
             let pause = pause(item.losses - 2);
             self.queue.push_later(now.plus(pause), number);
-        }
-    }
-
-    /// Nobody waits for a result any more.
-    pub fn cancel(&mut self, ticket: &Ticket) -> bool {
-        let Some(number) = self.by_ticket.remove(ticket) else { return false };
-        if let Some(item) = self.items.remove(&number) {
-            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
-            queue.remove(&item.task, number);
-        }
-        true
-    }
-
-    /// Forgets the work of some partitions: they are gone, and offer it again.
-    pub fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
-        let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
-        let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
-        for ticket in tickets {
-            self.cancel(&ticket);
         }
     }
 

@@ -54,7 +54,7 @@ fn open() -> Hub {
 
 fn open_on(store: Arc<MemoryStore>) -> Hub {
     let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
-    let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|_| false) };
+    let how = Lockstep { begins_at: Timestamp(1_000_000), dies: Box::new(|_| None) };
     Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("the store is new")
 }
 

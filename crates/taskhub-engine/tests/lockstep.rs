@@ -13,7 +13,7 @@ use taskhub_core::{
     Verb, Work,
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
-use taskhub_engine::{Activities, Code, Hub, Lockstep, Running, store::MemoryStore};
+use taskhub_engine::{Activities, Code, Death, Hub, Lockstep, Running, store::MemoryStore};
 
 const YEAR: Duration = Duration::from_hours(24 * 365);
 const BEGIN: Timestamp = Timestamp(1_000_000_000);
@@ -52,13 +52,16 @@ impl Activities for Here {
     }
 }
 
-/// Runs it with a death before the commit of this number; tells how often the activity ran.
-async fn live(dies_before: Option<u32>) -> (Outcome, u32, u32) {
+/// Runs it with a death beside the commit of this number; tells how often the activity ran.
+async fn live(dies: Option<(u32, Death)>) -> (Outcome, u32, u32) {
     let here = Arc::new(Here(AtomicU32::new(0)));
     let code = Code { functions: here.clone(), activities: here.clone() };
     let commits = Arc::new(AtomicU32::new(0));
     let counted = commits.clone();
-    let dies = move |_: &_| Some(counted.fetch_add(1, Ordering::Relaxed)) == dies_before;
+    let dies = move |_: &_| {
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        dies.filter(|(at, _)| *at == number).map(|(_, death)| death)
+    };
     let how = Lockstep { begins_at: BEGIN, dies: Box::new(dies) };
     let store = Arc::new(MemoryStore::new(3));
     let hub = Hub::open_in_lockstep(store, &code, Limits::default(), how).expect("it opens");
@@ -87,11 +90,21 @@ async fn a_year_takes_a_moment() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_may_die_before_any_commit_and_nobody_notices() {
-    for dies_before in 0..4 {
-        let (outcome, runs, _) = live(Some(dies_before)).await;
-        let late = if dies_before == 2 { 2 } else { 1 };
+    for at in 0..4 {
+        let (outcome, runs, _) = live(Some((at, Death::Before))).await;
+        let late = if at == 2 { 2 } else { 1 };
         let end = BEGIN.plus(YEAR + Duration::from_hours(late));
-        assert_eq!(outcome, Ok(Some(format!("a bone at {end}").into())), "{dies_before}");
+        assert_eq!(outcome, Ok(Some(format!("a bone at {end}").into())), "{at}");
         assert_eq!(runs, u32::try_from(late).unwrap(), "an activity that did not end runs again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_may_die_after_any_commit_and_nothing_is_done_twice() {
+    for at in 0..4 {
+        let (outcome, runs, commits) = live(Some((at, Death::After))).await;
+        let end = BEGIN.plus(YEAR + Duration::from_hours(1));
+        assert_eq!(outcome, Ok(Some(format!("a bone at {end}").into())), "{at}");
+        assert_eq!((runs, commits), (1, 4), "what had not begun begins now");
     }
 }

@@ -1,6 +1,6 @@
 //! Instances whose stored history cannot be read: they are parked, and harm nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use taskhub_core::{
@@ -9,7 +9,10 @@ use taskhub_core::{
     store::{Filter, Node, Store},
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
-use taskhub_engine::{Activities, Code, Hub, Running, store::MemoryStore};
+use taskhub_engine::{
+    Activities, Code, Hub, Running,
+    store::{Embedded, MemoryStore},
+};
 
 /// Waits for an event, and returns it.
 struct Waits;
@@ -108,5 +111,45 @@ async fn a_history_that_cannot_be_read_parks_its_instance_and_nobody_else() {
     assert_eq!(hub.ask(id("damaged"), raise()).await, Answer::Done);
     assert_eq!(hub.ask(id("damaged"), Verb::Purge).await, Answer::Done);
     assert!(hub.query(parked).await.expect("listed").instances.is_empty());
+    hub.stop().await;
+}
+
+/// Writes this in place of all history that a file has, and gives what was there.
+fn replace_history(file: &Path, events: &[u8]) -> Vec<u8> {
+    let file = rusqlite::Connection::open(file).expect("the file");
+    let before = file.query_row("SELECT events FROM history", [], |row| row.get(0));
+    file.execute("UPDATE history SET events = ?1", [events]).expect("it is written");
+    before.expect("one piece")
+}
+
+#[tokio::test]
+async fn an_instance_goes_on_when_its_history_is_repaired_and_it_is_resumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || {
+        let store = Arc::new(Embedded::open(folder.path()).expect("a store"));
+        let code = Code { functions: Arc::new(Waits), activities: Arc::new(Waits) };
+        Hub::open(store, &code, Limits::default()).expect("it opens")
+    };
+    let status = async |hub: &Hub| match hub.ask(id("it"), Verb::Status).await {
+        Answer::Status(record) => record,
+        other => panic!("{other:?}"),
+    };
+    let hub = open();
+    let started = Box::new(Started::new("waits", None, ExecutionId(7)));
+    hub.ask(id("it"), Verb::Start { started, reuse: Reuse::ended() }).await;
+    hub.stop().await;
+    drop(hub);
+    let file = folder.path().join("hub.db");
+    let whole = replace_history(&file, b"\x0a\xff\x03nonsense");
+
+    let hub = open();
+    let why = status(&hub).await.stuck.expect("it is parked");
+    assert!(why.contains("cannot be read"), "{why}");
+    replace_history(&file, &whole);
+    assert_eq!(hub.ask(id("it"), Verb::Resume { reason: None }).await, Answer::Done);
+    assert_eq!(hub.ask(id("it"), raise()).await, Answer::Done);
+    let Answer::Status(record) = hub.ask(id("it"), Verb::Wait).await else { panic!("it ends") };
+    let output = record.outcome.expect("an end").expect("no failure");
+    assert_eq!((record.stuck, output.as_deref()), (None, Some("1")));
     hub.stop().await;
 }

@@ -11,13 +11,13 @@ use taskhub_wire::{
     },
     taken_out,
 };
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 use tonic::{Code, Status};
 
 use crate::{
     Link,
     error::{is_absent, is_busy},
-    link::soon,
+    link::{Service, soon},
 };
 
 /// How long to try to bring a result back. Then the server gives the work out again.
@@ -95,43 +95,53 @@ impl Brought {
 impl Link {
     /// Brings a result to the server, and tries until it answers.
     pub async fn bring(&self, result: Brought) -> Result<(), Status> {
-        let (began, mut pause) = (Instant::now(), PAUSE);
-        loop {
-            match self.bring_once(result.clone()).await {
-                // What was taken already counts once.
-                Err(status) if is_later(&status) && began.elapsed() < TIME_MAX => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-                ended => return ended,
-            }
-        }
+        let (tell, told) = oneshot::channel();
+        self.post(result, move |status| drop(tell.send(status)));
+        // Who says nothing took it.
+        told.await.map_or(Ok(()), Err)
     }
 
-    async fn bring_once(&self, result: Brought) -> Result<(), Status> {
-        let result = match self.results.bring(result).await {
-            Ok(taken) => return taken,
-            Err(unsent) => unsent,
-        };
-        let mut service = self.service();
-        match result {
-            Brought::Activity(it) => service.complete_activity_task(soon(it)).await.map(drop),
-            Brought::Turn(it) => service.complete_orchestrator_task(soon(it)).await.map(drop),
-            Brought::Operations(it) => service.complete_entity_task(soon(it)).await.map(drop),
-            Brought::ActivityUndone(it) => {
-                service.abandon_task_activity_work_item(soon(it)).await.map(drop)
+    /// The same without waiting: `refused` is told if it was not taken, and dropped if it was.
+    /// Results that are under way are lost with the last clone of this link. May be called from
+    /// any thread.
+    pub fn post(&self, result: Brought, refused: impl FnOnce(Status) + Send + 'static) {
+        self.results.post(result, Box::new(refused));
+    }
+}
+
+/// Brings a result by a call of its own, and tries until it is answered.
+pub(crate) async fn by_call(service: &Service, result: Brought) -> Result<(), Status> {
+    let (began, mut pause) = (Instant::now(), PAUSE);
+    loop {
+        match call(service.clone(), result.clone()).await {
+            // What was taken already counts once.
+            Err(status) if is_later(&status) && began.elapsed() < TIME_MAX => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
             }
-            Brought::TurnUndone(it) => {
-                service.abandon_task_orchestrator_work_item(soon(it)).await.map(drop)
-            }
-            Brought::OperationsUndone(it) => {
-                service.abandon_task_entity_work_item(soon(it)).await.map(drop)
-            }
+            ended => return ended,
+        }
+    }
+}
+
+async fn call(mut service: Service, result: Brought) -> Result<(), Status> {
+    match result {
+        Brought::Activity(it) => service.complete_activity_task(soon(it)).await.map(drop),
+        Brought::Turn(it) => service.complete_orchestrator_task(soon(it)).await.map(drop),
+        Brought::Operations(it) => service.complete_entity_task(soon(it)).await.map(drop),
+        Brought::ActivityUndone(it) => {
+            service.abandon_task_activity_work_item(soon(it)).await.map(drop)
+        }
+        Brought::TurnUndone(it) => {
+            service.abandon_task_orchestrator_work_item(soon(it)).await.map(drop)
+        }
+        Brought::OperationsUndone(it) => {
+            service.abandon_task_entity_work_item(soon(it)).await.map(drop)
         }
     }
 }
 
 /// Whether the same is to be tried again.
-fn is_later(status: &Status) -> bool {
+pub(crate) fn is_later(status: &Status) -> bool {
     is_absent(status) || is_busy(status) || status.code() == Code::DeadlineExceeded
 }

@@ -33,9 +33,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
 /// How long an answer may take, unless it is waited for.
-pub(crate) const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
-type Service = TaskHubSidecarServiceClient<InterceptedService<Channel, Labels>>;
+pub(crate) type Service = TaskHubSidecarServiceClient<InterceptedService<Channel, Labels>>;
 
 /// A connection to the server of a hub, made when it is first needed, and again when it is lost.
 /// Clones are the same connection.
@@ -74,9 +74,9 @@ impl Link {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let channel = endpoint.connect_lazy();
         let results = ResultsClient::with_interceptor(channel.clone(), labels.clone());
-        let results = Arc::new(Results::over(results));
         let service = TaskHubSidecarServiceClient::with_interceptor(channel, labels)
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let results = Arc::new(Results::over(results, service.clone()));
         Self { service: Box::new(service), address, results, closing: CancellationToken::new() }
     }
 

@@ -1,19 +1,19 @@
 //! One stream for many results, where a server takes them so: less than half the work of a call for
 //! each, on both sides. What is large, or for another server, is brought by a call of its own.
+//!
+//! Whoever posts a result does not wait for what becomes of it, so a turn goes from the thread that
+//! ran it straight to the connection.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use foldhash::HashMap;
 use futures::stream;
 use prost::Message as _;
 use taskhub_wire::results::{HandedBack, Taken, handed_back, results_client::ResultsClient};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 use tonic::{
     Code, Status, metadata::AsciiMetadataValue, service::interceptor::InterceptedService,
     transport::Channel,
@@ -21,138 +21,138 @@ use tonic::{
 
 use crate::{
     Brought,
+    bringing::{by_call, is_later},
     error::is_absent,
-    link::{ANSWER_TIME_MAX, Labels},
+    link::{Labels, Service},
 };
 
 /// What is larger does not hold up the others.
 const BYTES_MAX: usize = 64 << 10;
 
-/// Results that are ready before the connection takes them.
-const AHEAD: usize = 256;
+/// After how long a server that refused such a stream is asked for one again: it may be another
+/// one by then, or what kept it may be over.
+const AGAIN_AFTER: Duration = Duration::from_mins(1);
 
 type Client = ResultsClient<InterceptedService<Channel, Labels>>;
 
-/// The stream of a connection, opened when it is first needed, and again when it is lost.
+/// Told if the server does not take a result; dropped when it does.
+type Refused = Box<dyn FnOnce(Status) + Send>;
+
+/// The results of a connection, and their stream.
 pub(crate) struct Results {
     client: Client,
-    open: Mutex<Option<Open>>,
-    /// The server takes no such stream.
-    is_unknown: AtomicBool,
-    next: AtomicU64,
+    service: Service,
+    runtime: Handle,
+    known: Mutex<Known>,
 }
 
-/// A stream.
-#[derive(Clone)]
-struct Open {
-    sender: mpsc::Sender<HandedBack>,
-    waiting: Arc<Waiting>,
-}
-
-/// Who waits to hear what became of which result; nobody any more when the stream has ended.
+/// The stream, opened when it is first needed, and again when it is lost.
 #[derive(Default)]
-struct Waiting(Mutex<Option<HashMap<u64, oneshot::Sender<Taken>>>>);
+struct Known {
+    stream: Option<mpsc::UnboundedSender<HandedBack>>,
+    /// What is on its way, by its number. Whoever posts has that much in hand and no more.
+    waiting: HashMap<u64, Posted>,
+    next: u64,
+    refused_at: Option<Instant>,
+}
+
+struct Posted {
+    result: Brought,
+    refused: Refused,
+}
 
 impl Results {
-    pub(crate) fn over(client: Client) -> Self {
-        let (open, is_unknown) = (Mutex::default(), AtomicBool::default());
-        Self { client, open, is_unknown, next: AtomicU64::default() }
+    /// To be called within tokio.
+    pub(crate) fn over(client: Client, service: Service) -> Self {
+        Self { client, service, runtime: Handle::current(), known: Mutex::default() }
     }
 
-    /// Brings a result, and says what the server said; or gives it back, to be brought by a call.
-    pub(crate) async fn bring(
-        self: &Arc<Self>,
-        result: Brought,
-    ) -> Result<Result<(), Status>, Brought> {
-        if self.is_unknown.load(Ordering::Relaxed) || bytes(&result) > BYTES_MAX {
-            return Err(result);
+    /// Sends a result on the stream; or by a call, if it is none for the stream.
+    pub(crate) fn post(self: &Arc<Self>, result: Brought, refused: Refused) {
+        let posted = Posted { result, refused };
+        let Some(brought) = of_stream(&posted.result) else { return self.call(posted) };
+        let mut known = lock(&self.known);
+        if known.refused_at.is_some_and(|at| at.elapsed() < AGAIN_AFTER) {
+            drop(known);
+            return self.call(posted);
         }
-        let brought = match result {
-            Brought::Activity(it) => handed_back::Result::Activity(it),
-            Brought::Turn(it) => handed_back::Result::Turn(it),
-            Brought::Operations(it) => handed_back::Result::Operations(it),
-            undone => return Err(undone),
-        };
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let Open { sender, waiting } = self.open();
-        let (told, taken) = oneshot::channel();
-        waiting.add(number, told);
-        let sent = sender.send(HandedBack { number, result: Some(brought) }).await;
-        let lost = || Status::unavailable("the stream of results ended");
-        if sent.is_err() {
-            return Ok(Err(lost()));
+        let stream = known.stream.get_or_insert_with(|| self.open()).clone();
+        known.next += 1;
+        let number = known.next;
+        known.waiting.insert(number, posted);
+        if stream.send(HandedBack { number, result: Some(brought) }).is_err() {
+            let posted = known.waiting.remove(&number);
+            drop(known);
+            if let Some(posted) = posted {
+                self.call(posted);
+            }
         }
-        let Ok(taken) = timeout(ANSWER_TIME_MAX, taken).await else {
-            waiting.forget(number);
-            let late = "the server does not say what became of it";
-            return Ok(Err(Status::deadline_exceeded(late)));
-        };
-        Ok(taken.map_err(|_| lost()).and_then(status))
     }
 
-    fn open(self: &Arc<Self>) -> Open {
-        let mut open = lock(&self.open);
-        if let Some(open) = &*open
-            && !open.sender.is_closed()
-        {
-            return open.clone();
+    fn open(self: &Arc<Self>) -> mpsc::UnboundedSender<HandedBack> {
+        let (sender, results) = mpsc::unbounded_channel();
+        self.runtime.spawn(listen(self.client.clone(), results, Arc::downgrade(self)));
+        sender
+    }
+
+    /// Brings a result by a call, as often as it takes.
+    fn call(&self, Posted { result, refused }: Posted) {
+        let service = self.service.clone();
+        self.runtime.spawn(async move {
+            if let Err(status) = by_call(&service, result).await {
+                refused(status);
+            }
+        });
+    }
+
+    fn taken(&self, taken: Taken) {
+        let Some(posted) = lock(&self.known).waiting.remove(&taken.number) else { return };
+        match status(taken) {
+            Ok(()) => {}
+            Err(status) if is_later(&status) => self.call(posted),
+            Err(status) => (posted.refused)(status),
         }
-        let (sender, results) = mpsc::channel(AHEAD);
-        let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::default()))));
-        let listening = listen(self.client.clone(), results, waiting.clone(), Arc::downgrade(self));
-        tokio::spawn(listening);
-        let new = Open { sender, waiting };
-        *open = Some(new.clone());
-        new
+    }
+
+    /// The stream has ended: what it did not answer is brought by calls. What was taken already
+    /// counts once.
+    fn ended(&self, is_refused: bool) {
+        let mut known = lock(&self.known);
+        known.stream = None;
+        if is_refused {
+            known.refused_at = Some(Instant::now());
+        }
+        let unsaid = std::mem::take(&mut known.waiting);
+        drop(known);
+        for posted in unsaid.into_values() {
+            self.call(posted);
+        }
     }
 }
 
 /// Listens to what the server says of results, until the stream ends.
 async fn listen(
     mut client: Client,
-    results: mpsc::Receiver<HandedBack>,
-    waiting: Arc<Waiting>,
+    results: mpsc::UnboundedReceiver<HandedBack>,
     of: Weak<Results>,
 ) {
     let results =
         stream::unfold(results, |mut results| async { Some((results.recv().await?, results)) });
+    let mut is_refused = false;
     match client.bring(results).await {
         Ok(answers) => {
             let mut answers = answers.into_inner();
-            while let Ok(Some(taken)) = answers.message().await {
-                waiting.tell(taken);
+            while let Ok(Some(taken)) = answers.message().await
+                && let Some(of) = of.upgrade()
+            {
+                of.taken(taken);
             }
         }
         // Whatever it says of this stream: it may take calls.
-        Err(status) if !is_absent(&status) => {
-            if let Some(of) = of.upgrade() {
-                of.is_unknown.store(true, Ordering::Relaxed);
-            }
-        }
-        Err(_) => {}
+        Err(status) => is_refused = !is_absent(&status),
     }
-    waiting.end();
-}
-
-impl Waiting {
-    fn add(&self, number: u64, told: oneshot::Sender<Taken>) {
-        if let Some(waiting) = &mut *lock(&self.0) {
-            waiting.insert(number, told);
-        }
-    }
-
-    fn tell(&self, taken: Taken) {
-        if let Some(told) = self.forget(taken.number) {
-            let _ = told.send(taken);
-        }
-    }
-
-    fn forget(&self, number: u64) -> Option<oneshot::Sender<Taken>> {
-        lock(&self.0).as_mut().and_then(|waiting| waiting.remove(&number))
-    }
-
-    fn end(&self) {
-        lock(&self.0).take();
+    if let Some(of) = of.upgrade() {
+        of.ended(is_refused);
     }
 }
 
@@ -160,13 +160,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn bytes(result: &Brought) -> usize {
-    match result {
-        Brought::Activity(it) => it.encoded_len(),
-        Brought::Turn(it) => it.encoded_len(),
-        Brought::Operations(it) => it.encoded_len(),
-        _ => 0,
-    }
+/// The same as a message of the stream, if it is for that.
+fn of_stream(result: &Brought) -> Option<handed_back::Result> {
+    let (result, bytes) = match result {
+        Brought::Activity(it) => (handed_back::Result::Activity(it.clone()), it.encoded_len()),
+        Brought::Turn(it) => (handed_back::Result::Turn(it.clone()), it.encoded_len()),
+        Brought::Operations(it) => (handed_back::Result::Operations(it.clone()), it.encoded_len()),
+        _ => return None,
+    };
+    (bytes <= BYTES_MAX).then_some(result)
 }
 
 /// What a server said, as a call would have been answered.

@@ -1,6 +1,7 @@
 //! The HTTP side: routers that this server mounts, and that an application can mount too.
 
 mod door;
+mod idempotency;
 mod management;
 mod openapi;
 mod probes;
@@ -23,6 +24,7 @@ pub(crate) use door::Token;
 pub(crate) use management::{is_management, is_own};
 
 pub use door::{Gate, authorize, guard};
+pub use idempotency::keyed;
 pub use management::{
     HttpManagementPayload, Links, Management, create_check_status_response,
     create_http_management_payload, management,

@@ -1,7 +1,7 @@
 //! Workers elsewhere: each comes to some node, is given work by its pool, and comes to grief now
 //! and then: it is lost, leaves, gives work back, hangs, answers late or twice.
 
-use taskhub_core::{Done, Job, Task, TaskResult, partition::Input};
+use taskhub_core::{Done, Failure, Job, Task, TaskResult, partition::Input};
 use taskhub_engine::{Delivery, DeliveryId, Order, WorkerId, WorkerOptions};
 
 use crate::{
@@ -87,6 +87,15 @@ impl World {
                     }
                     self.coverage.count("workers are given work");
                     self.soon(3_000, Happening::Take(life, worker, Box::new(delivery)));
+                }
+                Order::Withdraw(_, id) => {
+                    crew.on_withdraw(id)?;
+                    self.coverage.count("work that is taken back");
+                    if self.random.chance(500) {
+                        let stopped = Failure::new("Cancelled", "nobody waits for it");
+                        let done = Box::new(Done::Activity(Err(stopped)));
+                        self.soon(1_000, Happening::Did(life, id, done));
+                    }
                 }
                 Order::Release(worker) => {
                     crew.on_release(worker)?;

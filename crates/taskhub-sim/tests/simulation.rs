@@ -179,6 +179,7 @@ const TROUBLES: &[&str] = &[
     "unsynced batches that outlive a power cut",
     "workers that are lost",
     "work for nothing",
+    "work that is taken back",
     "work that took too many workers down",
     "workers that give work back",
     "workers that hang",

@@ -59,7 +59,7 @@ pub fn work_item_out(task: &Task, completion_token: String, dialect: Dialect) ->
         }
         Job::Operations(it) => Request::EntityRequestV2(operations_out(ticket, it)),
     };
-    WorkItem { completion_token, request: Some(request) }
+    WorkItem { completion_token, request: Some(request), withdrawn: Vec::new() }
 }
 
 fn activity_out(ticket: &Ticket, work: &Work) -> ActivityRequest {
@@ -171,7 +171,7 @@ impl Given {
 /// Reads a work item; `None` for a ping. A history that was left out
 /// (`requires_history_streaming`) is to be put into it before.
 pub fn work_item_in(item: WorkItem) -> Result<Option<Given>, InvalidMessage> {
-    let WorkItem { completion_token, request } = item;
+    let WorkItem { completion_token, request, .. } = item;
     let given = |(instance, execution, piece, job)| {
         Some(Given { instance, execution, piece, job, completion_token })
     };

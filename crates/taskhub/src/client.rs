@@ -75,6 +75,11 @@ impl Client {
         Self { traces, ..self }
     }
 
+    /// A fresh id of an instance that lives in this process.
+    pub(crate) fn fresh_here(&self) -> InstanceId {
+        self.connection.fresh_here()
+    }
+
     /// The way for traces, if they are sent anywhere.
     pub(crate) fn traces(&self) -> Option<&Traces> {
         self.traces.as_ref()

@@ -17,7 +17,7 @@ use taskhub_core::{
     Answer, ExecutionId, InstanceId, Record, Refusal, Reuse, RuntimeStatus, Started, Text,
     Timestamp, Trace, Verb,
 };
-use taskhub_server::Request as Span;
+use taskhub_server::{Request as Span, http::keyed};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ impl Gateway {
 
     /// Starts what a request asks for, or says why not.
     async fn begin(self, request: Request, hub: Client) -> Result<Held, Box<Response>> {
-        let Asked { instance, reuse, input, trace } = self.clone().read(request).await?;
+        let Asked { instance, reuse, input, trace } = self.clone().read(request, &hub).await?;
         let until = Instant::now() + self.within;
         let span = hub.traces().map(|it| it.start(self.name, &instance, trace.as_ref()));
         let trace = span.as_ref().map(Span::trace).or(trace);
@@ -125,30 +125,28 @@ impl Gateway {
     }
 
     /// What a request asks for, or why that makes no sense.
-    async fn read(self, request: Request) -> Result<Asked, Box<Response>> {
+    async fn read(self, request: Request, hub: &Client) -> Result<Asked, Box<Response>> {
         let (parts, body) = request.into_parts();
         let input = input(&parts, Request::from_parts(parts.clone(), body)).await?;
         let wrong = |why: String| Box::new((StatusCode::BAD_REQUEST, why).into_response());
         (self.check)(input.as_deref())
             .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
-        let instance = self.instance(&parts.headers);
-        let (instance, reuse) = instance.map_err(|why| wrong(why.to_owned()))?;
+        let instance = self.instance(&parts.headers, hub);
+        let (instance, reuse) = instance.map_err(|why| wrong(format!("{why}\n")))?;
         Ok(Asked { instance, reuse, input, trace: traced(&parts.headers) })
     }
 
-    /// The instance that answers this request: a fresh one, or the one that the key names.
-    fn instance(&self, headers: &HeaderMap) -> Result<(InstanceId, Reuse), &'static str> {
-        let Some(key) = headers.get("idempotency-key") else {
-            let id = Uuid::now_v7().simple().to_string();
-            return Ok((InstanceId::trusted(id), Reuse::Fresh));
-        };
-        let key = key.as_bytes();
-        if key.is_empty() || key.len() > 1_024 {
-            return Err("an Idempotency-Key has 1 to 1024 bytes\n");
-        }
-        let named = [self.name.as_bytes(), b"\0", key].concat();
-        let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &named).simple().to_string();
-        Ok((InstanceId::trusted(id), Reuse::Join))
+    /// The instance that answers this request: a fresh one, or the one that the key names. It is
+    /// waited for here, so a fresh one lives here as well.
+    fn instance(
+        &self,
+        headers: &HeaderMap,
+        hub: &Client,
+    ) -> Result<(InstanceId, Reuse), &'static str> {
+        Ok(match keyed(self.name, headers)? {
+            Some(id) => (id, Reuse::Join),
+            None => (hub.fresh_here(), Reuse::Fresh),
+        })
     }
 
     fn started(&self, now: Timestamp, input: Option<Text>) -> Started {

@@ -1,5 +1,6 @@
 //! Functions of this process at work for a hub in another one.
 
+mod hand;
 mod item;
 mod kept;
 mod turns;

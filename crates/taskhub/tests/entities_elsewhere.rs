@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use taskhub::{External, prelude::*};
 use taskhub_core::{Done, Job, Performed};
-use taskhub_engine::{Worker, WorkerOptions};
+use taskhub_engine::{Told, Worker, WorkerOptions};
 
 /// Only a hang can reach it.
 const LONG: Duration = Duration::from_mins(1);
@@ -34,7 +34,7 @@ async fn adds(ctx: Context, amount: u64) -> Result<(u64, u64)> {
 
 /// Answers each operation with a hundred, and notes what it was asked for.
 async fn answer(hub: &taskhub_engine::Hub, mut worker: Worker) -> Vec<String> {
-    let delivery = worker.next().await.expect("the hub lives");
+    let Some(Told::Do(delivery)) = worker.next().await else { panic!("the hub lives") };
     let Job::Operations(asked) = &delivery.task.job else { panic!("{delivery:?}") };
     let outcomes = asked.requested.iter().map(|_| Ok(Some("100".into()))).collect();
     let performed = Performed { outcomes, state: Some("{}".into()), ..Performed::default() };

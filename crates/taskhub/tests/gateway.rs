@@ -34,16 +34,23 @@ async fn fail(_ctx: Context) -> Result<String> {
     Err(Failure::new("Storm", "the station is struck by lightning"))
 }
 
+#[orchestration]
+async fn trip(_ctx: Context) -> Result<String> {
+    panic!("over a cable")
+}
+
 fn host(store: impl taskhub::Store) -> Host {
     Host::builder()
         .store(store)
         .orchestration(ask)
         .orchestration(echo)
         .orchestration(fail)
+        .orchestration(trip)
         .route("/ask", get(sync_over_async(ask)))
         .route("/hurry", get(sync_over_async(ask).within(Duration::from_millis(20))))
         .route("/later", get(later()))
         .route("/echo", get(sync_over_async(echo)).post(sync_over_async(echo)))
+        .route("/trip", get(sync_over_async(trip).within(Duration::from_millis(20))))
         .route("/fail", get(sync_over_async(fail)))
         .build()
         .expect("nothing is missing")
@@ -114,6 +121,16 @@ async fn a_request_that_takes_too_long_is_answered_500_and_its_instance_is_termi
     assert!(text.contains("did not end within the time"), "{text}");
     let ended = Filter::new().status(RuntimeStatus::Terminated);
     assert_eq!(host.client().list(ended).await.expect("it works").instances.len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_orchestration_is_parked_is_answered_at_its_deadline_with_the_reason() {
+    let host = host(MemoryStore::new(4));
+    let (status, _, text) = answer(host.router(), get_request("/trip")).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let parked = "it was parked: the orchestration panicked: over a cable";
+    assert!(text.contains("did not end within the time") && text.contains(parked), "{text}");
     host.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::{body::Body, extract::Request, handler::Handler as _};
 use taskhub::{Cluster, PostgresStore, prelude::*};
 use taskhub_postgres::testing::Server;
 
@@ -20,9 +21,13 @@ async fn publish(city: String) -> Result<()> {
 }
 
 fn host(url: &str) -> Host {
+    node(url, "http://127.0.0.1:1")
+}
+
+fn node(url: &str, address: &str) -> Host {
     let store = PostgresStore::connect(url).expect("the server runs");
     // Leases last until the next process may claim what one has left without a word.
-    let cluster = Cluster::new("http://127.0.0.1:1", "nobody asks").ttl(Duration::from_secs(2));
+    let cluster = Cluster::new(address, "nobody asks").ttl(Duration::from_secs(2));
     let host = Host::builder().store(store).cluster(cluster);
     let host = host.orchestration(weather).activity(publish);
     host.build().expect("the hub is free")
@@ -87,4 +92,33 @@ async fn a_host_goes_on_from_a_backup_on_another_server() {
     }
     first.stop().await;
     second.stop().await;
+}
+
+/// Whoever holds a request waits for its instance: the node that was asked has it itself, so
+/// nothing about it goes from node to node.
+#[tokio::test]
+async fn what_a_gateway_starts_lives_on_its_own_node() {
+    let server = tokio::task::spawn_blocking(Server::start).await.expect("it does not panic");
+    let server = server.expect("PostgreSQL is installed");
+    let nodes = [1, 2].map(|port| node(&server.url(), &format!("http://127.0.0.1:{port}")));
+    let shares = "SELECT count(*) FROM taskhub.lease GROUP BY address HAVING count(*) = 16";
+    while server.psql(shares).expect("psql works") != "16\n16" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let gateway = sync_over_async(weather).within(Duration::from_millis(1));
+    for (node, port) in nodes.iter().zip([1, 2]) {
+        for _ in 0..10 {
+            node.client().start(weather, "Bonn".to_owned()).here().await.expect("it is new");
+            let request = Request::post("/").body(Body::from("\"Bonn\"")).expect("a request");
+            let held = gateway.clone().call(request, node.client().clone()).await;
+            assert_eq!(held.status(), 500, "nobody replies in time");
+        }
+        let here = "SELECT count(*) FROM taskhub.instance \
+            JOIN taskhub.lease USING (hub, partition) WHERE address LIKE '%:PORT'";
+        let here = server.psql(&here.replace("PORT", &port.to_string())).expect("psql works");
+        assert_eq!(here, "20", "those of port {port}");
+    }
+    for node in nodes {
+        node.stop().await;
+    }
 }

@@ -15,7 +15,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use serving::Serving;
-use taskhub::{External, MemoryStore, handle::Orchestration, prelude::*};
+use taskhub::{External, MemoryStore, WaitError, handle::Orchestration, prelude::*};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{Status, transport::Endpoint};
 use tower::ServiceExt as _;
@@ -255,5 +255,49 @@ async fn results_are_brought_by_calls_where_a_server_takes_no_stream_of_them() {
     assert_eq!(shouted.wait(LONG).await.expect("it ends"), "HEY");
     assert!(calls.load(Ordering::Relaxed) >= 3, "two turns, and an activity");
     host.stop().await;
+    server.stop().await;
+}
+
+#[orchestration]
+async fn trips(ctx: Context) -> Result<String> {
+    let text = ctx.event(REPLY).await?;
+    panic!("tripped over {text}")
+}
+
+/// The same, mended.
+mod mended {
+    use super::REPLY;
+    use taskhub::prelude::*;
+
+    #[orchestration]
+    pub(super) async fn trips(ctx: Context) -> Result<String> {
+        ctx.event(REPLY).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestration_that_panics_in_a_worker_is_parked_until_its_code_is_mended() {
+    let server = Serving::start().await;
+    let broken = Host::builder().orchestration(trips).connect(server.url()).build();
+    let broken = broken.expect("nothing is missing");
+    let run = broken.client().start(trips, ()).id("t").await.expect("started");
+    run.raise(REPLY, "a stone".to_owned()).await.expect("it waits");
+    let why = loop {
+        if let Some(why) = run.status().await.expect("it is there").stuck {
+            break why;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(why.starts_with("the orchestration panicked: tripped over a stone (at "), "{why}");
+    let waited = run.wait(Duration::from_millis(1)).await;
+    assert!(matches!(waited, Err(WaitError::Parked(told)) if told == why));
+    broken.stop().await;
+
+    let right = Host::builder().orchestration(mended::trips).connect(server.url()).build();
+    let right = right.expect("nothing is missing");
+    let run = right.client().instance("t").of(mended::trips);
+    run.resume("it is mended").await.expect("it is parked");
+    assert_eq!(run.wait(LONG).await, Ok("a stone".to_owned()));
+    right.stop().await;
     server.stop().await;
 }

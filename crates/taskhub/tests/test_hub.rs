@@ -111,7 +111,7 @@ async fn a_schedule_comes_due_in_virtual_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_before_any_commit_changes_no_outcome() {
+async fn a_crash_beside_any_commit_changes_no_outcome() {
     let outcome = chaos(async |hub| {
         let host = hub.open(host(&Count::default())).unwrap();
         let client = host.client();

@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub replaces: bool,
     /// Whether the record changed otherwise.
     pub changed: bool,
+    /// Whether it was parked by this step.
+    pub parked: bool,
     /// Messages that this step sends, and those that it takes.
     pub outgoing: Vec<(InstanceId, Message)>,
     pub taken: Vec<MessageId>,
@@ -107,6 +109,7 @@ impl Instance {
             fresh: Vec::new(),
             replaces: false,
             changed: false,
+            parked: false,
             outgoing: Vec::new(),
             cancelled: Vec::new(),
             taken: Vec::new(),
@@ -180,7 +183,7 @@ impl Instance {
         self.runner = Runner::Nobody;
         if self.record.stuck.as_deref() != Some(why) {
             self.record.stuck = Some(why.into());
-            self.changed = true;
+            (self.changed, self.parked) = (true, true);
         }
     }
 

@@ -58,6 +58,11 @@ impl Partition {
             self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;
+                if std::mem::take(&mut instance.parked)
+                    && let Some(why) = instance.record.stuck.clone()
+                {
+                    self.outbox.hold(Effect::Warn(id.clone(), why));
+                }
                 if instance.is_sample(written, self.limits.replay_samples) {
                     self.slots.sample(id.clone());
                 }

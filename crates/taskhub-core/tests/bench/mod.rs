@@ -36,6 +36,8 @@ pub(crate) struct Bench {
     pub(crate) now: Timestamp,
     /// What was handed to workers, and is not done.
     pub(crate) tasks: Vec<Task>,
+    /// Whom people were warned of.
+    pub(crate) warned: Vec<String>,
     /// What was answered, by the number of the request.
     pub(crate) answers: BTreeMap<u64, Answer>,
     epoch: u64,
@@ -59,6 +61,7 @@ impl Bench {
             stored: BTreeMap::new(),
             now: Timestamp(1_000_000),
             tasks: Vec::new(),
+            warned: Vec::new(),
             answers: BTreeMap::new(),
             epoch: 1,
             code,
@@ -100,6 +103,7 @@ impl Bench {
                     Effect::Dispatch(task) => self.tasks.push(task),
                     Effect::Cancel(ticket) => self.tasks.retain(|task| task.ticket != ticket),
                     Effect::Read(read) => inputs.push(self.read(read)),
+                    Effect::Warn(id, _) => self.warned.push(id.to_string()),
                     _ => {}
                 }
             }

@@ -46,7 +46,11 @@ pub(super) fn hear(store: &Arc<dyn Store>, post: &Post, keeper: &Sender<Errand>)
             ears = shared.listen().ok();
             if ears.is_none() {
                 std::thread::sleep(RETRY_AFTER);
+                continue;
             }
+            // What was said before was not heard.
+            let all = (0..store.partitions()).map(PartitionId).collect();
+            let _ = keeper.send(Errand::Heard(all));
             continue;
         };
         let heard = listener.next(LISTEN);

@@ -87,6 +87,11 @@ impl Router {
         Box::pin(self.ask_around(instance, verb)).await
     }
 
+    /// Whether what is asked of an instance is not passed on.
+    pub(super) fn is_here(&self, instance: &InstanceId) -> bool {
+        !self.shares || matches!(self.way(instance), Way::Here)
+    }
+
     /// What another node passed on: it is answered here, or not at all.
     pub(super) async fn ask_here(&self, instance: InstanceId, verb: Verb) -> Answer {
         match self.requests.count(&verb) {

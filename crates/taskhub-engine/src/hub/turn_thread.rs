@@ -25,7 +25,7 @@ use taskhub_core::{
 use tokio::sync::oneshot;
 
 pub(super) use lockstep::Pacer;
-pub use lockstep::{Dies, Lockstep};
+pub use lockstep::{Death, Dies, Lockstep};
 
 use super::{
     dispatch::Dispatch,
@@ -249,6 +249,9 @@ impl TurnThread {
                 let _ = self.links.readers.send(Wanted::Read(owner, read));
             }
             Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
+            Effect::Warn(instance, why) => {
+                tracing::warn!(%instance, %why, "an instance is parked, until it is mended");
+            }
             _ => {}
         }
     }

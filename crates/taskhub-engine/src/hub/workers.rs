@@ -4,6 +4,7 @@ use std::{
     fmt,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, Once},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -41,7 +42,7 @@ struct Known {
     pool: Pool,
     /// When the clock looks next; it is woken only for what is due earlier.
     looks_at: Timestamp,
-    ways: HashMap<WorkerId, mpsc::UnboundedSender<Delivery>>,
+    ways: HashMap<WorkerId, mpsc::UnboundedSender<Told>>,
     /// Who waits for the results of work that other nodes have lent.
     lenders: HashMap<Ticket, oneshot::Sender<Done>>,
     /// The workers of this node, for others.
@@ -53,7 +54,17 @@ struct Known {
 pub struct Worker {
     workers: Workers,
     id: WorkerId,
-    given: mpsc::UnboundedReceiver<Delivery>,
+    told: mpsc::UnboundedReceiver<Told>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub enum Told {
+    /// To do this.
+    Do(Delivery),
+    /// That nobody wants the result of this activity any more. It has room for another one when it
+    /// gives it back, or finishes it.
+    Withdrawn(DeliveryId),
 }
 
 impl Workers {
@@ -89,13 +100,13 @@ impl Workers {
 
     pub(super) fn connect(&self, options: WorkerOptions) -> Worker {
         self.start_clock();
-        let (way, given) = mpsc::unbounded_channel();
+        let (way, told) = mpsc::unbounded_channel();
         let mut known = super::lock(&self.inner.known);
         let id = known.pool.connect(options, clock::now());
         known.ways.insert(id, way);
         known.offer_to_others();
         self.inner.carry_out(known);
-        Worker { workers: self.clone(), id, given }
+        Worker { workers: self.clone(), id, told }
     }
 
     pub(super) fn offer(&self, task: Task) {
@@ -148,8 +159,8 @@ impl Workers {
         super::lock(&self.inner.known).lends.subscribe()
     }
 
-    pub(super) fn task(&self, delivery: DeliveryId) -> Option<Task> {
-        super::lock(&self.inner.known).pool.task(delivery).cloned()
+    pub(super) fn ticket(&self, delivery: DeliveryId) -> Option<Ticket> {
+        super::lock(&self.inner.known).pool.task(delivery).map(|task| task.ticket.clone())
     }
 
     pub(super) fn turn_of(&self, instance: &InstanceId) -> Option<Task> {
@@ -170,6 +181,13 @@ impl Workers {
 }
 
 impl Known {
+    /// One whose way is closed is about to be disconnected.
+    fn tell(&self, worker: WorkerId, what: Told) {
+        if let Some(way) = self.ways.get(&worker) {
+            let _ = way.send(what);
+        }
+    }
+
     /// The workers have changed: whoever lends them hears of it.
     fn offer_to_others(&mut self) {
         let lends = self.pool.lends();
@@ -193,10 +211,10 @@ impl Inner {
         for order in known.pool.take_orders() {
             match order {
                 Order::Give(worker, delivery) => {
-                    // One whose way is closed is about to be disconnected.
-                    if let Some(way) = known.ways.get(&worker) {
-                        let _ = way.send(delivery);
-                    }
+                    known.tell(worker, Told::Do(delivery));
+                }
+                Order::Withdraw(worker, delivery) => {
+                    known.tell(worker, Told::Withdrawn(delivery));
                 }
                 Order::Release(worker) => drop(known.ways.remove(&worker)),
                 // Without a result its node gives it to somebody else.
@@ -227,10 +245,22 @@ impl Inner {
 }
 
 impl Worker {
-    /// What it is to do next. Once it [leaves](Self::leave), `None` when it has finished all that
+    /// What it is told next. Once it [leaves](Self::leave), `None` when it has finished all that
     /// it had.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        self.given.recv().await
+    pub async fn next(&mut self) -> Option<Told> {
+        self.told.recv().await
+    }
+
+    /// The same, for whoever polls.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told>> {
+        self.told.poll_recv(cx)
+    }
+
+    /// It has this in hand since before it connected. Whether anybody wants the result; if so, it
+    /// will hear when that is over.
+    #[must_use]
+    pub fn adopt(&self, delivery: DeliveryId) -> bool {
+        self.workers.inner.act(|pool| pool.adopt(self.id, delivery))
     }
 
     /// It takes no more, but may finish what it has until it is dropped. What was not taken yet
@@ -242,8 +272,10 @@ impl Worker {
             known.offer_to_others();
             self.workers.inner.carry_out(known);
         }
-        while let Ok(delivery) = self.given.try_recv() {
-            self.workers.inner.act(|pool| pool.unsend(delivery.id, clock::now()));
+        while let Ok(told) = self.told.try_recv() {
+            if let Told::Do(delivery) = told {
+                self.workers.inner.act(|pool| pool.unsend(delivery.id, clock::now()));
+            }
         }
     }
 }

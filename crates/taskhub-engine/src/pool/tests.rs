@@ -2,6 +2,7 @@
 
 mod again;
 mod spread;
+mod withdrawn;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,7 +69,7 @@ fn given(pool: &mut Pool) -> Vec<(WorkerId, DeliveryId, String)> {
         Order::Give(worker, delivery) => {
             Some((worker, delivery.id, delivery.task.ticket.instance.to_string()))
         }
-        Order::Fail(..) | Order::Release(_) => None,
+        Order::Withdraw(..) | Order::Fail(..) | Order::Release(_) => None,
     });
     given.collect()
 }

@@ -45,8 +45,11 @@ async fn a_hand_over_in_good_order_waits_for_no_clock() {
     let world = World::with_leases_of(Duration::from_hours(10));
     let (a, _) = world.join("a");
     let (b, _) = world.join("b");
-    // That somebody came is nothing to be heard of; that nobody has a partition is.
-    world.store.hint(&[PartitionId(PARTITIONS)]).expect("it is in memory");
+    // That somebody came is nothing to be heard of; that nobody has a partition is, by who listens.
+    while world.shares().len() < 2 {
+        world.store.hint(&[PartitionId(PARTITIONS)]).expect("it is in memory");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     world.until_shared(&[("a", 4), ("b", 4)]).await;
     let asked: Vec<_> = ids(64)
         .into_iter()

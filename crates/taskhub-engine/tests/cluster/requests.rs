@@ -62,10 +62,12 @@ async fn what_is_passed_on_is_never_passed_on_again() {
             a.ask_here(instance.clone(), start("wait", number)).await,
             b.ask_here(instance.clone(), start("wait", number)).await,
         ];
-        let moved = Answer::Refused(Refusal::Moved(instance));
+        let moved = Answer::Refused(Refusal::Moved(instance.clone()));
         let others: Vec<_> = answers.iter().filter(|answer| **answer != moved).collect();
         assert!(matches!(others[..], [Answer::Started(_)]), "{answers:?}");
-        here += usize::from(answers[0] != moved);
+        let is_here = answers[0] != moved;
+        assert_eq!((a.is_here(&instance), b.is_here(&instance)), (is_here, !is_here));
+        here += usize::from(is_here);
     }
     assert!(here > 0 && here < 32, "both own some of them: {here}");
     a.stop().await;

@@ -4,7 +4,7 @@
 //! it goes back to where it came from. A node gives a stand-in only what its own workers have no
 //! room for, and what was lent is never lent on.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use taskhub_core::{Task, Text};
 use taskhub_engine::{Hub, Names, Serves, WorkerOptions};
@@ -12,13 +12,13 @@ use taskhub_link::{Brought, Link, MESSAGE_BYTES_MAX};
 use taskhub_wire::{
     Given,
     proto::{
-        ActivityFilter, EntityFilter, GetWorkItemsRequest, OrchestrationFilter, WorkItem,
-        WorkItemFilters, WorkerCapability, work_item::Request,
+        AbandonActivityTaskRequest, ActivityFilter, EntityFilter, GetWorkItemsRequest,
+        OrchestrationFilter, WorkItem, WorkItemFilters, WorkerCapability, work_item::Request,
     },
     work_item_in,
 };
 use tokio::{
-    task::JoinSet,
+    task::{AbortHandle, Id, JoinSet},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,32 @@ pub(super) struct StandIn {
     offer: GetWorkItemsRequest,
 }
 
+/// What it has in hand, by its tokens.
+#[derive(Default)]
+struct Hand {
+    running: JoinSet<()>,
+    tasks: HashMap<String, AbortHandle>,
+    tokens: HashMap<Id, String>,
+}
+
+impl Hand {
+    fn begin(&mut self, token: String, work: impl Future<Output = ()> + Send + 'static) {
+        let task = self.running.spawn(work);
+        self.tokens.insert(task.id(), token.clone());
+        self.tasks.insert(token, task);
+    }
+
+    /// Waits until a piece of it has ended; whether there was one.
+    async fn ended(&mut self) -> bool {
+        let Some(ended) = self.running.join_next_with_id().await else { return false };
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        if let Some(token) = self.tokens.remove(&id) {
+            self.tasks.remove(&token);
+        }
+        true
+    }
+}
+
 impl StandIn {
     pub(super) fn new(link: Link, hub: Hub, options: &WorkerOptions) -> Self {
         Self { link, hub, offer: offer(options) }
@@ -46,7 +72,7 @@ impl StandIn {
 
     /// Works until it is told to stop, and comes back when its node was away.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut hand = JoinSet::new();
+        let mut hand = Hand::default();
         let mut pause = PAUSE;
         while !stop.is_cancelled() {
             let mut heard = false;
@@ -56,20 +82,35 @@ impl StandIn {
             pause = if heard { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
             let _ = stop.run_until_cancelled(sleep(pause)).await;
         }
-        let finished = async { while hand.join_next().await.is_some() {} };
-        let _ = timeout(DRAIN_TIME_MAX, finished).await;
+        let _ = timeout(DRAIN_TIME_MAX, async { while hand.ended().await {} }).await;
     }
 
-    async fn listen(&self, hand: &mut JoinSet<()>, heard: &mut bool) -> Result<(), Status> {
-        let mut items = self.link.work(self.offer.clone()).await?;
+    async fn listen(&self, hand: &mut Hand, heard: &mut bool) -> Result<(), Status> {
+        let in_hand = hand.tasks.keys().cloned().collect();
+        let offer = GetWorkItemsRequest { in_hand, ..self.offer.clone() };
+        let mut items = self.link.work(offer).await?;
         loop {
             tokio::select! {
                 item = items.next() => {
                     *heard = true;
-                    hand.spawn(self.clone().pass_on(item?));
+                    let item = item?;
+                    for token in &item.withdrawn {
+                        self.withdraw(hand, token);
+                    }
+                    hand.begin(item.completion_token.clone(), self.clone().pass_on(item));
                 }
-                Some(_) = hand.join_next() => {}
+                true = hand.ended() => {}
             }
+        }
+    }
+
+    /// Nobody waits for an activity any more: nor do the workers here.
+    fn withdraw(&self, hand: &Hand, token: &str) {
+        if let Some(task) = hand.tasks.get(token) {
+            task.abort();
+            let completion_token = token.to_owned();
+            let undone = AbandonActivityTaskRequest { completion_token };
+            self.link.post(Brought::ActivityUndone(undone), |_| {});
         }
     }
 
@@ -125,6 +166,8 @@ fn offer(options: &WorkerOptions) -> GetWorkItemsRequest {
         work_item_filters: (!is_all).then_some(filters),
         worker_instance_id: options.name.clone(),
         keeps_code: false,
+        hears_withdrawn: true,
+        in_hand: Vec::new(),
         message_bytes_max: i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX),
     }
 }

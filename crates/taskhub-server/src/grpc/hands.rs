@@ -103,6 +103,11 @@ impl Hands {
         }
     }
 
+    /// Whether none of what was given out matters here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).count == 0
+    }
+
     /// A run ended, and said which it was.
     pub(super) fn end(&self, work: &Work, delivery: DeliveryId) {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,10 @@
 //! The stream of work to one worker: items as it has room for them, and a sign of life between.
 
 use std::{
+    mem::take,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -11,7 +14,7 @@ use taskhub_core::{
     Done, Failure, Job, Performed, Taken, Text,
     turn::{Progress, Step},
 };
-use taskhub_engine::{Delivery, Hub, Names, Serves, Worker, WorkerOptions};
+use taskhub_engine::{Delivery, Hub, Names, Serves, Told, Worker, WorkerOptions};
 use taskhub_wire::{
     Dialect,
     proto::{
@@ -20,15 +23,15 @@ use taskhub_wire::{
     },
     work_item_out,
 };
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::{runtime::Handle, time::Interval};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::{
     agent::{Agent, ROOM},
     service::Call,
     spans::{self, Spans},
-    workers::token_of,
+    workers::{delivery_of, token_of},
 };
 use crate::{HubName, serve::Connection};
 
@@ -38,16 +41,14 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a worker whose stream has ended may finish what it has, on the same connection.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Items that are ready before the connection takes them: it sends all that are there at once.
-const ITEMS_AHEAD: usize = 64;
-
 /// The items of a worker, until one side ends the stream.
 pub(super) fn stream(
     call: &Call<'_>,
     request: tonic::Request<GetWorkItemsRequest>,
 ) -> impl Stream<Item = Result<WorkItem, Status>> + Send + use<> {
     let agent = Agent::of(request.metadata());
-    let request = request.into_inner();
+    let mut request = request.into_inner();
+    let (in_hand, hears_withdrawn) = (take(&mut request.in_hand), request.hears_withdrawn);
     let bytes_max = match usize::try_from(request.message_bytes_max) {
         Ok(0) | Err(_) => agent.bytes_max(),
         Ok(told) => told,
@@ -57,60 +58,84 @@ pub(super) fn stream(
     let options = options(request, agent, call.from_node);
     let worker = call.hub.connect_worker(options);
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
-    let (items, stream) = mpsc::channel(ITEMS_AHEAD);
-    let dialect = Dialect { history_bytes_max, ..Dialect::default() };
-    let stopping = call.hubs.stopping().clone();
-    let (hub, name, spans) = (call.hub.clone(), call.name.clone(), call.spans.clone());
-    let connection = call.connection.clone();
-    let traced = call.hubs.traces().is_some();
-    let feed =
-        Feed { hub, name, spans, traced, worker, items, dialect, bytes_max, stopping, connection };
-    tokio::spawn(feed.run());
-    futures::stream::unfold(stream, |mut stream| async { Some((stream.recv().await?, stream)) })
+    let unwanted = in_hand.into_iter().filter(|token| {
+        let delivery = delivery_of(token);
+        !delivery.is_some_and(|delivery| worker.adopt(delivery))
+    });
+    let unwanted: Vec<_> = unwanted.collect();
+    let mut feed = Feed {
+        hub: call.hub.clone(),
+        name: call.name.clone(),
+        spans: call.spans.clone(),
+        traced: call.hubs.traces().is_some(),
+        first: (!unwanted.is_empty()).then(|| withdrawn(unwanted)),
+        worker: Some(worker),
+        ping: tokio::time::interval(PING_EVERY),
+        dialect: Dialect { history_bytes_max, ..Dialect::default() },
+        hears_withdrawn,
+        bytes_max,
+        stopped: Box::pin(call.hubs.stopping().clone().cancelled_owned()),
+        stopping: call.hubs.stopping().clone(),
+        connection: call.connection.clone(),
+        runtime: Handle::current(),
+    };
+    futures::stream::poll_fn(move |cx| feed.poll(cx))
 }
 
-/// One worker and the way to it.
+/// One worker, and what it is told. It has left when this is dropped.
 struct Feed {
     hub: Hub,
     name: HubName,
     spans: Arc<Spans>,
     /// Whether this server sends traces.
     traced: bool,
-    worker: Worker,
-    items: mpsc::Sender<Result<WorkItem, Status>>,
+    /// What it is told before all else.
+    first: Option<WorkItem>,
+    /// None when the stream has ended.
+    worker: Option<Worker>,
+    ping: Interval,
     dialect: Dialect,
+    /// Whether it wants to hear what nobody waits for any more.
+    hears_withdrawn: bool,
     /// How large an item may be that it can receive.
     bytes_max: usize,
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     stopping: CancellationToken,
     connection: Option<Connection>,
+    runtime: Handle,
 }
 
 impl Feed {
-    async fn run(mut self) {
-        let mut ping = tokio::time::interval(PING_EVERY);
-        loop {
-            let item = tokio::select! {
-                delivery = self.worker.next() => match delivery {
-                    Some(delivery) => match self.item(delivery) {
-                        Some(item) => item,
-                        None => continue,
-                    },
-                    None => break,
-                },
-                _ = ping.tick() => health_ping(),
-                () = self.items.closed() => break,
-                () = self.stopping.cancelled() => {
-                    let end = Status::unavailable("this server is shutting down");
-                    let _ = self.items.send(Err(end)).await;
-                    break;
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<WorkItem, Status>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        while let Some(worker) = &mut self.worker
+            && let Poll::Ready(told) = worker.poll_next(cx)
+        {
+            match told {
+                None => return Poll::Ready(None),
+                Some(Told::Do(delivery)) => {
+                    if let Some(item) = self.item(delivery) {
+                        return Poll::Ready(Some(Ok(item)));
+                    }
                 }
-            };
-            ping.reset();
-            if self.items.send(Ok(item)).await.is_err() {
-                break;
+                Some(Told::Withdrawn(delivery)) if self.hears_withdrawn => {
+                    return Poll::Ready(Some(Ok(withdrawn(vec![token_of(delivery)]))));
+                }
+                // It cannot be told. What it says in the end changes nothing.
+                Some(Told::Withdrawn(_)) => {}
             }
         }
-        self.drain().await;
+        if self.worker.is_none() {
+            return Poll::Ready(None);
+        }
+        if self.stopped.as_mut().poll(cx).is_ready() {
+            self.leave();
+            let end = Status::unavailable("this server is shutting down");
+            return Poll::Ready(Some(Err(end)));
+        }
+        self.ping.poll_tick(cx).map(|_| Some(Ok(health_ping())))
     }
 
     /// The item for a delivery. One that the worker cannot receive would end its stream, again and
@@ -129,7 +154,9 @@ impl Feed {
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {
-            if let Some(connection) = &self.connection {
+            if let Some(connection) = &self.connection
+                && !self.hears_withdrawn
+            {
                 connection.hands.give(&self.name, &task.ticket, id, Instant::now());
             }
             return Some(item);
@@ -141,21 +168,37 @@ impl Feed {
 
     /// SDKs end the stream first and then finish what they have, so that still counts, as long as
     /// their connection lasts. When it is gone, others get the work at once.
-    async fn drain(mut self) {
-        self.worker.leave();
-        let Some(connection) = self.connection else { return };
-        tokio::select! {
-            () = connection.gone.cancelled() => {}
-            () = self.stopping.cancelled() => {}
-            () = tokio::time::sleep(DRAIN_TIME_MAX) => {}
-            _ = self.worker.next() => {}
-        }
-        tracing::info!(worker = ?self.worker, "a worker left");
+    fn leave(&mut self) {
+        let Some(mut worker) = self.worker.take() else { return };
+        worker.leave();
+        let Some(connection) = self.connection.take() else { return };
+        let stopping = self.stopping.clone();
+        self.runtime.spawn(async move {
+            let through = async { while worker.next().await.is_some() {} };
+            tokio::select! {
+                () = connection.gone.cancelled() => {}
+                () = stopping.cancelled() => {}
+                () = tokio::time::sleep(DRAIN_TIME_MAX) => {}
+                () = through => {}
+            }
+            tracing::info!(?worker, "a worker left");
+        });
     }
 }
 
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Word that nobody waits for these any more.
+fn withdrawn(tokens: Vec<String>) -> WorkItem {
+    WorkItem { withdrawn: tokens, ..WorkItem::default() }
+}
+
 fn health_ping() -> WorkItem {
-    WorkItem { request: Some(Request::HealthPing(HealthPing {})), completion_token: String::new() }
+    WorkItem { request: Some(Request::HealthPing(HealthPing {})), ..WorkItem::default() }
 }
 
 /// Where a worker does not say how much it takes, it is left to us; a node means nothing by it.

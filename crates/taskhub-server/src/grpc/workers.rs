@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use taskhub_core::{
-    Answer, Done, Performed, Refusal, Taken, Task,
+    Answer, Done, Performed, Refusal, Taken, Ticket,
     turn::{Progress, Step},
 };
 use taskhub_engine::DeliveryId;
@@ -35,20 +35,32 @@ pub(super) fn token_of(delivery: DeliveryId) -> String {
     format!("{delivery:016x}")
 }
 
-/// The delivery that a token names, if it counts still.
-fn delivered(call: &Call<'_>, token: &str) -> Option<(DeliveryId, Task)> {
-    let delivery = DeliveryId::from_str_radix(token, 16).ok()?;
-    Some((delivery, call.hub.delivered(delivery)?))
+/// The delivery of a token.
+pub(super) fn delivery_of(token: &str) -> Option<DeliveryId> {
+    DeliveryId::from_str_radix(token, 16).ok()
+}
+
+/// A delivery, if it counts still. If not, at least its worker has room again.
+fn delivered(call: &Call<'_>, delivery: DeliveryId) -> Option<(DeliveryId, Ticket)> {
+    let ticket = call.hub.delivered(delivery);
+    if ticket.is_none() {
+        call.hub.give_back(delivery);
+    }
+    Some((delivery, ticket?))
 }
 
 /// The delivery that a result is of, if it counts still.
-fn ended(call: &Call<'_>, token: &str, work: Option<Work>) -> Option<(DeliveryId, Task)> {
+fn ended(
+    call: &Call<'_>,
+    token: &str,
+    work: impl Fn() -> Option<Work>,
+) -> Option<(DeliveryId, Ticket)> {
     let hands = call.connection.as_ref().map(|connection| &connection.hands);
     let delivery = if token.is_empty() {
-        match hands?.end_one(&work?, Instant::now()) {
+        match hands?.end_one(&work()?, Instant::now()) {
             Whose::Any(all) => {
                 let mut latest_first = all.into_iter().rev();
-                return latest_first.find_map(|it| Some((it, call.hub.delivered(it)?)));
+                return latest_first.find_map(|it| delivered(call, it));
             }
             Whose::Unclear(all) => {
                 for delivery in all {
@@ -58,13 +70,16 @@ fn ended(call: &Call<'_>, token: &str, work: Option<Work>) -> Option<(DeliveryId
             }
         }
     } else {
-        let delivery = DeliveryId::from_str_radix(token, 16).ok()?;
-        if let (Some(hands), Some(work)) = (hands, work) {
+        let delivery = delivery_of(token)?;
+        if let Some(hands) = hands
+            && !hands.is_empty()
+            && let Some(work) = work()
+        {
             hands.end(&work, delivery);
         }
         delivery
     };
-    Some((delivery, call.hub.delivered(delivery)?))
+    delivered(call, delivery)
 }
 
 /// An activity ended.
@@ -72,7 +87,7 @@ pub(super) async fn activity(
     call: &Call<'_>,
     response: ActivityResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let work = Work::told(&call.name, &response.instance_id, Some(response.task_id));
+    let work = || Work::told(&call.name, &response.instance_id, Some(response.task_id));
     let Some((delivery, _)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
@@ -84,8 +99,8 @@ pub(super) async fn turn(
     call: &Call<'_>,
     response: OrchestratorResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let work = Work::told(&call.name, &response.instance_id, None);
-    let Some((delivery, task)) = ended(call, &response.completion_token, work) else {
+    let work = || Work::told(&call.name, &response.instance_id, None);
+    let Some((delivery, ticket)) = ended(call, &response.completion_token, work) else {
         return Ok(CompleteTaskResponse {});
     };
     if response.requires_history {
@@ -101,11 +116,11 @@ pub(super) async fn turn(
         if let Some(traces) = call.hubs.traces()
             && span.span_id.is_some()
         {
-            traces.leave(task.ticket.execution);
+            traces.leave(ticket.execution);
         }
-        call.spans.note(task.ticket.execution, span);
+        call.spans.note(ticket.execution, span);
     }
-    match taken_in(&task.ticket, response) {
+    match taken_in(&ticket, response) {
         Ok(taken) => finish(call, delivery, Done::Turn(Box::new(taken))).await,
         Err(error) => {
             // The worker would only note the refusal, and be given the same turn again.
@@ -120,10 +135,11 @@ pub(super) async fn operations(
     call: &Call<'_>,
     result: EntityBatchResult,
 ) -> Result<CompleteTaskResponse, Status> {
-    let Some((delivery, task)) = delivered(call, &result.completion_token) else {
+    let delivery = delivery_of(&result.completion_token);
+    let Some((delivery, ticket)) = delivery.and_then(|it| delivered(call, it)) else {
         return Ok(CompleteTaskResponse {});
     };
-    match performed_in(&task.ticket, result) {
+    match performed_in(&ticket, result) {
         Ok(performed) => finish(call, delivery, Done::Operations(Box::new(performed))).await,
         Err(error) => {
             let failed = Performed { failed: Some(error.failure()), ..Performed::default() };
@@ -164,7 +180,8 @@ pub(super) async fn abandon_turn(
         abandon(call, &request.completion_token);
         return Ok(AbandonOrchestrationTaskResponse {});
     };
-    if let Some((delivery, _)) = delivered(call, &request.completion_token) {
+    let delivery = delivery_of(&request.completion_token);
+    if let Some((delivery, _)) = delivery.and_then(|it| delivered(call, it)) {
         finish(call, delivery, came_to(Progress::Stuck(why.into()))).await?;
     }
     Ok(AbandonOrchestrationTaskResponse {})
@@ -187,7 +204,7 @@ pub(super) async fn abandon_operations(
 }
 
 fn abandon(call: &Call<'_>, token: &str) {
-    if let Some((delivery, _)) = delivered(call, token) {
+    if let Some(delivery) = delivery_of(token) {
         call.hub.give_back(delivery);
     }
 }

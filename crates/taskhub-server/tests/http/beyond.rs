@@ -178,3 +178,24 @@ async fn an_event_is_kept_for_an_instance_that_is_not_started_yet() {
     assert!(api.get("/instances/early").await.body.contains("kept"));
     api.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_parked_says_why_and_is_found_resumed_and_purged_by_that() {
+    let api = Api::start().await;
+    api.begin("wait", "a").await;
+    api.post("/orchestrators/trip/b", "").await;
+    let answer = api.get("/instances/b").await;
+    assert_eq!(answer.code, 202);
+    assert!(
+        answer.body.contains("\"stuck\":\"the orchestration panicked: over a cable"),
+        "{answer:?}"
+    );
+    let listed = api.get("/instances?stuck=true").await;
+    assert!(listed.body.contains("\"b\"") && !listed.body.contains("\"a\""), "{listed:?}");
+    let one = r#"{"done":1,"skipped":0,"complete":true}"#;
+    assert_eq!(api.post("/instances/resume?stuck=true", "").await.body, one);
+    assert_eq!(api.post("/instances/purge?stuck=true", "").await.body, one);
+    assert_eq!(api.get("/instances/b").await.code, 404);
+    assert_eq!(api.get("/instances/a").await.code, 202);
+    api.stop().await;
+}

@@ -26,6 +26,7 @@ impl Functions for Here {
             "plain" => Some(&Plain),
             "fail" => Some(&Call("break")),
             "heal" => Some(&Call("mend")),
+            "trip" => Some(&Trip),
             "steps" => Some(&Steps),
             _ => None,
         }
@@ -66,6 +67,14 @@ impl Orchestration for Call {
     fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
         let work = Work::new(self.0, Some("\"cup\"".into()));
         Box::pin(async move { scope.call(Command::Activity(work)).await })
+    }
+}
+
+/// Panics.
+struct Trip;
+impl Orchestration for Trip {
+    fn begin(&self, _: Scope, _: Option<Text>) -> Run {
+        panic!("over a cable")
     }
 }
 

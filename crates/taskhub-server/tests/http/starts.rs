@@ -31,6 +31,28 @@ async fn a_start_is_answered_with_all_addresses_of_the_instance() {
     api.stop().await;
 }
 
+/// However late a try comes: also when what the first one started has ended.
+#[tokio::test]
+async fn a_start_with_a_key_is_done_once() {
+    let api = Api::start().await;
+    let start = async |path: &str, key: &str| {
+        let request = Request::post(format!("{BASE}/orchestrators/{path}"));
+        let request = request.header("idempotency-key", key).body(Body::empty());
+        api.request(request.expect("a request")).await
+    };
+    for path in ["wait", "wait/order-1"] {
+        let id = start(path, "a").await.field("id");
+        assert_eq!(api.post(&format!("/instances/{id}/terminate"), "").await.code, 202);
+        let again = start(path, "a").await;
+        assert_eq!((again.code, again.field("id")), (202, id.clone()));
+        let status = api.get(&format!("/instances/{id}")).await;
+        assert_eq!(status.field("runtimeStatus"), "Terminated", "it is not started anew");
+    }
+    assert_ne!(start("wait", "b").await.field("id"), start("wait", "a").await.field("id"));
+    assert_eq!(start("wait", "").await.code, 400);
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn without_an_id_each_start_gets_its_own() {
     let api = Api::start().await;

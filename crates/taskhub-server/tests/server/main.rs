@@ -8,6 +8,7 @@ mod database;
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod keys;
+mod late;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod lists;
 mod metrics;

@@ -123,6 +123,17 @@ impl Crew {
         Ok(())
     }
 
+    /// A worker need not go on: nobody wants the result any more.
+    pub(crate) fn on_withdraw(&self, id: DeliveryId) -> Result<(), Violation> {
+        let hand = self.hands.get(&id);
+        let open = hand.and_then(|hand| self.open.get(&hand.key));
+        let is_wanted = open.is_some_and(|open| open.given.contains(&id));
+        ensure(hand.is_none_or(|hand| hand.key.4.kind() == 0) && !is_wanted, || {
+            let happened = format!("{id}, {hand:?}, is taken back, and wanted: {is_wanted}");
+            Violation::new(6, "only what nobody wants is taken back", happened)
+        })
+    }
+
     /// A worker gives work back, or never got it.
     pub(crate) fn on_return(&mut self, id: DeliveryId) {
         if let Some(hand) = self.hands.remove(&id)

@@ -103,7 +103,7 @@ fn operations_go_as_events_or_as_a_batch() {
 #[test]
 fn a_ping_is_no_work() {
     let request = Some(work_item::Request::HealthPing(taskhub_wire::proto::HealthPing {}));
-    let ping = WorkItem { request, completion_token: String::new() };
+    let ping = WorkItem { request, ..WorkItem::default() };
     assert_eq!(work_item_in(ping), Ok(None));
     assert!(work_item_in(WorkItem::default()).is_err());
 }

@@ -8,9 +8,13 @@ use taskhub_core::{
 };
 use taskhub_engine::Hub;
 use taskhub_link::{Link, LinkError, Listed};
+use uuid::Uuid;
 
 use super::{Cleaned, HubError};
 use crate::Timestamp;
+
+/// How many ids are tried: on one of ten nodes, one in a thousand lives elsewhere then.
+const FRESH_TRIES: usize = 64;
 
 /// A hub that can be asked. Clones are the same way.
 #[derive(Clone)]
@@ -48,6 +52,15 @@ impl Connection {
             // A call over the wire is much larger, and those here may be many.
             Self::There(link) => told(Box::pin(link.ask(&id, verb)).await?),
         }
+    }
+
+    /// A fresh id, which sorts by time, of an instance that lives in this process: what it is asked
+    /// is not passed on. Should none be found soon, any will do.
+    pub(super) fn fresh_here(&self) -> InstanceId {
+        let fresh = || InstanceId::trusted(Uuid::now_v7().simple().to_string());
+        let Self::Here(hub) = self else { return fresh() };
+        let mut tries = std::iter::repeat_with(fresh).take(FRESH_TRIES);
+        tries.find(|id| hub.is_here(id)).unwrap_or_else(fresh)
     }
 
     /// Forgets an instance that has ended, and what it called.

@@ -52,6 +52,15 @@ impl<H> Start<H> {
         self
     }
 
+    /// Gives it a fresh id that lives on this node of a [`Cluster`](crate::Cluster), as a gateway
+    /// does for whom it holds: what is asked here of the instance is not passed on to another node.
+    /// Without it the instances that one node starts are spread over all of them.
+    pub fn here(mut self) -> Self {
+        self.id = Some(self.client.fresh_here().to_string());
+        self.reuse = Reuse::Fresh;
+        self
+    }
+
     /// If an instance of that id is there, whatever its status, leave it alone and take it for the
     /// one that was asked for: the same start can then be repeated safely.
     pub fn join(mut self) -> Self {

@@ -1,16 +1,15 @@
 //! One piece of work that a server handed out: done here, and its result brought back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use taskhub_core::{Done, Failure, Job, Performed, Task};
 use taskhub_engine::{Admission, perform};
 use taskhub_link::Brought;
 use taskhub_wire::{
     Given, InvalidMessage,
-    proto::{OrchestratorRequest, WorkItem, work_item::Request},
+    proto::{AbandonActivityTaskRequest, OrchestratorRequest, WorkItem, work_item::Request},
     work_item_in,
 };
-use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::{turns::Came, worker::Worker};
@@ -21,27 +20,64 @@ const ABSENT_PAUSE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Begins with an item. Limits of activities count in the order in which items come.
-    pub(super) fn begin(&self, item: WorkItem, hand: &mut JoinSet<()>) {
+    pub(super) fn begin(self: &Arc<Self>, item: WorkItem) {
+        for token in &item.withdrawn {
+            self.withdraw(token);
+        }
         let Some(undone) = Brought::undone(&item) else { return };
         let token = item.completion_token.clone();
         if let Some(Request::OrchestratorRequest(request)) = item.request {
-            hand.spawn(self.clone().turn(request, token));
-            return;
+            return self.begin_turn(request, token);
         }
         match work_item_in(item) {
             Ok(given) => {
                 let Some(task) = given.map(Given::task) else { return };
                 let admission = self.code.activities.admit(&task);
-                hand.spawn(self.clone().task(task, token, admission));
+                self.hand.begin(&token.clone(), self.clone().task(task, token, admission));
             }
-            Err(error) => {
-                hand.spawn(self.clone().give_back(undone, error));
-            }
+            Err(error) => self.hand.begin(&token, self.clone().give_back(undone, error)),
         }
     }
 
+    /// Nobody waits for an activity any more: it is stopped, and given back.
+    fn withdraw(self: &Arc<Self>, completion_token: &str) {
+        if self.hand.stop(completion_token) {
+            let completion_token = completion_token.to_owned();
+            let undone = AbandonActivityTaskRequest { completion_token };
+            self.link.post(Brought::ActivityUndone(undone), |status| {
+                tracing::debug!(%status, "an activity that nobody waits for is not given back");
+            });
+        }
+    }
+
+    /// Begins with a turn. Where nothing is in the way its thread sends what it comes to.
+    fn begin_turn(self: &Arc<Self>, request: OrchestratorRequest, token: String) {
+        if request.requires_history_streaming && request.left_out.is_none() {
+            return self.hand.begin(&token.clone(), self.clone().turn(request, token));
+        }
+        let (worker, held) = (self.clone(), self.hand.held());
+        let (instance, sent) = (request.instance_id.clone(), token.clone());
+        self.turns.ask(request, sent, move |came| match came {
+            Came::To(response) => {
+                let link = worker.link.clone();
+                link.post(Brought::Turn(*response), move |status| {
+                    let _held = held;
+                    let ended = worker.clone().not_taken(instance, token.clone(), status);
+                    worker.hand.begin(&token, ended);
+                });
+            }
+            Came::Missed(request) => {
+                worker.hand.begin(&token.clone(), worker.clone().turn(*request, token));
+            }
+            came => {
+                let ended = worker.clone().turn_back(instance, token.clone(), came);
+                worker.hand.begin(&token, ended);
+            }
+        });
+    }
+
     /// Runs an activity, or operations of an entity.
-    async fn task(self, task: Task, token: String, admission: Option<Admission>) {
+    async fn task(self: Arc<Self>, task: Task, token: String, admission: Option<Admission>) {
         let _admitted = match admission {
             Some(admission) => Some(admission.await),
             None => None,
@@ -71,56 +107,53 @@ impl Worker {
         self.link.bring(brought).await
     }
 
-    /// Runs a turn of an orchestration.
-    async fn turn(self, request: OrchestratorRequest, token: String) {
+    /// Runs a turn whose history is to be fetched before.
+    async fn turn(self: Arc<Self>, mut request: OrchestratorRequest, token: String) {
         let instance = request.instance_id.clone();
-        let came = self.come_to(request, &token).await.unwrap_or_else(|status| {
-            tracing::warn!(instance, %status, "the history of a turn could not be fetched");
-            Came::Absent
-        });
-        let stuck = match came {
-            Came::To(response) => {
-                let Err(status) = self.link.bring(Brought::Turn(*response)).await else { return };
-                tracing::error!(instance, %status, "the server did not take a turn");
-                if !is_too_large(&status) {
-                    return;
-                }
-                let why = status.message();
-                Some(format!("what one turn asks for is too much for one message: {why}"))
+        let came = match self.link.fill(&mut request).await {
+            Ok(()) => self.turns.run(request, token.clone()).await.unwrap_or(Came::Absent),
+            Err(status) => {
+                tracing::warn!(instance, %status, "the history of a turn could not be fetched");
+                Came::Absent
             }
-            Came::Stuck(why) => {
-                tracing::warn!(instance, %why, "an orchestration is parked");
-                if self.park(&instance) {
-                    tokio::time::sleep(ABSENT_PAUSE).await;
-                }
-                Some(why.to_string())
-            }
-            Came::Absent | Came::Missed(_) => {
+        };
+        let Came::To(response) = came else {
+            return self.turn_back(instance, token, came).await;
+        };
+        if let Err(status) = self.link.bring(Brought::Turn(*response)).await {
+            self.not_taken(instance, token, status).await;
+        }
+    }
+
+    /// The server did not take a turn.
+    async fn not_taken(self: Arc<Self>, instance: String, token: String, status: Status) {
+        tracing::error!(instance, %status, "the server did not take a turn");
+        if is_too_large(&status) {
+            let why = status.message();
+            let why = format!("what one turn asks for is too much for one message: {why}");
+            self.turn_back(instance, token, Came::Stuck(why.into())).await;
+        }
+    }
+
+    /// Gives a turn back that came to nothing.
+    async fn turn_back(self: Arc<Self>, instance: String, token: String, came: Came) {
+        let stuck = if let Came::Stuck(why) = came {
+            tracing::warn!(instance, %why, "an instance is parked, until it is mended");
+            if self.park(&instance) {
                 tokio::time::sleep(ABSENT_PAUSE).await;
-                None
             }
+            Some(why.to_string())
+        } else {
+            tokio::time::sleep(ABSENT_PAUSE).await;
+            None
         };
         if let Err(status) = self.link.bring(Brought::turn_undone(token, stuck)).await {
             tracing::warn!(instance, %status, "a turn could not be given back");
         }
     }
 
-    /// What a turn comes to, by code that was kept, or else with its whole history.
-    async fn come_to(&self, mut request: OrchestratorRequest, token: &str) -> Result<Came, Status> {
-        let run =
-            async |request| self.turns.run(request, token.to_owned()).await.unwrap_or(Came::Absent);
-        if request.left_out.is_some() {
-            match run(request).await {
-                Came::Missed(missed) => request = *missed,
-                came => return Ok(came),
-            }
-        }
-        self.link.fill(&mut request).await?;
-        Ok(run(request).await)
-    }
-
     /// Gives back what cannot be read: another worker may be newer.
-    async fn give_back(self, undone: Brought, error: InvalidMessage) {
+    async fn give_back(self: Arc<Self>, undone: Brought, error: InvalidMessage) {
         tracing::error!(%error, "the server sent work that cannot be read");
         tokio::time::sleep(ABSENT_PAUSE).await;
         if let Err(status) = self.link.bring(undone).await {

@@ -39,8 +39,11 @@ pub(super) enum Came {
 struct Ask {
     request: OrchestratorRequest,
     token: String,
-    answer: oneshot::Sender<Came>,
+    then: Then,
 }
+
+/// What is to be done with what came of a turn, on the thread that ran it.
+type Then = Box<dyn FnOnce(Came) + Send>;
 
 /// The threads that run turns; they end when this is dropped.
 pub(super) struct Turns {
@@ -60,9 +63,9 @@ impl Turns {
             thread::Builder::new().name(format!("taskhub-remote-{index}")).spawn(move || {
                 let shelf = Shelf::new(bytes_max / count);
                 let mut thread = Thread { functions, shelf };
-                while let Ok(Ask { request, token, answer }) = asks.recv() {
+                while let Ok(Ask { request, token, then }) = asks.recv() {
                     let came = thread.run(request, token);
-                    let _ = answer.send(came.unwrap_or_else(|error| Came::Stuck(wrong(&error))));
+                    then(came.unwrap_or_else(|error| Came::Stuck(wrong(&error))));
                 }
             })?;
             threads.push(sender);
@@ -72,11 +75,21 @@ impl Turns {
 
     /// Runs the turn of a work item; `None` when the thread is gone.
     pub(super) async fn run(&self, request: OrchestratorRequest, token: String) -> Option<Came> {
+        let (answer, came) = oneshot::channel();
+        self.ask(request, token, move |came| drop(answer.send(came)));
+        came.await.ok()
+    }
+
+    /// The same without waiting.
+    pub(super) fn ask(
+        &self,
+        request: OrchestratorRequest,
+        token: String,
+        then: impl FnOnce(Came) + Send + 'static,
+    ) {
         let hash = self.hasher.hash_one(&request.instance_id);
         let index = usize::try_from(hash % self.threads.len() as u64).unwrap_or_default();
-        let (answer, came) = oneshot::channel();
-        self.threads[index].send(Ask { request, token, answer }).ok()?;
-        came.await.ok()
+        let _ = self.threads[index].send(Ask { request, token, then: Box::new(then) });
     }
 }
 
@@ -145,7 +158,7 @@ fn begin(
     request: OrchestratorRequest,
 ) -> Result<Option<Kept>, InvalidMessage> {
     let request = Some(Request::OrchestratorRequest(request));
-    let item = WorkItem { request, completion_token: String::new() };
+    let item = WorkItem { request, ..WorkItem::default() };
     let Some(given) = work_item_in(item)? else { return Ok(None) };
     let Job::Turn(turn) = given.job else { return Ok(None) };
     let Turn { name, version, history, .. } = *turn;

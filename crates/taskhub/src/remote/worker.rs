@@ -11,16 +11,12 @@ use taskhub_core::Limits;
 use taskhub_engine::Code;
 use taskhub_link::{Link, LinkError, MESSAGE_BYTES_MAX};
 use taskhub_wire::proto::{GetWorkItemsRequest, WorkItemFilters, WorkerCapability};
-use tokio::{
-    sync::Semaphore,
-    task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
-};
+use tokio::{sync::Semaphore, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code as StatusCode, Status};
 use uuid::Uuid;
 
-use super::turns::Turns;
+use super::{hand::Hand, turns::Turns};
 
 /// Turns that the server hands out at once; each is short.
 const TURNS_COUNT_MAX: i32 = 256;
@@ -32,18 +28,18 @@ const PARKED_COUNT_MAX: usize = 1_000;
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// What a worker is made of. Clones are the same worker.
-#[derive(Clone)]
+/// What a worker is made of.
 pub(crate) struct Worker {
     pub(super) link: Link,
     pub(super) code: Code,
     pub(super) slots: Arc<Semaphore>,
-    pub(super) turns: Arc<Turns>,
+    pub(super) turns: Turns,
+    pub(super) hand: Hand,
     /// Instances that it gave back as parked, the last ones.
-    parked: Arc<Mutex<HashSet<String>>>,
-    serves: Arc<WorkItemFilters>,
+    parked: Mutex<HashSet<String>>,
+    serves: WorkItemFilters,
     limits: Limits,
-    name: Arc<str>,
+    name: String,
     stop: CancellationToken,
 }
 
@@ -51,6 +47,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct Working {
     stop: CancellationToken,
+    hand: Hand,
     run: JoinHandle<()>,
 }
 
@@ -63,6 +60,7 @@ enum Ended {
 }
 
 impl Worker {
+    /// To be called within tokio.
     pub(crate) fn new(
         link: Link,
         code: Code,
@@ -74,19 +72,20 @@ impl Worker {
             link,
             code,
             slots: Arc::new(Semaphore::new(limits.activity_slots.max(1))),
-            turns: Arc::new(turns),
-            parked: Arc::default(),
-            serves: Arc::new(serves),
+            turns,
+            hand: Hand::new(),
+            parked: Mutex::default(),
+            serves,
             limits,
-            name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()).into(),
+            name: format!("rust-{}-{}", std::process::id(), Uuid::now_v7().simple()),
             stop: CancellationToken::new(),
         })
     }
 
     /// Begins to work. To be called within tokio.
     pub(crate) fn start(self) -> Working {
-        let stop = self.stop.clone();
-        Working { stop, run: tokio::spawn(self.run()) }
+        let (stop, hand) = (self.stop.clone(), self.hand.clone());
+        Working { stop, hand, run: tokio::spawn(Arc::new(self).run()) }
     }
 
     /// Notes that an instance is given back as parked. Whether it was before: a server that is not
@@ -99,12 +98,11 @@ impl Worker {
         !parked.insert(instance.to_owned())
     }
 
-    async fn run(self) {
-        let mut hand = JoinSet::new();
+    async fn run(self: Arc<Self>) {
         let mut pause = PAUSE;
         loop {
             let mut heard = false;
-            match self.listen(&mut hand, &mut heard).await {
+            match self.listen(&mut heard).await {
                 Ended::Stopped => break,
                 Ended::Lost(why) => self.tell(&why),
             }
@@ -118,10 +116,7 @@ impl Worker {
             pause = (pause * 2).min(PAUSE_MAX);
         }
         // The stream has ended, so nothing new comes; what is done now still counts.
-        let finished = async { while hand.join_next().await.is_some() {} };
-        if timeout(self.limits.drain_time_max, finished).await.is_err() {
-            tracing::warn!(count = hand.len(), "work was left to others: it did not end in time");
-        }
+        self.hand.end(self.limits.drain_time_max).await;
     }
 
     fn tell(&self, why: &Status) {
@@ -133,7 +128,7 @@ impl Worker {
         }
     }
 
-    async fn listen(&self, hand: &mut JoinSet<()>, heard: &mut bool) -> Ended {
+    async fn listen(self: &Arc<Self>, heard: &mut bool) -> Ended {
         let items = tokio::select! {
             items = self.link.work(self.offer()) => items,
             () = self.stop.cancelled() => return Ended::Stopped,
@@ -149,11 +144,10 @@ impl Worker {
                 item = items.next() => match item {
                     Ok(item) => {
                         *heard = true;
-                        self.begin(item, hand);
+                        self.begin(item);
                     }
                     Err(status) => return Ended::Lost(status),
-                },
-                Some(_) = hand.join_next() => {}
+                }
             }
         }
     }
@@ -165,10 +159,12 @@ impl Worker {
             max_concurrent_activity_work_items: slots,
             max_concurrent_entity_work_items: slots,
             capabilities: vec![WorkerCapability::HistoryStreaming.into()],
-            work_item_filters: Some(WorkItemFilters::clone(&self.serves)),
-            worker_instance_id: self.name.to_string(),
+            work_item_filters: Some(self.serves.clone()),
+            worker_instance_id: self.name.clone(),
             message_bytes_max: i64::try_from(MESSAGE_BYTES_MAX).unwrap_or(i64::MAX),
             keeps_code: true,
+            hears_withdrawn: true,
+            in_hand: self.hand.tokens(),
         }
     }
 }
@@ -184,5 +180,6 @@ impl Working {
 impl Drop for Working {
     fn drop(&mut self) {
         self.run.abort();
+        self.hand.stop_all();
     }
 }

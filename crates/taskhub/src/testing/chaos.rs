@@ -3,12 +3,14 @@
 use std::{fmt::Debug, panic::AssertUnwindSafe};
 
 use futures::FutureExt as _;
+use taskhub_engine::Death;
 
 use super::TestHub;
 
-/// Runs a test as it is, and then once for every commit that it made, with the process dying just
-/// before that commit: the turn has run, and nothing of it is kept. Each time the test must come
-/// to the same. Returns what it comes to.
+/// Runs a test as it is, and then twice for every commit that it made. Once the process dies just
+/// before that commit: the turn has run, and nothing of it is kept. Once it dies just after: the
+/// turn is kept, and nothing has left, but what clients were told. Each time the test must come to
+/// the same. Returns what it comes to.
 ///
 /// When the process dies, everything in memory is lost, running activities are cut off, and the
 /// hub opens again from what it stored. The test itself does not notice: what it asked of the hub
@@ -54,18 +56,20 @@ use super::TestHub;
 ///
 /// # Panics
 ///
-/// If the test comes to something else after a crash, or panics. The message says before which
-/// commit the process died, and what that commit was to write.
+/// If the test comes to something else after a crash, or panics. The message says before or after
+/// which commit the process died, and what that commit was to write.
 pub async fn chaos<T: PartialEq + Debug>(test: impl AsyncFn(&TestHub) -> T) -> T {
     let calm = TestHub::new();
     let expected = test(&calm).await;
     let commits = calm.commits();
     calm.stop().await;
-    for commit in 0..commits {
-        let hub = TestHub::dying_before(commit);
+    let places = (0..commits).flat_map(|at| [(at, Death::Before), (at, Death::After)]);
+    for (commit, death) in places {
+        let hub = TestHub::dying(commit, death);
         let outcome = AssertUnwindSafe(test(&hub)).catch_unwind().await;
-        let lost = hub.lost().unwrap_or_else(|| "nobody writes".to_owned());
-        let place = format!("the process died before commit {commit} of {commits}, where {lost}");
+        let fatal = hub.fatal().unwrap_or_else(|| "nobody writes".to_owned());
+        let when = if death == Death::Before { "before" } else { "after" };
+        let place = format!("the process died {when} commit {commit} of {commits}, where {fatal}");
         match outcome {
             Ok(outcome) => assert_eq!(outcome, expected, "{place}"),
             Err(panic) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use taskhub_core::{Change, HistoryChange, TurnRecord, codec};
-use taskhub_engine::{Dies, Hub, Lockstep, store::MemoryStore};
+use taskhub_engine::{Death, Dies, Hub, Lockstep, store::MemoryStore};
 use tokio::time::Instant;
 
 use super::NOON;
@@ -60,9 +60,10 @@ pub struct TestHub {
     store: MemoryStore,
     began: Instant,
     commits: Arc<AtomicU64>,
-    dies_before: Option<u64>,
-    /// What was not committed when the process died.
-    lost: Arc<Mutex<Option<String>>>,
+    /// Beside which commit the process dies, counted from 0.
+    dies: Option<(u64, Death)>,
+    /// What that commit was to write.
+    fatal: Arc<Mutex<Option<String>>>,
     opened: Mutex<Vec<Client>>,
 }
 
@@ -74,15 +75,15 @@ impl TestHub {
             store: MemoryStore::new(PARTITIONS),
             began: Instant::now(),
             commits: Arc::default(),
-            dies_before: None,
-            lost: Arc::default(),
+            dies: None,
+            fatal: Arc::default(),
             opened: Mutex::default(),
         }
     }
 
-    /// A hub whose process dies once, before the commit of this number, counted from 0.
-    pub(super) fn dying_before(commit: u64) -> Self {
-        Self { dies_before: Some(commit), ..Self::new() }
+    /// A hub whose process dies once, beside the commit of this number, counted from 0.
+    pub(super) fn dying(commit: u64, death: Death) -> Self {
+        Self { dies: Some((commit, death)), ..Self::new() }
     }
 
     /// Opens the hub with this host's functions, routes and triggers; a store of the host's own is
@@ -105,14 +106,12 @@ impl TestHub {
     }
 
     fn dies(&self) -> Dies {
-        let (commits, lost, dies_before) =
-            (self.commits.clone(), self.lost.clone(), self.dies_before);
+        let (commits, fatal, dies) = (self.commits.clone(), self.fatal.clone(), self.dies);
         Box::new(move |turn| {
-            let dies = Some(commits.fetch_add(1, Ordering::Relaxed)) == dies_before;
-            if dies {
-                *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(told(turn));
-            }
-            dies
+            let number = commits.fetch_add(1, Ordering::Relaxed);
+            let (_, death) = dies.filter(|(commit, _)| *commit == number)?;
+            *fatal.lock().unwrap_or_else(PoisonError::into_inner) = Some(told(turn));
+            Some(death)
         })
     }
 
@@ -121,9 +120,9 @@ impl TestHub {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// What was not committed when the process died, if it did.
-    pub(super) fn lost(&self) -> Option<String> {
-        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the commit was to write beside which the process died, if it did.
+    pub(super) fn fatal(&self) -> Option<String> {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stops what was opened.

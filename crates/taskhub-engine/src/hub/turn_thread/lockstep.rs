@@ -17,8 +17,8 @@ use std::{
 };
 
 use taskhub_core::{
-    Batch, Limits, PartitionId, Request, RequestId, Timestamp, TurnRecord,
-    partition::Input,
+    Batch, CommitSeq, Limits, PartitionId, Request, RequestId, Timestamp, TurnRecord,
+    partition::{Effect, Input},
     store::{Node, Ownership, Store, StoreError},
 };
 use tokio::{runtime::Handle, sync::watch, time::Instant};
@@ -48,15 +48,25 @@ const CALLS_MAX: u32 = 1_000;
 /// Between two steps that nobody but the hub itself asked for, time passes.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Whether the process dies before this turn is committed.
-pub type Dies = Box<dyn FnMut(&TurnRecord) -> bool + Send>;
+/// Whether the process dies beside the commit of this turn.
+pub type Dies = Box<dyn FnMut(&TurnRecord) -> Option<Death> + Send>;
+
+/// When a process dies, beside a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// Just before it: nothing of the turn is kept.
+    Before,
+    /// Just after it, when clients have been told what became of their requests, and nothing else
+    /// has left: no activity has begun, no message was handed on.
+    After,
+}
 
 /// How a hub in lockstep goes.
 pub struct Lockstep {
     /// What time it is when the hub opens; from then on tokio's clock counts.
     pub begins_at: Timestamp,
-    /// Shown each turn before it is committed. When it says so, the process dies instead: what is
-    /// in memory is lost, and the hub opens again from the store.
+    /// Shown each turn before it is committed. When it says so, the process dies: what is in memory
+    /// is lost, and the hub opens again from the store.
     pub dies: Dies,
 }
 
@@ -301,7 +311,8 @@ impl Paced {
             }
         }
         let Some((owner, turn)) = self.queue.pop_front() else { return Ok(false) };
-        if (self.dies)(&turn) {
+        let death = (self.dies)(&turn);
+        if death == Some(Death::Before) {
             self.die()?;
             return Ok(true);
         }
@@ -309,8 +320,23 @@ impl Paced {
         let batch = Batch { owners: vec![(owner.partition, owner.epoch)], turns: vec![turn] };
         let written = self.world.store.commit(&batch);
         written.map_err(|error| StoreError::Damaged(error.to_string()))?;
+        if death == Some(Death::After) {
+            self.tell(owner, seq);
+            self.die()?;
+            return Ok(true);
+        }
         self.thread.sort(Mail::Owned(owner, Input::Durable(seq)));
         Ok(true)
+    }
+
+    /// Tells clients what is durable, and nobody else.
+    fn tell(&mut self, owner: Ownership, seq: CommitSeq) {
+        let (now, durable) = ((self.thread.links.clock)(), Input::Durable(seq));
+        let routed = self.thread.shard.handle(owner.partition, [durable], now);
+        let effects = routed.into_iter().flat_map(|routed| routed.effects);
+        for effect in effects.filter(|effect| matches!(effect, Effect::Answer(..))) {
+            self.thread.effect(owner, effect);
+        }
     }
 
     /// Forgets what a process forgets when it dies, and opens the hub again from the store.

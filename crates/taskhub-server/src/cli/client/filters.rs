@@ -18,6 +18,9 @@ pub(super) struct Filters {
     /// Only these statuses
     #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     pub status: Vec<StatusName>,
+    /// Only what is parked: its code panics, or does not fit its history
+    #[arg(long)]
+    pub parked: bool,
     /// Only ids that begin so
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
@@ -69,8 +72,9 @@ pub(super) fn has_ended(state: &OrchestrationState) -> bool {
 impl Filters {
     /// Whether they let everything through.
     pub(super) fn is_any(&self) -> bool {
-        let Self { status, prefix, created_after, created_before } = self;
-        status.is_empty() && prefix.is_none() && created_after.is_none() && created_before.is_none()
+        let Self { status, parked, prefix, created_after, created_before } = self;
+        let always = created_after.is_none() && created_before.is_none();
+        status.is_empty() && !parked && prefix.is_none() && always
     }
 
     /// The pages of what matches; `payloads` says whether inputs and outputs come along.
@@ -82,6 +86,7 @@ impl Filters {
             instance_id_prefix: self.prefix,
             max_instance_count: PAGE_COUNT,
             fetch_inputs_and_outputs: payloads,
+            stuck: self.parked,
             ..InstanceQuery::default()
         };
         Pages { link, query: Some(query) }

@@ -58,7 +58,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Failure> {
 async fn named(mut link: Link, ids: Vec<String>, recursive: bool) -> Result<u64, Failure> {
     for id in &ids {
         let state = link.state(id, false).await?;
-        if !has_ended(&state) {
+        if !has_ended(&state) && state.stuck.is_none() {
             let status = shown::status(&state);
             return Err(Failure::Refused(format!(
                 "instance {id} has not ended, it is {status}; terminate it first"
@@ -68,15 +68,15 @@ async fn named(mut link: Link, ids: Vec<String>, recursive: bool) -> Result<u64,
     batch(&mut link, ids, recursive).await
 }
 
-/// Purges page by page what has ended and matches.
+/// Purges page by page what has ended, or is parked if that is asked for, and matches.
 async fn matching(mut link: Link, mut filters: Filters, recursive: bool) -> Result<u64, Failure> {
     let asked = !filters.status.is_empty();
-    filters.status.retain(|status| StatusName::ENDED.contains(status));
+    filters.status.retain(|status| filters.parked || StatusName::ENDED.contains(status));
     match (asked, filters.status.is_empty()) {
         (true, true) => {
             return Err(Failure::Usage("only instances that have ended can be purged".to_owned()));
         }
-        (false, _) => filters.status = StatusName::ENDED.to_vec(),
+        (false, _) if !filters.parked => filters.status = StatusName::ENDED.to_vec(),
         _ => {}
     }
     let mut pages = filters.pages(link.clone(), false);

@@ -34,6 +34,8 @@ pub(super) struct Instance<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tags: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom_status: Option<Box<RawValue>>,
@@ -67,6 +69,7 @@ impl<'a> Instance<'a> {
             completed_time: at(state.completed_timestamp.as_ref()),
             parent_instance_id: state.parent_instance_id.as_deref(),
             tags: &state.tags,
+            stuck: state.stuck.as_deref(),
             input: state.input.as_deref().and_then(json),
             custom_status: state.custom_status.as_deref().and_then(json),
             output: state.output.as_deref().and_then(json),

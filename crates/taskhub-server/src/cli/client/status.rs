@@ -69,13 +69,16 @@ async fn watch(mut link: Link, id: &str, every: Duration, json: bool) -> Result<
 /// Whether nothing happened that somebody watches for.
 fn is_same(one: &OrchestrationState, other: &OrchestrationState) -> bool {
     let seen = |it: &OrchestrationState| (it.orchestration_status, it.execution_id.clone());
-    seen(one) == seen(other) && one.custom_status == other.custom_status
+    let same = one.custom_status == other.custom_status && one.stuck == other.stuck;
+    seen(one) == seen(other) && same
 }
 
 /// An instance in one line.
 fn change(state: &OrchestrationState) -> String {
     let at = shown::time(state.last_updated_timestamp.as_ref());
-    let words = [&Some(at), &Some(shown::status(state)), &state.custom_status, &state.output];
+    let stuck = state.stuck.as_ref().map(|why| format!("parked: {why}"));
+    let status = Some(shown::status(state));
+    let words = [&Some(at), &status, &stuck, &state.custom_status, &state.output];
     words.into_iter().flatten().map(|word| shown::harmless(word)).collect::<Vec<_>>().join("  ")
 }
 
@@ -90,6 +93,7 @@ fn sheet(state: &OrchestrationState) -> std::io::Result<()> {
         ["name".to_owned(), state.name.clone()],
         ["version".to_owned(), of(&state.version)],
         ["status".to_owned(), shown::status(state)],
+        ["parked".to_owned(), of(&state.stuck)],
         ["custom status".to_owned(), of(&state.custom_status)],
         ["created".to_owned(), time(&state.created_timestamp)],
         ["scheduled for".to_owned(), time(&state.scheduled_start_timestamp)],

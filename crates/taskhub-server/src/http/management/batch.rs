@@ -73,13 +73,13 @@ impl Batch {
         }
     }
 
-    /// Whether it can be done to instances that stand so.
-    fn suits(&self, status: RuntimeStatus) -> bool {
+    /// Whether it can be done to instances that stand so, and are parked or need not be.
+    fn suits(&self, status: RuntimeStatus, parked: bool) -> bool {
         match self {
             Self::Terminate { .. } => !status.is_terminal(),
             Self::Suspend => !status.is_terminal() && status != RuntimeStatus::Suspended,
-            Self::Resume => status == RuntimeStatus::Suspended,
-            Self::Purge => status.is_terminal(),
+            Self::Resume => parked || status == RuntimeStatus::Suspended,
+            Self::Purge => parked || status.is_terminal(),
         }
     }
 }
@@ -100,7 +100,8 @@ impl Call {
         filter.created_to = filter.created_to.or_else(|| Some(self.hub.now()));
         let asked =
             if filter.statuses.is_empty() { &RuntimeStatus::ALL[..] } else { &filter.statuses };
-        filter.statuses = asked.iter().copied().filter(|status| batch.suits(*status)).collect();
+        filter.statuses =
+            asked.iter().copied().filter(|it| batch.suits(*it, filter.stuck)).collect();
         filter.limit = PAGE_COUNT;
         let next = Some(filter).filter(|filter| !filter.statuses.is_empty());
         let (reason, progress) =

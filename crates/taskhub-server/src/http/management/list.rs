@@ -72,7 +72,7 @@ impl Call {
 }
 
 /// Which instances are meant.
-/// By name and by tag are additions.
+/// By name, by tag, and those that are parked, are additions.
 pub(super) fn filter(query: &Query) -> Answered<Filter> {
     Ok(Filter {
         statuses: query.statuses("runtimeStatus"),
@@ -81,6 +81,7 @@ pub(super) fn filter(query: &Query) -> Answered<Filter> {
         created_to: query.time("createdTimeTo").map(including),
         name: query.text("name").filter(|it| !it.is_empty()).map(Text::from),
         tags: tags(query)?,
+        stuck: query.flag("stuck").unwrap_or(false),
         ..Filter::default()
     })
 }

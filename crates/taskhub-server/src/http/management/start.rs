@@ -6,7 +6,7 @@ use axum::{body::Body, http::StatusCode, response::Response};
 use taskhub_core::{Answer, ExecutionId, InstanceId, Kind, Refusal, Reuse, Started, Text, Verb};
 use uuid::Uuid;
 
-use crate::{Request, traces::caller};
+use crate::{Request, http::keyed, traces::caller};
 
 use super::{
     answer,
@@ -29,12 +29,15 @@ impl Call {
         let patience = patience(&self.links.query)?;
         let body = self.bytes(body).await?;
         let input = if body.is_empty() { None } else { Some(checked(&body)?) };
-        let (id, execution, reuse) = match id {
-            Some(id) => {
-                let id = InstanceId::parse(id);
-                (id.map_err(|error| senseless(&error))?, Uuid::now_v7(), Reuse::ended())
-            }
-            None => fresh(),
+        let keyed = keyed(name, &self.parts.headers);
+        let keyed = keyed.map_err(|error| senseless(&error))?;
+        let id = id.map(InstanceId::parse).transpose();
+        let id = id.map_err(|error| senseless(&error))?;
+        let (id, execution, reuse) = match (id, keyed) {
+            // Asked for once more, it may have ended: it is that one which was meant.
+            (Some(id), Some(_)) | (None, Some(id)) => (id, Uuid::now_v7(), Reuse::Join),
+            (Some(id), None) => (id, Uuid::now_v7(), Reuse::ended()),
+            (None, None) => fresh(),
         };
         let version = self.links.query.text("version").filter(|version| !version.is_empty());
         for text in [name, version.as_deref().unwrap_or_default()] {

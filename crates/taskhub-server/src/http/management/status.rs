@@ -35,6 +35,9 @@ pub(super) struct InstanceStatus<'a> {
     output: Box<RawValue>,
     created_time: String,
     last_updated_time: String,
+    /// An addition: why it is parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stuck: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     history_events: Option<Vec<Entry<'a>>>,
 }
@@ -50,6 +53,7 @@ impl<'a> InstanceStatus<'a> {
             output: output(record),
             created_time: in_seconds(record.created_at),
             last_updated_time: in_seconds(record.updated_at),
+            stuck: record.stuck.as_deref(),
             history_events: None,
         }
     }

@@ -1,0 +1,59 @@
+//! Work that nobody wants any more, and what its workers hear of it.
+//!
+//! A delivery of it stays in its worker's hands until that says something: so long it has no room
+//! for anything else. Word goes to a worker once. One that was not there to hear it says what it
+//! has in hand when it comes back.
+
+use taskhub_core::Ticket;
+
+use super::{DeliveryId, Item, Order, Pool, WorkerId, lent, queue};
+
+impl Pool {
+    /// Nobody waits for a result any more.
+    pub fn cancel(&mut self, ticket: &Ticket) -> bool {
+        let Some(number) = self.by_ticket.remove(ticket) else { return false };
+        if let Some(item) = self.items.remove(&number) {
+            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
+            queue.remove(&item.task, number);
+            self.withdraw(&item);
+        }
+        true
+    }
+
+    /// Forgets the work of some partitions: they are gone, and offer it again.
+    pub fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
+        let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
+        let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
+        for ticket in tickets {
+            self.cancel(&ticket);
+        }
+    }
+
+    /// Whoever still has an item that is settled need not go on. Turns and operations are short.
+    pub(super) fn withdraw(&mut self, item: &Item) {
+        let activities = item.given.iter().filter(|_| item.kind == 0);
+        for delivery in activities {
+            if let Some(given) = self.deliveries.get(delivery) {
+                self.orders.push(Order::Withdraw(given.worker, *delivery));
+            }
+        }
+    }
+
+    /// A worker that has come back has this in hand, from an earlier stream: it is its own from now
+    /// on, and is not given to others. Whether its result would count.
+    pub fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
+        if self.task(delivery).is_none() {
+            return false;
+        }
+        let Some(given) = self.deliveries.get_mut(&delivery) else { return false };
+        let (old, kind) = (std::mem::replace(&mut given.worker, worker), given.kind);
+        if let Some(old) = self.workers.get_mut(&old) {
+            old.used[kind] = old.used[kind].saturating_sub(1);
+        }
+        if let Some(new) = self.workers.get_mut(&worker) {
+            new.used[kind] += 1;
+        }
+        self.release(old);
+        true
+    }
+}
