@@ -22,9 +22,11 @@ impl Pool {
 
     /// Forgets the work of some partitions: they are gone, and offer it again.
     pub fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
-        let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
-        let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
-        for ticket in tickets {
+        let own = |(ticket, _): &(&Ticket, &u64)| !lent::is_lent(ticket) && of(ticket);
+        let own = self.by_ticket.iter().filter(own);
+        let mut items: Vec<_> = own.map(|(ticket, number)| (*number, ticket.clone())).collect();
+        items.sort_unstable_by_key(|(number, _)| *number);
+        for (_, ticket) in items {
             self.cancel(&ticket);
         }
     }
