@@ -12,13 +12,16 @@ const COMPONENTS: [(&str, &str); 2] =
 const TOOLS: [(&str, &str); 2] =
     [("curl", "curl --version"), ("systemd", "systemd-analyze --version")];
 
-/// Debian packages that the tests of the SDKs need, each with the command that shows it is
-/// there: where a language came from is nobody's business.
-const PACKAGES: [(&str, &str); 4] = [
+/// Debian packages that the tests of the SDKs and of the pages need, each with the command that
+/// shows it is there: where a language came from is nobody's business.
+const PACKAGES: [(&str, &str); 7] = [
     ("python3", "python3 --version"),
     ("python3-venv", "python3 -c __import__('ensurepip')"),
     ("nodejs", "node --version"),
     ("npm", "npm --version"),
+    ("jq", "jq --version"),
+    ("openssl", "openssl version"),
+    ("sqlite3", "sqlite3 --version"),
 ];
 
 /// Brings the machine to where every test of the Rust code can run.

@@ -99,6 +99,13 @@ pub struct Record {
 }
 
 impl Record {
+    /// How many bytes its custom status and its output have.
+    #[must_use]
+    pub fn shown_bytes(&self) -> usize {
+        let output = self.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()?.as_ref());
+        self.custom_status.iter().chain(output).map(|text| text.len()).sum()
+    }
+
     /// Whether nobody has started it yet: it only keeps events for who does. No list has it.
     #[must_use]
     pub fn is_awaited(&self, instance: &InstanceId) -> bool {
@@ -125,6 +132,17 @@ pub enum HistoryChange {
     },
 }
 
+impl HistoryChange {
+    /// How many bytes it adds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Keep => 0,
+            Self::Append { events, .. } | Self::Replace { events } => events.len(),
+        }
+    }
+}
+
 /// What a commit does to an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -132,6 +150,9 @@ pub enum Change {
     Write {
         /// Its new record.
         record: Box<Record>,
+        /// Whether its custom status or its outcome may be others than before. If not, a store
+        /// need not write them again, however large they are.
+        shows: bool,
         /// Its history.
         history: HistoryChange,
     },
@@ -162,12 +183,14 @@ impl TurnRecord {
     /// About how many bytes it puts into the store.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let history = match &self.change {
-            Change::Write { history: HistoryChange::Append { events, .. }, .. }
-            | Change::Write { history: HistoryChange::Replace { events }, .. } => events.len(),
-            _ => 0,
+        let written = match &self.change {
+            Change::Write { record, shows, history } => {
+                let shown = if *shows { record.shown_bytes() } else { 0 };
+                shown + history.bytes()
+            }
+            Change::Purge | Change::Nothing => 0,
         };
-        256 + history + 256 * self.sent.len()
+        256 + written + 256 * self.sent.len()
     }
 }
 

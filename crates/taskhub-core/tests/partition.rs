@@ -86,7 +86,7 @@ impl Bench {
     }
 
     fn store(&mut self, turn: &TurnRecord) {
-        let Change::Write { record, history } = &turn.change else { return };
+        let Change::Write { record, history, .. } = &turn.change else { return };
         let before = self.stored.remove(&turn.instance);
         let mut pieces = before.map_or(Vec::new(), |it| it.history);
         match history {

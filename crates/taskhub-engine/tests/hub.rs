@@ -268,6 +268,21 @@ async fn what_is_too_large_is_refused_and_harms_nobody() {
 }
 
 #[tokio::test]
+async fn four_mib_pass_unless_a_hub_says_otherwise_and_a_byte_more_does_not() {
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, Limits::default()).unwrap();
+    let most = 4 * 1024 * 1024;
+    let (whole, more) = ("x".repeat(most), "x".repeat(most + 1));
+    let refused = Answer::Refused(Refusal::TooLarge(id("a"), most + 1, most));
+    assert_eq!(hub.ask(id("a"), start("wait", Some(&more))).await, refused);
+    hub.ask(id("a"), start("wait", Some(&whole))).await;
+    assert_eq!(hub.ask(id("a"), raise(&more)).await, refused);
+    hub.ask(id("a"), raise(&whole)).await;
+    assert!(outcome(&hub, "a").await == completed(&whole), "all of it comes back");
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn an_activity_that_nobody_has_fails_its_call() {
     struct Nobody;
     impl Activities for Nobody {

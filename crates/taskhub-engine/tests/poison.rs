@@ -67,7 +67,7 @@ fn damage(store: &dyn Store) {
         partition: held[0].partition,
         seq: CommitSeq(1),
         instance: id("damaged"),
-        change: Change::Write { record: Box::new(record), history },
+        change: Change::Write { record: Box::new(record), shows: true, history },
         sent: Vec::new(),
         taken: Vec::new(),
     };

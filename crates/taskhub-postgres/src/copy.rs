@@ -113,15 +113,15 @@ impl Writer<'_> {
     /// Writes an instance: a turn for each piece of its history.
     fn instance(&mut self, id: &InstanceId, stored: Stored) -> Result<(), CopyError> {
         let Stored { record, history } = stored;
-        let mut at = 0;
+        let (mut at, mut shows) = (0, true);
         for events in history {
             let damaged = |why: codec::DecodeError| StoreError::Damaged(why.to_string());
             let count = codec::decode_events(&events).map_err(damaged)?.len() as u64;
             let written = Record { events: at + count, ..record.clone() };
-            self.write(id, written, HistoryChange::Append { at, events })?;
-            at += count;
+            self.write(id, written, shows, HistoryChange::Append { at, events })?;
+            (at, shows) = (at + count, false);
         }
-        self.write(id, record, HistoryChange::Keep)
+        self.write(id, record, shows, HistoryChange::Keep)
     }
 
     /// Sends a message again. Its id is one that no owner gives: owners begin with epoch 1.
@@ -139,9 +139,10 @@ impl Writer<'_> {
         &mut self,
         id: &InstanceId,
         record: Record,
+        shows: bool,
         history: HistoryChange,
     ) -> Result<(), CopyError> {
-        let turn = self.turn(id, Change::Write { record: Box::new(record), history });
+        let turn = self.turn(id, Change::Write { record: Box::new(record), shows, history });
         self.push(turn)
     }
 

@@ -34,6 +34,7 @@ type Packed<'a> = Cow<'a, str>;
 pub(crate) struct Columns<'a> {
     keys: Vec<i64>,
     is_new: Vec<bool>,
+    shows: Vec<bool>,
     follows: Vec<Option<i64>>,
     ids: Vec<Packed<'a>>,
     partitions: Vec<i16>,
@@ -67,6 +68,9 @@ impl<'a> Columns<'a> {
         let at = |time: Option<Timestamp>| time.map(|time| time.0);
         self.keys.push(key);
         self.is_new.push(is_new);
+        // What is not shown anew is not even sent.
+        let shows = effect.shows || is_new;
+        self.shows.push(shows);
         self.follows.push(effect.follows.map(number).transpose()?);
         self.ids.push(pack(effect.instance.as_str()));
         self.partitions.push(small(effect.partition.0));
@@ -84,8 +88,8 @@ impl<'a> Columns<'a> {
         let parent = record.parent.as_ref();
         self.parents.push(parent.map(|parent| codec::encode_parent(parent).to_vec()));
         self.tags.push(tags_out(&record.tags));
-        self.custom_statuses.push(packed(&record.custom_status));
-        let (output, outcome) = match &record.outcome {
+        self.custom_statuses.push(packed(&record.custom_status).filter(|_| shows));
+        let (output, outcome) = match record.outcome.as_ref().filter(|_| shows) {
             None => (None, None),
             Some(Ok(Some(output))) => (Some(pack(output)), None),
             Some(other) => (None, Some(codec::encode_outcome(other).to_vec())),
@@ -96,7 +100,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The arrays, in the order of the parameters of `commit.sql`.
-    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 21] {
+    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 22] {
         [
             &self.keys,
             &self.is_new,
@@ -119,6 +123,7 @@ impl<'a> Columns<'a> {
             &self.custom_statuses,
             &self.outputs,
             &self.outcomes,
+            &self.shows,
         ]
     }
 }

@@ -151,7 +151,7 @@ fn turn(
         partition: PartitionId::of(id, store.partitions()),
         seq: CommitSeq(1),
         instance: id.clone(),
-        change: Change::Write { record: Box::new(record), history },
+        change: Change::Write { record: Box::new(record), shows: true, history },
         sent: Vec::new(),
         taken: Vec::new(),
     }

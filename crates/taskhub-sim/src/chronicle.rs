@@ -119,7 +119,7 @@ impl Chronicle {
                 known.versions.push((self.index, None));
                 known.log.clear();
             }
-            Change::Write { record, history } => {
+            Change::Write { record, history, .. } => {
                 applied.read(history)?;
                 if applied.replaced {
                     known.log.clear();

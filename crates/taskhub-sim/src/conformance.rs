@@ -120,6 +120,7 @@ macro_rules! conformance {
             commits::an_append_in_the_wrong_place_writes_nothing,
             commits::nothing_changes_nothing,
             commits::large_values_come_back,
+            commits::what_is_shown_stays_while_turns_show_nothing_new,
             commits::all_is_there_after_reopening,
             inboxes::a_message_waits_until_it_is_taken,
             inboxes::messages_come_oldest_first_in_pages,

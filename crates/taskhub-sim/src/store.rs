@@ -148,7 +148,7 @@ impl Tables {
             Change::Purge => {
                 self.instances.remove(&turn.instance);
             }
-            Change::Write { record, history } => {
+            Change::Write { record, history, .. } => {
                 let pieces = self.instances.remove(&turn.instance).map(|(_, pieces)| pieces);
                 let mut pieces = pieces.unwrap_or_default();
                 match history {

@@ -30,7 +30,7 @@ impl Trace {
     pub(crate) fn turn(&mut self, turn: &TurnRecord) {
         self.bytes(turn.instance.as_str().as_bytes());
         self.number(turn.seq.0);
-        if let Change::Write { record, history } = &turn.change {
+        if let Change::Write { record, history, .. } = &turn.change {
             self.number(record.events);
             self.number(u64::from(record.busy) + u64::from(record.status.number()));
             self.number(record.due.map_or(0, |due| due.0.unsigned_abs()));

@@ -13,12 +13,12 @@ use std::{
 use bytes::Bytes;
 use rusqlite::Connection;
 use taskhub_core::{
-    HistoryChange, Record, RuntimeStatus, Timestamp,
+    HistoryChange, Record, RuntimeStatus, Text, Timestamp,
     store::{CommitError, Filter, Store, StoreError},
 };
 use taskhub_engine::store::{Embedded, EmbeddedOptions, OpenError};
 use taskhub_sim::conformance::hub::{
-    Hub, TTL, append, ended, instance, keep, node, purge, running, write,
+    Hub, TTL, append, ended, hidden, instance, keep, node, purge, running, write,
 };
 use tempfile::TempDir;
 
@@ -33,6 +33,20 @@ fn hub(store: Embedded) -> Hub {
 
 fn sqlite(folder: &Path) -> Connection {
     Connection::open(folder.join("hub.db")).expect("the file is there")
+}
+
+/// The file of an empty hub as the first version made it.
+fn of_the_first_version(folder: &Path) -> Connection {
+    let schema = include_str!("../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql");
+    let file = sqlite(folder);
+    file.execute_batch(schema).expect("it is SQL");
+    file.execute_batch(
+        "WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
+             INSERT INTO partition (id) SELECT id FROM n;
+         PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1",
+    )
+    .expect("it is SQL");
+    file
 }
 
 /// A record of an instance of a hub with 32 partitions.
@@ -89,8 +103,34 @@ fn a_later_schema_is_not_touched() {
     drop(Embedded::open(folder.path()).unwrap());
     sqlite(folder.path()).pragma_update(None, "user_version", 99).unwrap();
     let error = Embedded::open(folder.path()).unwrap_err();
-    let expected = OpenError::Newer { folder: folder.path().into(), found: 99, known: 2 };
+    let expected = OpenError::Newer { folder: folder.path().into(), found: 99, known: 3 };
     assert_eq!(error, expected);
+}
+
+/// As the first version wrote it, with what is long in its row.
+#[test]
+fn a_file_of_the_first_schema_is_opened_with_all_that_it_holds() {
+    let folder = folder();
+    let long = |letter: &str| Text::from(letter.repeat(100_000));
+    let old = of_the_first_version(folder.path());
+    let row = "INSERT INTO instance VALUES
+        (1, 'a', ?1, 0, 0, NULL, 0, 1, 2, NULL, ?2, 'f', NULL, NULL, NULL, NULL, ?3, ?4)";
+    let a = placed(keep("a", running(0)));
+    old.execute(row, (a.partition.0, 7_u128.to_be_bytes(), &*long("s"), &*long("o"))).unwrap();
+    drop(old);
+    let store = hub(Embedded::open(folder.path()).unwrap());
+    let record = store.record("a").unwrap();
+    assert_eq!(record.custom_status, Some(long("s")));
+    assert_eq!(record.outcome, Some(Ok(Some(long("o")))));
+    // A turn that shows nothing new moves it away from what each turn writes.
+    let later = Record { updated_at: Timestamp(9), ..record };
+    store.commit([hidden(placed(keep("a", later.clone())))]);
+    assert_eq!(store.record("a"), Some(later));
+    let here = "SELECT custom_status IS NULL AND outcome IS NULL FROM instance";
+    assert!(sqlite(folder.path()).query_row(here, (), |row| row.get::<_, bool>(0)).unwrap());
+    let told = "SELECT length(custom_status) + length(output) FROM instances";
+    let told: i64 = sqlite(folder.path()).query_row(told, (), |row| row.get(0)).unwrap();
+    assert_eq!(told, 200_000);
 }
 
 #[test]
@@ -251,17 +291,7 @@ fn log_stays_short(readers: usize) {
 #[test]
 fn a_hub_of_the_first_version_opens_and_lists_what_runs() {
     let folder = folder();
-    let file = sqlite(folder.path());
-    file.execute_batch(include_str!(
-        "../../taskhub-engine/src/store/embedded/migrations/0001_hub.sql"
-    ))
-    .unwrap();
-    file.execute_batch(
-        "WITH RECURSIVE n (id) AS (SELECT 0 UNION ALL SELECT id + 1 FROM n WHERE id < 31)
-             INSERT INTO partition (id) SELECT id FROM n;
-         PRAGMA application_id = 0x54736B48; PRAGMA user_version = 1",
-    )
-    .unwrap();
+    let file = of_the_first_version(folder.path());
     file.execute(
         "INSERT INTO instance (key, id, partition, status, events, busy, created_at, updated_at, \
              execution, name) VALUES (1, 'old', 0, 0, 0, 0, 1, 1, zeroblob(16), 'weather')",

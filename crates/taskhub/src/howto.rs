@@ -23,6 +23,12 @@ pub mod remote {}
 #[doc = include_str!("../../../docs/cluster.md")]
 pub mod cluster {}
 
+#[doc = include_str!("../../../docs/postgres.md")]
+pub mod postgres {}
+
+#[doc = include_str!("../../../docs/operating.md")]
+pub mod operating {}
+
 #[doc = include_str!("../../../docs/testing.md")]
 pub mod testing {}
 

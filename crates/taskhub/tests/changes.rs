@@ -214,3 +214,28 @@ async fn an_orchestration_starts_ends_and_labels_others() {
     detached.wait(DAY).await.unwrap();
     host.stop().await;
 }
+
+/// Starts another one under an id, whoever has it.
+#[orchestration]
+async fn starts(ctx: Context) -> Result<()> {
+    ctx.start(child, ()).id("it").tag("by", "code").await?;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_from_code_leaves_who_runs_alone_and_replaces_who_has_ended() {
+    let host = Host::builder().orchestration(starts).orchestration(child);
+    let host = TestHub::new().open(host).unwrap();
+    let hub = host.client();
+    let first = hub.start(child, ()).id("it").tag("by", "hand").await.unwrap();
+    hub.start(starts, ()).await.unwrap().wait(DAY).await.unwrap();
+    tokio::time::sleep(DAY).await;
+    assert_eq!(first.status().await.unwrap().tags["by"].as_ref(), "hand");
+    first.raise(GO, ()).await.unwrap();
+    first.wait(DAY).await.unwrap();
+    hub.start(starts, ()).await.unwrap().wait(DAY).await.unwrap();
+    tokio::time::sleep(DAY).await;
+    let second = hub.instance("it").status().await.unwrap();
+    assert_eq!((second.status, second.tags["by"].as_ref()), (RuntimeStatus::Running, "code"));
+    host.stop().await;
+}

@@ -158,6 +158,17 @@ async fn opened() -> Client {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operation_is_asked_for_and_answers_with_the_types_of_its_method() {
+    let host = TestHub::new().open(bank()).unwrap();
+    let hub = host.client();
+    let run = hub.start(pay, vec![5, 7]).await.unwrap();
+    let paid: i64 = run.wait(LONG).await.unwrap();
+    let state: Option<Account> = hub.entity("a").state().await.unwrap();
+    assert_eq!((paid, state), (12, Some(Account { balance: 12 })));
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_operation_leaves_nothing_behind() {
     let hub = opened().await;
     let failure = run(&hub, "overdraw").await.unwrap_err();

@@ -78,6 +78,45 @@ async fn what_was_stored_is_there_when_the_hub_is_opened_again() {
     second.stop().await;
 }
 
+/// What it draws before it waits, and after.
+#[orchestration]
+async fn draws(ctx: Context) -> Result<Vec<String>> {
+    let draw = || format!("{} {} {} {}", ctx.now(), ctx.uuid(), ctx.random(), ctx.uuid());
+    let mut drawn = vec![draw()];
+    ctx.set_custom_status(&drawn);
+    ctx.event(GO).await?;
+    drawn.push(draw());
+    ctx.set_custom_status(&drawn);
+    ctx.event(GO).await?;
+    Ok(drawn)
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_ids_and_chance_are_the_same_in_every_life() {
+    let hub = TestHub::new();
+    let mut shown: Vec<Vec<String>> = Vec::new();
+    for life in 0..2 {
+        let host = hub.open(Host::builder().orchestration(draws)).unwrap();
+        let run = host.client().start(draws, ()).id("it").join().await.unwrap();
+        if life > 0 {
+            run.raise(GO, 1).await.unwrap();
+        }
+        shown.extend(run.status().await.unwrap().custom_status().unwrap());
+        host.stop().await;
+        tokio::time::sleep(HOUR).await;
+    }
+    let host = hub.open(Host::builder().orchestration(draws)).unwrap();
+    let run = host.client().instance("it").of(draws);
+    run.raise(GO, 2).await.unwrap();
+    let drawn = run.wait(HOUR).await.unwrap();
+    host.stop().await;
+    assert_eq!(shown, [drawn[..1].to_vec(), drawn.clone()]);
+    let mut apart: Vec<_> = drawn.iter().flat_map(|it| it.split(' ')).collect();
+    apart.sort_unstable();
+    apart.dedup();
+    assert_eq!(apart.len(), 8, "no two of them are alike: {drawn:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gateway_terminates_at_its_deadline_in_virtual_time() {
     let hub = TestHub::new();

@@ -9,8 +9,8 @@ use std::{
 };
 
 use taskhub::{
-    Host, HostBuilder, PurgeError, RestartError, RewindError, RuntimeStatus, StatusError,
-    WaitError, prelude::*, testing::TestHub,
+    Host, HostBuilder, PurgeError, RestartError, RewindError, RuntimeStatus, StartError,
+    StatusError, WaitError, prelude::*, testing::TestHub,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -109,6 +109,59 @@ async fn who_waits_for_the_first_turn_hears_of_it() {
     assert!(matches!(error, WaitError::Timeout(_)), "{error}");
     assert_eq!(run.began(DAY).await.unwrap().status, RuntimeStatus::Running);
     assert_eq!(hub.now() - began, DAY);
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_for_later_keeps_what_comes_and_can_be_called_off() {
+    let (test, world) = (TestHub::new(), World::default());
+    let mut host = test.open(self::host(&world)).unwrap();
+    let hub = host.client();
+    let (off, at) = (hub.now() + DAY, hub.now() + 3 * DAY);
+    hub.start(waits, ()).id("off").at(off).await.unwrap();
+    hub.start(waits, ()).id("on").at(at).await.unwrap();
+    hub.instance("on").raise(GO, "early".to_owned()).await.unwrap();
+    hub.instance("off").terminate("not needed").await.unwrap();
+    let called_off = hub.instance("off").status().await.unwrap();
+    assert_eq!(called_off.status, RuntimeStatus::Terminated);
+    host.stop().await;
+    tokio::time::sleep(DAY).await;
+
+    host = test.open(self::host(&world)).unwrap();
+    let run = host.client().instance("on").of(waits);
+    assert_eq!(run.status().await.unwrap().status, RuntimeStatus::Pending);
+    assert_eq!(run.wait(3 * DAY).await.unwrap(), "early");
+    assert_eq!(host.client().now(), at);
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_in_use_is_replaced_refused_or_joined_as_the_start_says() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world)).unwrap();
+    let hub = host.client();
+    let execution = async || hub.instance("w").status().await.unwrap().created_at;
+    hub.start(waits, ()).id("w").await.unwrap();
+    let first = execution().await;
+    tokio::time::sleep(DAY).await;
+    let refused = hub.start(waits, ()).id("w").replace([RuntimeStatus::Failed]).await;
+    assert!(matches!(refused, Err(StartError::Exists(_, RuntimeStatus::Running))), "{refused:?}");
+    hub.start(waits, ()).id("w").join().await.unwrap();
+    assert_eq!(execution().await, first);
+
+    let running = hub.start(waits, ()).id("w").replace([RuntimeStatus::Running]).await.unwrap();
+    assert_eq!(execution().await, hub.now());
+    running.raise(GO, "go".to_owned()).await.unwrap();
+    assert_eq!(running.wait(DAY).await.unwrap(), "go");
+    let second = execution().await;
+    tokio::time::sleep(DAY).await;
+    let refused = hub.start(waits, ()).id("w").replace([RuntimeStatus::Failed]).await;
+    let completed = RuntimeStatus::Completed;
+    assert!(matches!(refused, Err(StartError::Exists(_, it)) if it == completed), "{refused:?}");
+    hub.start(waits, ()).id("w").join().await.unwrap();
+    assert_eq!(execution().await, second);
+    hub.start(waits, ()).id("w").await.unwrap();
+    assert_eq!(hub.instance("w").status().await.unwrap().status, RuntimeStatus::Running);
     host.stop().await;
 }
 
@@ -247,6 +300,26 @@ async fn a_termination_takes_children_along_where_that_is_asked_for() {
         let ended = heir.wait(DAY).await.unwrap_err();
         assert!(matches!(ended, WaitError::Terminated(_)), "{ended}");
     }
+    host.stop().await;
+}
+
+/// Has a child that others know, and says what became of it.
+#[orchestration]
+async fn guardian(ctx: Context) -> Result<String> {
+    let ended = ctx.call(waits, ()).id("ward").await;
+    Ok(ended.unwrap_or_else(|failure| format!("{}, {failure}", failure.kind())))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_hears_that_its_child_was_terminated() {
+    let (test, world) = (TestHub::new(), World::default());
+    let host = test.open(host(&world).orchestration(guardian)).unwrap();
+    let run = host.client().start(guardian, ()).await.unwrap();
+    let ward = host.client().instance("ward").of(waits);
+    ward.began(DAY).await.unwrap();
+    ward.terminate("enough").await.unwrap();
+    let told = "Terminated, the orchestration was terminated: enough";
+    assert_eq!(run.wait(DAY).await.unwrap(), told);
     host.stop().await;
 }
 

@@ -15,6 +15,7 @@ use crate::{
 
 /// An instance that exists, and has been read or created.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of one step, each by itself")]
 pub(super) struct Instance {
     pub id: InstanceId,
     pub record: Record,
@@ -27,6 +28,8 @@ pub(super) struct Instance {
     pub replaces: bool,
     /// Whether the record changed otherwise.
     pub changed: bool,
+    /// Whether what the record shows, its custom status and its outcome, is not written yet.
+    pub shows: bool,
     /// Whether it was parked by this step.
     pub parked: bool,
     /// Messages that this step sends, and those that it takes.
@@ -109,6 +112,7 @@ impl Instance {
             fresh: Vec::new(),
             replaces: false,
             changed: false,
+            shows: true,
             parked: false,
             outgoing: Vec::new(),
             cancelled: Vec::new(),
@@ -209,6 +213,7 @@ impl Instance {
         self.record.status = status;
         self.record.stuck = None;
         self.record.outcome = Some(outcome);
+        self.shows = true;
         self.record.completed_at = Some(at);
     }
 

@@ -24,6 +24,7 @@ impl Instance {
         functions: &dyn Functions,
     ) -> Self {
         let mut instance = Self::known(id, record);
+        instance.shows = false;
         if instance.record.status.is_terminal() {
             if instance.record.busy {
                 instance.owe(&history);

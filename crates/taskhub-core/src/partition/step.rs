@@ -52,9 +52,10 @@ impl Partition {
             let history = instance.take_history();
             instance.refresh_record();
             instance.changed = false;
+            let shows = std::mem::take(&mut instance.shows);
             let due = instance.record.due;
             let record = Box::new(instance.record.clone());
-            let seq = self.record(id, Change::Write { record, history }, outgoing, taken);
+            let seq = self.record(id, Change::Write { record, shows, history }, outgoing, taken);
             self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;

@@ -72,7 +72,7 @@ impl Instance {
             && self.record.custom_status.as_ref() != Some(&status)
         {
             self.record.custom_status = Some(status);
-            self.changed = true;
+            (self.changed, self.shows) = (true, true);
         }
         for kind in step.actions {
             self.act(at, self.traced(kind, limits));

@@ -28,6 +28,8 @@ pub struct Effect<'a> {
     pub partition: PartitionId,
     /// Its record in the end; `None` when it is gone.
     pub record: Option<&'a Record>,
+    /// Whether its custom status or its outcome may be others than what is stored.
+    pub shows: bool,
     /// How many events must be stored before; `None` when that does not matter.
     pub follows: Option<u64>,
     /// Whether the stored history goes.
@@ -61,8 +63,8 @@ pub fn fold(batch: &Batch) -> Result<Folded<'_>, StoreError> {
 
 impl<'a> Effect<'a> {
     fn new(instance: &'a InstanceId, partition: PartitionId) -> Self {
-        let (record, follows, forgets, count) = (None, None, false, None);
-        Self { instance, partition, record, follows, forgets, pieces: Vec::new(), count }
+        let (record, shows, follows, forgets, count) = (None, false, None, false, None);
+        Self { instance, partition, record, shows, follows, forgets, pieces: Vec::new(), count }
     }
 
     fn apply(&mut self, change: &'a Change) -> Result<(), StoreError> {
@@ -71,9 +73,11 @@ impl<'a> Effect<'a> {
             Change::Purge => {
                 self.forget();
                 self.record = None;
+                self.shows = true;
                 self.count = Some(0);
             }
-            Change::Write { record, history } => {
+            Change::Write { record, shows, history } => {
+                self.shows |= *shows;
                 match history {
                     HistoryChange::Keep => {}
                     HistoryChange::Append { at, events } => self.append(*at, events)?,

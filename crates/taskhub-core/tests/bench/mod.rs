@@ -131,7 +131,7 @@ impl Bench {
 
     fn store(&mut self, turn: &TurnRecord) {
         let (record, history) = match &turn.change {
-            Change::Write { record, history } => (record, history),
+            Change::Write { record, history, .. } => (record, history),
             Change::Purge => return drop(self.stored.remove(&turn.instance)),
             Change::Nothing => return,
         };

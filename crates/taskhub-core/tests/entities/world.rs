@@ -176,7 +176,7 @@ impl World {
             self.inbox.remove(taken);
         }
         let (record, history) = match &turn.change {
-            Change::Write { record, history } => (record, history),
+            Change::Write { record, history, .. } => (record, history),
             Change::Purge => {
                 self.stored.remove(&turn.instance);
                 return;

@@ -19,7 +19,7 @@ pub(super) fn warn(batch: &Batch, events_warn: u64) {
 
 /// The record of an instance of which people are to be warned.
 fn grown(change: &Change, events_warn: u64) -> Option<&Record> {
-    let Change::Write { record, history } = change else { return None };
+    let Change::Write { record, history, .. } = change else { return None };
     let before = match history {
         HistoryChange::Append { at, .. } => *at,
         HistoryChange::Keep | HistoryChange::Replace { .. } => return None,
@@ -53,7 +53,8 @@ mod tests {
             events,
         };
         let history = HistoryChange::Append { at, events: [].as_slice().into() };
-        grown(&Change::Write { record: Box::new(record), history }, events_warn).is_some()
+        grown(&Change::Write { record: Box::new(record), shows: true, history }, events_warn)
+            .is_some()
     }
 
     #[test]

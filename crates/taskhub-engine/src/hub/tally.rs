@@ -197,7 +197,7 @@ impl Tally {
     fn note(&mut self, turn: &TurnRecord) {
         self.changes += 1;
         self.bytes += u64::try_from(turn.bytes()).unwrap_or_default();
-        if let Change::Write { record, history } = &turn.change
+        if let Change::Write { record, history, .. } = &turn.change
             && turn.instance.as_entity().is_none()
         {
             self.orchestration(record, history);

@@ -244,7 +244,7 @@ impl State {
             let id = &turn.instance;
             let stored = || self.instances.get(id).map_or(0, |kept| kept.record.events);
             match &turn.change {
-                Change::Write { record, history } => {
+                Change::Write { record, history, .. } => {
                     let count = counts.get(id).copied().unwrap_or_else(stored);
                     match history {
                         HistoryChange::Append { at, .. } if *at != count => {
@@ -289,7 +289,7 @@ impl State {
             }
         }
         match &turn.change {
-            Change::Write { record, history } => self.write(turn, record, history),
+            Change::Write { record, history, .. } => self.write(turn, record, history),
             Change::Purge => {
                 self.instances.remove(&turn.instance);
             }

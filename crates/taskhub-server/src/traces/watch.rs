@@ -113,7 +113,7 @@ impl Traces {
 }
 
 fn committed(turn: &TurnRecord) -> Option<Told> {
-    let Change::Write { record, history } = &turn.change else { return None };
+    let Change::Write { record, history, .. } = &turn.change else { return None };
     let (at, events) = match history {
         HistoryChange::Append { at, events } => (*at, events.clone()),
         HistoryChange::Replace { events } => (0, events.clone()),

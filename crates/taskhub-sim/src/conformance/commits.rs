@@ -8,7 +8,9 @@ use taskhub_core::{
 
 use super::{
     Fixture,
-    hub::{Hub, append, ended, events, instance, keep, numbers, purge, running, turn, write},
+    hub::{
+        Hub, append, ended, events, hidden, instance, keep, numbers, purge, running, turn, write,
+    },
 };
 
 /// A record with something unusual in every field.
@@ -272,6 +274,36 @@ pub fn large_values_come_back(fixture: &mut impl Fixture) {
     hub.commit([keep("a", running(1))]);
     assert_eq!(hub.record("a"), Some(running(1)));
     assert_eq!(hub.loaded("b"), [0]);
+}
+
+/// A custom status and an output, long or short, through turns that do not write them again.
+pub fn what_is_shown_stays_while_turns_show_nothing_new(fixture: &mut impl Fixture) {
+    let mut hub = Hub::open(fixture);
+    let texts = [None, Some("short".into()), Some("long".repeat(10_000).into())];
+    let shown = texts.iter().flat_map(|status| texts.iter().map(move |output| (status, output)));
+    let mut count = 0;
+    for (status, output) in shown {
+        let outcome = output.clone().map(|output| Ok(Some(output)));
+        let record = |events: u32| Record {
+            custom_status: status.clone(),
+            outcome: outcome.clone(),
+            ..running(events.into())
+        };
+        let next = |from: u32, to: u32| {
+            let events = events(&(from..to));
+            write("a", record(to), HistoryChange::Append { at: from.into(), events })
+        };
+        hub.commit([next(count, count + 1), hidden(next(count + 1, count + 2))]);
+        assert_eq!(hub.record("a"), Some(record(count + 2)));
+        hub.commit([hidden(keep("a", record(count + 2)))]);
+        hub.reopen(fixture);
+        hub.commit([hidden(next(count + 2, count + 3))]);
+        count += 3;
+        assert_eq!(hub.record("a"), Some(record(count)));
+        hub.commit([purge("b"), keep("b", record(0)), hidden(keep("b", record(0)))]);
+        assert_eq!(hub.record("b"), Some(record(0)));
+    }
+    assert_eq!(hub.loaded("a"), (0..count).collect::<Vec<_>>());
 }
 
 /// What was acknowledged outlives the process.

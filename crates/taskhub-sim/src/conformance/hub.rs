@@ -192,7 +192,19 @@ pub fn append(id: &str, numbers: Range<u32>) -> TurnRecord {
 /// A turn that writes a record and its history.
 #[must_use]
 pub fn write(id: &str, record: Record, history: HistoryChange) -> TurnRecord {
-    TurnRecord { change: Change::Write { record: Box::new(record), history }, ..turn(id) }
+    TurnRecord {
+        change: Change::Write { record: Box::new(record), shows: true, history },
+        ..turn(id)
+    }
+}
+
+/// The same turn, which shows nothing new: neither a custom status nor an outcome.
+#[must_use]
+pub fn hidden(mut turn: TurnRecord) -> TurnRecord {
+    if let Change::Write { shows, .. } = &mut turn.change {
+        *shows = false;
+    }
+    turn
 }
 
 /// A turn that purges.

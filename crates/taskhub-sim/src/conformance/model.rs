@@ -29,7 +29,7 @@ impl Model {
                 Change::Purge => {
                     self.instances.remove(&turn.instance);
                 }
-                Change::Write { record, history } => {
+                Change::Write { record, history, .. } => {
                     let fresh = || (Record::clone(record), Vec::new());
                     let kept = self.instances.entry(turn.instance.clone()).or_insert_with(fresh);
                     kept.0 = Record::clone(record);

@@ -8,15 +8,15 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use taskhub_core::{
-    Batch, ExecutionId, HistoryChange, InstanceId, PartitionId, Record, RuntimeStatus, Timestamp,
-    TurnRecord,
+    Batch, Change, ExecutionId, HistoryChange, InstanceId, PartitionId, Record, RuntimeStatus,
+    Timestamp, TurnRecord,
     store::{Filter, Order, Which},
 };
 
 use super::{
     Fixture,
     commits::full_record,
-    hub::{Hub, envelope, events, partition, purge, running, turn, write},
+    hub::{Hub, envelope, events, hidden, partition, purge, running, turn, write},
     model::Model,
 };
 
@@ -142,6 +142,9 @@ fn turns(model: &Model, ops: &[Op], sent: &mut u64) -> Vec<TurnRecord> {
         };
         let waits = model.waiting.iter().filter(|envelope| envelope.partition == made.partition);
         let waits: Vec<_> = waits.map(|envelope| envelope.id).collect();
+        if op.look[9] % 2 == 0 && shows_nothing_new(&model, &made) {
+            made = hidden(made);
+        }
         made.taken = op.takes.iter().filter_map(|n| waits.get(*n).copied()).collect();
         made.sent = op
             .sends
@@ -156,6 +159,13 @@ fn turns(model: &Model, ops: &[Op], sent: &mut u64) -> Vec<TurnRecord> {
         turns.extend(batch.turns);
     }
     turns
+}
+
+fn shows_nothing_new(model: &Model, turn: &TurnRecord) -> bool {
+    let Change::Write { record, .. } = &turn.change else { return false };
+    model.instances.get(&turn.instance).is_some_and(|(before, _)| {
+        before.custom_status == record.custom_status && before.outcome == record.outcome
+    })
 }
 
 /// A record whose fields follow from `look`.
@@ -173,10 +183,18 @@ fn record(look: [usize; 10], count: u32) -> Record {
         due: (due < 128).then(|| time(due)),
         busy: due % 3 == 0,
         stuck: full.stuck.filter(|_| stuck < 64),
-        outcome: full.outcome.filter(|_| outcome < 64),
+        outcome: match outcome {
+            0..64 => full.outcome,
+            64..128 => Some(Ok(Some("long".repeat(1_000).into()))),
+            _ => None,
+        },
         tags: if tags < 64 { full.tags } else { running(0).tags },
         parent: full.parent.filter(|_| parent < 64),
-        custom_status: full.custom_status.filter(|_| custom < 128),
+        custom_status: match custom {
+            0..64 => full.custom_status,
+            64..192 => Some("long".repeat(1_000).into()),
+            _ => None,
+        },
         execution: if custom % 8 == 0 { full.execution } else { ExecutionId(1) },
         ..running(count.into())
     }

@@ -29,7 +29,7 @@ impl Timers {
     ) -> Result<u64, Violation> {
         let mut checks = 0;
         for turn in turns {
-            let Change::Write { record, history } = &turn.change else { continue };
+            let Change::Write { record, history, .. } = &turn.change else { continue };
             let (HistoryChange::Append { events, .. } | HistoryChange::Replace { events }) =
                 history
             else {

@@ -18,6 +18,10 @@ pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
             Violation::new(3, "what a message does is written with its taking", happened)
         })?;
     }
+    ensure(is_shown(applied), || {
+        let happened = format!("{} became {:?}", applied.turn.instance, record(applied));
+        Violation::new(3, "what a turn shows is written with the turn", happened)
+    })?;
     if applied.replaced {
         return Ok(()); // The turns of the execution before are gone, their messages are not.
     }
@@ -34,6 +38,15 @@ pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
         })?;
     }
     Ok(())
+}
+
+/// Whether a store that only writes what it is told to write shows what the turn shows.
+fn is_shown(applied: &Applied<'_>) -> bool {
+    let Change::Write { record, shows: false, .. } = &applied.turn.change else { return true };
+    match &applied.before {
+        Some(it) => it.custom_status == record.custom_status && it.outcome == record.outcome,
+        None => record.shown_bytes() == 0,
+    }
 }
 
 fn is_parked(applied: &Applied<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::repository::{self, Offences, Source};
 
-/// One row per ability: what it is, a link to a heading, and a test by its name in its file.
+/// One row per ability: what it is, a link to a heading, and tests by their names in their files.
 pub(crate) fn rows_are_full(source: Source<'_>) -> Offences {
     let rows = source.lines().filter(|(_, line)| line.starts_with("| ") && !is_head(line));
     rows.filter_map(|(number, line)| Some((number, fault(line)?))).collect()
@@ -17,14 +17,22 @@ fn fault(row: &str) -> Option<String> {
     let [ability, page, test] = cells[..] else {
         return Some("a row has an ability, a page and a test".to_owned());
     };
-    let Some(((_, page), (name, file))) = link(page).zip(link(test)) else {
+    let tests: Option<Vec<_>> = test.split(", ").map(link).collect();
+    let Some(((_, page), tests)) = link(page).zip(tests) else {
         return Some(format!("link the page and the test of `{ability}`"));
     };
-    let name = name.trim_matches('`');
-    if !repository::read(&below_docs(file)).contains(&format!("fn {name}(")) {
-        return Some(format!("there is no test `{name}` in {file}; name the one that there is"));
+    for (name, file) in tests {
+        let name = name.trim_matches('`');
+        let source = repository::read(&below_docs(file));
+        if !["fn", "def"].iter().any(|word| source.contains(&format!("{word} {name}("))) {
+            return Some(format!(
+                "there is no test `{name}` in {file}; name the one that there is"
+            ));
+        }
     }
-    let (page, heading) = page.split_once('#')?;
+    let Some((page, heading)) = page.split_once('#') else {
+        return Some(format!("link the heading of {page} below which `{ability}` is shown"));
+    };
     let content = repository::read(&below_docs(page));
     let has = content.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
     (!has).then(|| format!("{page} has no heading `{heading}`; link to one that it has"))
@@ -60,10 +68,13 @@ mod tests {
         assert_eq!(faults(&format!("| a | [b](testing.md#chaos) | {own} |")), 0);
         assert_eq!(faults("| ability | page | test |\n|---|---|---|"), 0);
         assert_eq!(faults(&format!("| a | | {own} |")), 1);
-        assert_eq!(faults("| a | [b](testing.md) | |"), 1);
-        assert_eq!(faults("| a | [b](testing.md) |"), 1);
+        assert_eq!(faults("| a | [b](testing.md#chaos) | |"), 1);
+        assert_eq!(faults("| a | [b](testing.md#chaos) |"), 1);
         assert_eq!(faults(&format!("| a | [b](testing.md#nowhere) | {own} |")), 1);
+        assert_eq!(faults(&format!("| a | [b](testing.md) | {own} |")), 1);
+        assert_eq!(faults(&format!("| a | [b](testing.md#chaos) | {own}, {own} |")), 0);
+        assert_eq!(faults(&format!("| a | [b](testing.md#chaos) | {own}, own |")), 1);
         let other = own.replace("rows_are_full", "rows_are_empty");
-        assert_eq!(faults(&format!("| a | [b](testing.md) | {other} |")), 1);
+        assert_eq!(faults(&format!("| a | [b](testing.md#chaos) | {other} |")), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The house rules, enforced on every file of the repository; CONTRIBUTING.md says why.
 
 mod arrows;
+mod blocks;
 mod features;
 mod markdown;
 mod names;
@@ -134,6 +135,11 @@ fn a_relative_link_leads_to_a_file() {
 #[test]
 fn a_page_shows_files_as_they_are() {
     enforce(markdown, |source| markdown::shows_files_as_they_are(repository::read, source));
+}
+
+#[test]
+fn what_a_page_shows_is_tried() {
+    enforce(markdown, blocks::are_tried);
 }
 
 #[test]

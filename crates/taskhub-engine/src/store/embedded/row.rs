@@ -16,8 +16,9 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT key, status, events, due, busy, created_at, updated_at, completed_at, ",
-            "execution, name, version, stuck, parent, tags, custom_status, outcome ",
-            "FROM instance ",
+            "execution, name, version, stuck, parent, tags, coalesce(custom_status, ",
+            "(SELECT custom_status FROM apart WHERE instance = key)), coalesce(outcome, ",
+            "(SELECT output FROM apart WHERE instance = key)) FROM instance ",
             $rest
         )
     };
@@ -81,10 +82,29 @@ pub(super) fn write(
             record.stuck.as_deref(),
             parent,
             tags,
-            record.custom_status.as_deref(),
+            status_here(record),
             OutcomeColumn(record.outcome.as_ref()),
         ])
         .map_err(failed)
+}
+
+/// Texts from so many bytes on stand apart from what each turn rewrites: half a page.
+const LONG_BYTES_MIN: usize = 2 << 10;
+
+fn is_long(text: &str) -> bool {
+    text.len() >= LONG_BYTES_MIN
+}
+
+fn status_here(record: &Record) -> Option<&str> {
+    record.custom_status.as_deref().filter(|status| !is_long(status))
+}
+
+/// The custom status and the output of a record, as far as they stand apart.
+pub(super) fn apart(record: &Record) -> Option<[Option<&str>; 2]> {
+    let status = record.custom_status.as_deref().filter(|status| is_long(status));
+    let output = record.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()?.as_deref());
+    let output = output.filter(|output| is_long(output));
+    (status.is_some() || output.is_some()).then_some([status, output])
 }
 
 /// An output is stored as the text that it is, everything else encoded.
@@ -94,6 +114,7 @@ impl ToSql for OutcomeColumn<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(match self.0 {
             None => ToSqlOutput::Borrowed(ValueRef::Null),
+            Some(Ok(Some(output))) if is_long(output) => ToSqlOutput::Borrowed(ValueRef::Null),
             Some(Ok(Some(output))) => ToSqlOutput::Borrowed(ValueRef::Text(output.as_bytes())),
             Some(outcome) => {
                 ToSqlOutput::Owned(Value::Blob(codec::encode_outcome(outcome).to_vec()))

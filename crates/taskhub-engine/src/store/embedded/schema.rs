@@ -6,11 +6,14 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 const APPLICATION: i32 = 0x5473_6B48;
 
 /// The version that this program knows.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Step `n` leads from version `n` to version `n + 1`. What was released is never changed.
-const STEPS: [&str; VERSION as usize] =
-    [include_str!("migrations/0001_hub.sql"), include_str!("migrations/0002_live.sql")];
+const STEPS: [&str; VERSION as usize] = [
+    include_str!("migrations/0001_hub.sql"),
+    include_str!("migrations/0002_live.sql"),
+    include_str!("migrations/0003_apart.sql"),
+];
 
 /// What the file holds, by its own account.
 pub(super) enum Found {

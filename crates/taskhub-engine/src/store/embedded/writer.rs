@@ -24,7 +24,8 @@ const LAST_PLACE: &str = "SELECT coalesce(max(last), 0) FROM \
      (SELECT (SELECT max(place) FROM message WHERE partition = id) AS last FROM partition)";
 
 /// What is to be known of a stored instance.
-const FIND: &str = "SELECT key, events, iif(completed_at IS NULL, created_at, NULL) \
+const FIND: &str = "SELECT key, events, iif(completed_at IS NULL, created_at, NULL), \
+     EXISTS (SELECT 1 FROM apart WHERE instance = key) \
      FROM instance WHERE id = ?1";
 
 /// All that is needed to write. Its owner keeps it behind a mutex.
@@ -43,6 +44,8 @@ struct Known {
     events: u64,
     /// Where it stands in the list of those that have not ended.
     lives_since: Option<Timestamp>,
+    /// Whether some of it stands apart.
+    apart: bool,
 }
 
 impl Writer {
@@ -156,6 +159,8 @@ struct Rows<'a> {
     remove: CachedStatement<'a>,
     append: CachedStatement<'a>,
     forget: CachedStatement<'a>,
+    set_apart: CachedStatement<'a>,
+    join: CachedStatement<'a>,
 }
 
 impl<'a> Rows<'a> {
@@ -175,6 +180,8 @@ impl<'a> Rows<'a> {
             remove: prepare("DELETE FROM instance WHERE key = ?1")?,
             append: prepare("INSERT INTO history VALUES (?1, ?2, ?3)")?,
             forget: prepare("DELETE FROM history WHERE instance = ?1")?,
+            set_apart: prepare("INSERT OR REPLACE INTO apart VALUES (?1, ?2, ?3)")?,
+            join: prepare("DELETE FROM apart WHERE instance = ?1")?,
         })
     }
 
@@ -201,6 +208,7 @@ impl<'a> Rows<'a> {
         let stays = known.lives_since.is_some() && known.lives_since == lives_since(record);
         let update = if stays { &mut self.update_in_place } else { &mut self.update };
         row::write(update, known.key, effect.instance, effect.partition, record)?;
+        self.keep_apart(known.key, record, known.apart, effect.shows)?;
         if effect.forgets {
             self.forget.execute([known.key]).map_err(failed)?;
         }
@@ -216,9 +224,27 @@ impl<'a> Rows<'a> {
             return Ok(false);
         }
         *self.next_key += 1;
+        self.keep_apart(key, record, false, true)?;
         self.append(key, effect)?;
         self.remember(key, effect.instance, record);
         Ok(true)
+    }
+
+    /// Writes what is long of a record, unless it `stands` there and nothing new is shown.
+    fn keep_apart(
+        &mut self,
+        key: i64,
+        record: &Record,
+        stands: bool,
+        shows: bool,
+    ) -> Result<(), StoreError> {
+        match row::apart(record) {
+            Some([status, output]) if shows || !stands => {
+                self.set_apart.execute((key, status, output)).map(drop).map_err(failed)
+            }
+            None if stands => self.join.execute([key]).map(drop).map_err(failed),
+            _ => Ok(()),
+        }
     }
 
     fn append(&mut self, key: i64, effect: &Effect<'_>) -> Result<(), StoreError> {
@@ -240,6 +266,9 @@ impl<'a> Rows<'a> {
         }
         if let Some(known) = known {
             self.forget.execute([known.key]).map_err(failed)?;
+            if known.apart {
+                self.join.execute([known.key]).map_err(failed)?;
+            }
             self.remove.execute([known.key]).map_err(failed)?;
         }
         Ok(())
@@ -251,6 +280,7 @@ impl<'a> Rows<'a> {
                 key: row.get(0)?,
                 events: row.get::<_, i64>(1)?.unsigned_abs(),
                 lives_since: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+                apart: row.get(3)?,
             })
         });
         found.optional().map_err(failed)
@@ -262,7 +292,8 @@ impl<'a> Rows<'a> {
             self.keys.pop(instance);
         } else {
             let (events, lives_since) = (record.events, lives_since(record));
-            self.keys.put(instance.clone(), Known { key, events, lives_since });
+            let apart = row::apart(record).is_some();
+            self.keys.put(instance.clone(), Known { key, events, lives_since, apart });
         }
     }
 }
