@@ -1,6 +1,7 @@
 //! The spans of orchestrations: what a worker says of the span of an execution, the next worker is
-//! told. Kept in memory: after a restart of the server a span begins anew, unless the server sends
-//! traces; then it names the span that follows from the execution.
+//! told. That is kept in memory, and need not be stored: who has said nothing yet is told the span
+//! that follows from the execution, which is the same after a restart. A server that sends traces
+//! names that one always.
 
 use std::{
     num::NonZeroUsize,
@@ -34,7 +35,7 @@ impl Spans {
     }
 }
 
-/// The span of an execution as this server would send it, if it is in a trace.
+/// The span that follows from an execution, if it is in a trace.
 pub(super) fn own(turn: &Turn, execution: ExecutionId) -> Option<OrchestrationTraceContext> {
     let first = turn.history.iter().find_map(|piece| piece.first())?;
     let Kind::Started(started) = &first.kind else { return None };

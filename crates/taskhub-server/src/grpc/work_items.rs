@@ -147,10 +147,12 @@ impl Feed {
         if let Some(Request::OrchestratorRequest(request)) = &mut item.request {
             let execution = task.ticket.execution;
             let own = match &task.job {
-                Job::Turn(turn) if self.traced => spans::own(turn, execution),
+                Job::Turn(turn) => spans::own(turn, execution),
                 _ => None,
             };
-            request.orchestration_trace_context = own.or_else(|| self.spans.of(execution));
+            let told = self.spans.of(execution);
+            request.orchestration_trace_context =
+                if self.traced { own.or(told) } else { told.or(own) };
         }
         let bytes = item.encoded_len();
         if bytes <= self.bytes_max {

@@ -122,6 +122,28 @@ async fn the_span_that_a_worker_sends_is_left_to_it() {
 }
 
 #[tokio::test]
+async fn a_server_without_traces_names_the_same_span_after_a_restart() {
+    let server = Running::plain().await;
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let traced = TraceContext { trace_parent: parent, ..TraceContext::default() };
+    let start = CreateInstanceRequest { parent_trace_context: Some(traced), ..start("a") };
+    server.client().await.start_instance(start).await.unwrap();
+    let before = first_span(&server).await;
+    let server = Running::again(server.stop().await, |_| {}).await;
+    assert_eq!(first_span(&server).await, before);
+    server.stop().await;
+}
+
+/// The span that a worker is told with the next turn, which it does not answer.
+async fn first_span(server: &Running) -> OrchestrationTraceContext {
+    let all = GetWorkItemsRequest::default();
+    let work = server.client().await.get_work_items(all).await;
+    let mut work = work.expect("the server lives").into_inner();
+    let (Work::OrchestratorRequest(turn), _) = next(&mut work).await else { panic!("no turn") };
+    turn.orchestration_trace_context.expect("it is in a trace")
+}
+
+#[tokio::test]
 async fn what_comes_over_http_joins_the_trace_of_its_caller() {
     let collector = Collector::start().await;
     let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
