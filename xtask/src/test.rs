@@ -28,7 +28,8 @@ fn checks() -> [Step; 5] {
             "the failing test is named above; run it alone with `cargo test -p CRATE NAME`",
         ),
         Step::new(
-            "cargo test -p taskhub-sim --features mutations --test mutations",
+            // With the whole workspace chosen, its dependencies are those of the step before.
+            "cargo test --workspace --features taskhub-sim/mutations --test mutations",
             "the simulator does not find the mistakes named above any more: a law went blind",
         ),
         doc.with_env("RUSTDOCFLAGS", "-D warnings"),

@@ -86,11 +86,25 @@ pub enum Mutation {
     RestartBare,
     /// An event that code sends arrives twice.
     SendTwice,
+    /// A worker is given more than it has room for.
+    OverCredit,
+    /// A worker that leaves is given more.
+    GiveLeaving,
+    /// Work goes to whoever has its name, in whatever version.
+    GiveAnyVersion,
+    /// Work counts for each worker that has done it.
+    CountAgain,
+    /// What a lost worker had is given to nobody else.
+    ForgetLost,
+    /// What takes too long is given to nobody else.
+    ForgetSlow,
+    /// Work that takes every worker down is given out again for ever.
+    PoisonForever,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 40] = [
+    pub const ALL: [(Self, u8); 47] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -115,6 +129,7 @@ impl Mutation {
         (Self::KeepLocks, 6),
         (Self::UnlockFirst, 6),
         (Self::RewindAll, 6),
+        (Self::CountAgain, 6),
         (Self::FireEarly, 7),
         (Self::FireTwice, 7),
         (Self::FireLate, 7),
@@ -124,13 +139,19 @@ impl Mutation {
         (Self::MatchBlindly, 8),
         (Self::DropTags, 8),
         (Self::RestartBare, 8),
+        (Self::GiveAnyVersion, 8),
         (Self::ForgetWaiter, 9),
         (Self::Unbounded, 10),
+        (Self::OverCredit, 10),
         (Self::ForgetStarved, 11),
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
         (Self::KeepShare, 11),
         (Self::RewindAlone, 11),
+        (Self::GiveLeaving, 11),
+        (Self::ForgetLost, 11),
+        (Self::ForgetSlow, 11),
+        (Self::PoisonForever, 11),
     ];
 }
 

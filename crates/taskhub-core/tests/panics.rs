@@ -1,6 +1,12 @@
 //! Code that panics, wherever it does, is stuck with what it said, and harms nothing else.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex},
+    task::{Poll, Waker},
+};
+
+use futures::future::select;
 
 use taskhub_core::{
     Event, ExecutionId, InstanceId, Kind, Outcome, Started, Text, Timestamp,
@@ -61,6 +67,24 @@ fn a_panic_after_continue_as_new_does_not_go_on() {
         Box::pin(async { panic!("on the last line") })
     });
     assert!(stuck(execution.step()).contains("on the last line"));
+}
+
+#[test]
+fn a_wake_that_comes_from_elsewhere_while_it_rests_is_found_before_it_can_do_harm() {
+    static WAKER: Mutex<Option<Waker>> = Mutex::new(None);
+    let mut execution = begin(|scope| {
+        let stray = poll_fn(|task| {
+            WAKER.lock().unwrap().replace(task.waker().clone());
+            Poll::<Outcome>::Pending
+        });
+        let durable = scope.call(Command::Event { name: "e".into() });
+        Box::pin(async move { select(stray, durable).await.factor_first().0 })
+    });
+    assert!(matches!(execution.step().progress, Progress::Waiting));
+    assert!(matches!(execution.step().progress, Progress::Waiting));
+    WAKER.lock().unwrap().take().unwrap().wake();
+    let why = stuck(execution.step());
+    assert!(why.contains("was woken by it"), "{why}");
 }
 
 #[test]

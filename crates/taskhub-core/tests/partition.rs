@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use taskhub_core::{
-    Answer, CallId, Change, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
-    Message, MessageId, Parent, PartitionId, Record, Request, RequestId, Reuse, RuntimeStatus,
-    Started, Text, Timestamp, TurnRecord, Verb,
+    Answer, CallId, Change, Done, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
+    Message, MessageId, Parent, PartitionId, Piece, Record, Request, RequestId, Reuse,
+    RuntimeStatus, Started, TaskResult, Text, Ticket, Timestamp, TurnRecord, Verb,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Ownership, StoreError, Stored},
     turn::{Command, ContinueAsNew, Functions, Orchestration, Run, Scope},
@@ -209,6 +209,32 @@ fn an_instance_that_could_not_be_read_is_read_again_whatever_else_waits() {
     bench.handle(vec![Input::Loaded(id.clone(), failed)], NOW);
     let decided = bench.handle(Vec::new(), Timestamp(NOW.0 + 1_000_000));
     assert!(decided.reads.contains(&Read::Instance(id)), "{decided:?}");
+}
+
+#[test]
+fn a_result_is_not_refused_because_its_instance_has_to_be_read_first() {
+    let limits = Limits { backlog_count_max: 1, cache_bytes_max: 0, ..Limits::default() };
+    let (mut bench, id) = (Bench::new(&limits), InstanceId::trusted("a"));
+    bench.settle(vec![start(1, &id, Reuse::ended(), None)]);
+    let (partition, epoch, piece) = (PartitionId(0), Epoch(1), Piece::Activity(CallId(7)));
+    let ticket =
+        Ticket { partition, epoch, instance: id.clone(), execution: ExecutionId(1), piece };
+    let finish = Verb::Finish(Box::new(TaskResult { ticket, done: Done::Activity(Ok(None)) }));
+    bench.handle(vec![ask(2, &id, Verb::Status), ask(3, &id, finish)], NOW);
+    let failed = Err(StoreError::Unavailable("for now".to_owned()));
+    let refused = bench.handle(vec![Input::Loaded(id.clone(), failed)], NOW).effects;
+    let stored = bench.stored.get(&id).cloned().map(Box::new);
+    let again = bench.handle(Vec::new(), Timestamp(NOW.0 + 1_000_000));
+    assert_eq!(again.reads, [Read::Instance(id.clone())]);
+    let answered = bench.handle(vec![Input::Loaded(id, Ok(stored))], NOW).effects;
+    let to = |effects: Vec<Effect>| -> Vec<u64> {
+        let to = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Answer(to, _) => Some(to.0),
+            _ => None,
+        });
+        to.collect()
+    };
+    assert_eq!((to(refused), to(answered)), (vec![2], vec![3]));
 }
 
 #[test]

@@ -7,8 +7,8 @@
 //!   activities <─dispatch──┘  └──── readers <── store
 //! ```
 //!
-//! What decides anything is free of I/O ([`Shard`], [`Lane`], and the partitions within), so the
-//! simulator runs the very same code. The rest moves values between them.
+//! What decides anything is free of I/O ([`Shard`], [`Lane`], [`Pool`], and the partitions within),
+//! so the simulator runs the very same code. The rest moves values between them.
 
 mod activities;
 mod arrivals;
@@ -30,5 +30,7 @@ pub use hub::{
 };
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};
-pub use pool::{Delivery, DeliveryId, Names, Patience, Serves, WorkerId, WorkerOptions};
+pub use pool::{
+    Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
+};
 pub use shard::{Passed, Routed, Shard};

@@ -9,6 +9,7 @@
 
 mod filter;
 mod homes;
+mod leaving;
 pub(crate) mod lent;
 mod options;
 mod poison;
@@ -16,13 +17,13 @@ mod queue;
 mod withdraw;
 mod worker;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashMapExt as _};
-use taskhub_core::{Done, InstanceId, Job, Piece, Task, Ticket, Timestamp};
+use taskhub_core::{
+    Done, InstanceId, Job, Piece, Task, Ticket, Timestamp,
+    mutation::{Mutation, mutated},
+};
 
 pub use filter::{Names, Serves};
 use homes::Homes;
@@ -31,9 +32,6 @@ pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::{Queue, pause};
 use worker::Worker;
-
-/// How long a worker that leaves may still run its activities before others get them too.
-const LEAVING_ACTIVITY: Duration = Duration::from_secs(5);
 
 /// Names one worker while it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,7 +53,7 @@ pub struct Delivery {
 
 /// What the pool wants done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub enum Order {
     /// Give this to that worker.
     Give(WorkerId, Delivery),
     /// Tell that worker that nobody wants the result of this activity any more.
@@ -68,7 +66,7 @@ pub(crate) enum Order {
 
 /// All work for workers elsewhere, of one hub.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub struct Pool {
     patience: Patience,
     workers: BTreeMap<WorkerId, Worker>,
     items: HashMap<u64, Item>,
@@ -85,7 +83,7 @@ pub(crate) struct Pool {
 }
 
 /// Work that has no result yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Item {
     task: Task,
     kind: usize,
@@ -106,7 +104,8 @@ struct Given {
 
 impl Pool {
     /// A pool that counts its deliveries from `first`.
-    pub(crate) fn new(patience: Patience, first: u64) -> Self {
+    #[must_use]
+    pub fn new(patience: Patience, first: u64) -> Self {
         Self {
             patience,
             workers: BTreeMap::new(),
@@ -123,17 +122,19 @@ impl Pool {
     }
 
     /// What is to be done, in this order.
-    pub(crate) fn take_orders(&mut self) -> Vec<Order> {
+    pub fn take_orders(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.orders)
     }
 
     /// How many workers are connected.
-    pub(crate) fn workers(&self) -> usize {
+    #[must_use]
+    pub fn workers(&self) -> usize {
         self.workers.len()
     }
 
     /// How much waits for a worker, and how much workers have.
-    pub(crate) fn load(&self) -> (usize, usize) {
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
         (self.queue.len() + self.lent.len(), self.deliveries.len())
     }
 
@@ -143,7 +144,7 @@ impl Pool {
     }
 
     /// A worker comes.
-    pub(crate) fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
+    pub fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
         let id = WorkerId(self.number());
         let worker = Worker::new(options);
         // What nobody here could do does not wait any longer: this one may.
@@ -160,47 +161,8 @@ impl Pool {
         id
     }
 
-    /// A worker wants nothing more, but may finish what it has. Others get that as well, and the
-    /// first result counts; activities a little later, as they are not for nothing done twice.
-    pub(crate) fn leave(&mut self, id: WorkerId, now: Timestamp) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.leaves = true;
-        let mut left: Vec<_> = self.deliveries.values().filter(|it| it.worker == id).collect();
-        left.sort_unstable_by_key(|given| given.item);
-        for (number, kind) in left.into_iter().map(|it| (it.item, it.kind)).collect::<Vec<_>>() {
-            if kind == 0 {
-                self.queue.push_later(now.plus(LEAVING_ACTIVITY), number);
-            } else if !self.is_in_hand(number) {
-                self.place(number, now, true);
-            }
-        }
-        self.release(id);
-    }
-
-    /// Whether a worker has an item that does not leave.
-    fn is_in_hand(&self, number: u64) -> bool {
-        let stays = |id| self.workers.get(id).is_some_and(|worker: &Worker| !worker.leaves);
-        let given = self.items.get(&number).map_or(&[][..], |item| &item.given);
-        given.iter().filter_map(|id| self.deliveries.get(id)).any(|it| stays(&it.worker))
-    }
-
-    fn release(&mut self, id: WorkerId) {
-        let is_through = |worker: &Worker| worker.leaves && worker.used == [0; Piece::KINDS];
-        if self.workers.get(&id).is_some_and(is_through) {
-            self.orders.push(Order::Release(id));
-        }
-    }
-
-    /// A delivery never reached its worker: it goes to another, as if nothing had been.
-    pub(crate) fn unsend(&mut self, delivery: DeliveryId, now: Timestamp) {
-        let Some(given) = self.end(delivery, now) else { return };
-        let Some(item) = self.items.get_mut(&given.item) else { return };
-        item.given.retain(|it| *it != delivery);
-        self.place(given.item, now, true);
-    }
-
     /// A worker is gone: what it had is given to others, first of all.
-    pub(crate) fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
+    pub fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
         self.workers.remove(&id);
         let lost: Vec<_> = self.deliveries.iter().filter(|(_, it)| it.worker == id).collect();
         let mut lost: Vec<_> =
@@ -208,12 +170,15 @@ impl Pool {
         lost.sort_unstable();
         for (delivery, item) in lost.into_iter().rev() {
             self.deliveries.remove(&delivery);
+            if mutated(Mutation::ForgetLost) {
+                continue;
+            }
             self.lose(item, delivery, now);
         }
     }
 
     /// Work comes.
-    pub(crate) fn offer(&mut self, task: Task, now: Timestamp) {
+    pub fn offer(&mut self, task: Task, now: Timestamp) {
         let kind = task.ticket.piece.kind();
         let number = self.number();
         self.by_ticket.insert(task.ticket.clone(), number);
@@ -242,8 +207,7 @@ impl Pool {
         taker.latest[kind] = delivery;
         item.given.push(delivery);
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
-        let patience = if kind == 0 { self.patience.activity } else { self.patience.turn };
-        self.ends.insert((now.plus(patience), delivery));
+        self.ends.insert((now.plus(self.patience.with(kind)), delivery));
         let (task, is_kept) = (item.task.clone(), self.homes.of(&item.task) == Some(worker));
         self.orders.push(Order::Give(worker, Delivery { id: delivery, task, is_kept }));
     }
@@ -261,10 +225,14 @@ impl Pool {
     }
 
     /// A worker has a result. Its ticket, if the result still counts.
-    pub(crate) fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Task> {
+    pub fn finish(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Task> {
         let number = self.deliveries.get(&delivery)?.item;
         let counts = self.items.get(&number).is_some_and(|item| item.given.contains(&delivery));
-        let item = if counts { self.items.remove(&number) } else { None };
+        let item = match counts {
+            true if mutated(Mutation::CountAgain) => self.items.get(&number).cloned(),
+            true => self.items.remove(&number),
+            false => None,
+        };
         if let Some(item) = &item {
             let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
             queue.remove(&item.task, number);
@@ -278,13 +246,15 @@ impl Pool {
     }
 
     /// The task of a delivery that counts still.
-    pub(crate) fn task(&self, delivery: DeliveryId) -> Option<&Task> {
+    #[must_use]
+    pub fn task(&self, delivery: DeliveryId) -> Option<&Task> {
         let item = self.items.get(&self.deliveries.get(&delivery)?.item)?;
         item.given.contains(&delivery).then_some(&item.task)
     }
 
     /// The turn of an instance that a worker has.
-    pub(crate) fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
+    #[must_use]
+    pub fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
         let is_turn = |item: &&Item| {
             matches!(item.task.job, Job::Turn(_)) && item.task.ticket.instance == *instance
         };
@@ -293,7 +263,7 @@ impl Pool {
     }
 
     /// A worker gives work back: others first, then perhaps the same again, after a pause.
-    pub(crate) fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
+    pub fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
         let Some(given) = self.end(delivery, now) else { return };
         let Some(item) = self.items.get_mut(&given.item) else { return };
         if !item.given.contains(&delivery) {
@@ -335,7 +305,7 @@ impl Pool {
             return;
         }
         item.losses += 1;
-        if item.losses > self.patience.losses_max {
+        if item.losses > self.patience.losses_max && !mutated(Mutation::PoisonForever) {
             let losses = item.losses;
             let Some(item) = self.items.remove(&number) else { return };
             self.by_ticket.remove(&item.task.ticket);
@@ -350,7 +320,7 @@ impl Pool {
     }
 
     /// Time passes: what was put off is given out, what takes too long goes to a second worker.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
+    pub fn tick(&mut self, now: Timestamp) {
         for number in self.queue.due(now) {
             if !self.is_in_hand(number) {
                 self.place(number, now, true);
@@ -361,16 +331,22 @@ impl Pool {
                 self.ends.insert((at, delivery));
                 break;
             }
-            let Some(given) = self.deliveries.get(&delivery) else { continue };
-            let number = given.item;
-            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery)) {
+            let Some(Given { item: number, kind, .. }) = self.deliveries.get(&delivery) else {
+                continue;
+            };
+            let number = *number;
+            // It may be the only one again: the second worker may be lost, or give it back.
+            self.ends.insert((now.plus(self.patience.with(*kind)), delivery));
+            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery))
+                && !mutated(Mutation::ForgetSlow)
+            {
                 self.place(number, now, true);
             }
         }
     }
 
     /// When time has to be told next.
-    pub(crate) fn next_tick(&mut self) -> Option<Timestamp> {
+    pub fn next_tick(&mut self) -> Option<Timestamp> {
         // What has ended long ago would wake nobody for a reason.
         while let Some((_, delivery)) = self.ends.first()
             && !self.deliveries.contains_key(delivery)

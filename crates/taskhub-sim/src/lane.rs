@@ -170,7 +170,9 @@ impl World {
                 let checks = self.triggered.on_turn(&applied)?;
                 self.coverage.check(7, checks);
                 let programs = &self.scenario.programs;
-                law::replay::on_turn(&applied, chronicle, programs, &self.workers[0], broken)?;
+                let sound = &self.workers[0];
+                let given_up = self.elsewhere.gave_up(&turn.instance);
+                law::replay::on_turn(&applied, chronicle, programs, sound, broken, given_up)?;
                 for law in [2, 3, 5, 6, 8] {
                     self.coverage.check(law, 1);
                 }

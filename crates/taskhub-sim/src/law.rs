@@ -2,6 +2,7 @@
 
 pub(crate) mod anew;
 pub(crate) mod answers;
+pub(crate) mod crew;
 pub(crate) mod durable;
 pub(crate) mod elsewhere;
 pub(crate) mod entities;

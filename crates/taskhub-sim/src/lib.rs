@@ -12,6 +12,7 @@ mod code;
 #[expect(clippy::missing_panics_doc, reason = "a law that is broken panics")]
 pub mod conformance;
 mod coverage;
+mod crew;
 mod lane;
 mod law;
 mod messages;

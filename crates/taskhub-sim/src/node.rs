@@ -11,11 +11,11 @@ use taskhub_core::{
     partition::{Input, Partition},
     store::{Ownership, Wake},
 };
-use taskhub_engine::{Holdings, Lane, Passed, Shard, Tick, lane_of};
+use taskhub_engine::{Holdings, Lane, Passed, Patience, Pool, Shard, Tick, lane_of};
 
 use crate::{
     code::{Deployed, Flaw, Serves},
-    law::{limits::Out, waiters::Waiters},
+    law::{crew::Crew, limits::Out, waiters::Waiters},
     program::Program,
     scenario::Act,
 };
@@ -95,8 +95,14 @@ pub(crate) struct Node {
     pub broken: bool,
     pub sound: bool,
     pub limits: Limits,
+    patience: Patience,
     deployed: Arc<Deployed>,
     partitions: u16,
+    /// Work for workers elsewhere, and who of them is connected.
+    pub pool: Pool,
+    pub crew: Crew,
+    /// When the pool looks at its clock next.
+    pub pool_alarm: i64,
     pub shards: Vec<Bench>,
     pub lanes: Vec<Writer>,
     pub held: Holdings,
@@ -149,6 +155,7 @@ impl Node {
         (shards, lanes): (usize, u16),
         partitions: u16,
         limits: &Limits,
+        patience: &Patience,
         programs: &[Program],
     ) -> Self {
         let deployed = Arc::new(Deployed::new(programs, Serves::Early, Flaw::None));
@@ -163,8 +170,12 @@ impl Node {
             broken: false,
             sound: false,
             limits: limits.clone(),
+            patience: patience.clone(),
             deployed,
             partitions,
+            pool: Pool::new(patience.clone(), 0),
+            crew: Crew::default(),
+            pool_alarm: i64::MAX,
             shards: Vec::new(),
             lanes: Vec::new(),
             held: Holdings::new(partitions),
@@ -198,6 +209,10 @@ impl Node {
         let lane = || Lane::new(&self.limits, lanes);
         let writer = |_| Writer { lane: lane(), committing: false, sent: 0, generation: 0 };
         self.lanes = (0..lanes).map(writer).collect();
+        // From anywhere, so that a delivery of an earlier process is none of this one.
+        self.pool = Pool::new(self.patience.clone(), self.life.life << 32);
+        self.crew = Crew::default();
+        self.pool_alarm = i64::MAX;
         self.recovering = false;
         self.stopping = false;
         self.held = Holdings::new(self.partitions);
@@ -270,6 +285,8 @@ impl Node {
         let bench = self.bench(partition);
         bench.shard.disown(partition);
         bench.inputs.remove(&partition);
+        self.pool.forget(|ticket| ticket.partition == partition);
+        self.crew.forget(partition);
         self.waiters.remove(&partition);
         self.out.remove(&partition);
         self.results.retain(|_, result| result.ticket.partition != partition);

@@ -24,6 +24,9 @@ impl World {
         let next = self.now + 1_000_000;
         self.at(next, Happening::Tick(life));
         self.scan(life);
+        if self.random.chance(100) {
+            self.mend();
+        }
         if self.nodes[life.node].recovering || self.store_fails() {
             return Ok(());
         }

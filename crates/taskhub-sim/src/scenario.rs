@@ -3,6 +3,7 @@
 mod draw;
 
 use taskhub_core::{InstanceId, Limits, Reuse, Text, Timestamp};
+use taskhub_engine::{Patience, WorkerOptions};
 
 use crate::{node::EPOCH, program::Program};
 
@@ -31,6 +32,11 @@ pub struct Scenario {
     pub limits: Limits,
     /// How often things go wrong.
     pub rates: Rates,
+    /// The workers elsewhere. Without any, turns, entities and all activities are done by nobody
+    /// knows whom, who comes to more grief than a pool allows.
+    pub workers: Vec<WorkerOptions>,
+    /// How patient the nodes are with workers.
+    pub patience: Patience,
     /// What the orchestrations do.
     pub programs: Vec<Program>,
     /// What clients ask for.
@@ -62,6 +68,10 @@ pub struct Rates {
     pub activity_hangs: u32,
     /// A worker is lost with a turn or with operations, and another one gets them.
     pub worker_lost: u32,
+    /// A worker wants to leave when it is given something.
+    pub worker_leaves: u32,
+    /// A worker gives back what it was given.
+    pub work_refused: u32,
     /// A worker takes fewer arrivals with a turn than it was given, or performs fewer operations.
     pub turn_partial: u32,
     /// A turn thread comes late to its mail.
@@ -84,6 +94,7 @@ impl Rates {
         let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
             self;
         let Self { worker_lost, turn_partial, thread_late, nodes_miscounted, .. } = self;
+        let Self { worker_leaves, work_refused, .. } = self;
         commit_fails
             + commit_lies
             + commit_slow
@@ -95,6 +106,8 @@ impl Rates {
             + hint_lost
             + message_twice
             + worker_lost
+            + worker_leaves
+            + work_refused
             + turn_partial
             + thread_late
             + nodes_miscounted

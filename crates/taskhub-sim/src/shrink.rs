@@ -14,6 +14,7 @@ pub fn shrink(scenario: &Scenario, law: u8, runs: usize) -> Scenario {
         search.cut(|it| &mut it.troubles);
         search.cut(|it| &mut it.operations);
         search.cut(|it| &mut it.blobs);
+        search.cut(|it| &mut it.workers);
         for program in 0..scenario.programs.len() {
             search.cut(|it| &mut it.programs[program].steps);
         }
@@ -33,7 +34,8 @@ impl Search {
     /// How much there is to read.
     fn size(&self) -> usize {
         let steps: usize = self.best.programs.iter().map(|program| program.steps.len()).sum();
-        steps + self.best.operations.len() + self.best.troubles.len() + self.best.blobs.len()
+        let Scenario { operations, troubles, blobs, workers, .. } = &self.best;
+        steps + operations.len() + troubles.len() + blobs.len() + workers.len()
     }
 
     /// Takes a candidate if it breaks the promise as well.

@@ -63,7 +63,8 @@ impl World {
         }
     }
 
-    fn trigger(&mut self, instance: InstanceId, act: Act) {
+    /// Somebody asks, beside those who were drawn.
+    pub(crate) fn trigger(&mut self, instance: InstanceId, act: Act) {
         let (at, index) = (self.now, self.scenario.operations.len());
         let operation = Operation { at, instance, act, patience: None, within: None };
         self.scenario.operations.push(operation);

@@ -79,6 +79,7 @@ impl World {
         // What the process had written to a file is in the hands of the system: it survives.
         self.harden()?;
         let (shards, lanes) = self.scenario.threads();
+        self.dismiss(life.node);
         let node = &mut self.nodes[life.node];
         node.up = false;
         let asks = std::mem::take(&mut node.asks);
@@ -108,6 +109,8 @@ impl World {
             return;
         }
         let asks = std::mem::take(&mut node.asks);
+        self.dismiss(index);
+        let node = &mut self.nodes[index];
         let sound = self.calm || self.scenario.is_calm() || self.random.chance(500);
         let broken = broken && !self.calm;
         node.start(self.scenario.threads(), &self.scenario.programs, sound, broken);
@@ -140,6 +143,9 @@ impl World {
                 self.at(CALM_AFTER + 100_000, Happening::Start(index, false));
             }
         }
+        for node in 0..self.nodes.len() {
+            self.soon(200_000, Happening::Join(self.scenario.workers.len() + node));
+        }
         self.at(CALM_AFTER + 1_000_000, Happening::Rest);
         Ok(())
     }
@@ -165,6 +171,7 @@ impl World {
             })?;
         }
         for node in &self.nodes {
+            node.crew.at_rest(node.pool.load().0)?;
             let rests = |it: &crate::node::Writer| it.lane.is_empty() && !it.committing;
             ensure(node.lanes.iter().all(rests), || {
                 Violation::new(11, "lanes run empty", node.name())

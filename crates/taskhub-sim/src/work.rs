@@ -272,6 +272,9 @@ impl World {
                 law::timers::on_dispatch(&task, node.latest)?;
                 law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
+                if self.is_pooled(&task) {
+                    return self.offer(life, task);
+                }
                 self.soon(3_000, Happening::Run(life, Box::new(task)));
             }
             Effect::Read(read) => self.soon(300, Happening::Read(life, owner, read)),

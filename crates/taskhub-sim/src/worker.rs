@@ -31,15 +31,7 @@ impl World {
                 return;
             }
         }
-        let done = match &task.job {
-            Job::Activity(_) => self.run_activity(),
-            Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
-            Job::Operations(given) => {
-                Done::Operations(Box::new(self.perform(&task.ticket.instance, given)))
-            }
-        };
-        self.elsewhere.note(&task, &done);
-        self.entities.note(&task, &done);
+        let done = self.done(life, &task);
         let result = TaskResult { ticket: task.ticket, done };
         if !self.calm && self.random.chance(self.rates.activity_hangs) {
             self.coverage.count("workers that hang");
@@ -48,6 +40,20 @@ impl World {
         }
         let long = if !self.calm && self.random.chance(100) { 3_000_000 } else { 20_000 };
         self.soon(long, Happening::Done(life, result));
+    }
+
+    /// What a worker makes of a task.
+    pub(crate) fn done(&mut self, life: Life, task: &Task) -> Done {
+        let done = match &task.job {
+            Job::Activity(_) => self.run_activity(),
+            Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
+            Job::Operations(given) => {
+                Done::Operations(Box::new(self.perform(&task.ticket.instance, given)))
+            }
+        };
+        self.elsewhere.note(task, &done);
+        self.entities.note(task, &done);
+        done
     }
 
     /// An activity runs to its end.
@@ -121,10 +127,14 @@ impl World {
         self.put(life, partition, vec![Input::Request(Request { id, instance, verb })]);
     }
 
-    /// A worker is told what became of its result; when it was refused it tries again.
+    /// A worker is told what became of its result; when it was refused it tries again. The pool
+    /// knows nothing of it any more then.
     pub(crate) fn result_taken(&mut self, life: Life, result: TaskResult, answer: &Answer) {
         if matches!(answer, Answer::Refused(_)) {
             self.coverage.count("results refused");
+            if !self.scenario.workers.is_empty() {
+                return;
+            }
             self.soon(300_000, Happening::Send(life, Mail::Finish(result)));
         } else {
             self.coverage.count("results acknowledged");
@@ -135,7 +145,9 @@ impl World {
     /// for a result: it is not among those that law 6 knows of.
     pub(crate) fn cancel(&mut self, life: Life, ticket: &Ticket) {
         self.coverage.count("tasks cancelled");
-        if self.random.chance(500) {
+        let node = &mut self.nodes[life.node];
+        node.crew.on_cancel(ticket);
+        if node.pool.cancel(ticket) || self.random.chance(500) {
             let (ticket, partition) = (ticket.clone(), ticket.partition);
             let done = Done::Activity(Err(Failure::new("Cancelled", "nobody waits for it")));
             let done = Input::TaskDone(TaskResult { ticket, done });

@@ -6,18 +6,20 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Batch, InstanceId, MessageId, PartitionId, Task, TaskResult,
+    Answer, Batch, Done, InstanceId, MessageId, PartitionId, Task, TaskResult,
     partition::Read,
     store::{CommitError, Ownership},
 };
+use taskhub_engine::{Delivery, DeliveryId, WorkerId};
 
 use crate::{
     chronicle::Chronicle,
     code::{Deployed, Flaw, Serves},
     coverage::Coverage,
     law::{
-        Violation, anew::Restarts, answers::Answers, elsewhere::Elsewhere, entities::Entities,
-        exactly_once::Raised, results::Results, timers::Timers, triggers::Triggered,
+        Violation, anew::Restarts, answers::Answers, elsewhere::Elsewhere, ensure,
+        entities::Entities, exactly_once::Raised, results::Results, timers::Timers,
+        triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -26,8 +28,12 @@ use crate::{
     trace::Trace,
 };
 
-/// The longest that a run may take to come to rest after its troubles, in microseconds.
-const REST_MAX: i64 = 7_200_000_000;
+/// The longest that a run may take to come to rest after its troubles, in microseconds. None of
+/// thousands took a fifth of that.
+const REST_MAX: i64 = 1_800_000_000;
+
+/// The most that may happen in a run: whoever goes round in circles takes no virtual time for it.
+const HAPPENINGS_MAX: u64 = 100_000;
 
 /// A run of a scenario.
 pub(crate) struct World {
@@ -82,6 +88,11 @@ pub(crate) enum Happening {
     Look(Life, Ownership, Vec<MessageId>),
     Run(Life, Box<Task>),
     Done(Life, TaskResult),
+    Join(usize),
+    Take(Life, WorkerId, Box<Delivery>),
+    Did(Life, DeliveryId, Box<Done>),
+    Gone(Life, WorkerId),
+    PoolTick(Life),
     Tick(Life),
     Trouble(usize),
     Start(usize, bool),
@@ -131,8 +142,8 @@ impl World {
         let workers = [Flaw::None, Flaw::Panics, Flaw::Differs]
             .map(|flaw| Deployed::new(&scenario.programs, Serves::All, flaw));
         let node = |index| {
-            let Scenario { partitions, limits, programs, .. } = &scenario;
-            Node::new(index, scenario.threads(), *partitions, limits, programs)
+            let Scenario { partitions, limits, patience, programs, .. } = &scenario;
+            Node::new(index, scenario.threads(), *partitions, limits, patience, programs)
         };
         let mut world = Self {
             nodes: (0..scenario.nodes).map(node).collect(),
@@ -180,6 +191,10 @@ impl World {
         for index in 0..self.scenario.operations.len() {
             let at = self.scenario.operations[index].at;
             self.at(at, Happening::Begin(index, 0));
+        }
+        for worker in 0..self.scenario.workers.len() {
+            let at = self.random.between(0, 2_000_000);
+            self.at(at, Happening::Join(worker));
         }
         for index in 0..self.scenario.troubles.len() {
             let at = self.scenario.troubles[index].at;
@@ -236,6 +251,7 @@ impl World {
                 if self.rests()? {
                     return Ok(());
                 }
+                self.mend();
                 self.at(self.now + 1_000_000, Happening::Rest);
                 continue;
             }
@@ -243,6 +259,10 @@ impl World {
                 self.wake(life);
             }
             self.coverage.events += 1;
+            ensure(self.coverage.events < HAPPENINGS_MAX, || {
+                let happened = format!("{HAPPENINGS_MAX} happenings in {} us", self.now);
+                Violation::new(11, "everything comes to rest", happened)
+            })?;
             self.happen(next.what)?;
         }
         Ok(())
@@ -303,6 +323,15 @@ impl World {
                 self.task_done(life, result);
             }
             Happening::Tick(life) if self.lives(life) => return self.tick(life),
+            Happening::Join(worker) => return self.join(worker),
+            Happening::PoolTick(life) if self.lives(life) => return self.pool_tick(life),
+            Happening::Take(life, worker, delivery) if self.lives(life) => {
+                return self.take(life, worker, &delivery);
+            }
+            Happening::Did(life, id, done) if self.lives(life) => return self.did(life, id, *done),
+            Happening::Gone(life, worker) if self.lives(life) => {
+                return self.lose_worker(life, worker);
+            }
             _ => {}
         }
         Ok(())
@@ -327,6 +356,10 @@ fn of_node(what: &Happening) -> Option<Life> {
         | Happening::Open(life, _)
         | Happening::Run(life, _)
         | Happening::Done(life, _)
+        | Happening::Take(life, ..)
+        | Happening::Did(life, ..)
+        | Happening::Gone(life, _)
+        | Happening::PoolTick(life)
         | Happening::Tick(life) => Some(*life),
         _ => None,
     }

@@ -1,9 +1,6 @@
 //! The simulator can fail: with each deliberate mistake it finds the promise broken.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use taskhub_core::mutation::{Mutation, mutate};
 use taskhub_sim::{Scenario, Trace, hush, run};
@@ -11,38 +8,49 @@ use taskhub_sim::{Scenario, Trace, hush, run};
 /// So many seeds are enough to find any of them.
 const SEEDS: u64 = 4_000;
 
-/// The first seed with which a mistake breaks its promise.
-fn find(mutation: Mutation, law: u8) -> Option<u64> {
-    mutate(Some(mutation));
-    let broken = |seed: &u64| {
-        let report = run(Scenario::draw(*seed), Trace::default());
-        report.violation.is_some_and(|violation| violation.law == law)
-    };
-    let found = (0..SEEDS).find(broken);
-    mutate(None);
-    found
+/// The search for one mistake.
+struct Search {
+    mutation: Mutation,
+    law: u8,
+    next: AtomicU64,
+    found: AtomicBool,
+}
+
+impl Search {
+    /// Tries the next seed, if that makes sense.
+    fn go_on(&self) -> bool {
+        let seed = self.next.fetch_add(1, Ordering::Relaxed);
+        if seed >= SEEDS || self.found.load(Ordering::Relaxed) {
+            return false;
+        }
+        mutate(Some(self.mutation));
+        let report = run(Scenario::draw(seed), Trace::default());
+        mutate(None);
+        if report.violation.is_some_and(|violation| violation.law == self.law)
+            && !self.found.swap(true, Ordering::Relaxed)
+        {
+            println!("{:?} breaks promise {} with seed {seed}", self.mutation, self.law);
+        }
+        true
+    }
 }
 
 #[test]
 fn every_mistake_is_found() {
     hush();
-    let (next, missed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let search = |&(mutation, law)| {
+        let (next, found) = (AtomicU64::new(0), AtomicBool::new(false));
+        Search { mutation, law, next, found }
+    };
+    let searches: Vec<_> = Mutation::ALL.iter().map(search).collect();
+    // All threads look for whatever is left, so none waits for the one with the hardest to find.
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some((mutation, law)) =
-                    Mutation::ALL.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    if let Some(seed) = find(*mutation, *law) {
-                        println!("{mutation:?} breaks promise {law} with seed {seed}");
-                    } else {
-                        let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
-                        missed.push((mutation, law));
-                    }
-                }
-            });
+        for _ in 0..threads {
+            scope.spawn(|| while searches.iter().filter(|it| it.go_on()).count() > 0 {});
         }
     });
-    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let missed = searches.iter().filter(|it| !it.found.load(Ordering::Relaxed));
+    let missed: Vec<_> = missed.map(|it| (it.mutation, it.law)).collect();
     assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
 }

@@ -16,8 +16,9 @@ static RAN: LazyLock<(Vec<String>, Coverage)> = LazyLock::new(|| {
     hush();
     let next = AtomicU64::new(0);
     let ran = Mutex::new((Vec::new(), Coverage::default()));
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -177,5 +178,11 @@ const TROUBLES: &[&str] = &[
     "turns elsewhere that are stuck",
     "unsynced batches that outlive a power cut",
     "workers that are lost",
+    "work for nothing",
+    "work that is taken back",
+    "work that took too many workers down",
+    "workers that give work back",
     "workers that hang",
+    "workers that leave",
+    "workers that are released",
 ];

@@ -200,6 +200,10 @@ impl Endpoint {
             Level::Function | Level::Admin => json!([{ "key": [] }, { "code": [] }]),
         };
         operation.insert("security".to_owned(), security);
+        if self.level != Level::Anonymous {
+            let refused = json!({ "description": "No good key came with it." });
+            operation["responses"]["401"] = refused;
+        }
         operation.insert("tags".to_owned(), json!([self.function]));
         // A wildcard is a parameter like any other here.
         let path = self.at(prefix).replace("{*", "{");

@@ -120,7 +120,7 @@ impl Wires {
     }
 
     async fn carry(self, from: Option<End>, to: End, stream: TcpStream, address: SocketAddr) {
-        let Some(from) = from.or_else(|| self.who(address)) else { return };
+        let Some(from) = from.or_else(|| self.who(address, &stream)) else { return };
         let Some(port) = self.state().ports.get(&to).copied() else { return };
         if self.broken(from, to) == Some(How::Cut) {
             return;
@@ -139,9 +139,10 @@ impl Wires {
     }
 
     /// Whoever connects from there, if it is a node.
-    fn who(&self, address: SocketAddr) -> Option<End> {
+    fn who(&self, address: SocketAddr, stream: &TcpStream) -> Option<End> {
         let processes = self.state().processes.clone();
-        sockets::owner(address, &processes).ok().flatten().map(End::Node)
+        let ends = (address, stream.local_addr().ok()?);
+        sockets::owner(ends, &processes).ok().flatten().map(End::Node)
     }
 
     async fn pump(
@@ -242,8 +243,9 @@ mod tests {
         let port = listener.local_addr().expect("it has one").port();
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("it is there");
         let (_accepted, _) = listener.accept().await.expect("somebody");
-        let address = stream.local_addr().expect("it has one");
-        let found = sockets::owner(address, &[None, Some(std::process::id())]);
+        let ends = (stream.local_addr(), stream.peer_addr());
+        let ends = (ends.0.expect("it has one"), ends.1.expect("it is connected"));
+        let found = sockets::owner(ends, &[None, Some(std::process::id())]);
         assert_eq!(found.expect("linux tells"), Some(1));
     }
 }

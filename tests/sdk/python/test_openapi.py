@@ -1,6 +1,7 @@
 """The OpenAPI documents are valid, and the servers keep what they say."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -34,7 +35,7 @@ def fetched(server: Server, path: str) -> str:
         return answer.read().decode()
 
 
-def keeps_its_word(server: Server, folder: Path) -> None:
+def keeps_its_word(server: Server, folder: Path, *further: str) -> None:
     """Sends generated requests, the same at every run, and compares the answers."""
     options = {
         "--checks": ",".join(CHECKS),
@@ -49,7 +50,7 @@ def keeps_its_word(server: Server, folder: Path) -> None:
     config = ["--config-file", str(Path(__file__).with_name("schemathesis.toml"))]
     document = f"http://{server.address}/openapi.json"
     run = [*program, *config, "run", document, "--generation-deterministic", "--no-color"]
-    done = subprocess.run([*run, *words], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([*run, *words, *further], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
@@ -97,3 +98,17 @@ def test_an_application_keeps_what_its_document_says(weather: Weather, tmp_path)
     document = json.loads(fetched(weather, "/openapi.json"))
     assert "/api/weather" in document["paths"]
     keeps_its_word(weather, tmp_path)
+
+
+def test_with_keys_the_server_keeps_what_its_document_says(tmp_path):
+    """Whoever has a key is answered as before, and whoever has none with 401."""
+    make = [os.environ["TASKHUB_BIN"], "keys", "create", "--data", str(tmp_path / "data")]
+    key = subprocess.run(make, check=True, capture_output=True, text=True).stdout.strip()
+    server = Server(tmp_path)
+    try:
+        only = ["--include-path-regex", "instances|entities"]
+        keeps_its_word(server, tmp_path, *only, "--header", f"x-functions-key: {key}")
+        turned_away = ["--phases", "examples,coverage"]
+        keeps_its_word(server, tmp_path, *turned_away, "--header", "x-functions-key: wrong")
+    finally:
+        server.stop()

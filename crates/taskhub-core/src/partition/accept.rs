@@ -48,10 +48,8 @@ impl Partition {
     /// Gives an input to its instance, which may have to be read first.
     fn route(&mut self, id: &InstanceId, input: Input, now: Timestamp, out: &mut Decisions) {
         match self.slots.get_mut(id) {
-            // What is accepted already, a message or a result, is never refused.
             Some(Slot::Loading(queue))
-                if queue.len() >= self.limits.backlog_count_max
-                    && matches!(input, Input::Request(_)) =>
+                if queue.len() >= self.limits.backlog_count_max && is_of_client(&input) =>
             {
                 self.refuse(input, Refusal::Busy("its queue is full"));
             }
@@ -117,7 +115,7 @@ impl Partition {
     ) {
         let mut kept = Vec::new();
         for input in queue {
-            if matches!(input, Input::Request(_)) {
+            if is_of_client(&input) {
                 self.refuse(input, Refusal::Unavailable(id.clone(), error.to_string()));
             } else {
                 kept.push(input);
@@ -167,6 +165,12 @@ impl Partition {
         let known = self.slots.known_mut(id).filter(|it| !matches!(it.runner, Runner::Early(_)));
         known.map(|instance| instance.status())
     }
+}
+
+/// Whether it may be refused: what is accepted already may not, neither a message nor a result, as
+/// nobody would give that work out again.
+fn is_of_client(input: &Input) -> bool {
+    matches!(input, Input::Request(request) if !matches!(request.verb, Verb::Finish(_)))
 }
 
 fn is_fresh(input: &Input) -> bool {

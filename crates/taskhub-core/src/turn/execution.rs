@@ -30,6 +30,8 @@ pub struct Execution {
     run: Option<Run>,
     /// Whether it was woken by itself since it was last polled; true before the first poll.
     woken: Arc<Woken>,
+    /// Whether it was polled.
+    polled: bool,
 }
 
 /// What one turn of an execution came to.
@@ -81,7 +83,8 @@ impl Execution {
             known.home = extent(&*run);
         }
         drop(known);
-        Self { state, run: Some(run), woken: Arc::new(Woken(AtomicBool::new(true))) }
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        Self { state, run: Some(run), woken, polled: false }
     }
 
     /// Events before `position` were seen by the code in an earlier life: it replays them.
@@ -140,6 +143,11 @@ impl Execution {
     }
 
     fn drive(&mut self) -> Progress {
+        // Whatever is durable wakes it here. At rest only something else can have.
+        let polled = std::mem::replace(&mut self.polled, true) && self.run.is_some();
+        if polled && self.woken.0.load(Ordering::Relaxed) {
+            return Progress::Stuck(WOKEN_AT_REST.into());
+        }
         let mut idle = 0;
         loop {
             // Without a reason there is no poll: how often the code is polled must not depend on
@@ -248,6 +256,11 @@ impl Drop for Execution {
 
 const SPINS: &str = "the code wakes itself again and again without waiting for anything durable; \
     remove the busy loop, then resume the instance";
+
+const WOKEN_AT_REST: &str = "the code awaits, beside what is durable, something that is not (a \
+    channel, a timer or I/O of another library), and was woken by it: at replay that would come at \
+    another time. Put it into an activity, or use ctx.call, ctx.event or ctx.sleep; then resume \
+    the instance";
 
 const WAITS_ON_NOTHING: &str = "the code awaits something that is not durable (a channel, a \
     timer or I/O of another library): it would be lost in a restart. Put it into an activity, or \

@@ -1,6 +1,9 @@
 //! Which work a worker takes.
 
-use taskhub_core::{Job, Task, Text};
+use taskhub_core::{
+    Job, Task, Text,
+    mutation::{Mutation, mutated},
+};
 
 /// What a worker serves, by kind and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +44,10 @@ impl Names {
         let Self::Only(names) = self else { return true };
         names.iter().any(|(known, versions)| {
             let fits = |version: &str| versions.iter().any(|known| **known == *version);
-            same(known, name) && (versions.is_empty() || version.is_none_or(fits))
+            same(known, name)
+                && (versions.is_empty()
+                    || version.is_none_or(fits)
+                    || mutated(Mutation::GiveAnyVersion))
         })
     }
 }

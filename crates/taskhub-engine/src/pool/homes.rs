@@ -44,7 +44,7 @@ impl Homes {
 
 impl Pool {
     /// A worker says what came of a turn: it has the instance in memory now, if that goes on.
-    pub(crate) fn note(&mut self, delivery: DeliveryId, done: &Done) {
+    pub fn note(&mut self, delivery: DeliveryId, done: &Done) {
         let Done::Turn(taken) = done else { return };
         let Some(worker) = self.deliveries.get(&delivery).map(|given| given.worker) else { return };
         let Some(task) = self.task(delivery) else { return };

@@ -50,6 +50,13 @@ pub struct Patience {
     pub losses_max: u32,
 }
 
+impl Patience {
+    /// With work of this kind.
+    pub(super) fn with(&self, kind: usize) -> Duration {
+        if kind == 0 { self.activity } else { self.turn }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));

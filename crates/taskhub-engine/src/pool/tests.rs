@@ -1,9 +1,10 @@
 //! What a pool promises to workers, and to those who wait for their results.
 
+mod again;
 mod spread;
 mod withdrawn;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use taskhub_core::{
     CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Taken, Text, Turn, Work,

@@ -10,7 +10,7 @@ use super::{DeliveryId, Item, Order, Pool, WorkerId, lent, queue};
 
 impl Pool {
     /// Nobody waits for a result any more.
-    pub(crate) fn cancel(&mut self, ticket: &Ticket) -> bool {
+    pub fn cancel(&mut self, ticket: &Ticket) -> bool {
         let Some(number) = self.by_ticket.remove(ticket) else { return false };
         if let Some(item) = self.items.remove(&number) {
             let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
@@ -21,10 +21,12 @@ impl Pool {
     }
 
     /// Forgets the work of some partitions: they are gone, and offer it again.
-    pub(crate) fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
-        let own = |ticket: &&Ticket| !lent::is_lent(ticket) && of(ticket);
-        let tickets: Vec<_> = self.by_ticket.keys().filter(own).cloned().collect();
-        for ticket in tickets {
+    pub fn forget(&mut self, of: impl Fn(&Ticket) -> bool) {
+        let own = |(ticket, _): &(&Ticket, &u64)| !lent::is_lent(ticket) && of(ticket);
+        let own = self.by_ticket.iter().filter(own);
+        let mut items: Vec<_> = own.map(|(ticket, number)| (*number, ticket.clone())).collect();
+        items.sort_unstable_by_key(|(number, _)| *number);
+        for (_, ticket) in items {
             self.cancel(&ticket);
         }
     }
@@ -41,7 +43,7 @@ impl Pool {
 
     /// A worker that has come back has this in hand, from an earlier stream: it is its own from now
     /// on, and is not given to others. Whether its result would count.
-    pub(crate) fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
+    pub fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
         if self.task(delivery).is_none() {
             return false;
         }

@@ -1,6 +1,9 @@
 //! One worker, as the pool sees it.
 
-use taskhub_core::{Piece, Task};
+use taskhub_core::{
+    Piece, Task,
+    mutation::{Mutation, mutated},
+};
 
 use super::{DeliveryId, WorkerOptions, lent::is_lent};
 
@@ -26,10 +29,12 @@ impl Worker {
 
     pub(super) fn takes(&self, task: &Task) -> bool {
         let is_fit = !self.options.is_node || !is_lent(&task.ticket);
-        !self.leaves && is_fit && self.options.serves.takes(task)
+        let is_there = !self.leaves || mutated(Mutation::GiveLeaving);
+        is_there && is_fit && self.options.serves.takes(task)
     }
 
     pub(super) fn free(&self, kind: usize) -> bool {
-        !self.leaves && self.used[kind] < self.room(kind)
+        let has_room = self.used[kind] < self.room(kind) || mutated(Mutation::OverCredit);
+        (!self.leaves || mutated(Mutation::GiveLeaving)) && has_room
     }
 }

@@ -1,5 +1,7 @@
 //! Any node serves any request, whoever owns the instance.
 
+use std::time::Duration;
+
 use taskhub_core::{Answer, Refusal, Verb};
 
 use super::world::{World, ids, output, raise, start};
@@ -70,6 +72,25 @@ async fn what_is_passed_on_is_never_passed_on_again() {
         here += usize::from(is_here);
     }
     assert!(here > 0 && here < 32, "both own some of them: {here}");
+    a.stop().await;
+    b.stop().await;
+}
+
+/// However long each try takes: the owner keeps its leases, so trying on is of no use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_owner_has_that_cannot_be_reached_is_refused_in_the_end() {
+    let world = World::new();
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let id = ids(32).into_iter().find(|id| a.is_here(id)).expect("it owns some");
+    a.ask(id.clone(), start("wait", 1)).await;
+    world.net.lose("a", Duration::from_millis(600));
+    for verb in [Verb::Wait, raise("sun")] {
+        let asked = tokio::time::timeout(Duration::from_mins(1), b.ask(id.clone(), verb)).await;
+        let answer = asked.expect("it is not asked for ever");
+        assert!(matches!(answer, Answer::Refused(Refusal::Unavailable(..))), "{answer:?}");
+    }
     a.stop().await;
     b.stop().await;
 }

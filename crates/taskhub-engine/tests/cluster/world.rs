@@ -85,27 +85,38 @@ impl Activities for Here {
     }
 }
 
-/// Nodes by their addresses; the way of each to the others. `None` is one that takes questions and
-/// says nothing.
+/// Nodes by their addresses; the way of each to the others.
 #[derive(Clone, Default)]
-pub(crate) struct Net(Arc<Mutex<BTreeMap<String, Option<Hub>>>>);
+pub(crate) struct Net(Arc<Mutex<BTreeMap<String, There>>>);
+
+/// What is at an address.
+#[derive(Clone)]
+enum There {
+    Node(Hub),
+    /// It takes questions and says nothing.
+    Silent,
+    /// Whoever asks finds after this time that there is no way.
+    Far(Duration),
+}
 
 impl Peers for Net {
     fn ask(&self, address: &str, instance: &InstanceId, verb: &Verb) -> Asking {
-        let hub = self.nodes().get(address).cloned();
+        let there = self.nodes().get(address).cloned();
         let (instance, verb) = (instance.clone(), verb.clone());
         Box::pin(async move {
-            match hub {
-                Some(Some(hub)) => Ok(hub.ask_here(instance, verb).await),
-                Some(None) => std::future::pending().await,
-                None => Err(Unreached::Unsent("it is gone".into())),
+            match there {
+                Some(There::Node(hub)) => return Ok(hub.ask_here(instance, verb).await),
+                Some(There::Silent) => std::future::pending().await,
+                Some(There::Far(time)) => tokio::time::sleep(time).await,
+                None => {}
             }
+            Err(Unreached::Unsent("there is no way".into()))
         })
     }
 }
 
 impl Net {
-    fn nodes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Hub>>> {
+    fn nodes(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, There>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -116,7 +127,12 @@ impl Net {
 
     /// This node hears what it is asked, and says nothing any more.
     pub(crate) fn silence(&self, address: &str) {
-        self.nodes().insert(address.to_owned(), None);
+        self.nodes().insert(address.to_owned(), There::Silent);
+    }
+
+    /// The way to this node is gone, which is found out after this time.
+    pub(crate) fn lose(&self, address: &str, after: Duration) {
+        self.nodes().insert(address.to_owned(), There::Far(after));
     }
 }
 
@@ -164,7 +180,7 @@ impl World {
         };
         let hub = Hub::open_as(Arc::new(link.clone()), &code, Limits::default(), options);
         let hub = hub.expect("the store works");
-        self.net.nodes().insert(address.to_owned(), Some(hub.clone()));
+        self.net.nodes().insert(address.to_owned(), There::Node(hub.clone()));
         (hub, link)
     }
 

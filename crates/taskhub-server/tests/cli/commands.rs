@@ -197,6 +197,23 @@ async fn only_a_failed_instance_is_rewound_and_goes_on() {
 }
 
 #[tokio::test]
+async fn long_work_shows_its_progress_on_a_terminal() {
+    let server = Running::plain().await;
+    for id in ["a", "b"] {
+        server.well(&["start", "charge", "--id", id]).await;
+    }
+    let program = env!("CARGO_BIN_EXE_taskhub");
+    let command = format!("{program} terminate a b --server {}", server.url);
+    let mut terminal = tokio::process::Command::new("script");
+    let shown = terminal.args(["-qec", &command, "/dev/null"]).output().await;
+    let shown = String::from_utf8(shown.expect("every Debian has it").stdout).expect("a text");
+    for part in ["/2 terminated", "a terminated\r\n", "b terminated\r\n"] {
+        assert!(shown.contains(part), "{shown:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn hubs_are_apart() {
     let server = Running::plain().await;
     server.well(&["start", "charge", "--id", "a", "--hub", "red"]).await;

@@ -1,7 +1,7 @@
 //! Promises 6 and 8, for turns of code that is elsewhere: what a worker answers counts once, while
 //! its ticket is outstanding, and what is written is what the worker had before it and did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
     Done, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Piece, Task, Text, Timestamp,
@@ -11,6 +11,7 @@ use taskhub_core::{
 use super::{Violation, ensure};
 use crate::{
     chronicle::{Applied, Chronicle},
+    crew::TOOK_DOWN,
     program::is_elsewhere,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Elsewhere {
     given: BTreeMap<(InstanceId, ExecutionId), Vec<Given>>,
+    /// Instances of which a turn was given up, as it took every worker down.
+    given_up: BTreeSet<InstanceId>,
 }
 
 #[derive(Debug)]
@@ -33,10 +36,20 @@ struct Given {
 }
 
 impl Elsewhere {
+    /// Whether a turn of an instance was given up.
+    pub(crate) fn gave_up(&self, id: &InstanceId) -> bool {
+        self.given_up.contains(id)
+    }
+
     /// A worker ran a turn.
     pub(crate) fn note(&mut self, task: &Task, done: &Done) {
         let (Job::Turn(turn), Done::Turn(taken)) = (&task.job, done) else { return };
         let Piece::Turn(events) = task.ticket.piece else { return };
+        if let Progress::Stuck(why) = &taken.step.progress
+            && why.contains(TOOK_DOWN)
+        {
+            self.given_up.insert(task.ticket.instance.clone());
+        }
         let goes_on = match &taken.step.progress {
             Progress::ContinuedAsNew(how, _) => Some(how.input.clone().unwrap_or_default()),
             _ => None,

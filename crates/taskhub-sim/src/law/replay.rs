@@ -12,6 +12,7 @@ use super::{Violation, ensure};
 use crate::{
     chronicle::{Applied, Chronicle},
     code::{Deployed, WANTED},
+    crew::TOOK_DOWN,
     model::{self, End, Told, is_to_go_on},
     program::{Program, may_be_unknown},
 };
@@ -23,6 +24,7 @@ pub(crate) fn on_turn(
     programs: &[Program],
     sound: &Deployed,
     broken_code: bool,
+    given_up: bool,
 ) -> Result<(), Violation> {
     let id = &applied.turn.instance;
     let Some(record) = chronicle.record(id) else { return Ok(()) };
@@ -35,7 +37,8 @@ pub(crate) fn on_turn(
         // What failed is guessed by the turns when it is rewound where its code is not.
         let guessed = may_be_unknown(&record.name, record.version.as_deref()) && is_to_go_on(log);
         let differs = (broken_code || guessed) && why.contains("history has");
-        return ensure(known == Some(why) || differs || why.contains(WANTED), || {
+        let may_be = differs || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
+        return ensure(known == Some(why) || may_be, || {
             broken(id, "an instance is parked only when its code changed, or panicked", why)
         });
     }

@@ -1,6 +1,10 @@
 //! Draws a run from its seed: the cluster, the workload, the troubles.
 
+mod workers;
+
 use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus};
+
+use workers::{draw_patience, draw_workers};
 
 use super::{Act, CALM_AFTER, MILLIS, Operation, Rates, SECONDS, Scenario, Trouble, TroubleKind};
 use crate::{
@@ -34,6 +38,8 @@ impl Scenario {
             shards: 1 + random.index(2),
             embedded,
             limits: draw_limits(&mut random),
+            patience: draw_patience(&mut random),
+            workers: draw_workers(&mut random, &programs),
             rates: if calm { Rates::default() } else { draw_rates(&mut random) },
             programs,
             operations,
@@ -98,6 +104,8 @@ fn draw_rates(random: &mut Random) -> Rates {
         message_twice: rate(400),
         activity_hangs: rate(200),
         worker_lost: rate(300),
+        worker_leaves: rate(100),
+        work_refused: rate(300),
         turn_partial: rate(500),
         thread_late: rate(300),
         nodes_miscounted: rate(1_000),

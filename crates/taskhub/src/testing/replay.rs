@@ -39,7 +39,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use taskhub_core::{Event, Kind, RuntimeStatus, turn::Orchestration};
+use taskhub_core::{Event, Kind, Limits, Outcome, RuntimeStatus, turn::Orchestration};
 
 use super::check::{Seen, shown};
 use crate::{
@@ -144,8 +144,11 @@ fn differs(code: &dyn Orchestration, history: &History, lenient: bool) -> Result
         }
         let ended = matches!(history.status, RuntimeStatus::Completed | RuntimeStatus::Failed);
         let outcome = history.outcome.as_ref().filter(|_| ended && !cut_short);
-        if seen.outcome.as_ref() != outcome {
-            let (was, is) = (shown(outcome), shown(seen.outcome.as_ref()));
+        // A hub keeps only so much of a failure.
+        let kept = |outcome: Outcome| outcome.map_err(|it| it.within(&Limits::default()));
+        let comes = seen.outcome.map(kept);
+        if comes.as_ref() != outcome {
+            let (was, is) = (shown(outcome), shown(comes.as_ref()));
             return Err(format!("it came to {was}, the code comes to {is}"));
         }
         // One that an earlier execution set is not in this history.
