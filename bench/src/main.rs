@@ -30,6 +30,7 @@ use crate::systems::{Contestant, Store};
 ///   w3  fan-out of 1,000 activities, and join
 ///   w4  2,000 sequential steps in one instance: are the last 200 as cheap as the first?
 ///   w5  parked instances: memory, and the time from a restart to the first answer
+///   w6  held requests: memory of each, over HTTP/1 and HTTP/2
 ///
 /// With --postgres, w1 and w2 on systems that keep their instances in PostgreSQL.
 ///
@@ -40,7 +41,7 @@ use crate::systems::{Contestant, Store};
 #[command(name = "bench", verbatim_doc_comment)]
 struct Flags {
     /// Only these works, for instance `w1,w4`
-    #[arg(long, value_delimiter = ',', value_parser = ["w1", "w2", "w3", "w4", "w5"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["w1", "w2", "w3", "w4", "w5", "w6"])]
     only: Vec<String>,
 
     /// The systems on PostgreSQL instead of those that have a folder: on a private server that is
@@ -69,6 +70,10 @@ struct Flags {
     #[arg(long, default_value_t = 100_000, value_name = "INSTANCES")]
     parked: usize,
 
+    /// How many requests W6 holds; fewer over HTTP/1 where fewer files may be open
+    #[arg(long, default_value_t = 20_000, value_name = "REQUESTS")]
+    held: usize,
+
     /// Where the stores are put while they are measured; removed afterwards
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -89,6 +94,11 @@ fn main() -> ExitCode {
     {
         systems::child(system, order);
     }
+    if let [_, callers, asked] = arguments.as_slice()
+        && callers == "callers"
+    {
+        bench_harness::call(asked);
+    }
     match run(&Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -100,7 +110,7 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> Result<(), String> {
     let systems: Vec<&Contestant> = systems::ALL.iter().filter(|s| flags.measures(s)).collect();
-    let mut points = Vec::from(points::all(flags.parked));
+    let mut points = Vec::from(points::all(flags.parked, flags.held));
     points.retain(|point| systems.iter().any(|system| system.works.contains(&point.work)));
     points.retain(|point| flags.only.is_empty() || flags.only.iter().any(|o| o == point.work));
     for system in &systems {

@@ -1,5 +1,5 @@
 //! What is measured: the points of the five works, and the figures each yields.
-use bench_harness::Task;
+use bench_harness::{Door, Task};
 
 /// One measurement, repeated in every round.
 #[derive(Debug)]
@@ -70,8 +70,13 @@ const PARKED: &[Figure] = &[
     figure("reopen_resident_mb", "memory after restart, MB", Better::Less),
 ];
 
-/// Every point, in the order of the table; W5 parks `parked` instances.
-pub(crate) fn all(parked: usize) -> [Point; 7] {
+const HELD: &[Figure] = &[
+    figure("bytes_each", "memory each, bytes", Better::Less),
+    figure("held", "held", Better::Neither),
+];
+
+/// Every point, in the order of the table; W5 parks `parked` instances, W6 holds `held` requests.
+pub(crate) fn all(parked: usize, held: usize) -> [Point; 11] {
     [
         weather("w1.1", "W1 sync over async, 1 client", 1),
         weather("w1.64", "W1 sync over async, 64 clients", 64),
@@ -108,7 +113,16 @@ pub(crate) fn all(parked: usize) -> [Point; 7] {
             figures: PARKED,
             once: true,
         },
+        hold("w6.gateway.1", "W6 held by a gateway, HTTP/1", held, Door::Gateway, false),
+        hold("w6.gateway.2", "W6 held by a gateway, HTTP/2", held, Door::Gateway, true),
+        hold("w6.start.1", "W6 held by start and wait, HTTP/1", held, Door::StartAndWait, false),
+        hold("w6.start.2", "W6 held by start and wait, HTTP/2", held, Door::StartAndWait, true),
     ]
+}
+
+fn hold(key: &'static str, label: &'static str, requests: usize, door: Door, http2: bool) -> Point {
+    let task = Task::Hold { requests, door, http2 };
+    Point { work: "w6", key, label, task, figures: HELD, once: true }
 }
 
 fn weather(key: &'static str, label: &'static str, clients: usize) -> Point {

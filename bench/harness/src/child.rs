@@ -27,6 +27,9 @@ async fn measure<S: System>(order: Order) -> Result<Figures> {
     if let Task::Return { instances } = task {
         return work::w5::wake::<S>(&place, instances, pace).await;
     }
+    if let Task::Hold { requests, door, http2 } = task {
+        return work::w6::run::<S>(&place, (door, http2), requests, pace).await;
+    }
     let system = S::open(&place, steps.clone()).await?;
     match task {
         Task::Weather { clients } => work::w1::run(&system, clients, pace).await,
@@ -34,6 +37,6 @@ async fn measure<S: System>(order: Order) -> Result<Figures> {
         Task::FanOut { width } => work::w3::run(&system, width, pace).await,
         Task::Sequence { steps: length } => work::w4::run(&system, &steps, length, pace).await,
         Task::Park { instances } => work::w5::park(system, &steps, instances, pace).await,
-        Task::Return { .. } => unreachable!("answered above"),
+        Task::Return { .. } | Task::Hold { .. } => unreachable!("answered above"),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A system runs each work in a process of its own. The benchmark starts that process with an
 //! [`Order`] as its argument, and reads [`Figures`] from the last line it prints.
+mod callers;
 mod child;
 mod http;
 mod load;
@@ -10,6 +11,7 @@ mod process;
 mod system;
 mod work;
 
+pub use callers::call;
 pub use child::obey;
-pub use order::{Figures, Order, Pace, Place, Task};
-pub use system::{Error, Job, Published, Result, Steps, System};
+pub use order::{Door, Figures, Order, Pace, Place, Task};
+pub use system::{Error, Holding, Job, Published, Result, Steps, System};

@@ -59,6 +59,25 @@ pub enum Task {
         /// Instances that were parked.
         instances: usize,
     },
+    /// W6: so many requests that wait for their answers at the same time.
+    Hold {
+        /// Requests.
+        requests: usize,
+        /// What they are.
+        door: Door,
+        /// Whether they share connections of HTTP/2, or have one of HTTP/1 each.
+        http2: bool,
+    },
+}
+
+/// A way to ask for something that takes long.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A route of the application that holds the request over an orchestration.
+    Gateway,
+    /// Start and wait, of the management API.
+    StartAndWait,
 }
 
 /// How long a measurement takes.

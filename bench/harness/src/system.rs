@@ -1,4 +1,5 @@
 //! What a system implements to be measured.
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -6,7 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::Place;
+use crate::{Door, Place};
 
 /// Whatever went wrong, to be printed.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -17,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A system under measurement, open on one store, with its durable default settings.
 ///
 /// [`weather`](System::weather) serves W1. [`start`](System::start) and [`wait`](System::wait)
-/// serve W2 to W4; W5 needs [`raise`](System::raise) as well.
+/// serve W2 to W4; W5 needs [`raise`](System::raise) as well. W6 needs [`hold`](System::hold) only.
 pub trait System: Sized + Send + Sync + 'static {
     /// Opens the store in `place`, creating it when there is none.
     ///
@@ -47,6 +48,30 @@ pub trait System: Sized + Send + Sync + 'static {
     fn raise(&self, id: &str, text: &str) -> impl Future<Output = Result<()>> + Send {
         let _ = (id, text);
         async { Err("this system has no events".into()) }
+    }
+
+    /// Serves in this process, as it does for its users, with a way to have requests held.
+    fn hold(place: &Place, door: Door) -> impl Future<Output = Result<Holding>> + Send {
+        let _ = (place, door);
+        async { Err("this system does not serve by itself".into()) }
+    }
+}
+
+/// A server whose requests are held.
+pub struct Holding {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What to ask it.
+    pub method: &'static str,
+    /// The path and the query.
+    pub path: String,
+    /// How many requests are held just now.
+    pub held: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+impl std::fmt::Debug for Holding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Holding").field("address", &self.address).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 //! To add one, implement [`System`](bench_harness::System) in a file beside this one, then
 //! name it in [`ALL`] and in [`child`].
 mod environment;
+mod held;
 mod in_memory;
 mod managed;
 mod over_grpc;
@@ -67,7 +68,7 @@ pub(crate) const ALL: [Contestant; 14] = [
         name: "taskhub",
         colour: "#2f81f7",
         note: "taskhub syncs to the disk before it acknowledges anything.",
-        works: &["w1", "w2", "w3", "w4", "w5"],
+        works: &["w1", "w2", "w3", "w4", "w5", "w6"],
         parks_at_most: usize::MAX,
         store: Store::Folder,
         is_variant: false,

@@ -8,11 +8,13 @@ use axum::Router;
 use axum::extract::{Path as UrlPath, State as Extracted};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Job, Place, Published, Result as Measured, Steps, System};
+use bench_harness::{Door, Holding, Job, Place, Published, Result as Measured, Steps, System};
 use taskhub::prelude::{
     Client, Context, Embedded, Event, Host, HostBuilder, Result, activity, orchestration,
     try_join_all,
 };
+
+use super::held;
 
 const REPLY: Event<String> = Event::new("reply");
 const LONG: Duration = Duration::from_mins(10);
@@ -53,7 +55,7 @@ async fn parked(ctx: Context) -> Result<String> {
 }
 
 #[orchestration]
-async fn weather(ctx: Context) -> Result<String> {
+pub(super) async fn weather(ctx: Context) -> Result<String> {
     ctx.event(REPLY).await
 }
 
@@ -131,6 +133,12 @@ impl Clients {
 pub(crate) trait Setting: Send + Sync + 'static {
     /// Opens the hub.
     fn open(place: &Place, steps: Steps) -> impl Future<Output = Measured<Hub>> + Send;
+
+    /// Serves it with a way to have requests held.
+    fn hold(place: &Place, door: Door) -> impl Future<Output = Measured<Holding>> + Send {
+        let _ = (place, door);
+        async { Err("only the hub in a folder is measured so".into()) }
+    }
 }
 
 /// In a folder, with its functions in the same process.
@@ -141,6 +149,10 @@ impl Setting for Folder {
     async fn open(place: &Place, steps: Steps) -> Measured<Hub> {
         let store = Embedded::open(&place.folder)?;
         Ok(Hub::on(functions(steps).store(store).build()?))
+    }
+
+    async fn hold(place: &Place, door: Door) -> Measured<Holding> {
+        held::serve(place, door).await
     }
 }
 
@@ -165,6 +177,10 @@ impl<S: Setting> System for Taskhub<S> {
 
     async fn start(&self, id: &str, job: Job) -> Measured<()> {
         self.hub.start(id, job).await
+    }
+
+    async fn hold(place: &Place, door: Door) -> Measured<Holding> {
+        S::hold(place, door).await
     }
 
     async fn wait(&self, id: &str) -> Measured<String> {

@@ -4,3 +4,4 @@ pub(crate) mod w2;
 pub(crate) mod w3;
 pub(crate) mod w4;
 pub(crate) mod w5;
+pub(crate) mod w6;
