@@ -193,7 +193,7 @@ impl Code {
                 let _ = timer(scope, *pause).await;
                 notes.note("woke");
             }
-            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => {
+            Step::Leave | Step::Poll(_) | Step::Question(..) | Step::Answer(_) => {
                 asking::ask(scope, step, notes).await;
             }
             step => self.outward(scope, step, notes).await,

@@ -220,7 +220,7 @@ impl<'a> Teller<'a> {
                 self.first(&[Wait::Call(call)])?;
                 self.notes.note("woke");
             }
-            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => self.ask(step)?,
+            Step::Leave | Step::Poll(_) | Step::Question(..) | Step::Answer(_) => self.ask(step)?,
             step => self.outward(step)?,
         }
         Some(())

@@ -27,6 +27,8 @@ pub struct Program {
 pub enum Step {
     /// Calls an activity.
     Activity,
+    /// Calls an activity and never asks what came of it.
+    Leave,
     /// Calls an activity up to so many times, with a pause in between.
     Retry(u32, u64),
     /// Calls so many activities at once and notes the results in the order of the calls.
@@ -136,6 +138,9 @@ impl Program {
             if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
+            if random.chance(100) {
+                steps.push(Step::Leave);
+            }
             if random.chance(70) {
                 steps.push(Step::Fail);
             }
@@ -191,6 +196,7 @@ impl Step {
             36 => Self::Poll(pause),
             37 => draw_question(random, instances),
             38 => Self::Answer(event),
+            39 => Self::Leave,
             28 | 29 => Self::Change(if later.is_some() { "change" } else { "other" }),
             21 | 22 => Self::Ask(entity),
             23..=25 => Self::Tell(entity, later),

@@ -91,6 +91,7 @@ const OPERATIONS: &[&str] = &[
     "did: called an entity",
     "did: continued as a new version",
     "did: continued as new",
+    "did: ended before an activity that it called",
     "did: failed",
     "did: gave a lock back",
     "did: gave up a call",
