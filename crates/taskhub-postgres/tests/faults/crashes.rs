@@ -100,7 +100,7 @@ fn keeps_all(scene: &mut Scene, lanes: &Lanes) {
         let stored = scene.store.load(&instance(id)).expect("reading works");
         let there = numbers(&stored.expect("it was written").history);
         let acknowledged = count.load(Ordering::SeqCst);
-        let events = u32::try_from(there.len()).unwrap();
+        let events = u32::try_from(there.len()).expect("they are few");
         assert!((acknowledged..=acknowledged + 1).contains(&events), "{id}: {events}");
         assert_eq!(there, (0..events).collect::<Vec<_>>());
         count.store(events, Ordering::SeqCst);
