@@ -42,6 +42,10 @@ pub enum Mutation {
     ForgetWaiter,
     /// There is no bound on how many activities are out.
     Unbounded,
+    /// Early events are kept for any number of instances.
+    KeepForAll,
+    /// Early events are forgotten half a second before their time.
+    KeepBriefly,
     /// What is not durable may be dropped from memory.
     EvictUncommitted,
     /// The lane loses the second turn of a batch.
@@ -112,7 +116,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 51] = [
+    pub const ALL: [(Self, u8); 53] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -153,6 +157,8 @@ impl Mutation {
         (Self::GiveAnyVersion, 8),
         (Self::ForgetWaiter, 9),
         (Self::Unbounded, 10),
+        (Self::KeepForAll, 10),
+        (Self::KeepBriefly, 10),
         (Self::OverCredit, 10),
         (Self::ForgetStarved, 11),
         (Self::ForgetOwed, 11),

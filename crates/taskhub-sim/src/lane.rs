@@ -149,6 +149,8 @@ impl World {
     pub(crate) fn harden(&mut self) -> Result<(), Violation> {
         let broken = std::mem::take(&mut self.tail_broken);
         let calm = self.scenario.calm_from();
+        let share = self.scenario.limits.early_instances_max;
+        let share = share.div_ceil(usize::from(self.scenario.partitions));
         for batch in self.store.sync() {
             for turn in &batch.turns {
                 let epoch = batch.owners.iter().find(|it| it.0 == turn.partition);
@@ -163,6 +165,8 @@ impl World {
                 law::turns::on_turn(&applied)?;
                 self.answers.on_turn(&applied)?;
                 self.restarts.on_turn(&applied, chronicle)?;
+                let checks = self.early.on_turn(&applied, share)?;
+                self.coverage.check(10, checks);
                 self.elsewhere.on_turn(&applied, chronicle)?;
                 let checks = self.entities.on_turn(&applied, chronicle)?;
                 self.coverage.check(6, checks);

@@ -4,6 +4,7 @@ pub(crate) mod anew;
 pub(crate) mod answers;
 pub(crate) mod crew;
 pub(crate) mod durable;
+pub(crate) mod early;
 pub(crate) mod elsewhere;
 pub(crate) mod entities;
 pub(crate) mod exactly_once;

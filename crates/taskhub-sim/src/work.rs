@@ -145,6 +145,8 @@ impl World {
             let made =
                 self.timers.on_decision(routed.owner, &routed.turns, clock, &self.chronicle)?;
             self.coverage.check(7, made);
+            let wanted = &self.scenario.operations;
+            self.early.on_decision(routed.owner, &routed.turns, clock, wanted);
             self.expect_answers(life, &routed);
             self.pass_on(life, routed)?;
             if let (Some(durable), Some(waiters)) =

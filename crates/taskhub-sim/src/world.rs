@@ -17,7 +17,7 @@ use crate::{
     code::{Deployed, Flaw, Serves},
     coverage::Coverage,
     law::{
-        Violation, anew::Restarts, answers::Answers, elsewhere::Elsewhere, ensure,
+        Violation, anew::Restarts, answers::Answers, early::Early, elsewhere::Elsewhere, ensure,
         entities::Entities, exactly_once::Raised, results::Results, timers::Timers,
         triggers::Triggered,
     },
@@ -58,6 +58,7 @@ pub(crate) struct World {
     pub triggered: Triggered,
     pub answers: Answers,
     pub restarts: Restarts,
+    pub early: Early,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -164,6 +165,7 @@ impl World {
             triggered: Triggered::default(),
             answers: Answers::default(),
             restarts: Restarts::default(),
+            early: Early::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

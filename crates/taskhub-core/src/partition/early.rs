@@ -11,6 +11,7 @@ use super::{
     requests::refused,
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{Answer, Change, InstanceId, Kind, Limits, Refusal, RequestId, Timestamp};
 
 /// Which instances of a partition have events, and are not started.
@@ -58,7 +59,8 @@ impl Partition {
             return self.answer(request, Answer::Refused(Refusal::NotFound(id.clone())));
         }
         if self.slots.known_mut(id).is_none() {
-            if self.awaited.ids.len() >= self.awaited.count_max {
+            let is_full = self.awaited.ids.len() >= self.awaited.count_max;
+            if is_full && !mutated(Mutation::KeepForAll) {
                 let why = Refusal::Busy("events wait for too many instances that are not started");
                 return self.answer(request, Answer::Refused(why));
             }

@@ -326,7 +326,7 @@ impl Instance {
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         match &self.runner {
             Runner::Entity(entity) => entity.next_due(),
-            Runner::Early(early) => Some(early.until),
+            Runner::Early(early) => Some(early.ends()),
             _ => self.ledger.next_due(),
         }
     }

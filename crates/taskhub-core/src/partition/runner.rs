@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entity::Entity;
+use crate::mutation::{Mutation, mutated};
 use crate::{Event, Kind, Piece, Timestamp, turn::Execution};
 
 /// Where the code of an instance is.
@@ -46,6 +47,12 @@ impl Early {
             Kind::Awaited { until } => self.until = self.until.max(*until),
             kind => self.events.push(kind.clone()),
         }
+    }
+
+    /// When they are forgotten.
+    pub(super) fn ends(&self) -> Timestamp {
+        let hurry = if mutated(Mutation::KeepBriefly) { 500_000 } else { 0 };
+        Timestamp(self.until.0 - hurry)
     }
 
     fn bytes(&self) -> usize {

@@ -18,7 +18,7 @@ impl Partition {
         if std::mem::replace(&mut instance.todo, Todo::Nothing) == Todo::Revive {
             return self.revive(id);
         }
-        if instance.runner.early().is_some_and(|early| early.until <= now) {
+        if instance.runner.early().is_some_and(|early| early.ends() <= now) {
             return self.vanish(id);
         }
         if let Some(entity) = instance.runner.entity() {
