@@ -19,6 +19,7 @@ mod results;
 mod service;
 mod spans;
 mod task_hubs;
+mod tokens;
 mod waits;
 mod work_items;
 mod workers;

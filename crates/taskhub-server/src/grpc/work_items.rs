@@ -31,7 +31,7 @@ use super::{
     agent::{Agent, ROOM},
     service::Call,
     spans::{self, Spans},
-    workers::{delivery_of, token_of},
+    tokens::{delivery_of, token_of},
 };
 use crate::{HubName, serve::Connection};
 
