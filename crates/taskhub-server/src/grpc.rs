@@ -10,6 +10,7 @@ mod histories;
 mod instances;
 mod keys;
 mod members;
+mod offer;
 mod partial;
 mod purge;
 mod queries;

@@ -9,6 +9,7 @@ use crate::{
     InvalidMessage,
     action::{action_in, action_out},
     arrival::{Calls, arrival_out, carried_in},
+    bounds::short,
     call::Speaker,
     failure_in, failure_out,
     ids::call_out,
@@ -25,6 +26,8 @@ use crate::{
 /// Ask [`OrchestratorResponse::requires_history`] and [`crate::Chunks`] before. Where the history
 /// says that the instance was suspended, [`crate::drop_repeated`] after.
 pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken, InvalidMessage> {
+    let span = response.orchestration_trace_context.and_then(|it| it.span_id);
+    short("orchestrationTraceContext.spanID", span.as_deref().unwrap_or_default())?;
     let mut actions = Vec::with_capacity(response.actions.len());
     let mut end = None;
     for OrchestratorAction { id, orchestrator_action_type } in response.actions {

@@ -18,7 +18,7 @@ use taskhub_wire::{
         AbandonActivityTaskRequest, AbandonActivityTaskResponse, AbandonEntityTaskRequest,
         AbandonEntityTaskResponse, AbandonOrchestrationTaskRequest,
         AbandonOrchestrationTaskResponse, ActivityResponse, CompleteTaskResponse,
-        EntityBatchResult, OrchestratorResponse,
+        EntityBatchResult, OrchestrationTraceContext, OrchestratorResponse,
     },
     taken_in,
 };
@@ -105,9 +105,9 @@ impl Given {
         let (Some(hands), Some(work)) = (hands, work()) else { return Ok(None) };
         match hands.end_one(&work, Instant::now()) {
             Whose::Any(all) => {
-                let latest_first = all.into_iter().rev();
+                let mut latest_first = all.into_iter().rev();
                 let counts = |delivery| self.delivered(call, delivery).transpose();
-                latest_first.filter_map(counts).next().transpose()
+                latest_first.find_map(counts).transpose()
             }
             Whose::Unclear(all) => {
                 for delivery in all {
@@ -158,23 +158,31 @@ pub(super) async fn turn(
     let Some(response) = call.chunks.add(delivery, response).map_err(bad_message)? else {
         return Ok(CompleteTaskResponse {});
     };
-    if let Some(span) = response.orchestration_trace_context.clone() {
-        // Whoever names a span sends it, too; it is given the one that was named to it.
-        if let Some(traces) = call.hubs.traces()
-            && span.span_id.is_some()
-        {
-            traces.leave(ticket.execution);
-        }
-        call.spans.note(ticket.execution, span);
-    }
+    let span = response.orchestration_trace_context.clone();
     match taken_in(&ticket, response) {
-        Ok(taken) => finish(call, delivery, Done::Turn(Box::new(taken))).await,
+        Ok(taken) => {
+            if let Some(span) = span {
+                told(call, &ticket, span);
+            }
+            finish(call, delivery, Done::Turn(Box::new(taken))).await
+        }
         Err(error) => {
             // The worker would only note the refusal, and be given the same turn again.
             finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
             Err(bad_message(error))
         }
     }
+}
+
+/// A worker named a span for an execution.
+fn told(call: &Call<'_>, ticket: &Ticket, span: OrchestrationTraceContext) {
+    // Whoever names a span sends it, too; it is given the one that was named to it.
+    if let Some(traces) = call.hubs.traces()
+        && span.span_id.is_some()
+    {
+        traces.leave(ticket.execution);
+    }
+    call.spans.note(ticket.execution, span);
 }
 
 /// Operations of an entity ended.
