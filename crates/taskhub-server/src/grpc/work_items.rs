@@ -48,7 +48,7 @@ pub(super) fn stream(
     let agent = Agent::of(request.metadata());
     let mut request = request.into_inner();
     offer::bounded(&request).map_err(bad_message)?;
-    let (in_hand, hears_withdrawn) = (take(&mut request.in_hand), request.hears_withdrawn);
+    let (told, hears_withdrawn) = (take(&mut request.in_hand), request.hears_withdrawn);
     let bytes_max = match usize::try_from(request.message_bytes_max) {
         Ok(0) | Err(_) => agent.bytes_max(),
         Ok(told) => told,
@@ -56,13 +56,16 @@ pub(super) fn stream(
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
     let options = offer::options(request, agent, call.from_node);
-    let worker = call.hub.connect_worker(options);
+    let (mut in_hand, mut unwanted) = (Vec::new(), Vec::new());
+    for token in told {
+        match delivery_of(&token) {
+            Some(delivery) => in_hand.push(delivery),
+            None => unwanted.push(token),
+        }
+    }
+    let (worker, not_wanted) = call.hub.reconnect_worker(options, in_hand);
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
-    let unwanted = in_hand.into_iter().filter(|token| {
-        let delivery = delivery_of(token);
-        !delivery.is_some_and(|delivery| worker.adopt(delivery))
-    });
-    let unwanted: Vec<_> = unwanted.collect();
+    unwanted.extend(not_wanted.into_iter().map(token_of));
     let mut feed = Feed {
         hub: call.hub.clone(),
         name: call.name.clone(),
@@ -110,6 +113,11 @@ impl Feed {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
+        if self.worker.is_some() && self.stopped.as_mut().poll(cx).is_ready() {
+            self.leave();
+            let end = Status::unavailable("this server is shutting down");
+            return Poll::Ready(Some(Err(end)));
+        }
         while let Some(worker) = &mut self.worker
             && let Poll::Ready(told) = worker.poll_next(cx)
         {
@@ -129,11 +137,6 @@ impl Feed {
         }
         if self.worker.is_none() {
             return Poll::Ready(None);
-        }
-        if self.stopped.as_mut().poll(cx).is_ready() {
-            self.leave();
-            let end = Status::unavailable("this server is shutting down");
-            return Poll::Ready(Some(Err(end)));
         }
         self.ping.poll_tick(cx).map(|_| Some(Ok(health_ping())))
     }
