@@ -13,7 +13,7 @@ use taskhub_core::{
 };
 use taskhub_engine::DeliveryId;
 use taskhub_wire::{
-    outcome_in, performed_in,
+    InvalidMessage, outcome_in, performed_in,
     proto::{
         AbandonActivityTaskRequest, AbandonActivityTaskResponse, AbandonEntityTaskRequest,
         AbandonEntityTaskResponse, AbandonOrchestrationTaskRequest,
@@ -27,7 +27,8 @@ use tonic::Status;
 use super::{
     hands::{Whose, Work},
     instances::unexpected,
-    refusal::{bad_message, refused},
+    partial::NotTaken,
+    refusal::{bad_message, busy, refused},
     service::Call,
     tokens::delivery_of,
 };
@@ -155,8 +156,21 @@ pub(super) async fn turn(
         call.hub.give_back(delivery);
         return Ok(CompleteTaskResponse {});
     }
-    let Some(response) = call.chunks.add(delivery, response).map_err(bad_message)? else {
-        return Ok(CompleteTaskResponse {});
+    let counts = |delivery| call.hub.delivered(delivery).is_some();
+    let response = match call.chunks.add(&call.name, delivery, response, counts) {
+        Ok(Some(response)) => response,
+        Ok(None) => return Ok(CompleteTaskResponse {}),
+        Err(NotTaken::Invalid(error @ InvalidMessage::TooLarge { .. })) => {
+            return senseless(call, delivery, error).await;
+        }
+        Err(error) => {
+            // The next time it is given out, its chunks may come in order, and have room.
+            call.hub.give_back(delivery);
+            return Err(match error {
+                NotTaken::Invalid(error) => bad_message(error),
+                full @ NotTaken::Full => busy(&full.to_string()),
+            });
+        }
     };
     let span = response.orchestration_trace_context.clone();
     match taken_in(&ticket, response) {
@@ -166,12 +180,18 @@ pub(super) async fn turn(
             }
             finish(call, delivery, Done::Turn(Box::new(taken))).await
         }
-        Err(error) => {
-            // The worker would only note the refusal, and be given the same turn again.
-            finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
-            Err(bad_message(error))
-        }
+        Err(error) => senseless(call, delivery, error).await,
     }
+}
+
+/// The worker would only note the refusal, and be given the same turn again: the instance fails.
+async fn senseless(
+    call: &Call<'_>,
+    delivery: DeliveryId,
+    error: InvalidMessage,
+) -> Result<CompleteTaskResponse, Status> {
+    finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
+    Err(bad_message(error))
 }
 
 /// A worker named a span for an execution.

@@ -140,3 +140,26 @@ async fn operations_stay_when_their_token_is_sent_as_that_of_something_else() {
     drop(work);
     server.stop().await;
 }
+
+#[tokio::test]
+#[expect(deprecated, reason = "older workers send chunks")]
+async fn a_turn_comes_again_when_its_chunks_are_out_of_order() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    let mut work = serve(&mut client).await;
+    client.start_instance(start("a")).await.unwrap();
+    let (_, completion_token) = next(&mut work).await;
+    let chunk_index = Some(3);
+    let chunk = OrchestratorResponse {
+        completion_token,
+        is_partial: true,
+        chunk_index,
+        ..Default::default()
+    };
+    let refused = client.complete_orchestrator_task(chunk).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    let (_, token) = next(&mut work).await;
+    As::Turn.bring(&mut client, token).await.unwrap();
+    drop(work);
+    server.stop().await;
+}
