@@ -54,6 +54,12 @@ pub enum InvalidMessage {
         /// The number sent.
         number: i32,
     },
+    /// Two actions of one turn have the same id.
+    #[error("action.id: two actions of one turn have the id {number}; give each its own")]
+    Twice {
+        /// The id.
+        number: u32,
+    },
     /// An answer to what nobody asked.
     #[error("{field}: nothing in the history before it is called {name:?}")]
     Unasked {

@@ -9,7 +9,7 @@ use crate::{
     InvalidMessage,
     action::{action_in, action_out},
     arrival::{Calls, arrival_out, carried_in},
-    bounds::short,
+    bounds::{short, short_tags},
     call::Speaker,
     failure_in, failure_out,
     ids::call_out,
@@ -44,6 +44,11 @@ pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken
             return Err(InvalidMessage::TwoEnds);
         }
     }
+    let mut calls: Vec<_> = actions.iter().filter_map(Kind::call).collect();
+    calls.sort_unstable();
+    if let Some(twice) = calls.windows(2).find(|two| two[0] == two[1]) {
+        return Err(InvalidMessage::Twice { number: twice[0].0 });
+    }
     // The beginning of the turn counts outside, and is no arrival inside.
     let takes = response.num_events_processed.map(|count| count.saturating_sub(1));
     let takes = takes.map(|count| u32::try_from(count).unwrap_or_default());
@@ -67,6 +72,11 @@ fn completed_in(wire: CompleteOrchestrationAction) -> Result<Progress, InvalidMe
             Progress::Terminated(result)
         }
         Ok(OrchestrationStatus::ContinuedAsNew) => {
+            short(
+                "completeOrchestration.newVersion",
+                wire.new_version.as_deref().unwrap_or_default(),
+            )?;
+            short_tags("completeOrchestration.tags", &wire.tags)?;
             let how = ContinueAsNew {
                 input: result,
                 version: text_in(wire.new_version.filter(|version| !version.is_empty())),

@@ -211,7 +211,7 @@ async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<Option<i32>
 }
 
 /// A name, which nothing goes without.
-pub(super) fn name(field: &'static str, text: String) -> Result<Text, Status> {
+fn name(field: &'static str, text: String) -> Result<Text, Status> {
     named(field, &text).map_err(bad_message)?;
     Ok(text.into())
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use taskhub_wire::proto::{
     CreateInstanceRequest, CreateOrchestrationAction, CreateTaskHubRequest, DeleteTaskHubRequest,
-    InstanceBatch, OrchestrationIdReusePolicy, OrchestrationStatus, RaiseEventRequest, ResumeRequest,
-    SkipGracefulOrchestrationTerminationsRequest, SuspendRequest, TerminateRequest,
+    InstanceBatch, OrchestrationIdReusePolicy, OrchestrationStatus, RaiseEventRequest,
+    ResumeRequest, SkipGracefulOrchestrationTerminationsRequest, SuspendRequest, TerminateRequest,
 };
 use tonic::{Code, Request};
 
