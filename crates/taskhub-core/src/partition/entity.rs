@@ -79,7 +79,10 @@ impl Entity {
         while let Some(first) = self.delayed.first_entry()
             && first.key().0 <= now
         {
-            self.queue.push_back(Item::Operation(first.remove()));
+            // It has its place now: with its time it would lose that to whoever came later, where
+            // this is read again.
+            let woken = Requested { due: None, ..first.remove() };
+            self.queue.push_back(Item::Operation(woken));
         }
     }
 

@@ -91,6 +91,22 @@ fn a_signal_for_later_is_not_performed_before_its_time() {
 }
 
 #[test]
+fn a_signal_whose_time_has_come_keeps_its_place() {
+    let mut world = World::new(Trouble::None, Limits::default());
+    world.start("h", "lock a; wait go; call a z; wait on");
+    let due = world.now.plus(std::time::Duration::from_secs(1));
+    world.signal_at("a", "note", "first", Some(due));
+    world.pass(1);
+    world.signal("a", "note", "second");
+    world.raise("h", "go");
+    world.perform();
+    world.crash();
+    world.raise("h", "on");
+    world.perform();
+    assert_eq!(world.state("a"), "z,first,second");
+}
+
+#[test]
 fn a_signal_whose_time_has_passed_is_performed_at_once() {
     whatever_happens(|world| {
         world.signal_at("a", "note", "x", Some(Timestamp(1)));

@@ -121,8 +121,11 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
             given_back || ends(applied, *execution, &kind)
         }
         Message::Operation(requested) => {
-            let written = Kind::OperationRequested(requested.clone());
-            applied.fresh.iter().any(|event| event.kind == written)
+            let mut woken = requested.clone();
+            woken.due = None; // Its time had come before it did.
+            let written =
+                [Kind::OperationRequested(requested.clone()), Kind::OperationRequested(woken)];
+            applied.fresh.iter().any(|event| written.contains(&event.kind))
         }
         _ => true,
     }
