@@ -205,6 +205,24 @@ fn what_an_entity_keeps_or_sends_has_a_limit() {
 }
 
 #[test]
+fn an_operation_that_makes_the_state_too_large_takes_no_other_down() {
+    let limits = Limits { payload_bytes_max: 40, ..Limits::default() };
+    let mut world = World::new(Trouble::None, limits);
+    world.signal("a", "note", "sunshine");
+    let large = "x".repeat(33);
+    for (id, input) in [("before", "1"), ("large", &large), ("after", "2")] {
+        world.start(id, &format!("call a {input}"));
+    }
+    world.signal("a", "relay", "b:3");
+    world.perform();
+    let failure = world.outcome("large").expect("it has ended").expect_err("it is too large");
+    assert_eq!(&*failure.kind, "PayloadTooLarge");
+    assert_eq!(world.output("before").as_deref(), Some("sunshine,1"));
+    assert_eq!(world.output("after").as_deref(), Some("sunshine,1,2"));
+    assert_eq!((&*world.state("a"), &*world.state("b")), ("sunshine,1,2", "3"));
+}
+
+#[test]
 fn a_failure_of_operations_is_cut_like_any_other() {
     let limits = Limits { failure_text_bytes_max: 42, ..Limits::default() };
     let mut world = World::new(Trouble::None, limits);
