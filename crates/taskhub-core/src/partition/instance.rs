@@ -197,6 +197,7 @@ impl Instance {
         self.write(Event { at, kind: Kind::Completed { status } });
         // What a worker called without waiting for it is done all the same.
         let elsewhere = matches!(self.runner, Runner::Elsewhere(_)) && !status_ends_all(status);
+        let elsewhere = elsewhere && !mutated(Mutation::ForgetOwed);
         let owed = if elsewhere { self.ledger.take_activities() } else { Ledger::default() };
         self.forget_calls();
         self.ledger = owed;
