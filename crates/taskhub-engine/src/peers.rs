@@ -30,8 +30,8 @@ pub enum Unreached {
 /// How a node takes part in a hub that several share.
 #[derive(Clone)]
 pub struct NodeOptions {
-    /// Where other nodes reach this one, in whatever form [`Peers::ask`] takes; may stay empty
-    /// when there are no others.
+    /// Where other nodes reach this one, in whatever form [`Peers::ask`] takes. A node whose
+    /// address is empty owns nothing while there are others that have one.
     pub address: Text,
     /// How many lanes it has; `None` for one with a store of its own, and four with a shared one.
     pub lanes: Option<u16>,

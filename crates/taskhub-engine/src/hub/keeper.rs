@@ -4,6 +4,7 @@
 //! whose store belongs to it alone claims everything once, and has work here only after a failure.
 
 mod pace;
+mod sharing;
 
 use std::{
     sync::{
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::Balance;
 use pace::Pace;
+use sharing::sharing;
 
 /// How often it looks, in the time of a lease, whether nodes have come or gone.
 const LOOKS_PER_LEASE: u32 = 15;
@@ -78,6 +80,8 @@ pub(super) struct State {
     renewed: Option<Instant>,
     pace: Pace,
     trouble: Trouble,
+    /// Whether others share the partitions without this node.
+    is_left_out: bool,
     /// Whom to tell that everything is given back, and until when that is tried.
     stopping: Option<(SyncSender<()>, Instant)>,
 }
@@ -87,7 +91,14 @@ impl State {
     pub(super) fn new(ttl: Option<Duration>) -> Self {
         let every = ttl.map_or(LOOK_ALONE_EVERY, |ttl| ttl / LOOKS_PER_LEASE);
         let (given_back, renewed, stopping) = (Vec::new(), None, None);
-        Self { given_back, renewed, pace: Pace::new(every), trouble: Trouble::default(), stopping }
+        Self {
+            given_back,
+            renewed,
+            pace: Pace::new(every),
+            trouble: Trouble::default(),
+            is_left_out: false,
+            stopping,
+        }
     }
 }
 
@@ -162,9 +173,10 @@ impl Keeper {
         }
         self.renew()?;
         let nodes = match self.store.shared() {
-            Some(shared) => shared.nodes()?.len(),
+            Some(shared) => sharing(&shared.nodes()?, &self.node, || shared.owners())?,
             None => 1,
         };
+        self.is_left_out(nodes == 0);
         let balance = lock(&self.held).balance(nodes);
         match balance {
             Balance::Rest => {}
@@ -177,6 +189,17 @@ impl Keeper {
         }
         self.hint_others(&freed);
         self.look_at_others()
+    }
+
+    /// Says so when others begin to share without this node.
+    fn is_left_out(&mut self, is_left_out: bool) {
+        if is_left_out && !self.state.is_left_out && self.state.stopping.is_none() {
+            tracing::warn!(
+                "other nodes have this hub, and cannot ask this one: it owns nothing of it; give \
+                 it the secret of the others and an address (`cluster.secret`, `cluster.address`)"
+            );
+        }
+        self.state.is_left_out = is_left_out;
     }
 
     /// Sees who owns what, and when it is to look again at the latest: when somebody does not renew

@@ -58,8 +58,10 @@ impl ClusterConfig {
         Some(Nodes::new(hub.clone(), self.secret.as_deref()?))
     }
 
+    /// Where others can ask this node: nowhere, if it knows no secret by which they could.
     fn own(&self) -> &str {
-        self.address.as_deref().unwrap_or_default()
+        let is_open = self.secret.as_deref().is_some_and(|secret| !secret.is_empty());
+        self.address.as_deref().filter(|_| is_open).unwrap_or_default()
     }
 }
 
@@ -81,5 +83,17 @@ mod tests {
         assert_eq!(reached(&silent, "0.0.0.0:7071", false), None, "that is everywhere");
         let told = ClusterConfig { address: Some("http://node-1:7071".into()), ..silent };
         assert_eq!(reached(&told, "0.0.0.0:7071", false), told.address);
+    }
+
+    #[test]
+    fn a_node_without_a_secret_cannot_be_asked() {
+        let asked_at = |secret: Option<&str>| {
+            let address = Some("http://node-1:7071".to_owned());
+            let secret = secret.map(ToOwned::to_owned);
+            let config = ClusterConfig { secret, address, ..ClusterConfig::default() };
+            config.node(&HubName::default()).address
+        };
+        assert_eq!([None, Some("")].map(asked_at), ["", ""].map(Into::into));
+        assert_eq!(&*asked_at(Some("sesame")), "http://node-1:7071");
     }
 }
