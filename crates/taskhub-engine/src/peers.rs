@@ -38,6 +38,9 @@ pub struct NodeOptions {
     /// How long a claim of partitions holds; it is renewed three times in that time. Other nodes
     /// take over what a node owned so long after it died. Counts only with a shared store.
     pub ttl: Duration,
+    /// How often it looks at least, or a few times while a claim holds, whether nodes have come or
+    /// gone. What it hears of makes it look at once.
+    pub looks: Duration,
     /// The way to other nodes; without it, what is asked about an instance of another node is
     /// refused.
     pub peers: Option<Arc<dyn Peers>>,
@@ -45,8 +48,8 @@ pub struct NodeOptions {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        let (address, ttl) = (Text::from(""), Duration::from_secs(15));
-        Self { address, lanes: None, ttl, peers: None }
+        let (ttl, looks) = (Duration::from_secs(15), Duration::from_secs(1));
+        Self { address: Text::from(""), lanes: None, ttl, looks, peers: None }
     }
 }
 

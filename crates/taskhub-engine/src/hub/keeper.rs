@@ -72,6 +72,11 @@ pub(super) struct Keeper {
     pub state: State,
 }
 
+/// How often a node looks whether others have come or gone; hardly ever, if its store is its own.
+pub(super) fn look_every(shares: bool, ttl: Duration, looks: Duration) -> Duration {
+    if shares { looks.min(ttl / LOOKS_PER_LEASE) } else { LOOK_ALONE_EVERY }
+}
+
 /// What it has to remember.
 pub(super) struct State {
     /// To be released.
@@ -87,9 +92,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// That of a node whose claims hold so long; none, if they hold for ever.
-    pub(super) fn new(ttl: Option<Duration>) -> Self {
-        let every = ttl.map_or(LOOK_ALONE_EVERY, |ttl| ttl / LOOKS_PER_LEASE);
+    /// That of a node that looks so often.
+    pub(super) fn new(every: Duration) -> Self {
         let (given_back, renewed, stopping) = (Vec::new(), None, None);
         Self {
             given_back,
@@ -289,5 +293,21 @@ impl Keeper {
             return true;
         }
         Instant::now() >= *until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeOptions;
+
+    #[test]
+    fn a_node_looks_every_second_however_long_its_leases_are() {
+        let looks = NodeOptions::default().looks;
+        let every = |seconds| look_every(true, Duration::from_secs(seconds), looks);
+        assert_eq!(
+            [3, 15, 60, 600].map(every),
+            [200, 1_000, 1_000, 1_000].map(Duration::from_millis)
+        );
     }
 }

@@ -46,7 +46,13 @@ impl ClusterConfig {
     pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
         let peers = self.others(hub).map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
         let ttl = Duration::from_secs(self.lease_seconds);
-        NodeOptions { address: self.own().into(), lanes: self.lanes, ttl, peers }
+        NodeOptions {
+            address: self.own().into(),
+            lanes: self.lanes,
+            ttl,
+            peers,
+            ..NodeOptions::default()
+        }
     }
 
     /// Lends the workers of this node to the others that have the hub.

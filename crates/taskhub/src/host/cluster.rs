@@ -59,6 +59,7 @@ impl Cluster {
             lanes: self.lanes,
             ttl: self.ttl.unwrap_or(alone.ttl),
             peers: Some(Arc::new(self.others())),
+            ..alone
         }
     }
 
