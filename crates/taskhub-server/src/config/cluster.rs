@@ -1,6 +1,6 @@
 //! What a node has in common with the others that share its hubs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use taskhub_engine::{Hub, NodeOptions, Peers};
@@ -22,6 +22,8 @@ pub struct ClusterConfig {
     pub address: Option<String>,
     /// How many seconds others wait for this node, when it is silent, before they take over.
     pub lease_seconds: u64,
+    /// How many seconds the database may take to answer; after that the connection counts as lost.
+    pub patience_seconds: NonZeroU64,
     /// How many streams of commits this node has to the database, for each hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lanes: Option<u16>,
@@ -29,7 +31,8 @@ pub struct ClusterConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { secret: None, address: None, lease_seconds: 15, lanes: None }
+        let patience_seconds = const { NonZeroU64::new(60).expect("it is not 0") };
+        Self { secret: None, address: None, lease_seconds: 15, patience_seconds, lanes: None }
     }
 }
 
