@@ -32,6 +32,10 @@ pub enum Mutation {
     FireTwice,
     /// One poll may take two completions.
     ReleaseTwo,
+    /// A call is tried again though its time is over.
+    RetryLate,
+    /// The pauses between attempts do not grow.
+    PauseAlike,
     /// Calls are matched with history by their place alone.
     MatchBlindly,
     /// Nobody tells those who wait that the instance has ended.
@@ -108,7 +112,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 49] = [
+    pub const ALL: [(Self, u8); 51] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -142,6 +146,8 @@ impl Mutation {
         (Self::ForgetBuffered, 8),
         (Self::ReleaseTwo, 8),
         (Self::MatchBlindly, 8),
+        (Self::RetryLate, 8),
+        (Self::PauseAlike, 8),
         (Self::DropTags, 8),
         (Self::RestartBare, 8),
         (Self::GiveAnyVersion, 8),

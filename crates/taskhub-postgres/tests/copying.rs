@@ -76,7 +76,9 @@ fn a_hub_moves_into_a_database_and_back() {
     assert_eq!(all(&postgres), before);
     assert!(matches!(copy(&*owned.store, &postgres, &GO_ON), Err(CopyError::NotEmpty)));
 
-    let back = MemoryStore::new(5);
+    let folder = TempDir::new().expect("there is room");
+    let back = EmbeddedOptions::default().partitions(5).open(folder.path());
+    let back = back.expect("the folder is free");
     copy(&postgres, &back, &GO_ON).expect("both are free");
     assert_eq!(all(&back), before);
     let next = Node { id: "next".into(), address: "".into() };

@@ -62,6 +62,7 @@ fn the_same_seed_gives_the_same_run() {
 
 const OPERATIONS: &[&str] = &[
     "activities that fail",
+    "activities that go on from what was told",
     "activities that succeed",
     "asked: purge",
     "answers: not failed",
