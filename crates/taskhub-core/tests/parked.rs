@@ -10,9 +10,10 @@ use std::{
 
 use bench::{Bench, Code, act, child, event, id, sleep};
 use bytes::Bytes;
-use futures::future::join;
+use futures::{FutureExt as _, future::join};
 use taskhub_core::{
-    Answer, ExecutionId, Kind, Limits, RuntimeStatus, Started, Text, Verb, Work, turn::Command,
+    Answer, ExecutionId, Kind, Limits, Outcome, RuntimeStatus, Started, Text, Verb, Work,
+    turn::Command,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -178,6 +179,24 @@ fn a_parked_instance_ends_when_it_is_terminated_and_at_its_deadline() {
 }
 
 #[test]
+fn an_instance_whose_history_cannot_be_read_ends_at_its_deadline() {
+    let mut bench = Bench::new(STANDS);
+    let deadline = Some(bench.now.plus(MINUTE));
+    bench.start_with(Started { deadline, ..Started::new("order", None, ExecutionId(7)) });
+    let damage = Bytes::from_static(b"\xFF\xFF\xFF\xFF");
+    bench.stored.get_mut(&id("order")).unwrap().history.push(damage);
+    bench.crash();
+    let waits = bench.post("order", Verb::Wait);
+    assert!(stuck(&bench, "order").contains("cannot be read"));
+    assert_eq!(bench.record("order").due, deadline);
+    bench.advance(MINUTE);
+    assert_eq!(bench.status("order"), RuntimeStatus::Terminated);
+    let why = bench.outcome("order").unwrap();
+    assert!(why.contains("it was parked: its history cannot be read"), "{why}");
+    assert!(bench.answers.contains_key(&waits), "who waits hears of it");
+}
+
+#[test]
 fn a_parent_hears_when_its_parked_child_is_purged() {
     let mut bench = Bench::new(STUMBLES);
     bench.start("parent");
@@ -186,6 +205,26 @@ fn a_parent_hears_when_its_parked_child_is_purged() {
     assert_eq!(bench.status("parent"), RuntimeStatus::Running);
     assert_eq!(bench.ask("order", Verb::Purge), Answer::Done);
     assert_eq!(bench.outcome("parent"), Err("instance order was parked, and purged".to_owned()));
+}
+
+#[test]
+fn a_purge_of_a_parked_instance_tells_its_activities_to_stop() {
+    let mut bench = Bench::new(&[("order", |scope| {
+        Box::pin(async move {
+            let charge = act(&scope, "charge").map(stumble);
+            join(act(&scope, "ship"), charge).await.0
+        })
+    })]);
+    bench.start("order");
+    bench.succeed("charge");
+    assert!(bench.record("order").stuck.is_some());
+    assert_eq!(bench.activities(), ["ship"]);
+    assert_eq!(bench.ask("order", Verb::Purge), Answer::Done);
+    assert!(bench.activities().is_empty());
+}
+
+fn stumble(_: Outcome) {
+    panic!("out of boxes")
 }
 
 #[test]

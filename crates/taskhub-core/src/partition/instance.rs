@@ -170,7 +170,7 @@ impl Instance {
     }
 
     /// No call of this execution matters any more; what it has locked is given back.
-    fn forget_calls(&mut self) {
+    pub(super) fn forget_calls(&mut self) {
         let ledger = std::mem::take(&mut self.ledger);
         let execution = self.record.execution;
         let activities = ledger.activities.into_iter().map(Piece::Activity);
