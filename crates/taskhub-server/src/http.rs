@@ -20,7 +20,7 @@ use axum::{
 use futures::FutureExt as _;
 
 use crate::{Config, Hubs, Keys};
-pub(crate) use door::Token;
+pub(crate) use door::{Token, is_direct, is_of_a_page};
 pub(crate) use management::{is_management, is_own};
 
 pub use door::{Gate, authorize, guard};

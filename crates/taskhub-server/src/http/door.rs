@@ -64,7 +64,7 @@ impl Door {
         if !is_local.load(Ordering::Relaxed) {
             return Err("other machines reach this server: make a key with `taskhub keys create`");
         }
-        if !is_for_here(request) || is_forwarded(request) {
+        if !is_direct(request) {
             return Err("this came by another name, or by a proxy: send a key, once there is one");
         }
         // Any web page may make a browser on this machine send requests here.
@@ -128,17 +128,26 @@ pub async fn authorize(
     super::refusal(StatusCode::UNAUTHORIZED, message)
 }
 
+/// Whether a client on this machine may have sent this itself: it calls the machine by one of its
+/// own names, and no proxy says that it passed it on.
+pub(crate) fn is_direct(request: &Parts) -> bool {
+    is_for_here(request) && !is_forwarded(request)
+}
+
 /// Whether the client calls this machine by one of its own names. A page from elsewhere whose name
 /// was made to lead here does not.
 fn is_for_here(request: &Parts) -> bool {
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let Some(authority) = authority.or_else(|| request.uri.authority().cloned()) else {
-        return true;
-    };
+    let Some(authority) = called(request).map(str::parse::<Authority>) else { return true };
+    let Ok(authority) = authority else { return false };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     is_loopback || host.eq_ignore_ascii_case("localhost")
+}
+
+/// How the client calls this machine; over HTTP/2 the address says it.
+fn called(request: &Parts) -> Option<&str> {
+    let host = request.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    host.or_else(|| request.uri.authority().map(Authority::as_str))
 }
 
 /// Whether a proxy passes on what may come from anywhere.
@@ -148,11 +157,11 @@ fn is_forwarded(request: &Parts) -> bool {
 }
 
 /// Whether a browser sends this for a page that came from elsewhere.
-fn is_of_a_page(request: &Parts) -> bool {
+pub(crate) fn is_of_a_page(request: &Parts) -> bool {
     let Some(origin) = request.headers.get(ORIGIN) else { return false };
-    let host = request.headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let host = called(request).unwrap_or_default();
     let authority = origin.as_bytes().splitn(3, |byte| *byte == b'/').nth(2);
-    authority != Some(host)
+    authority != Some(host.as_bytes())
 }
 
 fn is_allowed(request: &Parts, origins: &[HeaderValue]) -> bool {
