@@ -150,6 +150,19 @@ mod tests {
     }
 
     #[test]
+    fn no_two_paths_differ_in_the_names_of_their_parameters_alone() {
+        let document = OpenApi::management();
+        let paths = document.json()["paths"].as_object().unwrap().keys();
+        let shape = |path: &String| -> Vec<String> {
+            let name = |part: &str| if part.starts_with('{') { "{}" } else { part }.to_owned();
+            path.split('/').map(name).collect()
+        };
+        let shapes: Vec<_> = paths.map(shape).collect();
+        let different: std::collections::BTreeSet<_> = shapes.iter().collect();
+        assert_eq!(different.len(), shapes.len(), "{shapes:?}");
+    }
+
+    #[test]
     fn another_document_is_added_with_all_that_it_refers_to() {
         let other = json!({
             "paths": { "/api/orders": { "get": {} } },
