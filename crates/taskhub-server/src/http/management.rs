@@ -196,12 +196,13 @@ fn segments(path: &str) -> Vec<String> {
 async fn route(call: Call, body: Body, path: &[String]) -> Answered<Reply> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     let [kind, rest @ ..] = &path[..] else { return Err(absent()) };
+    let named = rest.first().is_some_and(|name| !name.trim().is_empty());
     let method = call.parts.method.clone();
     let response = match (kind.to_ascii_lowercase().as_str(), rest) {
-        ("orchestrators", [name]) if method == Method::POST => {
+        ("orchestrators", [name]) if named && method == Method::POST => {
             return call.start(body, name, None).await;
         }
-        ("orchestrators", [name, id]) if method == Method::POST => {
+        ("orchestrators", [name, id]) if named && method == Method::POST => {
             return call.start(body, name, Some(id)).await;
         }
         ("instances", []) if method == Method::GET => call.list().await,
