@@ -69,7 +69,8 @@ impl Door {
         }
         // Any web page may make a browser on this machine send requests here.
         if is_of_a_page(request) && !is_allowed(request, origins) {
-            return Err("web pages need a key, or an origin that `http.origins` lists");
+            return Err("web pages from elsewhere need a key, or an origin that is listed: by \
+                        `http.origins`, or in an application by `HostBuilder::origin`");
         }
         Ok(())
     }
@@ -81,10 +82,11 @@ pub struct Gate(Door);
 
 impl Gate {
     /// Lets in only who has a good one of these keys. As long as there are none, everybody is let
-    /// in if only clients on this machine reach the server, and nobody otherwise.
+    /// in if only clients on this machine reach the server, and nobody otherwise; of web pages
+    /// those of these origins, where `*` is all.
     #[must_use]
-    pub fn new(keys: Keys, is_local: Arc<AtomicBool>) -> Self {
-        Self(Door::Keys { keys, is_local, origins: Arc::new([]) })
+    pub fn new(keys: Keys, is_local: Arc<AtomicBool>, allowed: &[String]) -> Self {
+        Self(Door::Keys { keys, is_local, origins: origins(allowed) })
     }
 }
 
@@ -162,6 +164,11 @@ pub(crate) fn is_of_a_page(request: &Parts) -> bool {
     let host = called(request).unwrap_or_default();
     let authority = origin.as_bytes().splitn(3, |byte| *byte == b'/').nth(2);
     authority != Some(host.as_bytes())
+}
+
+/// Origins as headers name them; what no header can say is none.
+pub(super) fn origins(allowed: &[String]) -> Arc<[HeaderValue]> {
+    allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
 }
 
 fn is_allowed(request: &Parts, origins: &[HeaderValue]) -> bool {

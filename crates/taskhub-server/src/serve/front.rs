@@ -177,6 +177,9 @@ impl Front {
         let metrics = self.metrics.as_ref().filter(|_| asked);
         let open = http::is_open(request.uri().path()) || (metrics.is_some() && self.is_local);
         let is_let_in = self.tokens.admit(request.headers());
+        if let Some(known) = http::as_known(request.uri()) {
+            *request.uri_mut() = known;
+        }
         if http::is_management(request.uri()) {
             // It knows keys, too.
             if !self.tokens.is_empty() {
