@@ -162,8 +162,8 @@ pub(crate) const ALL: [Contestant; 14] = [
     Contestant {
         name: "pg-2-nodes",
         note: "pg-2-nodes are two nodes with four lanes each, on the same machine as their \
-               clients and\nthe server. Each is asked half of the requests, and forwards half of \
-               those to the other.",
+               clients and\nthe server. Each is asked half of the requests; a held one without \
+               a key starts on the\nnode that was asked.",
         ..ON_POSTGRES
     },
     Contestant {

@@ -1,6 +1,6 @@
 //! What things are called: instances, executions, calls, partitions, messages and requests.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, iter, sync::Arc};
 
 /// Opaque text, JSON by convention; cheap to clone, never parsed by the engine.
 pub type Text = Arc<str>;
@@ -146,6 +146,21 @@ impl ExecutionId {
         let high = mix(word(high) ^ mix(salt.wrapping_add(0x9E37_79B9_7F4A_7C15)));
         let low = mix(word(low).wrapping_add(high).wrapping_add(salt));
         Self(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// The run that goes on from this one, which failed.
+    #[must_use]
+    pub(crate) fn rewound(self) -> Self {
+        self.derive(1 << 33)
+    }
+
+    /// Whether `later` is this run, or goes on from it, however often it was rewound meanwhile.
+    #[must_use]
+    pub fn goes_on_as(self, later: Self) -> bool {
+        /// More often nobody rewinds; as many ids are made in less than a millisecond.
+        const REWINDS_MAX: usize = 1 << 16;
+        let runs = iter::successors(Some(self), |run| Some(run.rewound()));
+        runs.take(REWINDS_MAX).any(|run| run == later)
     }
 }
 

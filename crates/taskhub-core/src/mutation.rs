@@ -32,6 +32,10 @@ pub enum Mutation {
     FireTwice,
     /// One poll may take two completions.
     ReleaseTwo,
+    /// A call is tried again though its time is over.
+    RetryLate,
+    /// The pauses between attempts do not grow.
+    PauseAlike,
     /// Calls are matched with history by their place alone.
     MatchBlindly,
     /// Nobody tells those who wait that the instance has ended.
@@ -44,6 +48,10 @@ pub enum Mutation {
     LoseMiddle,
     /// Activities that found no room are forgotten.
     ForgetStarved,
+    /// What code elsewhere called and did not wait for is forgotten with its end.
+    ForgetOwed,
+    /// What an instance shows is never written.
+    NeverShow,
     /// Nobody looks for timers.
     ForgetTimer,
     /// A new owner does not look for work that was outstanding.
@@ -104,12 +112,13 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 47] = [
+    pub const ALL: [(Self, u8); 51] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
         (Self::SplitTurn, 3),
         (Self::KeepHalfTurn, 3),
+        (Self::NeverShow, 3),
         (Self::AnswerEarly, 4),
         (Self::DispatchEarly, 4),
         (Self::SkipDedupe, 5),
@@ -137,6 +146,8 @@ impl Mutation {
         (Self::ForgetBuffered, 8),
         (Self::ReleaseTwo, 8),
         (Self::MatchBlindly, 8),
+        (Self::RetryLate, 8),
+        (Self::PauseAlike, 8),
         (Self::DropTags, 8),
         (Self::RestartBare, 8),
         (Self::GiveAnyVersion, 8),
@@ -144,6 +155,7 @@ impl Mutation {
         (Self::Unbounded, 10),
         (Self::OverCredit, 10),
         (Self::ForgetStarved, 11),
+        (Self::ForgetOwed, 11),
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
         (Self::KeepShare, 11),

@@ -22,6 +22,7 @@
 //!                         └────── match / assign ids ──────────┘
 //! ```
 
+mod backoff;
 mod command;
 mod execution;
 mod mailbag;
@@ -31,6 +32,7 @@ mod pending;
 mod scope;
 mod state;
 
+pub use backoff::Backoff;
 pub use command::{Command, ContinueAsNew, Place};
 pub use execution::{Execution, Progress, Step};
 pub use pending::Pending;

@@ -10,9 +10,10 @@ use std::{
 
 use bench::{Bench, Code, act, child, event, id, sleep};
 use bytes::Bytes;
-use futures::future::join;
+use futures::{FutureExt as _, future::join};
 use taskhub_core::{
-    Answer, ExecutionId, Kind, Limits, RuntimeStatus, Started, Text, Verb, Work, turn::Command,
+    Answer, ExecutionId, Kind, Limits, Outcome, RuntimeStatus, Started, Text, Verb, Work,
+    turn::Command,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -186,6 +187,26 @@ fn a_parent_hears_when_its_parked_child_is_purged() {
     assert_eq!(bench.status("parent"), RuntimeStatus::Running);
     assert_eq!(bench.ask("order", Verb::Purge), Answer::Done);
     assert_eq!(bench.outcome("parent"), Err("instance order was parked, and purged".to_owned()));
+}
+
+#[test]
+fn a_purge_of_a_parked_instance_tells_its_activities_to_stop() {
+    let mut bench = Bench::new(&[("order", |scope| {
+        Box::pin(async move {
+            let charge = act(&scope, "charge").map(stumble);
+            join(act(&scope, "ship"), charge).await.0
+        })
+    })]);
+    bench.start("order");
+    bench.succeed("charge");
+    assert!(bench.record("order").stuck.is_some());
+    assert_eq!(bench.activities(), ["ship"]);
+    assert_eq!(bench.ask("order", Verb::Purge), Answer::Done);
+    assert!(bench.activities().is_empty());
+}
+
+fn stumble(_: Outcome) {
+    panic!("out of boxes")
 }
 
 #[test]

@@ -4,11 +4,13 @@
 #[allow(dead_code, reason = "no test needs all of it")]
 mod bench;
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use bench::{Bench, act, child, event};
-use futures::future::try_join;
+use futures::future::{Either, select, try_join};
 use taskhub_core::{
-    Answer, Done, ExecutionId, Failure, InstanceId, Job, Operation, Performed, Refusal,
-    RuntimeStatus, Started, Verb, turn::Command,
+    Answer, Done, Event, ExecutionId, Failure, InstanceId, Job, Kind, Operation, Performed,
+    Refusal, RuntimeStatus, Started, Verb, turn::Command,
 };
 
 #[test]
@@ -135,9 +137,41 @@ fn an_instance_that_took_the_id_of_a_child_is_left_alone() {
     assert!(why.contains("exists already"), "{why}");
 }
 
+/// Ready when it is polled again, which is in the same turn.
+async fn once() {
+    let mut polled = false;
+    poll_fn(|task| {
+        task.waker().wake_by_ref();
+        if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// The same parent, and child, but it does not wait for what it called.
+const HASTY: bench::Code = &[
+    ("parent", |scope| {
+        Box::pin(async move {
+            let both = try_join(child(&scope, "child"), act(&scope, "beside"));
+            match select(pin!(both), pin!(once())).await {
+                Either::Left((both, _)) => both.map(|(output, _)| output),
+                Either::Right(_) => Err(Failure::new("Hasty", "it did not wait")),
+            }
+        })
+    }),
+    BESIDE[1],
+];
+
 /// The same parent, and a child that waits for nothing durable.
 const HANGS: bench::Code =
     &[BESIDE[0], ("child", |_| Box::pin(async move { std::future::pending().await }))];
+
+/// The same parent, and a child that is content with any event.
+const MENDED: bench::Code = &[
+    BESIDE[0],
+    ("child", |scope| {
+        Box::pin(async move { event(&scope, "go").await.map(|_| Some("went".into())) })
+    }),
+];
 
 #[test]
 fn a_child_that_cannot_go_on_fails_its_parent_again() {
@@ -150,6 +184,28 @@ fn a_child_that_cannot_go_on_fails_its_parent_again() {
     assert_eq!(bench.status("child"), RuntimeStatus::Failed);
     let why = bench.outcome("parent").unwrap_err();
     assert!(why.contains("cannot be rewound"), "{why}");
+    bench.deploy(MENDED);
+    bench.rewind("parent");
+    let rewound = |event: &Event| matches!(event.kind, Kind::Rewound { .. });
+    assert!(bench.history("child").iter().any(rewound), "it goes on, it is not another");
+    bench.succeed("beside");
+    assert_eq!(bench.outcome("parent"), Ok("went".to_owned()));
+}
+
+#[test]
+fn a_child_that_returned_says_so_until_its_parent_hears_it() {
+    let mut bench = Bench::new(BESIDE);
+    bench.start("parent");
+    bench.fail("beside");
+    go(&mut bench);
+    for code in [HASTY, HASTY, BESIDE] {
+        assert_eq!(bench.status("parent"), RuntimeStatus::Failed);
+        bench.deploy(code);
+        assert_eq!(bench.rewind("parent"), Answer::Done);
+        assert_eq!(bench.status("child"), RuntimeStatus::Completed);
+    }
+    bench.succeed("beside");
+    assert_eq!(bench.outcome("parent"), Ok("went".to_owned()));
 }
 
 #[test]

@@ -66,7 +66,13 @@ impl Address {
         &self,
         ear: Option<Sender<String>>,
     ) -> Result<(Client, AbortHandle), Trouble> {
-        let failed = |error: tokio_postgres::Error| Trouble::Unreachable(chain(&error));
+        let failed = |error: tokio_postgres::Error| {
+            let why = chain(&error);
+            // The class of SQLSTATEs for who is not let in; the first is told by the client.
+            let is_barred = why.ends_with("password missing")
+                || error.code().is_some_and(|code| code.code().starts_with("28"));
+            if is_barred { Trouble::Barred(why) } else { Trouble::Unreachable(why) }
+        };
         Ok(if let Some(tls) = &self.tls {
             let (client, connection) = self.config.connect(tls.clone()).await.map_err(failed)?;
             (client, carry(connection, ear))

@@ -18,6 +18,14 @@ pub enum OpenError {
     /// There is no connection.
     #[error("the database cannot be reached: {0}; check that it runs, and the address")]
     Unreachable(String),
+    /// The server does not know this user, or asks for a password.
+    #[error(
+        "the database does not let this user in: {0}; name one that it knows, with the password: \
+         postgres://USER:PASSWORD@HOST/DATABASE, or go over the socket of this machine, where \
+         many ask for none: postgres://USER@%2Fvar%2Frun%2Fpostgresql/DATABASE; `createuser USER` \
+         makes one"
+    )]
+    Barred(String),
     /// The server does not let this user do it.
     #[error(
         "the database refuses: {0}; let a user who may create tables open the hub once, and grant \
@@ -58,6 +66,8 @@ pub(crate) enum Trouble {
     Lost(String),
     /// There was no connection: the statement was never sent.
     Unreachable(String),
+    /// There was no connection, as the server does not let this user in.
+    Barred(String),
     /// What came back makes no sense.
     Damaged(String),
 }
@@ -111,7 +121,7 @@ impl From<Trouble> for StoreError {
             Trouble::Lost(why) => {
                 Self::Unavailable(format!("the connection was lost before the answer: {why}"))
             }
-            Trouble::Unreachable(why) => Self::Unavailable(why),
+            Trouble::Unreachable(why) | Trouble::Barred(why) => Self::Unavailable(why),
             Trouble::Damaged(why) => Self::Damaged(why),
         }
     }
@@ -124,6 +134,7 @@ impl From<Trouble> for OpenError {
                 Self::Refused(told(&error))
             }
             Trouble::Lost(why) | Trouble::Unreachable(why) => Self::Unreachable(why),
+            Trouble::Barred(why) => Self::Barred(why),
             other => Self::Store(other.into()),
         }
     }

@@ -13,6 +13,14 @@ use std::{
 
 use tempfile::TempDir;
 
+/// Who is let in where a package of Debian made the server, but for the user `postgres`, who need
+/// not be the one of the machine.
+const AS_INSTALLED: &str = "local all postgres trust\nlocal all all peer\n\
+    host all all 127.0.0.1/32 scram-sha-256\n";
+
+/// How a database is made.
+const INIT: [&str; 8] = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -31,8 +39,11 @@ pub struct Server {
 #[must_use = "nothing is started until `start` is called"]
 pub struct ServerOptions {
     is_durable: bool,
+    is_as_installed: bool,
     settings: Vec<String>,
     within: Option<PathBuf>,
+    /// Where the server is that this one follows.
+    primary: Option<String>,
     /// A certificate and its key, in PEM.
     tls: Option<(String, String)>,
 }
@@ -56,9 +67,23 @@ impl ServerOptions {
         self
     }
 
+    /// It lets in whom one that was just installed does: over the socket users of the machine that
+    /// it knows by name, over TCP who has a password.
+    pub fn as_installed(mut self) -> Self {
+        self.is_as_installed = true;
+        self
+    }
+
     /// It speaks TLS with this certificate and this key, in PEM, to whoever asks for it.
     pub fn tls(mut self, certificate: &str, key: &str) -> Self {
         self.tls = Some((certificate.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// It is a copy of this one, and follows it until it is promoted.
+    pub fn following(mut self, primary: &Server) -> Self {
+        let place = primary.folder.path().display();
+        self.primary = Some(format!("host={place} port={} user=postgres", primary.port));
         self
     }
 
@@ -91,13 +116,20 @@ impl ServerOptions {
                 settings.push(format!("-c ssl_{what}_file={}", file.display()));
             }
         }
+        if self.is_as_installed {
+            let file = folder.path().join("hba");
+            keep_private(&file, AS_INSTALLED, user).map_err(failed)?;
+            settings.push(format!("-c hba_file={}", file.display()));
+        }
         settings.extend(self.settings.iter().map(|setting| format!("-c {setting}")));
         let settings = settings.join(" ");
         let guard = guard(&programs, folder.path(), user).map_err(failed)?;
         let mut server = Server { programs, folder, user, port: 0, settings, guard };
         let data = server.data();
-        let init = ["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
-        server.run("initdb", &init)?;
+        match &self.primary {
+            Some(place) => server.run("pg_basebackup", &["-D", &data, "-d", place, "-R", "-cfast"]),
+            None => server.run("initdb", &[&["-D", &data], &INIT[..]].concat()),
+        }?;
         let mut tries = 0;
         loop {
             server.port = free_port().map_err(failed)?;

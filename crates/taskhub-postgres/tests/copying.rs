@@ -4,7 +4,7 @@ use taskhub_core::{
     InstanceId, PartitionId,
     store::{Filter, Node, Store, Stored, Which},
 };
-use taskhub_engine::store::{EmbeddedOptions, MemoryStore};
+use taskhub_engine::store::EmbeddedOptions;
 use taskhub_postgres::{CopyError, PostgresOptions, copy, testing::Server};
 use taskhub_sim::conformance::{
     PARTITIONS,
@@ -64,7 +64,9 @@ fn a_hub_moves_into_a_database_and_back() {
     assert_eq!(all(&postgres), before);
     assert!(matches!(copy(&*owned.store, &postgres), Err(CopyError::NotEmpty)));
 
-    let back = MemoryStore::new(5);
+    let folder = TempDir::new().expect("there is room");
+    let back = EmbeddedOptions::default().partitions(5).open(folder.path());
+    let back = back.expect("the folder is free");
     copy(&postgres, &back).expect("both are free");
     assert_eq!(all(&back), before);
     let next = Node { id: "next".into(), address: "".into() };

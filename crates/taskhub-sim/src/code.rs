@@ -1,6 +1,7 @@
 //! The programs as real orchestrations, run by the core.
 
 mod asking;
+mod trying;
 
 use std::time::Duration;
 
@@ -144,7 +145,7 @@ impl Code {
         let at = notes.entries.len();
         match step {
             Step::Activity => notes.note(shown(&scope.call(activity("work", at)).await)),
-            Step::Retry(times, pause) => retry(scope, *times, *pause, notes).await,
+            Step::Retry(policy) => trying::retry(scope, policy, notes).await,
             Step::FanOut(width) => {
                 let calls = (0..*width).map(|at| scope.call(activity("fan", at as usize)));
                 for outcome in join_all(calls).await {
@@ -193,7 +194,7 @@ impl Code {
                 let _ = timer(scope, *pause).await;
                 notes.note("woke");
             }
-            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => {
+            Step::Leave | Step::Poll(_) | Step::Question(..) | Step::Answer(_) => {
                 asking::ask(scope, step, notes).await;
             }
             step => self.outward(scope, step, notes).await,
@@ -308,16 +309,6 @@ async fn wait_for_occurrence(scope: &Scope, period: u64, notes: &mut Notes) {
             let _ = scope.call(activity("tick", notes.round as usize)).await;
             notes.round = next_occurrence(period, scope.now());
         }
-    }
-}
-
-async fn retry(scope: &Scope, times: u32, pause: u64, notes: &mut Notes) {
-    for attempt in 0..times {
-        let outcome = scope.call(activity("frail", attempt as usize)).await;
-        if outcome.is_ok() || attempt + 1 == times {
-            return notes.note(shown(&outcome));
-        }
-        let _ = timer(scope, pause).await;
     }
 }
 

@@ -38,7 +38,7 @@ use std::{
 
 pub use coverage::Coverage;
 pub use law::Violation;
-pub use program::{Program, Step};
+pub use program::{Policy, Program, Step};
 pub use random::Random;
 pub use scenario::{Act, Operation, Rates, Scenario, Trouble, TroubleKind};
 pub use shrink::shrink;

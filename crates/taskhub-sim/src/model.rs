@@ -7,6 +7,7 @@ mod asking;
 mod outward;
 mod seen;
 mod standing;
+mod trying;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -172,7 +173,7 @@ impl<'a> Teller<'a> {
                 let call = self.activity("work", at);
                 self.note_first(call)?;
             }
-            Step::Retry(times, pause) => self.retry(*times, *pause)?,
+            Step::Retry(policy) => self.retry(policy)?,
             Step::FanOut(width) => {
                 let calls = (0..*width).map(|at| self.activity("fan", at as usize));
                 let calls: Vec<_> = calls.collect();
@@ -220,7 +221,7 @@ impl<'a> Teller<'a> {
                 self.first(&[Wait::Call(call)])?;
                 self.notes.note("woke");
             }
-            Step::Poll(_) | Step::Question(..) | Step::Answer(_) => self.ask(step)?,
+            Step::Leave | Step::Poll(_) | Step::Question(..) | Step::Answer(_) => self.ask(step)?,
             step => self.outward(step)?,
         }
         Some(())
@@ -235,20 +236,6 @@ impl<'a> Teller<'a> {
         }
         let tick = self.activity("tick", self.notes.round as usize);
         self.first(&[Wait::Call(tick)]).map(drop)
-    }
-
-    fn retry(&mut self, attempts: u32, pause: u64) -> Option<()> {
-        for attempt in 0..attempts {
-            let call = self.activity("frail", attempt as usize);
-            let (_, outcome) = self.first(&[Wait::Call(call)])?;
-            if !outcome.starts_with('!') || attempt + 1 == attempts {
-                self.notes.note(outcome);
-                return Some(());
-            }
-            let timer = self.timer(pause);
-            self.first(&[Wait::Call(timer)])?;
-        }
-        Some(())
     }
 
     fn unordered(&mut self, width: u32) -> Option<()> {

@@ -1,8 +1,13 @@
 //! What the simulated orchestrations do: small programs, drawn from the seed.
 
+mod policy;
+
 use std::time::Duration;
 
 use taskhub_core::{ExecutionId, InstanceId, Operation, Text, Timestamp};
+
+pub use policy::Policy;
+pub(crate) use policy::{FINAL, TIMEOUT, attempt, millis, progress};
 
 use crate::{node::EPOCH, random::Random};
 
@@ -27,8 +32,10 @@ pub struct Program {
 pub enum Step {
     /// Calls an activity.
     Activity,
-    /// Calls an activity up to so many times, with a pause in between.
-    Retry(u32, u64),
+    /// Calls an activity and never asks what came of it.
+    Leave,
+    /// Calls an activity until it succeeds or nothing is left of the attempts or the time.
+    Retry(Policy),
     /// Calls so many activities at once and notes the results in the order of the calls.
     FanOut(u32),
     /// Calls so many activities at once and notes the results in the order of their ends.
@@ -136,6 +143,9 @@ impl Program {
             if random.chance(150) {
                 steps.push(Step::Again(1 + u32::try_from(random.below(4)).unwrap_or(0)));
             }
+            if random.chance(100) {
+                steps.push(Step::Leave);
+            }
             if random.chance(70) {
                 steps.push(Step::Fail);
             }
@@ -179,7 +189,8 @@ impl Step {
     fn draw(random: &mut Random, own: usize, programs: usize, instances: usize) -> Self {
         let event = *random.pick(&EVENTS);
         let some = 2 + u32::try_from(random.below(3)).unwrap_or(0);
-        let pause = 100 + random.below(4000);
+        let pause32 = 100 + u32::try_from(random.below(4000)).unwrap_or(0);
+        let pause = u64::from(pause32);
         let other = InstanceId::trusted(format!("i{}", random.index(instances)));
         let child = own + 1 + random.index(3);
         let entity = random.index(ENTITIES);
@@ -191,12 +202,13 @@ impl Step {
             36 => Self::Poll(pause),
             37 => draw_question(random, instances),
             38 => Self::Answer(event),
+            39 => Self::Leave,
             28 | 29 => Self::Change(if later.is_some() { "change" } else { "other" }),
             21 | 22 => Self::Ask(entity),
             23..=25 => Self::Tell(entity, later),
             26 if child < programs => Self::Spawn(child, later),
             27 => Self::End(other, random.chance(500)),
-            2 => Self::Retry(some, pause),
+            2 | 0 => Self::Retry(Policy::draw(random, some, 1 + pause32 / 4)),
             3 => Self::FanOut(some * 2),
             4 => Self::Unordered(some),
             5 => Self::Event(event),
@@ -277,7 +289,7 @@ fn draw_schedule(random: &mut Random) -> Step {
 /// Handles a blob in up to five attempts, and tells an orchestration about it.
 fn draw_receipt(random: &mut Random, instances: usize) -> Vec<Step> {
     let instance = InstanceId::trusted(format!("i{}", random.index(instances)));
-    vec![Step::Retry(5, 200), Step::Send(instance, "reply")]
+    vec![Step::Retry(Policy::patient(5, 200)), Step::Send(instance, "reply")]
 }
 
 /// The times of a schedule are numbered: when this one is due.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use taskhub_core::{
     Answer, Done, Event, Failure, InstanceId, Job, Kind, Request, RequestId, Taken, Task,
-    TaskResult, Ticket, Turn, Verb,
+    TaskResult, Ticket, Turn, Verb, Work,
     partition::Input,
     turn::{Execution, Functions as _, Progress, Step, seen},
 };
@@ -15,6 +15,7 @@ pub(crate) use operations::done;
 
 use crate::{
     node::{Life, Mail},
+    program::{FINAL, progress},
     scenario::CALM_AFTER,
     world::{Happening, World},
 };
@@ -45,7 +46,7 @@ impl World {
     /// What a worker makes of a task.
     pub(crate) fn done(&mut self, life: Life, task: &Task) -> Done {
         let done = match &task.job {
-            Job::Activity(_) => self.run_activity(),
+            Job::Activity(work) => self.run_activity(work),
             Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
             Job::Operations(given) => {
                 Done::Operations(Box::new(self.perform(&task.ticket.instance, given)))
@@ -56,16 +57,22 @@ impl World {
         done
     }
 
-    /// An activity runs to its end.
-    fn run_activity(&mut self) -> Done {
+    /// An activity runs to its end. If it fails, it may have told how far it had come.
+    fn run_activity(&mut self, work: &Work) -> Done {
         self.runs += 1;
         let run = self.runs;
         if self.random.chance(self.rates.activity_fails) {
             self.coverage.count("activities that fail");
-            let kind = if self.random.chance(300) { "Panic" } else { "Broken" };
-            return Done::Activity(Err(Failure::new(kind, format!("run {run}"))));
+            let kind = *self.random.pick(&["Panic", "Broken", "Broken", FINAL]);
+            let mut failure = Failure::new(kind, format!("run {run}"));
+            failure.non_retriable = kind == FINAL;
+            if self.random.chance(500) {
+                failure.details = Some((progress(work) + 1).to_string().into());
+            }
+            return Done::Activity(Err(failure));
         }
         self.coverage.count("activities that succeed");
+        self.coverage.count_many("activities that go on from what was told", progress(work).min(1));
         Done::Activity(Ok(Some(format!("r{run}").into())))
     }
 

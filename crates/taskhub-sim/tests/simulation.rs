@@ -62,6 +62,7 @@ fn the_same_seed_gives_the_same_run() {
 
 const OPERATIONS: &[&str] = &[
     "activities that fail",
+    "activities that go on from what was told",
     "activities that succeed",
     "asked: purge",
     "answers: not failed",
@@ -91,6 +92,7 @@ const OPERATIONS: &[&str] = &[
     "did: called an entity",
     "did: continued as a new version",
     "did: continued as new",
+    "did: ended before an activity that it called",
     "did: failed",
     "did: gave a lock back",
     "did: gave up a call",

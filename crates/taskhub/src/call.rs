@@ -25,7 +25,8 @@ use crate::{
 };
 
 /// A call, made by [`Context::call`](crate::Context::call). Nothing happens before it is polled;
-/// dropping it gives the call up: what still runs is told to stop, and its result does not count.
+/// dropping it gives the call up: an activity that still runs is told to stop, a child
+/// orchestration runs on, and the result does not count.
 #[must_use = "nothing is called until it is awaited"]
 pub struct Call<O> {
     scope: Scope,
@@ -140,8 +141,12 @@ impl<O: Data> Call<O> {
     }
 
     /// How long each attempt may take from when it is called, the wait for a free slot included.
-    /// Then it is told to stop, and counts as failed with the kind [`Failure::TIMEOUT`]: there may
-    /// be another attempt. Instead of what the activity says of itself.
+    /// Then it is given up, and counts as failed with the kind [`Failure::TIMEOUT`]: there may be
+    /// another attempt. Instead of what the activity says of itself.
+    ///
+    /// An activity is told to stop. A child orchestration runs on, beside that of the next attempt;
+    /// with an [`id`](Self::id) the next attempt fails, since that is in use. So a child is better
+    /// limited by the timeouts of what it calls itself.
     pub fn attempt_timeout(mut self, time: Duration) -> Self {
         self.attempt_limit = Some(Limit::boxed(time, self.place));
         self

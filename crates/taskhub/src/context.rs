@@ -258,7 +258,7 @@ impl Context {
     ///
     /// # Panics
     ///
-    /// If `status` cannot be written as JSON, which fails the orchestration.
+    /// If `status` cannot be written as JSON, which parks the orchestration.
     pub fn set_custom_status<T: Serialize + ?Sized>(&self, status: &T) {
         match encode(status) {
             Ok(text) => self.scope.set_custom_status(text.unwrap_or_else(|| "null".into())),

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use taskhub_core::turn::Backoff;
+
 use crate::Failure;
 
 /// How often to try a call that fails, and when.
@@ -25,11 +27,7 @@ use crate::Failure;
 /// ```
 #[derive(Clone)]
 pub struct Retry {
-    attempts: u32,
-    first: Duration,
-    factor: f64,
-    max: Duration,
-    total: Option<Duration>,
+    backoff: Backoff,
     predicate: Option<Predicate>,
 }
 
@@ -39,22 +37,18 @@ impl Retry {
     /// Up to so many attempts (at least one), with pauses of 1 s, 2 s, 4 s and so on, up to a day.
     #[must_use]
     pub const fn exponential(attempts: u32) -> Self {
-        Self {
-            attempts: if attempts == 0 { 1 } else { attempts },
-            first: Duration::from_secs(1),
-            factor: 2.0,
-            max: Duration::from_hours(24),
-            total: None,
-            predicate: None,
-        }
+        let attempts = if attempts == 0 { 1 } else { attempts };
+        let (first, max) = (Duration::from_secs(1), Duration::from_hours(24));
+        let backoff = Backoff { attempts, first, factor: 2.0, max, total: None };
+        Self { backoff, predicate: None }
     }
 
     /// Up to so many attempts (at least one), with the same pause between any two.
     #[must_use]
     pub const fn fixed(attempts: u32, pause: Duration) -> Self {
         let mut retry = Self::exponential(attempts);
-        retry.first = pause;
-        retry.max = pause;
+        retry.backoff.first = pause;
+        retry.backoff.max = pause;
         retry
     }
 
@@ -67,28 +61,28 @@ impl Retry {
     /// How long the first pause is.
     #[must_use]
     pub fn first_delay(mut self, pause: Duration) -> Self {
-        self.first = pause;
+        self.backoff.first = pause;
         self
     }
 
     /// How many times longer each pause is than the one before. What is below 1 counts as 1.
     #[must_use]
     pub fn factor(mut self, factor: f64) -> Self {
-        self.factor = if factor > 1.0 { factor } else { 1.0 };
+        self.backoff.factor = if factor > 1.0 { factor } else { 1.0 };
         self
     }
 
     /// How long a pause is at most.
     #[must_use]
     pub fn max_delay(mut self, pause: Duration) -> Self {
-        self.max = pause;
+        self.backoff.max = pause;
         self
     }
 
     /// After how long, counted from the first attempt, no further attempt begins.
     #[must_use]
     pub fn total(mut self, time: Duration) -> Self {
-        self.total = Some(time);
+        self.backoff.total = Some(time);
         self
     }
 
@@ -108,46 +102,19 @@ impl Retry {
         elapsed: Duration,
         failure: &Failure,
     ) -> Option<Duration> {
-        if failed >= self.attempts || failure.is_terminal() {
+        if failure.is_terminal()
+            || self.predicate.as_ref().is_some_and(|predicate| !predicate(failure))
+        {
             return None;
         }
-        if self.predicate.as_ref().is_some_and(|predicate| !predicate(failure)) {
-            return None;
-        }
-        let pause = self.delay(failed);
-        match self.total {
-            Some(total) if elapsed.saturating_add(pause) > total => None,
-            _ => Some(pause),
-        }
-    }
-
-    /// The pause after so many failed attempts. It multiplies step by step: products of floating
-    /// point numbers are the same on every machine, powers need not be.
-    fn delay(&self, failed: u32) -> Duration {
-        let mut pause = self.first.min(self.max);
-        for _ in 1..failed {
-            if pause >= self.max || self.factor <= 1.0 {
-                break;
-            }
-            let next = pause.as_secs_f64() * self.factor;
-            let next = Duration::try_from_secs_f64(next).unwrap_or(self.max).min(self.max);
-            if next == pause {
-                break;
-            }
-            pause = next;
-        }
-        pause
+        self.backoff.pause(failed, elapsed)
     }
 }
 
 impl fmt::Debug for Retry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry")
-            .field("attempts", &self.attempts)
-            .field("first", &self.first)
-            .field("factor", &self.factor)
-            .field("max", &self.max)
-            .field("total", &self.total)
+            .field("backoff", &self.backoff)
             .field("predicate", &self.predicate.is_some())
             .finish()
     }
@@ -159,7 +126,7 @@ mod tests {
 
     fn pauses(retry: &Retry, count: u32) -> Vec<u64> {
         (1..=count)
-            .map(|failed| retry.delay(failed).as_millis())
+            .map(|failed| retry.backoff.delay(failed).as_millis())
             .map(|millis| u64::try_from(millis).unwrap())
             .collect()
     }
@@ -179,7 +146,7 @@ mod tests {
             for first in [Duration::ZERO, Duration::MAX] {
                 let retry = Retry::exponential(u32::MAX).factor(factor).first_delay(first);
                 let retry = retry.max_delay(Duration::MAX);
-                assert!(retry.delay(u32::MAX) <= Duration::MAX);
+                assert!(retry.backoff.delay(u32::MAX) <= Duration::MAX);
             }
         }
     }

@@ -39,7 +39,7 @@
 //! ```
 
 use std::{
-    fmt,
+    fmt, iter,
     marker::PhantomData,
     pin::Pin,
     task::{Context as Task, Poll},
@@ -104,15 +104,30 @@ pub(crate) struct Question<I> {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Reply {
     Answer(Value),
-    Refusal(String, String),
+    /// A kind, a message, and those of the causes.
+    Refusal(
+        String,
+        String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] Vec<(String, String)>,
+    ),
 }
 
 impl Reply {
+    fn refusal(why: &Failure) -> Self {
+        let told = |it: &Failure| (it.kind().to_owned(), it.message().to_owned());
+        let causes = iter::successors(why.cause(), Failure::cause).map(|it| told(&it)).collect();
+        let (kind, message) = told(why);
+        Self::Refusal(kind, message, causes)
+    }
+
     /// What whoever asked hears.
     pub(crate) fn into_result(self) -> Result<Value> {
         match self {
             Self::Answer(value) => Ok(value),
-            Self::Refusal(kind, message) => Err(Failure::new(kind, message).no_retry()),
+            Self::Refusal(kind, message, causes) => {
+                let causes = causes.into_iter().map(|(kind, message)| Failure::new(kind, message));
+                Err(causes.fold(Failure::new(kind, message), Failure::caused_by).no_retry())
+            }
         }
     }
 }
@@ -193,17 +208,13 @@ impl<I, O: Data> Asked<I, O> {
     /// Answers.
     pub fn answer(mut self, answer: O) {
         let value = serde_json::to_value(answer);
-        self.slip.send(&value.map_or_else(
-            |error| Reply::Refusal(Failure::DATA.to_owned(), error.to_string()),
-            Reply::Answer,
-        ));
+        let unwritten = |error| Reply::refusal(&Failure::new(Failure::DATA, error));
+        self.slip.send(&value.map_or_else(unwritten, Reply::Answer));
     }
 
     /// Answers that it cannot be; whoever asked hears of a failure of this kind.
     pub fn refuse(mut self, failure: impl Into<Failure>) {
-        let failure = failure.into();
-        let (kind, message) = (failure.kind().to_owned(), failure.message().to_owned());
-        self.slip.send(&Reply::Refusal(kind, message));
+        self.slip.send(&Reply::refusal(&failure.into()));
     }
 }
 
@@ -225,7 +236,7 @@ impl Slip {
 
 impl Drop for Slip {
     fn drop(&mut self) {
-        let message = "the instance did not answer".to_owned();
-        self.send(&Reply::Refusal("NotAnswered".to_owned(), message));
+        let why = Failure::new("NotAnswered", "the instance did not answer");
+        self.send(&Reply::refusal(&why));
     }
 }

@@ -94,6 +94,71 @@ async fn an_update_waits_no_longer_than_it_says_and_leaves_nothing_behind() {
     host.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_an_id_waits_again_when_it_is_repeated() {
+    let host = TestHub::new().open(host()).unwrap();
+    let hub = host.client();
+    let run = hub.start(account, 5).await.unwrap();
+    run.suspend("").await.unwrap();
+    for _ in 0..2 {
+        let began = hub.now();
+        let late = run.update(ADD, 1).id("first").within(HOUR).await.unwrap_err();
+        assert!(matches!(late, UpdateError::Timeout(_)), "{late}");
+        assert_eq!(hub.now() - began, HOUR);
+    }
+    run.resume("").await.unwrap();
+    assert_eq!(run.update(ADD, 1).id("first").await.unwrap(), 1, "it is asked once");
+    run.suspend("").await.unwrap();
+    let late = run.update(ADD, 1).id("second").within(HOUR).await.unwrap_err();
+    assert!(matches!(late, UpdateError::Timeout(_)), "{late}");
+    run.terminate("").await.unwrap();
+    let ended = run.update(ADD, 1).id("second").within(HOUR).await.unwrap_err();
+    assert!(matches!(ended, UpdateError::Ended(..)), "{ended}");
+    assert_eq!(run.update(ADD, 1).id("first").await.unwrap(), 1, "that was answered");
+    host.stop().await;
+}
+
+/// Falls over its own feet as it hears a request.
+#[orchestration]
+async fn stumbles(ctx: Context) -> Result<()> {
+    let asked = ctx.update(ADD).await?;
+    asked.answer(7);
+    panic!("out of boxes")
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_a_parked_instance_hears_why_it_is_parked() {
+    let host = TestHub::new().open(host().orchestration(stumbles)).unwrap();
+    let run = host.client().start(stumbles, ()).await.unwrap();
+    let (named, unnamed) = (run.update(ADD, 1).id("first"), run.update(ADD, 1));
+    for asked in [named, unnamed] {
+        let parked = asked.within(HOUR).await.unwrap_err();
+        let UpdateError::Parked(why) = parked else { panic!("{parked}") };
+        assert!(why.contains("out of boxes"), "{why}");
+    }
+    host.stop().await;
+}
+
+/// Refuses, for two reasons.
+#[orchestration]
+async fn doubts(ctx: Context) -> Result<()> {
+    let deep = Failure::new("Closed", "the door is shut");
+    ctx.update(ADD).await?.refuse(Failure::new("Full", "there is no room").caused_by(deep));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_hears_all_reasons() {
+    let host = TestHub::new().open(host().orchestration(doubts)).unwrap();
+    let run = host.client().start(doubts, ()).await.unwrap();
+    let refused = run.update(ADD, 1).await.unwrap_err();
+    let UpdateError::Refused(why) = refused else { panic!("{refused}") };
+    let cause = why.cause().expect("a cause");
+    assert_eq!((why.kind(), cause.kind()), ("Full", "Closed"));
+    assert_eq!(why.to_string(), "there is no room: the door is shut");
+    host.stop().await;
+}
+
 /// Looks something up before it answers.
 #[orchestration]
 async fn slow(ctx: Context) -> Result<()> {

@@ -137,8 +137,11 @@ impl Partition {
             // An id that was in use when the parent called it belongs to somebody else.
             Message::Terminate { child_of, reason, recursive } => {
                 let parent = instance.record.parent.as_ref();
-                let own = parent.map(|parent| (parent.execution, parent.call));
-                if child_of.is_none() || child_of == own {
+                let is_own = |(execution, call)| {
+                    let goes_on = |it: &Parent| it.execution.goes_on_as(execution);
+                    parent.is_some_and(|it| it.call == call && goes_on(it))
+                };
+                if child_of.is_none_or(is_own) {
                     self.terminate(id, now, reason, recursive);
                 }
             }
@@ -189,7 +192,7 @@ impl Partition {
                 let reason = reason.clone();
                 Message::Terminate { child_of: Some((execution, call)), reason, recursive }
             };
-            let children = instance.ledger.children.iter();
+            let children = instance.ledger.all_children();
             let messages = children.map(|(call, child)| (child.clone(), message(*call)));
             instance.outgoing.extend(messages);
         }

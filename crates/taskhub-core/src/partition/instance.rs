@@ -170,7 +170,7 @@ impl Instance {
     }
 
     /// No call of this execution matters any more; what it has locked is given back.
-    fn forget_calls(&mut self) {
+    pub(super) fn forget_calls(&mut self) {
         let ledger = std::mem::take(&mut self.ledger);
         let execution = self.record.execution;
         let activities = ledger.activities.into_iter().map(Piece::Activity);
@@ -197,6 +197,7 @@ impl Instance {
         self.write(Event { at, kind: Kind::Completed { status } });
         // What a worker called without waiting for it is done all the same.
         let elsewhere = matches!(self.runner, Runner::Elsewhere(_)) && !status_ends_all(status);
+        let elsewhere = elsewhere && !mutated(Mutation::ForgetOwed);
         let owed = if elsewhere { self.ledger.take_activities() } else { Ledger::default() };
         self.forget_calls();
         self.ledger = owed;

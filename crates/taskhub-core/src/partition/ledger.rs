@@ -17,6 +17,8 @@ pub(super) struct Ledger {
     pub unsent: VecDeque<(CallId, Work)>,
     /// Children without a result.
     pub children: BTreeMap<CallId, InstanceId>,
+    /// Children that the code does not wait for any more; they may run on, or have ended since.
+    pub given_up: BTreeMap<CallId, InstanceId>,
     /// Operations of entities without a result.
     pub operations: BTreeSet<CallId>,
     /// Critical sections that were asked for and are not left.
@@ -95,8 +97,11 @@ impl Ledger {
             Kind::ActivityFinished { call, .. }
             | Kind::OperationFinished { call, .. }
             | Kind::ChildFinished { call, .. }
-            | Kind::TimerFired { call }
-            | Kind::CallCancelled { call } => self.close(*call),
+            | Kind::TimerFired { call } => self.close(*call),
+            Kind::CallCancelled { call } => {
+                self.given_up.extend(self.children.remove_entry(call));
+                self.close(*call);
+            }
             Kind::Rewound { .. } => self.rewound = true,
             Kind::Suspended { .. } => self.suspended = true,
             Kind::Resumed { .. } => self.suspended = false,
@@ -113,6 +118,11 @@ impl Ledger {
     pub(super) fn take_activities(&mut self) -> Self {
         let activities = std::mem::take(&mut self.activities);
         Self { activities, unsent: std::mem::take(&mut self.unsent), ..Self::default() }
+    }
+
+    /// The children that may run.
+    pub(super) fn all_children(&self) -> impl Iterator<Item = (&CallId, &InstanceId)> {
+        self.children.iter().chain(&self.given_up)
     }
 
     fn close(&mut self, call: CallId) {
@@ -173,6 +183,7 @@ impl Ledger {
         let inputs: usize = self.unsent.iter().map(input).sum();
         let sections = self.sections.values().map(|section| 128 + 32 * section.entities.len());
         let inputs = inputs + sections.sum::<usize>() + 32 * self.operations.len();
-        32 * self.activities.len() + 96 * self.children.len() + 128 * self.timers.len() + inputs
+        let children = self.children.len() + self.given_up.len();
+        32 * self.activities.len() + 96 * children + 128 * self.timers.len() + inputs
     }
 }

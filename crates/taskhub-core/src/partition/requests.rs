@@ -3,7 +3,6 @@
 use super::{
     Input, Partition,
     instance::{Instance, Reply, Todo},
-    ledger::Section,
     runner::Runner,
     slots::Slot,
 };
@@ -145,6 +144,7 @@ impl Partition {
             return self.reply(request, id, refused(why));
         }
         let last = self.slots.known_mut(id).map(Instance::abandon).unwrap_or_default();
+        self.withdraw(id);
         let seq = self.record(id, Change::Purge, last, Vec::new());
         self.slots.put(id.clone(), Slot::Absent(seq));
         self.wakes.set(id, None);
@@ -206,8 +206,8 @@ impl Partition {
 }
 
 impl Instance {
-    /// What it sends when it is purged: one that was parked tells its parent, and gives back what
-    /// it has locked.
+    /// What it sends when it is purged: one that was parked gives back what it has locked, and
+    /// tells its parent. What it called does not matter any more.
     fn abandon(&mut self) -> Vec<(InstanceId, Message)> {
         if self.record.status.is_terminal() {
             return Vec::new();
@@ -218,7 +218,9 @@ impl Instance {
             let (execution, call) = (parent.execution, parent.call);
             (parent.instance, Message::ChildFinished { execution, call, outcome })
         });
-        self.ledger.sections.values().filter_map(Section::unlock).chain(told).collect()
+        self.forget_calls();
+        self.outgoing.extend(told);
+        std::mem::take(&mut self.outgoing)
     }
 }
 

@@ -18,9 +18,6 @@ use crate::{
     codec, turn::Functions,
 };
 
-/// Makes the id of the execution that goes on from the one that failed.
-const SALT: u64 = 1 << 33;
-
 impl Partition {
     /// A client wants a failed instance to go on.
     pub(super) fn rewind(
@@ -58,8 +55,10 @@ impl Partition {
         let (Some(instance), Some(parent)) = (known, started.parent.clone()) else {
             return self.start_child(&id, message, started.clone(), now);
         };
+        // It need not have heard of each time that its parent was rewound.
         let own = instance.record.parent.as_ref().is_some_and(|was| {
-            (&was.instance, was.execution, was.call) == (&parent.instance, *execution, parent.call)
+            (&was.instance, was.call) == (&parent.instance, parent.call)
+                && was.execution.goes_on_as(*execution)
         });
         match instance.status() {
             RuntimeStatus::Completed if own => {
@@ -124,7 +123,7 @@ impl Instance {
         };
         let code = functions.orchestration(&started.name, started.version.as_deref());
         let mut events = rewritten(&events, &self.id, code, now)?;
-        let execution = self.record.execution.derive(SALT);
+        let execution = self.record.execution.rewound();
         let parent = parent.or_else(|| self.record.parent.clone());
         if let Kind::Started(started) = &mut events[0].kind {
             started.origin.get_or_insert(started.execution);

@@ -52,7 +52,7 @@ impl Partition {
             let history = instance.take_history();
             instance.refresh_record();
             instance.changed = false;
-            let shows = std::mem::take(&mut instance.shows);
+            let shows = std::mem::take(&mut instance.shows) && !mutated(Mutation::NeverShow);
             let due = instance.record.due;
             let record = Box::new(instance.record.clone());
             let seq = self.record(id, Change::Write { record, shows, history }, outgoing, taken);

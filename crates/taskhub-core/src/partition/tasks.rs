@@ -84,18 +84,12 @@ impl OfKind {
 }
 
 impl Partition {
-    /// Hands out the work that an instance has for others, as far as there is room, and takes back
-    /// what no longer matters.
+    /// Takes back work of an instance that no longer matters, and hands out what it has for others,
+    /// as far as there is room.
     pub(super) fn dispatch(&mut self, id: &InstanceId, now: Timestamp) {
-        let Some(Slot::Known(instance)) = self.slots.get_mut(id) else { return };
+        self.withdraw(id);
         let (partition, epoch) = (self.id, self.epoch);
-        let ticket =
-            |execution, piece| Ticket { partition, epoch, instance: id.clone(), execution, piece };
-        for (execution, piece) in std::mem::take(&mut instance.cancelled) {
-            if self.tasks.is_out(id, execution, piece) {
-                self.outbox.hold(Effect::Cancel(ticket(execution, piece)));
-            }
-        }
+        let Some(Slot::Known(instance)) = self.slots.get_mut(id) else { return };
         let execution = instance.record.execution;
         while let Some(kind) = instance.has_work(now) {
             let of_kind = &mut self.tasks.kinds[kind];
@@ -105,8 +99,20 @@ impl Partition {
             }
             let Some((piece, job)) = instance.next_job(now, &self.limits) else { continue };
             if of_kind.out.insert((id.clone(), execution, piece)) {
-                let ticket = ticket(execution, piece);
+                let ticket = Ticket { partition, epoch, instance: id.clone(), execution, piece };
                 self.outbox.hold(Effect::Dispatch(Task { ticket, job }));
+            }
+        }
+    }
+
+    /// Takes back work of an instance that no longer matters.
+    pub(super) fn withdraw(&mut self, id: &InstanceId) {
+        let (partition, epoch) = (self.id, self.epoch);
+        let Some(Slot::Known(instance)) = self.slots.get_mut(id) else { return };
+        for (execution, piece) in std::mem::take(&mut instance.cancelled) {
+            if self.tasks.is_out(id, execution, piece) {
+                let ticket = Ticket { partition, epoch, instance: id.clone(), execution, piece };
+                self.outbox.hold(Effect::Cancel(ticket));
             }
         }
     }

@@ -121,7 +121,7 @@ pub struct ContinueAsNew {
 
 impl ContinueAsNew {
     /// The kind of failure by which code returns early in order to go on as a new execution. Any
-    /// other failure, or a panic, fails the execution although it meant to go on.
+    /// other failure fails the execution although it meant to go on; a panic parks it.
     pub const FAILURE: &'static str = "ContinueAsNew";
 }
 

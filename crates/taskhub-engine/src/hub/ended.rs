@@ -38,10 +38,10 @@ impl Hub {
         self.ask(id, Verb::Start { started, reuse }).await
     }
 
-    /// Forgets an instance that has ended, and before it all that it called and that has ended,
-    /// however deep: how many they were. What was interrupted can be repeated.
+    /// Forgets an instance that has ended or is parked, and before it all that it called and that
+    /// has ended, however deep: how many they were. What was interrupted can be repeated.
     pub async fn purge_with_children(&self, instance: InstanceId) -> Result<usize, Answer> {
-        self.ended(&instance).await?;
+        self.purgeable(&instance).await?;
         let children = self.children_that_ended(instance.clone()).await?;
         let count = self.purge_ended(children, true).await?;
         match self.ask(instance, Verb::Purge).await {
@@ -83,7 +83,7 @@ impl Hub {
 
     /// The children that an instance called, and that have ended; none of one that lives.
     async fn children_that_ended(&self, parent: InstanceId) -> Result<Vec<InstanceId>, Answer> {
-        match self.ended(&parent).await {
+        match self.purgeable(&parent).await {
             Ok(_) => {}
             Err(answer) if is_nothing_to_purge(&answer) => return Ok(Vec::new()),
             Err(other) => return Err(other),
@@ -124,8 +124,18 @@ impl Hub {
 
     /// The record of an instance that has ended, or else what is to be answered.
     async fn ended(&self, instance: &InstanceId) -> Result<Record, Answer> {
+        match self.purgeable(instance).await? {
+            record if record.status.is_terminal() => Ok(record),
+            record => Err(Answer::Refused(Refusal::NotEnded(instance.clone(), record.status))),
+        }
+    }
+
+    /// The record of an instance that has ended or is parked, or else what is to be answered.
+    async fn purgeable(&self, instance: &InstanceId) -> Result<Record, Answer> {
         match self.ask(instance.clone(), Verb::Status).await {
-            Answer::Status(record) if record.status.is_terminal() => Ok(*record),
+            Answer::Status(record) if record.status.is_terminal() || record.stuck.is_some() => {
+                Ok(*record)
+            }
             Answer::Status(record) => {
                 Err(Answer::Refused(Refusal::NotEnded(instance.clone(), record.status)))
             }

@@ -1,7 +1,7 @@
 //! The loop of one turn thread: takes its mail, runs its partitions, passes on what they decide.
 //!
 //! It is a plain thread that no async runtime is entered on: a timer or a network call that strays
-//! into an orchestration fails at once instead of corrupting its replay.
+//! into an orchestration parks it at once instead of corrupting its replay.
 
 mod lockstep;
 mod moves;

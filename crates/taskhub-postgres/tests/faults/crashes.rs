@@ -36,37 +36,74 @@ fn a_store_works_again_when_its_server_does() {
 /// Many lanes write while the server is killed: what was acknowledged is there after it.
 #[test]
 fn what_was_acknowledged_survives_a_crash_of_the_server() {
-    const LANES: usize = 4;
     let server = ServerOptions::default().durable().start().expect("PostgreSQL is installed");
     let mut scene = Scene::open(options(&server.url(), "default"));
-    let ids: Vec<String> = (0..LANES).map(|lane| format!("lane{lane}")).collect();
-    let counts: Vec<AtomicU32> = ids.iter().map(|_| AtomicU32::new(0)).collect();
+    let lanes = lanes();
     for _ in 0..2 {
-        let crashed = AtomicBool::new(false);
-        thread::scope(|scope| {
-            for (id, count) in ids.iter().zip(&counts) {
-                let (scene, crashed) = (&scene, &crashed);
-                scope.spawn(move || lane(scene, id, count, crashed));
-            }
-            let begun: Vec<u32> = counts.iter().map(|it| it.load(Ordering::SeqCst)).collect();
-            let wrote = |(it, begun): (&AtomicU32, &u32)| it.load(Ordering::SeqCst) >= begun + 10;
-            while !counts.iter().zip(&begun).all(wrote) {
-                thread::yield_now();
-            }
-            server.crash().expect("it dies");
-            crashed.store(true, Ordering::SeqCst);
-        });
+        write_until(&scene, &lanes, || server.crash().expect("it dies"));
         server.begin().expect("it starts again");
-        scene.recover().expect("the server runs");
-        for (id, count) in ids.iter().zip(&counts) {
-            let stored = scene.store.load(&instance(id)).expect("reading works");
-            let there = numbers(&stored.expect("it was written").history);
-            let acknowledged = count.load(Ordering::SeqCst);
-            let events = u32::try_from(there.len()).unwrap();
-            assert!((acknowledged..=acknowledged + 1).contains(&events), "{id}: {events}");
-            assert_eq!(there, (0..events).collect::<Vec<_>>());
-            count.store(events, Ordering::SeqCst);
+        keeps_all(&mut scene, &lanes);
+    }
+}
+
+/// The same when a synchronous standby takes over; the store finds it by itself.
+#[test]
+fn what_was_acknowledged_survives_a_failover_to_a_synchronous_standby() {
+    let first = Server::start().expect("PostgreSQL is installed");
+    let second = ServerOptions::default().following(&first).start().expect("it is copied");
+    first.psql("ALTER SYSTEM SET synchronous_standby_names = '*'").expect("psql works");
+    first.psql("SELECT pg_reload_conf()").expect("psql works");
+    let follows = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'";
+    first.wait_for(follows).expect("psql works");
+    let url = format!(
+        "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/postgres?target_session_attrs=read-write",
+        second.port(),
+        first.port()
+    );
+    let mut scene = Scene::open(options(&url, "default"));
+    let lanes = lanes();
+    write_until(&scene, &lanes, || first.crash().expect("it dies"));
+    assert_eq!(second.psql("SELECT pg_promote()").expect("psql works"), "t");
+    keeps_all(&mut scene, &lanes);
+    write_until(&scene, &lanes, || second.crash().expect("it dies"));
+}
+
+/// Instances, and how many events of each are known to be stored.
+type Lanes = Vec<(String, AtomicU32)>;
+
+fn lanes() -> Lanes {
+    (0..4).map(|lane| (format!("lane{lane}"), AtomicU32::new(0))).collect()
+}
+
+/// All lanes write, and when each of them has made some way, the server dies.
+fn write_until(scene: &Scene, lanes: &Lanes, dies: impl FnOnce()) {
+    let crashed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let count = |(_, count): &(String, AtomicU32)| count.load(Ordering::SeqCst);
+        let begun: Vec<u32> = lanes.iter().map(count).collect();
+        for (id, count) in lanes {
+            let crashed = &crashed;
+            scope.spawn(move || lane(scene, id, count, crashed));
         }
+        while !lanes.iter().zip(&begun).all(|(lane, begun)| count(lane) >= begun + 10) {
+            thread::yield_now();
+        }
+        dies();
+        crashed.store(true, Ordering::SeqCst);
+    });
+}
+
+/// Nothing that was acknowledged is missing, and at most the last one that was not is there.
+fn keeps_all(scene: &mut Scene, lanes: &Lanes) {
+    scene.recover().expect("the server runs");
+    for (id, count) in lanes {
+        let stored = scene.store.load(&instance(id)).expect("reading works");
+        let there = numbers(&stored.expect("it was written").history);
+        let acknowledged = count.load(Ordering::SeqCst);
+        let events = u32::try_from(there.len()).expect("they are few");
+        assert!((acknowledged..=acknowledged + 1).contains(&events), "{id}: {events}");
+        assert_eq!(there, (0..events).collect::<Vec<_>>());
+        count.store(events, Ordering::SeqCst);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Barrier, thread};
 
 use taskhub_core::store::{CommitError, Store as _};
-use taskhub_postgres::{OpenError, PostgresOptions};
+use taskhub_postgres::{OpenError, PostgresOptions, testing::ServerOptions};
 use taskhub_sim::conformance::hub::{append, instance};
 
 use crate::scene::{Scene, database, fresh, options, server};
@@ -51,6 +51,17 @@ fn who_may_nothing_is_told_so() {
     server().psql("CREATE ROLE stranger LOGIN").expect("psql works");
     let opened = options(&url.replace("postgres@", "stranger@"), "default").open();
     assert!(matches!(opened, Err(OpenError::Refused(_))), "{opened:?}");
+}
+
+/// Who is not known, or has no password, is told what an address must have.
+#[test]
+fn who_is_not_let_in_is_told_what_to_do() {
+    let server = ServerOptions::default().as_installed().start().expect("PostgreSQL is installed");
+    for url in [server.tcp_url(), server.url().replace("postgres@", "nobody-here@")] {
+        let Err(error) = options(&url, "default").open() else { panic!("{url}") };
+        assert!(matches!(error, OpenError::Barred(_)), "{url}: {error:?}");
+        assert!(error.to_string().contains("USER:PASSWORD@HOST"), "{error}");
+    }
 }
 
 /// A database of a later version, and one that cannot keep every text, are left alone.

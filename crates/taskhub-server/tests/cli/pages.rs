@@ -8,7 +8,7 @@ use std::{
 };
 
 use taskhub_engine::store::Embedded;
-use taskhub_postgres::testing::Server;
+use taskhub_postgres::testing::{Server, ServerOptions};
 
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -60,10 +60,12 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().expect("it has one").port())
 }
 
-/// What the test has instead of what is installed, and of a database of one's own.
-fn is_for_this_machine(line: &str) -> bool {
-    ["cargo install", "createdb", "export TASKHUB_STORE"].iter().any(|it| line.starts_with(it))
-}
+/// Where a server of Debian has its socket, as a URL says it.
+const SOCKET: &str = "%2Fvar%2Frun%2Fpostgresql";
+
+/// The server trusts whoever calls himself `postgres`, so that nobody has to be him.
+const SUDO: &str = r#"sudo() { shift 2; PGUSER=postgres "$@"; }
+"#;
 
 /// Waits until this holds, and says no when it takes too long.
 const IN_THE_END: &str = r#"
@@ -80,15 +82,18 @@ share() { test "$(taskhub nodes --json 2>/dev/null | grep -c '"lives":true')" = 
 
 #[test]
 fn three_nodes_on_one_machine_as_the_page_has_it() {
-    let server = Server::start().expect("PostgreSQL is installed");
+    let server = ServerOptions::default().as_installed().start().expect("PostgreSQL is installed");
     let folder = tempfile::tempdir().expect("a folder");
     let blocks = blocks("cluster.md", "sh");
-    let [start, look, ask, kill] = &blocks[..] else { panic!("the page has four blocks") };
+    let [role, start, look, ask, kill] = &blocks[..] else { panic!("the page has five blocks") };
     // Jobs have numbers, as in a shell that somebody types in.
     let mut script = format!("set -em\n{IN_THE_END}trap 'kill -9 %2 %3 2>/dev/null' EXIT\n");
-    script += &[start, "in_the_end share 3\n", look, ask, kill].concat();
-    let lines = script.lines().filter(|line| !is_for_this_machine(line));
-    let mut script = lines.collect::<Vec<_>>().join("\n");
+    script += &[SUDO, role, start, "in_the_end share 3\n", look, ask, kill].concat();
+    let lines = script.lines().filter(|line| !line.starts_with("cargo install"));
+    let url = server.url();
+    let socket = url.split(['@', '/']).nth(3).expect("it has one");
+    let mut script = lines.collect::<Vec<_>>().join("\n").replace(SOCKET, socket);
+    let (socket, port) = socket.split_once(':').expect("it has a port");
     let ports = free_ports();
     for (page, port) in ["7071", "7072", "7073"].into_iter().zip(ports) {
         script = script.replace(page, &port.to_string());
@@ -96,6 +101,8 @@ fn three_nodes_on_one_machine_as_the_page_has_it() {
     let ran = follow(&script, folder.path(), &server)
         .env("TASKHUB_SERVER", format!("http://127.0.0.1:{}", ports[0]))
         .env("TASKHUB_CLUSTER_LEASE_SECONDS", "2")
+        .env("PGHOST", socket.replace("%2F", "/"))
+        .env("PGPORT", port)
         .output()
         .expect("bash is there");
     let (said, log) = said(&script, &ran);

@@ -1,7 +1,17 @@
-//! The steps that fail with what they call, and those that ask until they are answered.
+//! The steps that fail with what they call, those that ask until they are answered, and one that
+//! does not listen.
+
+use std::{
+    mem::ManuallyDrop,
+    pin::Pin,
+    task::{Context, Waker},
+};
 
 use futures::future::try_join;
-use taskhub_core::{Failure, turn::Scope};
+use taskhub_core::{
+    Failure,
+    turn::{Pending, Scope},
+};
 
 use super::{Code, activity, event, note_event, timer};
 use crate::program::{ANSWER, Notes, Step, answer, is_accepted, question, shown};
@@ -34,6 +44,10 @@ impl Code {
 /// The steps that ask somebody.
 pub(super) async fn ask(scope: &Scope, step: &Step, notes: &mut Notes) {
     match step {
+        Step::Leave => {
+            leave(scope.call(activity("aside", notes.entries.len())));
+            notes.note("left");
+        }
         Step::Poll(pause) => loop {
             let told = shown(&scope.call(activity("http", notes.entries.len())).await);
             if !is_accepted(&told) {
@@ -58,4 +72,10 @@ pub(super) async fn ask(scope: &Scope, step: &Step, notes: &mut Notes) {
         }
         _ => {}
     }
+}
+
+/// Makes a call that is never given up either, as SDKs do that do not know when one is dropped.
+fn leave(call: Pending) {
+    let mut call = ManuallyDrop::new(call);
+    let _ = Pin::new(&mut *call).poll(&mut Context::from_waker(Waker::noop()));
 }

@@ -1,6 +1,6 @@
 //! What durable turns say of what orchestrations and entities really did.
 
-use taskhub_core::{Change, Kind, Started};
+use taskhub_core::{Change, Event, Kind, Started};
 
 use super::Coverage;
 use crate::{
@@ -22,6 +22,9 @@ impl Coverage {
                 self.count(what);
             }
         }
+        let ends = |event: &Event| matches!(event.kind, Kind::Completed { .. });
+        let owes = record.busy && applied.fresh.iter().any(ends);
+        self.count_if(owes, "did: ended before an activity that it called");
         if let Some(why) = &record.stuck
             && applied.before.as_ref().is_none_or(|it| it.stuck.is_none())
         {

@@ -80,8 +80,9 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
         }
         Message::Terminate { child_of, .. } => {
             let parent = applied.before.as_ref().and_then(|before| before.parent.as_ref());
-            let ours = child_of.is_none()
-                || parent.is_some_and(|it| *child_of == Some((it.execution, it.call)));
+            let ours = child_of.is_none_or(|(execution, call)| {
+                parent.is_some_and(|it| it.call == call && it.execution.goes_on_as(execution))
+            });
             let ends = record(applied).is_some_and(|record| record.status.is_terminal());
             let terminated = |kind: &Kind| matches!(kind, Kind::Terminated { .. });
             if ours {

@@ -1,4 +1,5 @@
-//! The steps that fail with what they call, and those that ask until they are answered.
+//! The steps that fail with what they call, those that ask until they are answered, and one that
+//! does not listen.
 
 use taskhub_core::{Kind, Text};
 
@@ -34,6 +35,10 @@ impl Teller<'_> {
     /// The steps that ask somebody.
     pub(super) fn ask(&mut self, step: &Step) -> Option<()> {
         match step {
+            Step::Leave => {
+                self.activity("aside", self.notes.entries.len());
+                self.notes.note("left");
+            }
             Step::Poll(pause) => loop {
                 let call = self.activity("http", self.notes.entries.len());
                 let (_, told) = self.first(&[Wait::Call(call)])?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskhub_core::{CallId, Event, Kind, Record, RuntimeStatus, Timestamp};
 
 use super::taken;
-use crate::program::is_elsewhere;
+use crate::program::may_be_unknown;
 
 /// What is wrong with the record of an orchestration with this history, if anything is, and which
 /// promise that breaks.
@@ -44,7 +44,7 @@ pub(crate) fn contradiction(record: &Record, log: &[Event]) -> Option<(u8, Strin
         return wrong(8, "the labels", format!("{:?}", started.tags));
     }
     if ended.is_some() {
-        let may_owe = is_elsewhere(&record.name, record.version.as_deref())
+        let may_owe = may_be_unknown(&record.name, record.version.as_deref())
             && record.status != RuntimeStatus::Terminated
             && !Open::of(log).activities.is_empty();
         let idle = record.due.is_none() && (!record.busy || may_owe);

@@ -145,6 +145,10 @@ pub enum UpdateError {
     /// There was no answer in time. The instance may still do what it was asked for.
     #[error("there was no answer within {0:?}; the instance may still do it")]
     Timeout(Duration),
+    /// There was no answer in time, and will be none before somebody helps: the instance is
+    /// parked, for this reason.
+    #[error("the instance is parked until somebody mends it and resumes it: {0}")]
+    Parked(Text),
     /// The instance refused.
     #[error("the instance refused: {0}")]
     Refused(Failure),

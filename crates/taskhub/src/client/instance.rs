@@ -202,8 +202,12 @@ impl<H> InstanceRef<H> {
 
     /// Why it has not come so far, if that is known.
     async fn late(&self) -> Option<WaitError> {
-        let status = tokio::time::timeout(LOOK_TIME_MAX, self.status()).await.ok()?.ok()?;
-        status.stuck.map(WaitError::Parked)
+        self.look().await?.stuck.map(WaitError::Parked)
+    }
+
+    /// Where it stands, if that is told soon.
+    pub(super) async fn look(&self) -> Option<Status> {
+        tokio::time::timeout(LOOK_TIME_MAX, self.status()).await.ok()?.ok()
     }
 
     fn read(&self, answer: Answer) -> Result<Status, HubError> {

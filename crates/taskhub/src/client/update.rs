@@ -4,7 +4,9 @@ use std::{fmt, future::IntoFuture, marker::PhantomData, pin::Pin, time::Duration
 
 use taskhub_core::{InstanceId, InvalidInstanceId};
 
-use super::{Client, HubError, PurgeError, StartError, StatusError, UpdateError, WaitError};
+use super::{
+    Client, HubError, InstanceRef, PurgeError, StartError, StatusError, UpdateError, WaitError,
+};
 use crate::{
     Data, Result,
     data::{decode, encode},
@@ -46,9 +48,9 @@ impl<O: Data> Ask<O> {
         self
     }
 
-    /// Names the request: who asks again under the same id, after his connection was lost, asks
-    /// nothing new and gets the same answer. What was answered is kept until somebody purges the
-    /// instance of that id.
+    /// Names the request: who asks again under the same id, after his connection was lost or his
+    /// time was over, asks nothing new and gets the same answer. The instance of that id waits for
+    /// the answer and keeps it, until somebody terminates or purges it.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
@@ -67,19 +69,19 @@ impl<O: Data> Ask<O> {
         let input = self.input.map_err(|error| UpdateError::Payload(error.into()))?;
         let (instance, update) = (instance.to_string(), self.update.to_owned());
         let deadline = self.client.now() + self.within;
-        let start = self.client.start(update::ask, Errand { instance, update, input });
-        let start = start.deadline(deadline).join();
+        let start = self.client.start(update::ask, Errand { instance, update, input }).join();
         let keeps = self.id.is_some();
-        let start = match self.id {
-            Some(id) => start.id(id),
-            None => start,
+        // Who has named it may come back for the answer: then only this wait ends.
+        let (start, wait) = match self.id {
+            Some(id) => (start.id(id), self.within),
+            None => (start.deadline(deadline), self.within + TIME_MAX),
         };
         let asking = start.await.map_err(|error| match error {
             StartError::Hub(error) => UpdateError::Hub(error),
             other => UpdateError::Hub(HubError::Unexpected(other.to_string())),
         })?;
-        // The deadline belongs to the start; this one is for a hub that does not answer.
-        let answer = asking.wait(self.within + TIME_MAX).await;
+        // A deadline belongs to the start; beside it, this is for a hub that does not answer.
+        let answer = asking.wait(wait).await;
         if !keeps && let Err(PurgeError::Hub(error)) = asking.purge().await {
             tracing::debug!(%error, "an update that was answered is not forgotten");
         }
@@ -90,12 +92,19 @@ impl<O: Data> Ask<O> {
             }
             Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
             Err(WaitError::Terminated(_) | WaitError::Timeout(_)) => {
-                Err(UpdateError::Timeout(self.within))
+                Err(unanswered(&target).await.unwrap_or(UpdateError::Timeout(self.within)))
             }
             Err(WaitError::Hub(error)) => Err(UpdateError::Hub(error)),
             Err(other) => Err(HubError::Unexpected(other.to_string()).into()),
         }
     }
+}
+
+/// Why an instance has not answered, if that is known.
+async fn unanswered<H>(target: &InstanceRef<H>) -> Option<UpdateError> {
+    let status = target.look().await?;
+    let ended = || UpdateError::Ended(status.id, status.status);
+    status.stuck.map(UpdateError::Parked).or_else(|| status.status.is_terminal().then(ended))
 }
 
 impl<O: Data> IntoFuture for Ask<O> {
