@@ -25,12 +25,7 @@ use super::{
     Around,
     timely::{Slow, Timely},
 };
-use crate::{
-    Config, Hubs, Keys, LimitsConfig, Metrics,
-    auth::Tokens,
-    cluster::{Impostor, Secret},
-    grpc, http,
-};
+use crate::{Config, Hubs, Keys, LimitsConfig, Metrics, auth::Tokens, cluster::Secret, grpc, http};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -148,8 +143,8 @@ impl Front {
                 let message = "send `authorization: Bearer <token>`";
                 return Status::unauthenticated(message).into_http();
             }
-            Err(Impostor) => {
-                tracing::warn!("a node was turned away: its `cluster.secret` is another one");
+            Err(impostor) => {
+                self.secret.tell(impostor);
                 let message = "this is no secret of this cluster; give all nodes the same";
                 return Status::unauthenticated(message).into_http();
             }
