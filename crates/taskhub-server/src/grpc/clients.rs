@@ -40,7 +40,7 @@ pub(super) async fn start(
     let mut started = Box::new(started(request, execution)?);
     started.trace = started.trace.or_else(|| call.trace.clone());
     let traces = call.hubs.traces();
-    let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+    let mut span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
     started.trace = span.as_ref().map(Request::trace).or(started.trace);
     let verb = match raised {
         None => Verb::Start { started, reuse },
@@ -57,7 +57,13 @@ pub(super) async fn start(
         {
             String::new()
         }
-        other => return Err(unexpected(other)),
+        other => {
+            let refused = unexpected(other);
+            if let Some(span) = &mut span {
+                span.fail(refused.message());
+            }
+            return Err(refused);
+        }
     };
     Ok(CreateInstanceResponse { instance_id: id.to_string(), execution_id: execution })
 }
