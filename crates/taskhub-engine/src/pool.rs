@@ -151,6 +151,17 @@ impl Pool {
 
     /// A worker comes.
     pub fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
+        self.reconnect(options, Vec::new(), now).0
+    }
+
+    /// A worker comes back, and has this in hand since before: that is its own from now on, takes
+    /// up its room, and is not given to others. The rest, whose results nobody wants, is returned.
+    pub fn reconnect(
+        &mut self,
+        options: WorkerOptions,
+        in_hand: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> (WorkerId, Vec<DeliveryId>) {
         let id = WorkerId(self.number());
         let worker = Worker::new(options);
         // What nobody here could do does not wait any longer: this one may.
@@ -163,8 +174,9 @@ impl Pool {
             queue(&mut self.queue, &mut self.lent, &task.ticket).push(task, number, true);
         }
         self.workers.insert(id, worker);
+        let unwanted = in_hand.into_iter().filter(|delivery| !self.adopt(id, *delivery)).collect();
         self.feed(id, now);
-        id
+        (id, unwanted)
     }
 
     /// A worker is gone: what it had is given to others, first of all.
