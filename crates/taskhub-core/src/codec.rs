@@ -44,6 +44,15 @@ pub fn decode_events(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
     wire.events.into_iter().map(Event::try_from).collect()
 }
 
+/// Decodes the first event of a commit, whatever comes behind it.
+pub(crate) fn decode_first(bytes: &[u8]) -> Result<Event, DecodeError> {
+    const EVENTS: u8 = 1 << 3 | 2; // The key of a field 1 with a length.
+    let first = bytes.strip_prefix(&[EVENTS]).unwrap_or_default();
+    schema::Event::decode_length_delimited(first)
+        .map_err(|why| DecodeError::new("first event", why))?
+        .try_into()
+}
+
 /// Decodes a whole history from its pieces.
 pub fn decode_history(pieces: &[Bytes]) -> Result<Vec<Event>, DecodeError> {
     let mut events = Vec::new();

@@ -27,6 +27,12 @@ pub enum InvalidInstanceId {
     /// A character that URLs or logs would garble.
     #[error(r"an instance id must not contain {0:?} (nor / \ ? # or control characters)")]
     Character(char),
+    /// The name of an entity has a character that its id cannot, or its key one that logs garble.
+    #[error(
+        "an entity's name must not contain {0:?} (nor '@', nor control characters; in a key \
+             only these are refused)"
+    )]
+    EntityCharacter(char),
     /// It names no entity.
     #[error("an entity's id has the form @name@key")]
     NoEntity,
@@ -67,7 +73,7 @@ impl InstanceId {
         }
         let wrong = |c: &char| *c == '@' || c.is_control();
         if let Some(c) = name.chars().find(wrong).or_else(|| key.chars().find(|c| c.is_control())) {
-            return Err(InvalidInstanceId::Character(c));
+            return Err(InvalidInstanceId::EntityCharacter(c));
         }
         let id = format!("@{}@{key}", name.to_lowercase());
         if id.len() > Self::ENTITY_BYTES_MAX {

@@ -200,8 +200,9 @@ pub enum Refusal {
     /// The store could not be read, or no node owns the partition just now. Nothing happened.
     #[error("instance {0} cannot be served at the moment: {1}; try again")]
     Unavailable(InstanceId, String),
-    /// The store failed before this was safe; whether it happened is not known.
-    #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
+    /// The store, or the node that was asked, failed before it was safe: nobody knows whether it
+    /// happened.
+    #[error("nobody knows whether this was done ({0}); look what became of it, or try again")]
     Lost(String),
 }
 

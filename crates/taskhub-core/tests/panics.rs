@@ -61,6 +61,13 @@ fn a_panic_of_stray_io_says_what_to_do_about_it() {
 }
 
 #[test]
+fn a_panic_that_only_speaks_of_a_reactor_gets_no_advice_about_io() {
+    let mut execution = begin(|_| Box::pin(async { panic!("the reactor of Tokio Bay is down") }));
+    let message = stuck(execution.step());
+    assert!(!message.contains("an orchestration must not"), "{message}");
+}
+
+#[test]
 fn a_panic_after_continue_as_new_does_not_go_on() {
     let mut execution = begin(|scope| {
         scope.continue_as_new(ContinueAsNew::default());

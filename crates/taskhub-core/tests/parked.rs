@@ -179,6 +179,24 @@ fn a_parked_instance_ends_when_it_is_terminated_and_at_its_deadline() {
 }
 
 #[test]
+fn an_instance_whose_history_cannot_be_read_ends_at_its_deadline() {
+    let mut bench = Bench::new(STANDS);
+    let deadline = Some(bench.now.plus(MINUTE));
+    bench.start_with(Started { deadline, ..Started::new("order", None, ExecutionId(7)) });
+    let damage = Bytes::from_static(b"\xFF\xFF\xFF\xFF");
+    bench.stored.get_mut(&id("order")).unwrap().history.push(damage);
+    bench.crash();
+    let waits = bench.post("order", Verb::Wait);
+    assert!(stuck(&bench, "order").contains("cannot be read"));
+    assert_eq!(bench.record("order").due, deadline);
+    bench.advance(MINUTE);
+    assert_eq!(bench.status("order"), RuntimeStatus::Terminated);
+    let why = bench.outcome("order").unwrap();
+    assert!(why.contains("it was parked: its history cannot be read"), "{why}");
+    assert!(bench.answers.contains_key(&waits), "who waits hears of it");
+}
+
+#[test]
 fn a_parent_hears_when_its_parked_child_is_purged() {
     let mut bench = Bench::new(STUMBLES);
     bench.start("parent");

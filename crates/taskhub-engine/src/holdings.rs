@@ -43,11 +43,11 @@ impl Holdings {
         Self { partitions, held: BTreeMap::new(), stopping: false }
     }
 
-    /// What is to be done when so many nodes live, this one included. What it says to leave, it
-    /// counts as leaving.
+    /// What is to be done when so many nodes share, this one included; 0: it is to have none. What
+    /// it says to leave, it counts as leaving.
     pub fn balance(&mut self, nodes: usize) -> Balance {
         let share = usize::from(self.partitions).div_ceil(nodes.max(1));
-        let share = if self.stopping { 0 } else { share };
+        let share = if self.stopping || nodes == 0 { 0 } else { share };
         let staying: Vec<_> = self.all().filter(|it| self.stays(*it)).collect();
         // The first are claimed first, so the last go: what stays is spread over the lanes.
         match staying.get(share..) {

@@ -114,7 +114,18 @@ impl Hub {
     /// A worker elsewhere connects: it is given work of this hub that is not done in this process.
     #[must_use]
     pub fn connect_worker(&self, options: WorkerOptions) -> Worker {
-        self.inner.workers.connect(options)
+        self.reconnect_worker(options, Vec::new()).0
+    }
+
+    /// The same for one that has deliveries in hand since before: it keeps them, and hears when
+    /// one is over. Those whose results nobody wants are returned.
+    #[must_use]
+    pub fn reconnect_worker(
+        &self,
+        options: WorkerOptions,
+        in_hand: Vec<DeliveryId>,
+    ) -> (Worker, Vec<DeliveryId>) {
+        self.inner.workers.connect(options, in_hand)
     }
 
     /// The ticket of a delivery, if its result would still count.

@@ -30,14 +30,17 @@ pub enum Unreached {
 /// How a node takes part in a hub that several share.
 #[derive(Clone)]
 pub struct NodeOptions {
-    /// Where other nodes reach this one, in whatever form [`Peers::ask`] takes; may stay empty
-    /// when there are no others.
+    /// Where other nodes reach this one, in whatever form [`Peers::ask`] takes. A node whose
+    /// address is empty owns nothing while there are others that have one.
     pub address: Text,
     /// How many lanes it has; `None` for one with a store of its own, and four with a shared one.
     pub lanes: Option<u16>,
     /// How long a claim of partitions holds; it is renewed three times in that time. Other nodes
     /// take over what a node owned so long after it died. Counts only with a shared store.
     pub ttl: Duration,
+    /// How often it looks at least, or a few times while a claim holds, whether nodes have come or
+    /// gone. What it hears of makes it look at once.
+    pub looks: Duration,
     /// The way to other nodes; without it, what is asked about an instance of another node is
     /// refused.
     pub peers: Option<Arc<dyn Peers>>,
@@ -45,8 +48,8 @@ pub struct NodeOptions {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        let (address, ttl) = (Text::from(""), Duration::from_secs(15));
-        Self { address, lanes: None, ttl, peers: None }
+        let (ttl, looks) = (Duration::from_secs(15), Duration::from_secs(1));
+        Self { address: Text::from(""), lanes: None, ttl, looks, peers: None }
     }
 }
 

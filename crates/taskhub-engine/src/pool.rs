@@ -17,7 +17,10 @@ mod queue;
 mod withdraw;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use foldhash::{HashMap, HashMapExt as _};
 use taskhub_core::{
@@ -32,6 +35,9 @@ pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::{Queue, pause};
 use worker::Worker;
+
+/// How soon a second worker is looked for again, for an activity that takes too long.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Names one worker while it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,6 +151,17 @@ impl Pool {
 
     /// A worker comes.
     pub fn connect(&mut self, options: WorkerOptions, now: Timestamp) -> WorkerId {
+        self.reconnect(options, Vec::new(), now).0
+    }
+
+    /// A worker comes back, and has this in hand since before: that is its own from now on, takes
+    /// up its room, and is not given to others. The rest, whose results nobody wants, is returned.
+    pub fn reconnect(
+        &mut self,
+        options: WorkerOptions,
+        in_hand: Vec<DeliveryId>,
+        now: Timestamp,
+    ) -> (WorkerId, Vec<DeliveryId>) {
         let id = WorkerId(self.number());
         let worker = Worker::new(options);
         // What nobody here could do does not wait any longer: this one may.
@@ -157,8 +174,9 @@ impl Pool {
             queue(&mut self.queue, &mut self.lent, &task.ticket).push(task, number, true);
         }
         self.workers.insert(id, worker);
+        let unwanted = in_hand.into_iter().filter(|delivery| !self.adopt(id, *delivery)).collect();
         self.feed(id, now);
-        id
+        (id, unwanted)
     }
 
     /// A worker is gone: what it had is given to others, first of all.
@@ -331,18 +349,27 @@ impl Pool {
                 self.ends.insert((at, delivery));
                 break;
             }
-            let Some(Given { item: number, kind, .. }) = self.deliveries.get(&delivery) else {
-                continue;
-            };
-            let number = *number;
-            // It may be the only one again: the second worker may be lost, or give it back.
-            self.ends.insert((now.plus(self.patience.with(*kind)), delivery));
-            if self.items.get(&number).is_some_and(|it| it.given.last() == Some(&delivery))
-                && !mutated(Mutation::ForgetSlow)
-            {
-                self.place(number, now, true);
-            }
+            self.overdue(delivery, now);
         }
+    }
+
+    /// A delivery takes too long. An activity goes to one more worker, as it may be well where it
+    /// is; a turn, or operations of an entity, to any.
+    fn overdue(&mut self, delivery: DeliveryId, now: Timestamp) {
+        let Some(Given { item: number, kind, .. }) = self.deliveries.get(&delivery) else { return };
+        let (number, kind) = (*number, *kind);
+        // It may be the only one again: the second worker may be lost, or give it back.
+        let mut again = self.patience.with(kind);
+        let item = self.items.get(&number).filter(|it| it.given.last() == Some(&delivery));
+        match item.filter(|_| !mutated(Mutation::ForgetSlow)) {
+            Some(item) if kind == 0 && item.given.len() == 1 => match self.taker(item) {
+                Some(worker) => self.give(number, worker, now),
+                None => again = again.min(LOOK_AGAIN),
+            },
+            Some(_) if kind != 0 => self.place(number, now, true),
+            _ => {}
+        }
+        self.ends.insert((now.plus(again), delivery));
     }
 
     /// When time has to be told next.

@@ -63,10 +63,14 @@ fn entity(key: &str) -> InstanceId {
 }
 
 async fn start(hub: &Hub, id: &str, entity: &InstanceId) {
-    let started = Started::new("adds", Some(entity.as_str().into()), ExecutionId(1));
+    start_as(hub, id, entity, ExecutionId(1)).await;
+}
+
+async fn start_as(hub: &Hub, id: &str, entity: &InstanceId, execution: ExecutionId) {
+    let started = Started::new("adds", Some(entity.as_str().into()), execution);
     let verb = Verb::Start { started: Box::new(started), reuse: Reuse::Fresh };
     let answer = hub.ask(InstanceId::trusted(id), verb).await;
-    assert_eq!(answer, Answer::Started(ExecutionId(1)));
+    assert_eq!(answer, Answer::Started(execution));
 }
 
 /// The entity, once somebody holds it.
@@ -137,6 +141,25 @@ async fn a_clean_up_gives_back_only_what_nobody_holds() {
     let holder = async |key| hub.entity(entity(key)).await.expect("the store works");
     assert_eq!(holder("a").await.and_then(|it| it.locked_by), None);
     assert_eq!(holder("b").await.and_then(|it| it.locked_by), Some(InstanceId::trusted("b")));
+    hub.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_up_gives_back_what_an_earlier_run_of_the_same_id_held() {
+    let store = Arc::new(MemoryStore::new(1));
+    let hub = open_on(store.clone());
+    start(&hub, "it", &entity("a")).await;
+    locked(&hub, entity("a")).await;
+    hub.stop().await;
+    forget(&store, "it");
+    let hub = open_on(store);
+    start_as(&hub, "it", &entity("b"), ExecutionId(2)).await;
+    locked(&hub, entity("b")).await;
+    let cleaned = hub.clean_entities(None, 10).await.expect("the store works");
+    assert_eq!(cleaned, Cleaned { removed: 0, released: 1, next: None });
+    let holder = async |key| hub.entity(entity(key)).await.expect("the store works");
+    assert_eq!(holder("a").await.and_then(|it| it.locked_by), None);
+    assert_eq!(holder("b").await.and_then(|it| it.locked_by), Some(InstanceId::trusted("it")));
     hub.stop().await;
 }
 

@@ -8,8 +8,8 @@ use taskhub_core::{
     store::{CommitError, Filter, Node, Ownership, Store, StoreError, Stored, Which},
 };
 
-/// How long the copy keeps others out of both hubs, at most.
-const LEASE: Duration = Duration::from_hours(24);
+/// How long others are kept out of both hubs when the copy dies. It is renewed with each batch.
+const LEASE: Duration = Duration::from_mins(1);
 
 /// Bytes in one commit, and instances looked at together.
 const BATCH_BYTES_MAX: usize = 4 << 20;
@@ -31,6 +31,12 @@ pub enum CopyError {
     /// Somebody runs it.
     #[error("a node has the hub to copy {0}; stop it, or wait until its lease has run out")]
     InUse(&'static str),
+    /// Somebody else has claimed it meanwhile. What was copied is of no use: delete it.
+    #[error("a node has taken the hub to copy {0}, as the copy was silent for too long; try again")]
+    Lost(&'static str),
+    /// It was told to stop. What was copied until then is of no use: delete it.
+    #[error("the copy was interrupted; delete what was made of it, and try again")]
+    Interrupted,
     /// There is something in it already.
     #[error("the hub to copy to is not empty; delete it, or choose another name")]
     NotEmpty,
@@ -43,18 +49,25 @@ pub enum CopyError {
 }
 
 /// Copies all that `from` holds into `to`, which must be empty. Nobody may run either of them
-/// meanwhile. The numbers of their partitions may differ.
-pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
+/// meanwhile. The numbers of their partitions may differ. It ends at the next batch when
+/// `is_stopped` says so.
+pub fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Copied, CopyError> {
     let source = Claimed::all(from, "from")?;
     let target = Claimed::all(to, "to")?;
     let any = Filter { kind: Which::All, limit: 1, ..Filter::default() };
     if !to.query(&any)?.instances.is_empty() {
         return Err(CopyError::NotEmpty);
     }
-    let mut writer = Writer { target: &target, turns: Vec::new(), bytes: 0 };
+    let claims = Claims { source: &source, target: &target, is_stopped };
+    let mut writer = Writer { claims, turns: Vec::new(), bytes: 0 };
     let mut copied = Copied::default();
     let mut filter = Filter { kind: Which::All, limit: PAGE_COUNT, ..Filter::default() };
     loop {
+        writer.claims.keep()?;
         let page = from.query(&filter)?;
         for (id, _) in page.instances {
             let Some(stored) = from.load_whole(&id)? else { continue };
@@ -67,6 +80,7 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
         }
     }
     for held in &source.held {
+        writer.claims.keep()?;
         for envelope in from.inbox(held.partition, &[], usize::MAX)? {
             copied.messages += 1;
             writer.message(&envelope, copied.messages)?;
@@ -79,6 +93,7 @@ pub fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError> {
 /// A hub that nobody else can run for now.
 struct Claimed<'a> {
     store: &'a dyn Store,
+    side: &'static str,
     held: Vec<Ownership>,
 }
 
@@ -86,11 +101,16 @@ impl<'a> Claimed<'a> {
     fn all(store: &'a dyn Store, side: &'static str) -> Result<Self, CopyError> {
         let node = Node { id: format!("copy {side}").into(), address: "".into() };
         let held = store.claim(&node, usize::MAX, LEASE)?;
-        let claimed = Self { store, held };
+        let claimed = Self { store, side, held };
         if claimed.held.len() < usize::from(store.partitions()) {
             return Err(CopyError::InUse(side));
         }
         Ok(claimed)
+    }
+
+    fn keep(&self) -> Result<(), CopyError> {
+        let lost = self.store.renew(&self.held, LEASE)?;
+        if lost.is_empty() { Ok(()) } else { Err(CopyError::Lost(self.side)) }
     }
 }
 
@@ -102,9 +122,26 @@ impl Drop for Claimed<'_> {
     }
 }
 
+/// Both hubs, and whether they are still needed.
+struct Claims<'a> {
+    source: &'a Claimed<'a>,
+    target: &'a Claimed<'a>,
+    is_stopped: &'a dyn Fn() -> bool,
+}
+
+impl Claims<'_> {
+    fn keep(&self) -> Result<(), CopyError> {
+        if (self.is_stopped)() {
+            return Err(CopyError::Interrupted);
+        }
+        self.source.keep()?;
+        self.target.keep()
+    }
+}
+
 /// Gathers what is to be written into batches.
 struct Writer<'a> {
-    target: &'a Claimed<'a>,
+    claims: Claims<'a>,
     turns: Vec<TurnRecord>,
     bytes: usize,
 }
@@ -126,7 +163,7 @@ impl Writer<'_> {
 
     /// Sends a message again. Its id is one that no owner gives: owners begin with epoch 1.
     fn message(&mut self, envelope: &Envelope, number: u64) -> Result<(), CopyError> {
-        let partition = PartitionId::of(&envelope.to, self.target.store.partitions());
+        let partition = PartitionId::of(&envelope.to, self.claims.target.store.partitions());
         let id = MessageId { from: PartitionId(0), epoch: Epoch(0), number };
         let turn = TurnRecord {
             sent: vec![Envelope { id, partition, ..envelope.clone() }],
@@ -148,7 +185,7 @@ impl Writer<'_> {
 
     fn turn(&self, id: &InstanceId, change: Change) -> TurnRecord {
         TurnRecord {
-            partition: PartitionId::of(id, self.target.store.partitions()),
+            partition: PartitionId::of(id, self.claims.target.store.partitions()),
             seq: CommitSeq(0),
             instance: id.clone(),
             change,
@@ -164,9 +201,11 @@ impl Writer<'_> {
     }
 
     fn flush(&mut self) -> Result<(), CopyError> {
-        let owners = self.target.held.iter().map(|held| (held.partition, held.epoch)).collect();
+        self.claims.keep()?;
+        let owners =
+            self.claims.target.held.iter().map(|held| (held.partition, held.epoch)).collect();
         let turns = std::mem::take(&mut self.turns);
         self.bytes = 0;
-        Ok(self.target.store.commit(&Batch { owners, turns })?)
+        Ok(self.claims.target.store.commit(&Batch { owners, turns })?)
     }
 }

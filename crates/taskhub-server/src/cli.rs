@@ -19,10 +19,10 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage
-  3  there is no such instance or hub
-  4  the instance is not in the state for it
-  5  no server answered
-  6  not let in
+  3  there is no such instance, hub or key
+  4  the instance is not in the state for it, or exists already; or the key does
+  5  no server answered, or not in time
+  6  not let in: the token is missing or wrong
   7  the instance that was waited for failed or was terminated";
 
 /// A durable task hub: orchestrations that survive, for the Durable Task SDKs.
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if error.code() != 0 {
+            if error.is_news() {
                 eprintln!("taskhub: {error}");
             }
             ExitCode::from(error.code())

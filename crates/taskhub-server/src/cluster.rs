@@ -11,6 +11,7 @@ use std::{
     fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::http::HeaderMap;
@@ -28,9 +29,16 @@ pub use lending::Lending;
 /// Connections that are kept, one per address; those of nodes that are gone are forgotten so.
 const LINKS_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("it is not 0");
 
+/// Who is turned away again within this time is still the same trouble.
+const QUIET: Duration = Duration::from_mins(1);
+
 /// What all nodes of a cluster know; none: there are no other nodes.
 #[derive(Clone, Default)]
-pub(crate) struct Secret(Option<String>);
+pub(crate) struct Secret {
+    known: Option<String>,
+    /// When somebody was turned away last.
+    refused: Arc<Mutex<Option<Instant>>>,
+}
 
 /// A call that another node made: never passed on.
 #[derive(Debug, Clone, Copy)]
@@ -41,23 +49,38 @@ pub(crate) struct FromNode;
 pub(crate) struct Impostor;
 
 impl Secret {
-    pub(crate) fn new(secret: Option<String>) -> Self {
-        Self(secret)
+    pub(crate) fn new(known: Option<String>) -> Self {
+        Self { known, ..Self::default() }
     }
 
     /// Whether a call comes from another node.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<Option<FromNode>, Impostor> {
         let Some(sent) = headers.get(NODE_KEY) else { return Ok(None) };
-        let known = self.0.as_deref().unwrap_or_default().as_bytes();
+        let known = self.known.as_deref().unwrap_or_default().as_bytes();
         let is_known = !known.is_empty() && bool::from(known.ct_eq(sent.as_bytes()));
         if is_known { Ok(Some(FromNode)) } else { Err(Impostor) }
+    }
+
+    /// Logs that somebody was turned away: a node asks again and again, and is told of once.
+    pub(crate) fn tell(&self, _: Impostor) {
+        if self.is_news(Instant::now()) {
+            tracing::warn!(
+                "a node is turned away: its `cluster.secret` is not the one of this node; what it \
+                 asks for here is refused until all nodes have the same"
+            );
+        }
+    }
+
+    fn is_news(&self, now: Instant) -> bool {
+        let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > QUIET)
     }
 }
 
 /// A secret is not shown.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({})", if self.0.is_some() { "set" } else { "none" })
+        write!(f, "Secret({})", if self.known.is_some() { "set" } else { "none" })
     }
 }
 
@@ -134,6 +157,16 @@ mod tests {
         }
         let checked = Secret::new(known.map(ToOwned::to_owned)).check(&headers);
         checked.map(|node| node.is_some()).map_err(drop)
+    }
+
+    #[test]
+    fn who_is_turned_away_again_and_again_is_told_of_once() {
+        let (secret, began) = (Secret::default(), Instant::now());
+        let told = [0, 1, 50, 100, 161, 170].map(|second| {
+            // All that share the secret share what was told.
+            secret.clone().is_news(began + Duration::from_secs(second))
+        });
+        assert_eq!(told, [true, false, false, false, true, false]);
     }
 
     #[test]

@@ -20,13 +20,13 @@ use axum::{
 use futures::FutureExt as _;
 
 use crate::{Config, Hubs, Keys};
-pub(crate) use door::Token;
-pub(crate) use management::{is_management, is_own};
+pub(crate) use door::{Token, is_direct, is_of_a_page};
+pub(crate) use management::{as_known, is_management, is_own};
 
 pub use door::{Gate, authorize, guard};
 pub use idempotency::keyed;
 pub use management::{
-    HttpManagementPayload, Links, Management, create_check_status_response,
+    HttpManagementPayload, Links, Management, Reached, create_check_status_response,
     create_http_management_payload, management,
     wait_for_completion_or_create_check_status_response,
 };

@@ -102,7 +102,7 @@ impl Server {
             tracing::warn!(%address, "everybody who reaches this address is let in: set `tokens`");
         }
         let keys = Keys::open(&config.data)?;
-        let is_local = addresses.iter().all(|address| address.ip().is_loopback());
+        let is_local = is_local(&addresses);
         if config.tokens.is_empty() {
             keys.warn(is_local);
         }
@@ -117,9 +117,9 @@ impl Server {
     /// The connections of an application: its routes, and perhaps its hubs over gRPC, on one port.
     pub fn around(listener: TcpListener, routes: Router, how: Around) -> Result<Self, ServeError> {
         check_origins(&how.origins)?;
-        let addresses = listener.local_addr().into_iter().collect();
+        let addresses: Vec<_> = listener.local_addr().into_iter().collect();
         let tls = how.tls.as_ref().map(tls::acceptor).transpose()?;
-        let front = Front::around(routes, &how);
+        let front = Front::around(routes, is_local(&addresses), &how);
         let (limits, hubs) = (how.limits, how.grpc);
         Ok(Self { listeners: vec![listener], addresses, tls, limits, front, hubs })
     }
@@ -169,6 +169,11 @@ impl Server {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Whether only this machine reaches all of these.
+fn is_local(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().all(|address| address.ip().is_loopback())
 }
 
 /// The first address must be free; of the others a warning tells when they are taken.

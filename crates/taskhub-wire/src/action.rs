@@ -3,7 +3,7 @@
 use taskhub_core::{ExecutionId, InstanceId, Kind};
 
 use crate::{
-    InvalidMessage,
+    InvalidMessage, bounds,
     call::{Speaker, call_event_in, call_event_out},
     ids::{call_in, call_out, receiver_in},
     proto::{
@@ -50,6 +50,7 @@ pub(crate) fn action_in(
         OrchestratorActionType::CompleteOrchestration(_)
         | OrchestratorActionType::RewindOrchestration(_) => return Ok(None),
     };
+    bounds::asked(&event)?;
     call_event_in(call, event)
 }
 

@@ -8,6 +8,7 @@ use taskhub_core::{
 use crate::{
     InvalidMessage,
     arrival::requested_out,
+    bounds::short,
     call::{due_in, operation_in},
     failure_in, failure_out,
     ids::{entity_in, execution_in, execution_out, instance_in},
@@ -131,6 +132,7 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
     match wire.operation_action_type.ok_or(InvalidMessage::Missing { field })? {
         OperationActionType::SendSignal(wire) => {
             let entity = entity_in("sendSignal.instanceId", &wire.instance_id)?;
+            short("sendSignal.name", &wire.name)?;
             let operation = operation_in(guid(name), wire.name, wire.input);
             let due = due_in(wire.scheduled_time.as_ref())?;
             Ok(Act::Signal(entity, Requested { operation, caller: None, due }))
@@ -140,6 +142,8 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
                 "" => InstanceId::trusted(name.to_string()),
                 id => instance_in("startNewOrchestration.instanceId", id)?,
             };
+            short("startNewOrchestration.name", &wire.name)?;
+            short("startNewOrchestration.version", wire.version.as_deref().unwrap_or_default())?;
             let at = due_in(wire.scheduled_time.as_ref())?;
             let tags = std::collections::BTreeMap::new();
             let work =

@@ -54,6 +54,12 @@ pub enum InvalidMessage {
         /// The number sent.
         number: i32,
     },
+    /// Two actions of one turn have the same id.
+    #[error("action.id: two actions of one turn have the id {number}; give each its own")]
+    Twice {
+        /// The id.
+        number: u32,
+    },
     /// An answer to what nobody asked.
     #[error("{field}: nothing in the history before it is called {name:?}")]
     Unasked {
@@ -81,6 +87,26 @@ pub enum InvalidMessage {
         got: i32,
         /// How many there are.
         expected: i32,
+    },
+    /// A text that is too long, or several that are together.
+    #[error("{field}: {bytes} bytes are too many, {bytes_max} are allowed")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// How many were sent.
+        bytes: usize,
+        /// How many are allowed.
+        bytes_max: usize,
+    },
+    /// A list that is too long.
+    #[error("{field}: {count} are too many, {count_max} are allowed")]
+    TooMany {
+        /// The field.
+        field: &'static str,
+        /// How many were sent.
+        count: usize,
+        /// How many are allowed.
+        count_max: usize,
     },
     /// Chunks that are too much together.
     #[error("the response has more than {bytes_max} bytes; make fewer calls in one turn")]

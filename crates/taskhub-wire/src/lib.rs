@@ -8,6 +8,7 @@ mod action;
 mod again;
 mod arrival;
 mod aside;
+mod bounds;
 mod call;
 mod chunks;
 mod details;
@@ -31,6 +32,7 @@ mod work;
 mod work_item;
 
 pub use again::{Extent, is_answered_by_name, news_in};
+pub use bounds::{named, short, short_tags, within};
 pub use chunks::Chunks;
 pub use entity::{performed_in, performed_out};
 pub use failure::{failure_in, failure_out};

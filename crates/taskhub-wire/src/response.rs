@@ -9,6 +9,7 @@ use crate::{
     InvalidMessage,
     action::{action_in, action_out},
     arrival::{Calls, arrival_out, carried_in},
+    bounds::{short, short_tags},
     call::Speaker,
     failure_in, failure_out,
     ids::call_out,
@@ -25,6 +26,8 @@ use crate::{
 /// Ask [`OrchestratorResponse::requires_history`] and [`crate::Chunks`] before. Where the history
 /// says that the instance was suspended, [`crate::drop_repeated`] after.
 pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken, InvalidMessage> {
+    let span = response.orchestration_trace_context.and_then(|it| it.span_id);
+    short("orchestrationTraceContext.spanID", span.as_deref().unwrap_or_default())?;
     let mut actions = Vec::with_capacity(response.actions.len());
     let mut end = None;
     for OrchestratorAction { id, orchestrator_action_type } in response.actions {
@@ -40,6 +43,11 @@ pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken
         if end.replace(progress).is_some() {
             return Err(InvalidMessage::TwoEnds);
         }
+    }
+    let mut calls: Vec<_> = actions.iter().filter_map(Kind::call).collect();
+    calls.sort_unstable();
+    if let Some(twice) = calls.windows(2).find(|two| two[0] == two[1]) {
+        return Err(InvalidMessage::Twice { number: twice[0].0 });
     }
     // The beginning of the turn counts outside, and is no arrival inside.
     let takes = response.num_events_processed.map(|count| count.saturating_sub(1));
@@ -64,6 +72,11 @@ fn completed_in(wire: CompleteOrchestrationAction) -> Result<Progress, InvalidMe
             Progress::Terminated(result)
         }
         Ok(OrchestrationStatus::ContinuedAsNew) => {
+            short(
+                "completeOrchestration.newVersion",
+                wire.new_version.as_deref().unwrap_or_default(),
+            )?;
+            short_tags("completeOrchestration.tags", &wire.tags)?;
             let how = ContinueAsNew {
                 input: result,
                 version: text_in(wire.new_version.filter(|version| !version.is_empty())),

@@ -13,7 +13,8 @@
 //!     Ok(format!("Hello, {name}"))
 //! }
 //!
-//! /// Starts the orchestration, and answers with 202 and where to look for its result.
+//! /// Starts the orchestration, and answers with 202 and where to look for its result. Whoever
+//! /// looks needs a key: `Links::code` puts one into the addresses.
 //! async fn start(State(hub): State<Client>, request: Request) -> Response {
 //!     let (parts, _) = request.into_parts();
 //!     let run = hub.start(greet, "you".to_owned()).id("greeting-1").await.expect("it can start");
@@ -32,7 +33,7 @@ pub use taskhub_server::{
     Age, AuthLevel, Key, KeyKind, Keys, KeysError, LimitsConfig, RetentionConfig, TlsConfig,
     TracesConfig,
     http::{
-        HttpManagementPayload, Links, authorize, create_check_status_response,
+        HttpManagementPayload, Links, Reached, authorize, create_check_status_response,
         create_http_management_payload, wait_for_completion_or_create_check_status_response,
     },
 };

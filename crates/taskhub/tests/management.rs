@@ -56,23 +56,50 @@ async fn mounted_elsewhere_without_keys_nobody_is_let_in() {
 }
 
 #[tokio::test]
-async fn served_at_loopback_without_keys_everybody_is_let_in() {
+async fn served_at_loopback_without_keys_everybody_is_let_in_by_any_spelling() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it has one");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(host(Keys::none()).serve_on(listener, async {
         let _ = stopped.await;
     }));
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
-    let head = format!("POST {START} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
-    let request = format!("{head}content-length: 5\r\n\r\n\"you\"");
-    stream.write_all(request.as_bytes()).await.expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("it answers");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.ends_with("\"Hello, you\""), "{answer}");
+    for start in [START.to_owned(), START.replace("runtime/webhooks", "Runtime/WebHooks")] {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let head = format!("POST {start} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        let request = format!("{head}content-length: 5\r\n\r\n\"you\"");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\"Hello, you\""), "{answer}");
+    }
     stop.send(()).expect("it still serves");
     serving.await.expect("it ends").expect("it served");
+}
+
+/// Where the instance is that a route of the application itself starts.
+async fn look(request: axum::extract::Request) -> String {
+    let links = taskhub::management::Links::of(&request.into_parts().0);
+    taskhub::management::create_http_management_payload(&links, "a").status_query_get_uri
+}
+
+#[tokio::test]
+async fn routes_of_the_application_hand_out_addresses_as_the_api_does() {
+    for (trusted, begin) in [(false, "http://inside/"), (true, "https://hub.example/")] {
+        let host = Host::builder().store(MemoryStore::new(1)).orchestration(greet);
+        let host = host.route("/look", axum::routing::get(look)).forwarded(trusted);
+        let host = host.build().expect("nothing is missing");
+        let request = Request::get("/look")
+            .header("host", "inside")
+            .header("x-forwarded-host", "hub.example")
+            .header("x-forwarded-proto", "https")
+            .body(Body::empty())
+            .expect("a request");
+        let answer = host.router().oneshot(request).await.expect("an answer");
+        let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        assert!(body.starts_with(begin.as_bytes()), "{body:?}");
+        host.stop().await;
+    }
 }
 
 #[tokio::test]

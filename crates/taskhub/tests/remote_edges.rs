@@ -301,3 +301,53 @@ async fn an_orchestration_that_panics_in_a_worker_is_parked_until_its_code_is_me
     right.stop().await;
     server.stop().await;
 }
+
+/// Waits for a reply until the end of time.
+#[orchestration]
+async fn outlasts(ctx: Context) -> Result<String> {
+    tokio::select! {
+        text = ctx.event(REPLY) => text,
+        () = ctx.sleep(Duration::MAX) => Ok("the end of time".to_owned()),
+    }
+}
+
+/// How many events the history of an instance has, once its timer stands in it.
+async fn with_timer(hub: &Client, id: &str) -> usize {
+    loop {
+        let events = hub.instance(id).history().await.expect("it is there").len();
+        if events >= 3 {
+            return events;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_may_be_of_any_length_in_a_folder_and_over_a_server() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().join("default");
+    let host = || Host::builder().orchestration(outlasts);
+    let here = || host().store(Embedded::open(&folder).expect("a hub")).build().expect("good");
+    let first = here();
+    first.client().start(outlasts, ()).id("here").await.expect("started");
+    assert_eq!(with_timer(first.client(), "here").await, 3);
+    first.stop().await;
+
+    let server = Serving::over(data).await;
+    let second = host().connect(server.url()).build().expect("nothing is missing");
+    let run = second.client().instance("here").of(outlasts);
+    run.raise(REPLY, "one".to_owned()).await.expect("it waits");
+    assert_eq!(run.wait(LONG).await.expect("it ends"), "one");
+    second.client().start(outlasts, ()).id("there").await.expect("started");
+    assert_eq!(with_timer(second.client(), "there").await, 3);
+    drop(run);
+    second.stop().await;
+    let data = server.stop().await.folder();
+
+    let third = here();
+    let run = third.client().instance("there").of(outlasts);
+    run.raise(REPLY, "two".to_owned()).await.expect("it waits");
+    assert_eq!(run.wait(LONG).await.expect("it ends"), "two");
+    third.stop().await;
+    drop(data);
+}

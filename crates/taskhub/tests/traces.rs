@@ -106,6 +106,7 @@ async fn the_trace_of_a_caller_goes_through_all_that_is_done_for_it() {
     let children = spans.iter().filter(|it| it.name == "orchestration:check").count();
     assert_eq!(children, 2, "the call, and the child: {spans:#?}");
     assert_eq!(one("timer:check").trace, TRACE);
+    assert!(spans.iter().all(|span| span.failure.is_none()), "nothing failed: {spans:#?}");
     host_turns(&spans, &run.id);
 }
 

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use crate::{
     chance::Chance,
     nodes::Nodes,
+    probes,
     wires::{End, How, Wires},
 };
 
@@ -54,6 +55,24 @@ impl Fault {
         if is_alone { vec![first] } else { vec![first, second] }
     }
 
+    /// Each kind at least once, in a fixed order; some for longer than a lease.
+    pub(crate) fn each(scene: &Scene) -> Vec<Self> {
+        let ttl = scene.ttl;
+        [
+            (What::Killed(0), ttl * 2),
+            (What::DatabaseKilled, ttl / 4),
+            (What::Paused(1), ttl * 3 / 2),
+            (What::WithoutDatabase(2, How::Cut), ttl * 3 / 2),
+            (What::Alone(0, How::Silent), ttl / 2),
+            (What::Ended(1), ttl / 4),
+            (What::WithoutDatabase(0, How::Mute), ttl / 2),
+            (What::DatabaseStopped, ttl / 4),
+            (What::Killed(2), ttl / 4),
+        ]
+        .map(|(what, time)| Self { what, time })
+        .into()
+    }
+
     /// One node after another is replaced by a newer one.
     pub(crate) fn restart(number: usize, scene: &Scene) -> Self {
         let time = Duration::from_millis(100);
@@ -64,18 +83,18 @@ impl Fault {
         let ttl = u64::try_from(scene.ttl.as_millis()).unwrap_or_default();
         let node = chance.below(scene.nodes.count());
         let how = [How::Cut, How::Silent, How::Deaf, How::Mute][chance.below(4)];
-        let what = match chance.below(10) {
+        let what = match chance.below(11) {
             0 | 1 => What::Killed(node),
             2 => What::Ended(node),
             3 | 4 => What::Paused(node),
             5 | 6 => What::WithoutDatabase(node, how),
             7 | 8 if scene.nodes.count() > 1 => What::Alone(node, how),
-            9 => What::DatabaseStopped,
+            7..=9 => What::DatabaseStopped,
             _ => What::DatabaseKilled,
         };
         let time = match what {
             // Longer than its lease, and sometimes not.
-            What::Paused(_) | What::WithoutDatabase(..) | What::Alone(..) => {
+            What::Killed(_) | What::Paused(_) | What::WithoutDatabase(..) | What::Alone(..) => {
                 chance.millis(ttl / 4, ttl * 5 / 2)
             }
             _ => chance.millis(10, ttl),
@@ -85,40 +104,46 @@ impl Fault {
 
     /// Whether two may happen at once.
     fn goes_with(self, other: Self) -> bool {
-        let node = |fault: Self| match fault.what {
+        self.node() != other.node()
+    }
+
+    /// The node that it happens to.
+    fn node(self) -> Option<usize> {
+        match self.what {
             What::Killed(node)
             | What::Ended(node)
             | What::Paused(node)
             | What::WithoutDatabase(node, _)
             | What::Alone(node, _) => Some(node),
             What::DatabaseStopped | What::DatabaseKilled => None,
-        };
-        node(self) != node(other)
+        }
     }
 
-    /// Lets it happen, and sets it right afterwards.
-    pub(crate) async fn happen(self, scene: Scene) -> Result<(), String> {
+    /// Lets it happen, and sets it right afterwards. Returns how long work stood still meanwhile,
+    /// if others had to take it over.
+    pub(crate) async fn happen(self, scene: Scene) -> Result<Option<Duration>, String> {
         match self.what {
             What::Killed(node) => {
                 scene.nodes.kill(node);
-                sleep(self.time).await;
-                scene.nodes.start(node).await
+                let stood = self.away(&scene, node).await?;
+                scene.nodes.start(node).await.map(|()| stood)
             }
             What::Ended(node) => {
                 scene.nodes.end(node).await?;
                 sleep(self.time).await;
-                scene.nodes.start(node).await
+                scene.nodes.start(node).await.map(|()| None)
             }
             What::Paused(node) => {
                 scene.nodes.pause(node, true)?;
-                sleep(self.time).await;
-                scene.nodes.pause(node, false)
+                let stood = self.away(&scene, node).await;
+                scene.nodes.pause(node, false)?;
+                stood
             }
             What::WithoutDatabase(node, how) => {
                 scene.wires.set(End::Node(node), End::Database, Some(how));
-                sleep(self.time).await;
+                let stood = self.away(&scene, node).await;
                 scene.wires.set(End::Node(node), End::Database, None);
-                Ok(())
+                stood
             }
             What::Alone(node, how) => {
                 let others = (0..scene.nodes.count()).filter(|other| *other != node);
@@ -129,10 +154,24 @@ impl Fault {
                     }
                     sleep(how.map_or(Duration::ZERO, |_| self.time)).await;
                 }
-                Ok(())
+                Ok(None)
             }
-            What::DatabaseStopped | What::DatabaseKilled => self.database(scene).await,
+            What::DatabaseStopped | What::DatabaseKilled => {
+                self.database(scene).await.map(|()| None)
+            }
         }
+    }
+
+    /// A node can do nothing for some time: if that is longer than its lease, at least until the
+    /// others do its work.
+    async fn away(self, scene: &Scene, node: usize) -> Result<Option<Duration>, String> {
+        // With two nodes, something may happen to the other one at the same time.
+        if self.time <= scene.ttl || scene.nodes.count() < 3 {
+            sleep(self.time).await;
+            return Ok(None);
+        }
+        let (stood, ()) = tokio::join!(probes::takeover(&scene.nodes, node), sleep(self.time));
+        stood.map(Some)
     }
 
     async fn database(self, scene: Scene) -> Result<(), String> {

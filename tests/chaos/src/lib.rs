@@ -13,6 +13,7 @@
 //! - `nodes`, `wires`, `sockets`: processes, and the ways between them, which can be cut;
 //! - `faults`, `chance`: what goes wrong, from a seed;
 //! - `check`, `seen`: read the ledger, the journals and the database, and find what must not be;
+//! - `probes`: how long work stands still;
 //! - `run`: all of it, from start to verdict.
 
 mod app;
@@ -25,10 +26,11 @@ mod http;
 mod journal;
 mod ledger;
 mod nodes;
+mod probes;
 mod run;
 mod seen;
 mod sockets;
 mod wires;
 
 pub use app::{NodeFlags, serve};
-pub use run::{Options, run};
+pub use run::{Options, Trouble, run};

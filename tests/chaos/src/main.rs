@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chaos::{NodeFlags, Options};
+use chaos::{NodeFlags, Options, Trouble};
 use clap::Parser;
 
 /// Real processes, real trouble.
@@ -36,8 +36,9 @@ fn main() -> ExitCode {
         Flags::Run { minutes, seed, nodes, clients, only_restarts } => std::env::current_exe()
             .map_err(|error| error.to_string())
             .and_then(|program| {
-                let seconds = minutes * 60.0;
-                chaos::run(&Options { program, seconds, seed, nodes, clients, only_restarts })
+                let kind = if only_restarts { Trouble::Restarts } else { Trouble::Drawn };
+                let trouble = kind(minutes * 60.0);
+                chaos::run(&Options { program, trouble, seed, nodes, clients })
             })
             .map(|summary| println!("{summary}")),
     };

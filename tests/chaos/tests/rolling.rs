@@ -1,16 +1,15 @@
 //! An update of a cluster: one node after another is restarted, and nobody notices.
 
-use chaos::Options;
+use chaos::{Options, Trouble};
 
 #[test]
 fn a_rolling_restart_loses_no_request() {
     let options = Options {
         program: env!("CARGO_BIN_EXE_chaos").into(),
-        seconds: 10.0,
+        trouble: Trouble::Restarts(10.0),
         seed: 1,
         nodes: 3,
         clients: 16,
-        only_restarts: true,
     };
     match chaos::run(&options) {
         Ok(seen) => println!("{seen}"),

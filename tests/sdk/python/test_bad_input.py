@@ -4,6 +4,7 @@ import grpc
 import pytest
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf import duration_pb2, timestamp_pb2
+from google.protobuf.wrappers_pb2 import StringValue
 
 from bare_worker import BareWorker, finish
 from hub import Hub
@@ -47,6 +48,16 @@ SENSELESS = {
     ),
     "a termination of no instance": ("TerminateInstance", pb.TerminateRequest()),
     "a history of no instance": ("StreamInstanceHistory", pb.StreamInstanceHistoryRequest()),
+    "a token of a page without end": (
+        "QueryInstances",
+        pb.QueryInstancesRequest(
+            query=pb.InstanceQuery(continuationToken=StringValue(value="x" * 100_000))
+        ),
+    ),
+    "an operation without end": (
+        "SignalEntity",
+        pb.SignalEntityRequest(instanceId="@e@x", name="x" * 5_000),
+    ),
     "an id with a control character": (
         "StartInstance",
         pb.CreateInstanceRequest(instanceId="a\u0000b", name="n"),

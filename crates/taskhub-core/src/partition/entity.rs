@@ -20,6 +20,8 @@ pub(super) struct Entity {
     asked: u64,
     /// The operations that a worker has: the piece, and what it is.
     out: Option<(Piece, Vec<Requested>)>,
+    /// So many of the next operations are given out one at a time.
+    alone: usize,
 }
 
 /// Something that an entity was asked for.
@@ -79,7 +81,10 @@ impl Entity {
         while let Some(first) = self.delayed.first_entry()
             && first.key().0 <= now
         {
-            self.queue.push_back(Item::Operation(first.remove()));
+            // It has its place now: with its time it would lose that to whoever came later, where
+            // this is read again.
+            let woken = Requested { due: None, ..first.remove() };
+            self.queue.push_back(Item::Operation(woken));
         }
     }
 
@@ -151,7 +156,8 @@ impl Entity {
 
     /// Hands a worker up to so many operations.
     pub(super) fn give(&mut self, piece: Piece, most: usize) -> Vec<Requested> {
-        let mut count = self.performable().min(most);
+        let mut count = self.performable().min(if self.alone > 0 { 1 } else { most });
+        self.alone = self.alone.saturating_sub(count);
         let lock = self.now.lock.clone();
         let mut given = Vec::with_capacity(count);
         let mut kept = VecDeque::with_capacity(self.queue.len() - count);
@@ -187,6 +193,18 @@ impl Entity {
             self.queue.extend(requested.iter().cloned().map(Item::Operation));
         }
         Some(requested)
+    }
+
+    /// Takes back what a worker had, if it is several operations: none of it is done, and each is
+    /// given out by itself. Whether it was so.
+    pub(super) fn split(&mut self, piece: Piece) -> bool {
+        let out = self.out.as_ref().filter(|(out, _)| *out == piece);
+        let count = out.map_or(0, |(_, requested)| requested.len());
+        if count < 2 {
+            return false;
+        }
+        self.alone = count;
+        self.take_back(piece, 0).is_some()
     }
 
     /// Its history as it would begin now: what it is, and what is still to do.

@@ -31,9 +31,10 @@ impl Instance {
             }
             instance.past = Some(history).filter(|history| !history.is_empty());
         } else if let Err(error) = instance.replay(&history, functions) {
-            // Where it stood is all that is known of it.
+            // Where it stood is all that is known of it, and how it began, if that can be read.
             instance.ledger.ran = instance.record.status != RuntimeStatus::Pending;
             instance.ledger.suspended = instance.record.status == RuntimeStatus::Suspended;
+            instance.ledger.deadline = deadline(&history);
             instance.park(&format!("its history cannot be read: {error}"));
         }
         instance
@@ -99,5 +100,13 @@ impl Instance {
             Some(code) => Runner::Here(Execution::begin(code, self.id.clone(), started, at)),
             None => Runner::Elsewhere(Remote::default()),
         }
+    }
+}
+
+/// The deadline that a history begins with, whatever comes behind it.
+fn deadline(history: &[Bytes]) -> Option<Timestamp> {
+    match codec::decode_first(history.first()?).ok()?.kind {
+        Kind::Started(started) => started.deadline,
+        _ => None,
     }
 }

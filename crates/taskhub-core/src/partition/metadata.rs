@@ -1,7 +1,7 @@
 //! An entity as others see it: what its stored history comes to.
 
 use super::entity::Entity;
-use crate::{InstanceId, Text, Timestamp, codec, store::Stored};
+use crate::{ExecutionId, InstanceId, Text, Timestamp, codec, store::Stored};
 
 /// What is known of an entity, as last committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct EntityMetadata {
     pub state: Option<Text>,
     /// The orchestration that has it for itself, in a critical section.
     pub locked_by: Option<InstanceId>,
+    /// The execution of that which has it. Only the hub itself knows.
+    pub execution: Option<ExecutionId>,
     /// Names that section.
     pub section: Option<Text>,
     /// How many operations and locks it was asked for that are not done, later ones included.
@@ -28,8 +30,9 @@ impl EntityMetadata {
     /// An entity of which nothing is known but when it changed.
     #[must_use]
     pub fn bare(id: InstanceId, modified: Timestamp) -> Self {
-        let (state, locked_by, section, backlog, stuck) = (None, None, None, 0, None);
-        Self { id, state, locked_by, section, backlog, modified, stuck }
+        let (state, locked_by, execution) = (None, None, None);
+        let (section, backlog, stuck) = (None, 0, None);
+        Self { id, state, locked_by, execution, section, backlog, modified, stuck }
     }
 
     /// What a stored entity comes to.
@@ -45,6 +48,7 @@ impl EntityMetadata {
             backlog: entity.backlog(),
             state: entity.now.state,
             section: entity.now.lock.as_ref().map(|lock| lock.section.clone()),
+            execution: entity.now.lock.as_ref().map(|lock| lock.execution),
             locked_by: entity.now.lock.map(|lock| lock.holder),
             modified: record.updated_at,
             stuck,

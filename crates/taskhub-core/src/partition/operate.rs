@@ -118,9 +118,15 @@ impl Instance {
         now: Timestamp,
         limits: &Limits,
     ) -> bool {
-        let performed = checked(performed, limits);
         let execution = self.record.execution;
         let Runner::Entity(entity) = &mut self.runner else { return false };
+        // Which of several made it too large nobody knows: each answers for itself.
+        let is_whole = performed.failed.is_none();
+        if is_whole && largest(&performed) > limits.payload_bytes_max && entity.split(piece) {
+            self.begin_anew(now);
+            return true;
+        }
+        let performed = checked(performed, limits);
         let done = if performed.failed.is_some() { usize::MAX } else { performed.outcomes.len() };
         let Some(requested) = entity.take_back(piece, done) else { return false };
         let mut outcomes = performed.outcomes.into_iter();
@@ -145,24 +151,28 @@ impl Instance {
 
 /// What a worker may not give back becomes the failure of the operations.
 fn checked(mut performed: Performed, limits: &Limits) -> Performed {
-    let most = limits.payload_bytes_max;
     let outcomes = performed.outcomes.into_iter().map(|outcome| within(outcome, limits));
     performed.outcomes = outcomes.collect();
     performed.failed = performed.failed.map(|failure| failure.within(limits));
-    let bytes = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
-    let acts = performed.acts.iter().map(|act| match act {
-        Act::Signal(_, requested) => bytes(&requested.operation.input),
-        Act::Start { work, .. } => bytes(&work.input),
-    });
-    let largest = acts.max().unwrap_or(0).max(bytes(&performed.state));
+    let largest = largest(&performed);
     let nothing = performed.outcomes.is_empty() && performed.failed.is_none();
-    if largest > most {
+    if largest > limits.payload_bytes_max {
         performed.failed = Some(too_large(largest, limits));
     } else if nothing {
         let message = "the worker gave no result for any of the operations";
         performed.failed = Some(Failure::new("NoResult", message));
     }
     performed
+}
+
+/// The bytes of the state, or of the largest input that is sent to others.
+fn largest(performed: &Performed) -> usize {
+    let bytes = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+    let acts = performed.acts.iter().map(|act| match act {
+        Act::Signal(_, requested) => bytes(&requested.operation.input),
+        Act::Start { work, .. } => bytes(&work.input),
+    });
+    acts.max().unwrap_or(0).max(bytes(&performed.state))
 }
 
 /// Tells who waits how the operation ended.

@@ -112,7 +112,8 @@ impl Name {
     }
 }
 
-/// Names of events are compared without regard to case, in every script.
+/// Names of events are compared in lower case, as Unicode maps it; full case folding it is not:
+/// `STRASSE` and `straße` stay two names.
 fn fold(name: &str) -> String {
     name.to_lowercase()
 }

@@ -34,9 +34,12 @@ pub(super) fn note_places() {
 fn said(panic: &(dyn Any + Send), place: Option<String>) -> Text {
     let message = Failure::panic("the orchestration", panic).message;
     let place = place.map(|place| format!(" (at {place})")).unwrap_or_default();
-    let is_stray = message.contains("reactor") || message.contains("Tokio");
+    let is_stray = STRAYED.iter().any(|sentence| message.contains(sentence));
     format!("{message}{place}{}", if is_stray { STRAY } else { "" }).into()
 }
+
+/// What tokio says where there is no runtime, or one without what was asked for.
+const STRAYED: [&str; 2] = ["there is no reactor running", "A Tokio 1.x context was found, but"];
 
 const STRAY: &str = "; an orchestration must not do I/O or use tokio's timers: put that into an \
     activity, or use ctx.sleep; then resume the instance";

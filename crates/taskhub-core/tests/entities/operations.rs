@@ -91,6 +91,22 @@ fn a_signal_for_later_is_not_performed_before_its_time() {
 }
 
 #[test]
+fn a_signal_whose_time_has_come_keeps_its_place() {
+    let mut world = World::new(Trouble::None, Limits::default());
+    world.start("h", "lock a; wait go; call a z; wait on");
+    let due = world.now.plus(std::time::Duration::from_secs(1));
+    world.signal_at("a", "note", "first", Some(due));
+    world.pass(1);
+    world.signal("a", "note", "second");
+    world.raise("h", "go");
+    world.perform();
+    world.crash();
+    world.raise("h", "on");
+    world.perform();
+    assert_eq!(world.state("a"), "z,first,second");
+}
+
+#[test]
 fn a_signal_whose_time_has_passed_is_performed_at_once() {
     whatever_happens(|world| {
         world.signal_at("a", "note", "x", Some(Timestamp(1)));
@@ -186,6 +202,24 @@ fn what_an_entity_keeps_or_sends_has_a_limit() {
         assert_eq!(&*failure.kind, "PayloadTooLarge");
         assert_eq!(world.state("a") + &world.state("b"), "");
     }
+}
+
+#[test]
+fn an_operation_that_makes_the_state_too_large_takes_no_other_down() {
+    let limits = Limits { payload_bytes_max: 40, ..Limits::default() };
+    let mut world = World::new(Trouble::None, limits);
+    world.signal("a", "note", "sunshine");
+    let large = "x".repeat(33);
+    for (id, input) in [("before", "1"), ("large", &large), ("after", "2")] {
+        world.start(id, &format!("call a {input}"));
+    }
+    world.signal("a", "relay", "b:3");
+    world.perform();
+    let failure = world.outcome("large").expect("it has ended").expect_err("it is too large");
+    assert_eq!(&*failure.kind, "PayloadTooLarge");
+    assert_eq!(world.output("before").as_deref(), Some("sunshine,1"));
+    assert_eq!(world.output("after").as_deref(), Some("sunshine,1,2"));
+    assert_eq!((&*world.state("a"), &*world.state("b")), ("sunshine,1,2", "3"));
 }
 
 #[test]

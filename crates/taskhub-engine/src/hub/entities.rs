@@ -1,7 +1,7 @@
 //! Entities as the store has them: one, or a page of them.
 
 use taskhub_core::{
-    Answer, EntityMetadata, InstanceId, Refusal, Verb,
+    Answer, EntityMetadata, ExecutionId, InstanceId, Refusal, Verb,
     store::{Cursor, Filter, Store, StoreError, Which},
 };
 
@@ -43,8 +43,8 @@ impl Hub {
 pub struct Cleaned {
     /// Empty entities that were forgotten. They vanish by themselves, so there should be none.
     pub removed: u64,
-    /// Locks that were given back, as their holders are gone. The engine does so when a holder
-    /// ends; what is left is of those that were parked with a history that cannot be read.
+    /// Locks that were given back, as the executions that held them are gone. The engine does so
+    /// when a holder ends; what is left is of those that ended with a history that cannot be read.
     pub released: u64,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
@@ -52,7 +52,7 @@ pub struct Cleaned {
 
 impl Hub {
     /// Looks at up to `limit` entities from behind `after`: forgets those that are empty, and gives
-    /// back those that are locked by an orchestration that has ended, or is not there.
+    /// back those that are locked by an execution that has ended, or is not there.
     pub async fn clean_entities(
         &self,
         after: Option<Cursor>,
@@ -60,12 +60,14 @@ impl Hub {
     ) -> Result<Cleaned, StoreError> {
         let page = self.entities(Filter { after, limit, ..Filter::default() }).await?;
         let mut cleaned = Cleaned { next: page.next, ..Cleaned::default() };
-        for EntityMetadata { id, state, locked_by, section, backlog, stuck, .. } in page.entities {
+        for entity in page.entities {
+            let EntityMetadata { id, state, locked_by, execution, section, .. } = entity;
+            let is_empty = state.is_none() && entity.backlog == 0 && entity.stuck.is_none();
             if let (Some(holder), Some(section)) = (locked_by, section) {
-                let freed = self.is_gone(holder).await
+                let freed = self.is_gone(holder, execution).await
                     && self.ask(id, Verb::Unlock { section }).await == Answer::Done;
                 cleaned.released += u64::from(freed);
-            } else if state.is_none() && backlog == 0 && stuck.is_none() {
+            } else if is_empty {
                 let gone = self.ask(id, Verb::Purge).await == Answer::Done;
                 cleaned.removed += u64::from(gone);
             }
@@ -73,9 +75,12 @@ impl Hub {
         Ok(cleaned)
     }
 
-    async fn is_gone(&self, holder: InstanceId) -> bool {
+    /// Whether this execution has ended: what runs under its id may be another.
+    async fn is_gone(&self, holder: InstanceId, execution: Option<ExecutionId>) -> bool {
         match self.ask(holder, Verb::Status).await {
-            Answer::Status(record) => record.status.is_terminal(),
+            Answer::Status(now) => {
+                now.status.is_terminal() || execution.is_some_and(|it| it != now.execution)
+            }
             answer => matches!(answer, Answer::Refused(Refusal::NotFound(_))),
         }
     }

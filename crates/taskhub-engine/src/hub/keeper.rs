@@ -4,6 +4,7 @@
 //! whose store belongs to it alone claims everything once, and has work here only after a failure.
 
 mod pace;
+mod sharing;
 
 use std::{
     sync::{
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::Balance;
 use pace::Pace;
+use sharing::sharing;
 
 /// How often it looks, in the time of a lease, whether nodes have come or gone.
 const LOOKS_PER_LEASE: u32 = 15;
@@ -70,6 +72,11 @@ pub(super) struct Keeper {
     pub state: State,
 }
 
+/// How often a node looks whether others have come or gone; hardly ever, if its store is its own.
+pub(super) fn look_every(shares: bool, ttl: Duration, looks: Duration) -> Duration {
+    if shares { looks.min(ttl / LOOKS_PER_LEASE) } else { LOOK_ALONE_EVERY }
+}
+
 /// What it has to remember.
 pub(super) struct State {
     /// To be released.
@@ -78,16 +85,24 @@ pub(super) struct State {
     renewed: Option<Instant>,
     pace: Pace,
     trouble: Trouble,
+    /// Whether others share the partitions without this node.
+    is_left_out: bool,
     /// Whom to tell that everything is given back, and until when that is tried.
     stopping: Option<(SyncSender<()>, Instant)>,
 }
 
 impl State {
-    /// That of a node whose claims hold so long; none, if they hold for ever.
-    pub(super) fn new(ttl: Option<Duration>) -> Self {
-        let every = ttl.map_or(LOOK_ALONE_EVERY, |ttl| ttl / LOOKS_PER_LEASE);
+    /// That of a node that looks so often.
+    pub(super) fn new(every: Duration) -> Self {
         let (given_back, renewed, stopping) = (Vec::new(), None, None);
-        Self { given_back, renewed, pace: Pace::new(every), trouble: Trouble::default(), stopping }
+        Self {
+            given_back,
+            renewed,
+            pace: Pace::new(every),
+            trouble: Trouble::default(),
+            is_left_out: false,
+            stopping,
+        }
     }
 }
 
@@ -162,9 +177,10 @@ impl Keeper {
         }
         self.renew()?;
         let nodes = match self.store.shared() {
-            Some(shared) => shared.nodes()?.len(),
+            Some(shared) => sharing(&shared.nodes()?, &self.node, || shared.owners())?,
             None => 1,
         };
+        self.is_left_out(nodes == 0);
         let balance = lock(&self.held).balance(nodes);
         match balance {
             Balance::Rest => {}
@@ -177,6 +193,17 @@ impl Keeper {
         }
         self.hint_others(&freed);
         self.look_at_others()
+    }
+
+    /// Says so when others begin to share without this node.
+    fn is_left_out(&mut self, is_left_out: bool) {
+        if is_left_out && !self.state.is_left_out && self.state.stopping.is_none() {
+            tracing::warn!(
+                "other nodes have this hub, and cannot ask this one: it owns nothing of it; give \
+                 it the secret of the others and an address (`cluster.secret`, `cluster.address`)"
+            );
+        }
+        self.state.is_left_out = is_left_out;
     }
 
     /// Sees who owns what, and when it is to look again at the latest: when somebody does not renew
@@ -266,5 +293,21 @@ impl Keeper {
             return true;
         }
         Instant::now() >= *until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeOptions;
+
+    #[test]
+    fn a_node_looks_every_second_however_long_its_leases_are() {
+        let looks = NodeOptions::default().looks;
+        let every = |seconds| look_every(true, Duration::from_secs(seconds), looks);
+        assert_eq!(
+            [3, 15, 60, 600].map(every),
+            [200, 1_000, 1_000, 1_000].map(Duration::from_millis)
+        );
     }
 }

@@ -16,7 +16,7 @@ use super::{
     Held, Hub, Inner, OpenError,
     dispatch::Dispatch,
     hints,
-    keeper::{Errand, Keeper, State},
+    keeper::{self, Errand, Keeper, State},
     lane_thread::{self, LaneThread, ToLane},
     looks::Looks,
     mail::{self, Mail, Post},
@@ -79,7 +79,7 @@ impl Hub {
         crew.turn_threads(code, boxes, &workers, links)?;
         crew.readers(&reads)?;
         let name = node.id.clone();
-        if let Err(error) = crew.keeper(node, options.ttl, errands) {
+        if let Err(error) = crew.keeper(node, (options.ttl, options.looks), errands) {
             post.send_all(|| Mail::Stop);
             return Err(error);
         }
@@ -193,10 +193,10 @@ impl Crew {
     fn keeper(
         &mut self,
         node: Node,
-        ttl: Duration,
+        (ttl, looks): (Duration, Duration),
         errands: mpsc::Receiver<Errand>,
     ) -> Result<(), OpenError> {
-        let state = State::new(self.store.shared().map(|_| ttl));
+        let state = State::new(keeper::look_every(self.store.shared().is_some(), ttl, looks));
         let mut keeper = Keeper {
             node,
             store: self.store.clone(),

@@ -98,15 +98,19 @@ impl Workers {
         });
     }
 
-    pub(super) fn connect(&self, options: WorkerOptions) -> Worker {
+    pub(super) fn connect(
+        &self,
+        options: WorkerOptions,
+        in_hand: Vec<DeliveryId>,
+    ) -> (Worker, Vec<DeliveryId>) {
         self.start_clock();
         let (way, told) = mpsc::unbounded_channel();
         let mut known = super::lock(&self.inner.known);
-        let id = known.pool.connect(options, clock::now());
+        let (id, unwanted) = known.pool.reconnect(options, in_hand, clock::now());
         known.ways.insert(id, way);
         known.offer_to_others();
         self.inner.carry_out(known);
-        Worker { workers: self.clone(), id, told }
+        (Worker { workers: self.clone(), id, told }, unwanted)
     }
 
     pub(super) fn offer(&self, task: Task) {
@@ -254,13 +258,6 @@ impl Worker {
     /// The same, for whoever polls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told>> {
         self.told.poll_recv(cx)
-    }
-
-    /// It has this in hand since before it connected. Whether anybody wants the result; if so, it
-    /// will hear when that is over.
-    #[must_use]
-    pub fn adopt(&self, delivery: DeliveryId) -> bool {
-        self.workers.inner.act(|pool| pool.adopt(self.id, delivery))
     }
 
     /// It takes no more, but may finish what it has until it is dropped. What was not taken yet

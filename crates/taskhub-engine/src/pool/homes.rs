@@ -58,15 +58,20 @@ impl Pool {
     }
 
     /// Who is to have an item: whoever has its code in memory, or else who has least to do; among
-    /// those, who was given something longest ago.
+    /// those, who was given something longest ago. Whoever has it already gets it again only if it
+    /// is no activity, and nobody else can do it.
     pub(super) fn taker(&self, item: &Item) -> Option<WorkerId> {
         let free = |worker: &Worker| worker.free(item.kind) && worker.takes(&item.task);
         let share = |it: &Worker| it.used[item.kind] * 1_000 / it.room(item.kind).max(1);
-        let candidates =
-            || self.workers.iter().filter(|(id, it)| free(it) && !item.refused_by.contains(id));
-        let (best, idle) = candidates()
-            .min_by_key(|(_, it)| (it.options.is_node, share(it), it.latest[item.kind]))?;
-        let home = self.homes.of(&item.task);
+        let has = |id: &WorkerId| {
+            item.given.iter().any(|it| self.deliveries.get(it).is_some_and(|it| it.worker == *id))
+        };
+        let may = |id: &WorkerId| !item.refused_by.contains(id) && (item.kind != 0 || !has(id));
+        let candidates = || self.workers.iter().filter(|(id, it)| free(it) && may(id));
+        let (best, idle) = candidates().min_by_key(|(id, it)| {
+            (has(id), it.options.is_node, share(it), it.latest[item.kind])
+        })?;
+        let home = self.homes.of(&item.task).filter(|home| !has(home));
         let home = home.and_then(|home| candidates().find(|(id, _)| **id == home));
         let home = home.filter(|(_, it)| share(it) <= share(idle) + BUSIER_MAX);
         Some(*home.map_or(best, |(id, _)| id))

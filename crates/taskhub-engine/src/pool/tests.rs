@@ -4,7 +4,7 @@ mod again;
 mod spread;
 mod withdrawn;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use taskhub_core::{
     CallId, Epoch, ExecutionId, InstanceId, Job, PartitionId, Taken, Text, Turn, Work,

@@ -41,14 +41,16 @@ impl Pool {
         }
     }
 
-    /// A worker that has come back has this in hand, from an earlier stream: it is its own from now
-    /// on, and is not given to others. Whether its result would count.
-    pub fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
-        if self.task(delivery).is_none() {
-            return false;
-        }
+    /// A worker that comes back keeps this, if its result would count.
+    pub(super) fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
         let Some(given) = self.deliveries.get_mut(&delivery) else { return false };
+        let number = given.item;
+        let Some(item) = self.items.get(&number).filter(|it| it.given.contains(&delivery)) else {
+            return false;
+        };
         let (old, kind) = (std::mem::replace(&mut given.worker, worker), given.kind);
+        let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
+        queue.remove(&item.task, number);
         if let Some(old) = self.workers.get_mut(&old) {
             old.used[kind] = old.used[kind].saturating_sub(1);
         }

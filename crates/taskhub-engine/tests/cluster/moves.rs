@@ -19,6 +19,28 @@ async fn partitions_are_shared_as_nodes_come_and_go() {
     assert_eq!(world.shares(), [].into(), "what is given back is nobody's");
 }
 
+/// What it had would be out of reach for whoever asks another one; it asks them, though.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_an_address_owns_nothing_among_those_that_have_one() {
+    let world = World::new();
+    let (lone, _) = world.join("");
+    assert_eq!(world.shares(), [(String::new(), usize::from(PARTITIONS))].into(), "it is alone");
+    let (second, _) = world.join("");
+    assert_eq!(world.shares(), [(String::new(), usize::from(PARTITIONS))].into());
+    assert!(matches!(lone.ask(id("x"), start("wait", 1)).await, Answer::Started(_)));
+    let (a, _) = world.join("a");
+    let (b, _) = world.join("b");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    for instance in ids(16) {
+        assert!(matches!(lone.ask(instance, start("wait", 2)).await, Answer::Started(_)));
+    }
+    a.stop().await;
+    b.stop().await;
+    world.until_shared(&[("", 8)]).await;
+    lone.stop().await;
+    second.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_had_goes_on_elsewhere_when_it_dies() {
     let world = World::new();

@@ -176,6 +176,7 @@ impl World {
             address: address.into(),
             lanes: Some(2),
             ttl: self.ttl,
+            looks: self.ttl,
             peers: Some(Arc::new(self.net.clone())),
         };
         let hub = Hub::open_as(Arc::new(link.clone()), &code, Limits::default(), options);

@@ -50,7 +50,7 @@ pub(super) enum Asked {
     Rewind(control::Because),
     /// Start an instance that has ended once more, with the same input
     Restart(restart::Flags),
-    /// Forget instances that have ended
+    /// Forget instances that have ended, or are parked
     Purge(purge::Flags),
     /// Write histories as JSON lines, one event per line
     Export(history::Export),

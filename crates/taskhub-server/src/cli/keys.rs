@@ -47,16 +47,17 @@ struct Which {
 /// Where the keys are.
 #[derive(Debug, Args)]
 struct Place {
-    /// The folder of the hubs, or of one hub [default: that of the settings]
-    #[arg(long, value_name = "DIR", env = "TASKHUB_DATA")]
+    /// The folder of the hubs, or of one hub [env: `TASKHUB_DATA`] [default: that of the settings]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The file with settings; `taskhub.toml` in the working directory if that is there
-    #[arg(long, value_name = "FILE", env = "TASKHUB_CONFIG")]
+    /// [env: `TASKHUB_CONFIG`]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print a JSON object per key, for programs
     #[arg(long)]
     json: bool,
-    /// The server whose keys are meant, instead of a folder
+    /// The server whose keys are meant, instead of a folder [env: `TASKHUB_SERVER`]
     #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config"])]
     server: Option<String>,
     #[command(flatten)]
@@ -137,14 +138,21 @@ enum Held {
 }
 
 impl Place {
+    /// A flag wins over all variables, and they are read here: to clap a folder in a variable and a
+    /// server as a flag would contradict each other.
     async fn open(&self) -> Result<Held, Failure> {
-        if let Some(server) = &self.server {
-            return Ok(Held::There(Box::new(self.access.connect(server).await?)));
+        let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let no_folder = self.data.is_none() && self.config.is_none();
+        let server = || no_folder.then(|| set("TASKHUB_SERVER")).flatten();
+        if let Some(server) = self.server.clone().or_else(server) {
+            return Ok(Held::There(Box::new(self.access.connect(&server).await?)));
         }
-        let data = match &self.data {
-            Some(data) => data.clone(),
-            None => Config::read(self.config.as_deref()).map_err(Box::from)?.data,
-        };
+        let named = || self.config.is_none().then(|| set("TASKHUB_DATA")).flatten();
+        if let Some(data) = self.data.clone().or_else(|| named().map(PathBuf::from)) {
+            return Ok(Held::Here(Keys::open(data)?));
+        }
+        let config = self.config.clone().or_else(|| set("TASKHUB_CONFIG").map(PathBuf::from));
+        let data = Config::read(config.as_deref()).map_err(Box::from)?.data;
         Ok(Held::Here(Keys::open(data)?))
     }
 }

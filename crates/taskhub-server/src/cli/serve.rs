@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{self, IsTerminal as _},
+    num::NonZeroU64,
     path::PathBuf,
 };
 
@@ -56,6 +57,10 @@ pub(super) struct Flags {
     /// [default: 15]
     #[arg(long, value_name = "SECONDS", env = "TASKHUB_CLUSTER_LEASE_SECONDS")]
     cluster_lease_seconds: Option<u64>,
+    /// How many seconds the database may take to answer; after that the connection counts as lost
+    /// [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "TASKHUB_CLUSTER_PATIENCE_SECONDS")]
+    cluster_patience_seconds: Option<NonZeroU64>,
     /// How many streams of commits this node has to the database, for each hub [default: 4]
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CLUSTER_LANES")]
     cluster_lanes: Option<u16>,
@@ -139,6 +144,7 @@ impl Flags {
         cluster.secret = self.cluster_secret.or(cluster.secret.take());
         cluster.address = self.cluster_address.or(cluster.address.take());
         over(&mut cluster.lease_seconds, self.cluster_lease_seconds);
+        over(&mut cluster.patience_seconds, self.cluster_patience_seconds);
         cluster.lanes = self.cluster_lanes.or(cluster.lanes);
         if let (Some(cert), Some(key)) = (self.tls_cert, self.tls_key) {
             config.tls = Some(TlsConfig { cert, key });

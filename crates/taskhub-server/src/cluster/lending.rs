@@ -41,7 +41,7 @@ impl Nodes {
                 every.tick().await;
                 let Ok(nodes) = hub.nodes().await else { continue };
                 let others = nodes.into_iter().map(|node| node.address);
-                let mut others: Vec<_> = others.filter(|it| *it != own).collect();
+                let mut others: Vec<_> = others.filter(|it| !it.is_empty() && *it != own).collect();
                 others.sort_unstable();
                 tell.send_if_modified(|last| std::mem::replace(last, others) != *last);
             }

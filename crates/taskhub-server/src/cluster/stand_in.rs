@@ -97,7 +97,10 @@ impl StandIn {
                     for token in &item.withdrawn {
                         self.withdraw(hand, token);
                     }
-                    hand.begin(item.completion_token.clone(), self.clone().pass_on(item));
+                    // A ping, or word of what was withdrawn alone, is no work.
+                    if item.request.as_ref().is_some_and(is_work) {
+                        hand.begin(item.completion_token.clone(), self.clone().pass_on(item));
+                    }
                 }
                 true = hand.ended() => {}
             }
@@ -143,6 +146,10 @@ impl StandIn {
         let given = work_item_in(item);
         Ok(given.map_err(|error| Status::internal(error.to_string()))?.map(Given::task))
     }
+}
+
+fn is_work(request: &Request) -> bool {
+    !matches!(request, Request::HealthPing(_))
 }
 
 fn offer(options: &WorkerOptions) -> GetWorkItemsRequest {

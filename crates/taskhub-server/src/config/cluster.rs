@@ -1,6 +1,6 @@
 //! What a node has in common with the others that share its hubs.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use taskhub_engine::{Hub, NodeOptions, Peers};
@@ -22,6 +22,8 @@ pub struct ClusterConfig {
     pub address: Option<String>,
     /// How many seconds others wait for this node, when it is silent, before they take over.
     pub lease_seconds: u64,
+    /// How many seconds the database may take to answer; after that the connection counts as lost.
+    pub patience_seconds: NonZeroU64,
     /// How many streams of commits this node has to the database, for each hub.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lanes: Option<u16>,
@@ -29,7 +31,8 @@ pub struct ClusterConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { secret: None, address: None, lease_seconds: 15, lanes: None }
+        let patience_seconds = const { NonZeroU64::new(60).expect("it is not 0") };
+        Self { secret: None, address: None, lease_seconds: 15, patience_seconds, lanes: None }
     }
 }
 
@@ -46,7 +49,13 @@ impl ClusterConfig {
     pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
         let peers = self.others(hub).map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
         let ttl = Duration::from_secs(self.lease_seconds);
-        NodeOptions { address: self.own().into(), lanes: self.lanes, ttl, peers }
+        NodeOptions {
+            address: self.own().into(),
+            lanes: self.lanes,
+            ttl,
+            peers,
+            ..NodeOptions::default()
+        }
     }
 
     /// Lends the workers of this node to the others that have the hub.
@@ -58,8 +67,10 @@ impl ClusterConfig {
         Some(Nodes::new(hub.clone(), self.secret.as_deref()?))
     }
 
+    /// Where others can ask this node: nowhere, if it knows no secret by which they could.
     fn own(&self) -> &str {
-        self.address.as_deref().unwrap_or_default()
+        let is_open = self.secret.as_deref().is_some_and(|secret| !secret.is_empty());
+        self.address.as_deref().filter(|_| is_open).unwrap_or_default()
     }
 }
 
@@ -81,5 +92,17 @@ mod tests {
         assert_eq!(reached(&silent, "0.0.0.0:7071", false), None, "that is everywhere");
         let told = ClusterConfig { address: Some("http://node-1:7071".into()), ..silent };
         assert_eq!(reached(&told, "0.0.0.0:7071", false), told.address);
+    }
+
+    #[test]
+    fn a_node_without_a_secret_cannot_be_asked() {
+        let asked_at = |secret: Option<&str>| {
+            let address = Some("http://node-1:7071".to_owned());
+            let secret = secret.map(ToOwned::to_owned);
+            let config = ClusterConfig { secret, address, ..ClusterConfig::default() };
+            config.node(&HubName::default()).address
+        };
+        assert_eq!([None, Some("")].map(asked_at), ["", ""].map(Into::into));
+        assert_eq!(&*asked_at(Some("sesame")), "http://node-1:7071");
     }
 }

@@ -33,7 +33,11 @@ pub(crate) async fn answer(routes: Router, request: Request<Body>) -> Response {
     }
 }
 
-/// The status that clients expect instead of one that tonic made.
+/// The longest message of a status, in bytes. Some say again what the client has sent; and clients
+/// take 8 KiB of headers, in which a byte may take three.
+const MESSAGE_BYTES_MAX: usize = 2_000;
+
+/// The status that clients expect instead of one that tonic made, or that is too long for them.
 fn corrected(status: &Status) -> Option<Status> {
     match status.code() {
         Code::OutOfRange => Some(Status::resource_exhausted(format!(
@@ -43,8 +47,17 @@ fn corrected(status: &Status) -> Option<Status> {
         Code::Internal if is_undecodable(status.message()) => {
             Some(Status::invalid_argument(status.message()))
         }
+        code if status.message().len() > MESSAGE_BYTES_MAX => {
+            Some(Status::with_metadata(code, cut(status.message()), status.metadata().clone()))
+        }
         _ => None,
     }
+}
+
+/// The beginning of a message, and how much is left out.
+fn cut(message: &str) -> String {
+    let kept = message.floor_char_boundary(MESSAGE_BYTES_MAX);
+    format!("{} .. ({} more bytes)", &message[..kept], message.len() - kept)
 }
 
 /// Whether tonic means that what the client sent is no message.
@@ -76,6 +89,16 @@ mod tests {
 
     fn deadline_of(text: &str) -> Option<Duration> {
         deadline(&HeaderMap::from_iter([("grpc-timeout".parse().ok()?, text.parse().ok()?)]))
+    }
+
+    #[test]
+    fn a_message_without_end_is_cut_and_keeps_what_else_is_said() {
+        let mut status = Status::invalid_argument("é".repeat(50_000));
+        status.metadata_mut().insert("a", "b".parse().expect("a value"));
+        let cut = corrected(&status).expect("it is too long");
+        assert_eq!((cut.code(), cut.metadata().len()), (Code::InvalidArgument, 1));
+        assert!(cut.message().ends_with("é .. (98000 more bytes)"), "{cut}");
+        assert!(corrected(&Status::not_found("it is not there")).is_none());
     }
 
     #[test]

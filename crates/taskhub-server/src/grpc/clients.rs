@@ -4,14 +4,14 @@ use taskhub_core::{
     Answer, ExecutionId, InstanceId, Refusal, Reuse, RuntimeStatus, Started, Text, Verb,
 };
 use taskhub_wire::{
-    execution_in,
+    execution_in, named,
     proto::{
         CreateInstanceRequest, CreateInstanceResponse, CreateOrchestrationAction,
         OrchestrationIdReusePolicy, RaiseEventRequest, RaiseEventResponse, ResumeRequest,
         ResumeResponse, RewindInstanceRequest, RewindInstanceResponse, SuspendRequest,
         SuspendResponse, TerminateRequest, TerminateResponse,
     },
-    status_out, statuses_in, tags_in, timestamp_in, trace_in,
+    short_tags, status_out, statuses_in, tags_in, timestamp_in, trace_in,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -23,12 +23,6 @@ use super::{
     service::{Call, instance_id},
 };
 use crate::Request;
-
-/// The longest name of a function or an event, the longest version and trace, in bytes.
-const NAME_BYTES_MAX: usize = 1_024;
-
-/// All labels of an instance together, in bytes.
-const TAGS_BYTES_MAX: usize = 64 << 10;
 
 /// Starts an instance; one without an id gets a fresh one, which sorts by time.
 pub(super) async fn start(
@@ -46,7 +40,7 @@ pub(super) async fn start(
     let mut started = Box::new(started(request, execution)?);
     started.trace = started.trace.or_else(|| call.trace.clone());
     let traces = call.hubs.traces();
-    let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+    let mut span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
     started.trace = span.as_ref().map(Request::trace).or(started.trace);
     let verb = match raised {
         None => Verb::Start { started, reuse },
@@ -63,7 +57,13 @@ pub(super) async fn start(
         {
             String::new()
         }
-        other => return Err(unexpected(other)),
+        other => {
+            let refused = unexpected(other);
+            if let Some(span) = &mut span {
+                span.fail(refused.message());
+            }
+            return Err(refused);
+        }
     };
     Ok(CreateInstanceResponse { instance_id: id.to_string(), execution_id: execution })
 }
@@ -116,10 +116,7 @@ fn execution(call: &Call<'_>, told: Option<&str>) -> Result<ExecutionId, Status>
 fn started(request: CreateInstanceRequest, execution: ExecutionId) -> Result<Started, Status> {
     let start_at = request.scheduled_start_timestamp.as_ref();
     let start_at = start_at.map(|at| timestamp_in("scheduledStartTimestamp", at)).transpose();
-    let tags_bytes: usize = request.tags.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if tags_bytes > TAGS_BYTES_MAX {
-        return Err(too_long("tags", tags_bytes, TAGS_BYTES_MAX));
-    }
+    short_tags("tags", &request.tags).map_err(bad_message)?;
     let deadline = request.deadline.as_ref().map(|at| timestamp_in("deadline", at)).transpose();
     let version = request.version.filter(|version| !version.is_empty());
     let trace = request.parent_trace_context.and_then(trace_in);
@@ -220,19 +217,13 @@ async fn tell(call: &Call<'_>, id: InstanceId, verb: Verb) -> Result<Option<i32>
 }
 
 /// A name, which nothing goes without.
-fn name(field: &str, text: String) -> Result<Text, Status> {
-    if text.is_empty() {
-        return Err(Status::invalid_argument(format!("{field}: it must not be empty")));
-    }
-    short(field, &text)?;
+fn name(field: &'static str, text: String) -> Result<Text, Status> {
+    named(field, &text).map_err(bad_message)?;
     Ok(text.into())
 }
 
-fn short(field: &str, text: &str) -> Result<(), Status> {
-    if text.len() > NAME_BYTES_MAX {
-        return Err(too_long(field, text.len(), NAME_BYTES_MAX));
-    }
-    Ok(())
+fn short(field: &'static str, text: &str) -> Result<(), Status> {
+    taskhub_wire::short(field, text).map_err(bad_message)
 }
 
 fn reason(call: &Call<'_>, field: &str, text: Option<String>) -> Result<Option<Text>, Status> {
@@ -245,10 +236,4 @@ fn reason(call: &Call<'_>, field: &str, text: Option<String>) -> Result<Option<T
         ))),
         text => Ok(text.map(Text::from)),
     }
-}
-
-fn too_long(field: &str, bytes: usize, bytes_max: usize) -> Status {
-    Status::invalid_argument(format!(
-        "{field}: {bytes} bytes are too many, {bytes_max} are allowed"
-    ))
 }

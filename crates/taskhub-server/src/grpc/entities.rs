@@ -4,12 +4,12 @@ use taskhub_core::{
     Answer, EntityMetadata, InstanceId, Operation, Requested, Text, Verb, store::Filter,
 };
 use taskhub_wire::{
-    metadata_out,
+    metadata_out, named,
     proto::{
         CleanEntityStorageRequest, CleanEntityStorageResponse, GetEntityRequest, GetEntityResponse,
         QueryEntitiesRequest, QueryEntitiesResponse, SignalEntityRequest, SignalEntityResponse,
     },
-    trace_in,
+    short, trace_in,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     instances::unexpected,
     queries::{page_count, time, token_in, token_out},
-    refusal::{bad_id, refused, unreadable},
+    refusal::{bad_id, bad_message, refused, unreadable},
     service::Call,
 };
 
@@ -33,9 +33,8 @@ pub(super) async fn signal(
     request: SignalEntityRequest,
 ) -> Result<SignalEntityResponse, Status> {
     let id = entity_id(&request.instance_id)?;
-    if request.name.is_empty() {
-        return Err(Status::invalid_argument("name: an operation needs a name"));
-    }
+    named("name", &request.name).map_err(bad_message)?;
+    short("requestId", &request.request_id).map_err(bad_message)?;
     // Some SDKs can only read requests that are named by a GUID.
     let named = Some(request.request_id).filter(|name| !name.is_empty());
     let operation = Operation {

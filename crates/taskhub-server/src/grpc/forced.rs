@@ -26,12 +26,15 @@ pub(super) async fn end(
         return Err(Status::invalid_argument(message));
     }
     let mut response = SkipGracefulOrchestrationTerminationsResponse::default();
-    for text in ids {
+    let ids: Result<Vec<_>, _> = ids.iter().map(|text| instance_id(text)).collect();
+    for id in ids? {
         let reason = request.reason.as_deref().map(Into::into);
         let verb = Verb::Terminate { reason, recursive: false };
-        match call.ask(instance_id(&text)?, verb).await {
+        match call.ask(id.clone(), verb).await {
             Answer::Done | Answer::Refused(Refusal::Ended(..)) => {}
-            Answer::Refused(Refusal::NotFound(_)) => response.unterminated_instance_ids.push(text),
+            Answer::Refused(Refusal::NotFound(_)) => {
+                response.unterminated_instance_ids.push(id.to_string());
+            }
             other => return Err(unexpected(other)),
         }
     }

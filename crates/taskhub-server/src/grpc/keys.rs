@@ -10,8 +10,8 @@ use crate::{Keys, KeysError};
 /// The service over the keys of the server.
 pub(crate) struct Held {
     pub keys: Keys,
-    /// Whether whoever comes here showed a token, or is on this machine. Others could make
-    /// themselves a key.
+    /// Whether whoever comes here showed a token, or is on this machine and came directly. Others
+    /// could make themselves a key.
     pub is_guarded: bool,
 }
 
@@ -74,7 +74,7 @@ fn refused(error: &KeysError) -> Status {
         KeysError::Exists(_) => Status::already_exists(why),
         KeysError::Unknown(_) => Status::not_found(why),
         KeysError::Name(_) => Status::invalid_argument(why),
-        KeysError::InUse(_) => Status::unavailable(why),
+        KeysError::InUse(_) => Status::aborted(why),
         _ => Status::internal(why),
     }
 }

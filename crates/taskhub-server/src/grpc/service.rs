@@ -174,7 +174,7 @@ macro_rules! service {
                 request: Request<proto::GetWorkItemsRequest>,
             ) -> Result<Response<Self::GetWorkItemsStream>, Status> {
                 let call = self.call(&request).await?;
-                let stream = work_items::stream(&call, request);
+                let stream = work_items::stream(&call, request)?;
                 Ok(Response::new(Box::pin(stream)))
             }
 

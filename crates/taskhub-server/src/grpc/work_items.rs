@@ -11,16 +11,13 @@ use std::{
 use futures::Stream;
 use prost::Message as _;
 use taskhub_core::{
-    Done, Failure, Job, Performed, Taken, Text,
+    Done, Failure, Job, Performed, Taken,
     turn::{Progress, Step},
 };
-use taskhub_engine::{Delivery, Hub, Names, Serves, Told, Worker, WorkerOptions};
+use taskhub_engine::{Delivery, Hub, Told, Worker};
 use taskhub_wire::{
     Dialect,
-    proto::{
-        self, GetWorkItemsRequest, HealthPing, WorkItem, WorkItemFilters, WorkerCapability,
-        work_item::Request,
-    },
+    proto::{GetWorkItemsRequest, HealthPing, WorkItem, WorkerCapability, work_item::Request},
     work_item_out,
 };
 use tokio::{runtime::Handle, time::Interval};
@@ -28,10 +25,12 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::{
-    agent::{Agent, ROOM},
+    agent::Agent,
+    offer,
+    refusal::bad_message,
     service::Call,
     spans::{self, Spans},
-    workers::{delivery_of, token_of},
+    tokens::{delivery_of, token_of},
 };
 use crate::{HubName, serve::Connection};
 
@@ -45,24 +44,28 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) fn stream(
     call: &Call<'_>,
     request: tonic::Request<GetWorkItemsRequest>,
-) -> impl Stream<Item = Result<WorkItem, Status>> + Send + use<> {
+) -> Result<impl Stream<Item = Result<WorkItem, Status>> + Send + use<>, Status> {
     let agent = Agent::of(request.metadata());
     let mut request = request.into_inner();
-    let (in_hand, hears_withdrawn) = (take(&mut request.in_hand), request.hears_withdrawn);
+    offer::bounded(&request).map_err(bad_message)?;
+    let (told, hears_withdrawn) = (take(&mut request.in_hand), request.hears_withdrawn);
     let bytes_max = match usize::try_from(request.message_bytes_max) {
         Ok(0) | Err(_) => agent.bytes_max(),
         Ok(told) => told,
     };
     let streams = request.capabilities().any(|it| it == WorkerCapability::HistoryStreaming);
     let history_bytes_max = if streams { Dialect::STREAMED_BYTES } else { usize::MAX };
-    let options = options(request, agent, call.from_node);
-    let worker = call.hub.connect_worker(options);
+    let options = offer::options(request, agent, call.from_node);
+    let (mut in_hand, mut unwanted) = (Vec::new(), Vec::new());
+    for token in told {
+        match delivery_of(&token) {
+            Some(delivery) => in_hand.push(delivery),
+            None => unwanted.push(token),
+        }
+    }
+    let (worker, not_wanted) = call.hub.reconnect_worker(options, in_hand);
     tracing::info!(hub = %call.name, ?worker, "a worker connected");
-    let unwanted = in_hand.into_iter().filter(|token| {
-        let delivery = delivery_of(token);
-        !delivery.is_some_and(|delivery| worker.adopt(delivery))
-    });
-    let unwanted: Vec<_> = unwanted.collect();
+    unwanted.extend(not_wanted.into_iter().map(token_of));
     let mut feed = Feed {
         hub: call.hub.clone(),
         name: call.name.clone(),
@@ -79,7 +82,7 @@ pub(super) fn stream(
         connection: call.connection.clone(),
         runtime: Handle::current(),
     };
-    futures::stream::poll_fn(move |cx| feed.poll(cx))
+    Ok(futures::stream::poll_fn(move |cx| feed.poll(cx)))
 }
 
 /// One worker, and what it is told. It has left when this is dropped.
@@ -110,6 +113,11 @@ impl Feed {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
+        if self.worker.is_some() && self.stopped.as_mut().poll(cx).is_ready() {
+            self.leave();
+            let end = Status::unavailable("this server is shutting down");
+            return Poll::Ready(Some(Err(end)));
+        }
         while let Some(worker) = &mut self.worker
             && let Poll::Ready(told) = worker.poll_next(cx)
         {
@@ -129,11 +137,6 @@ impl Feed {
         }
         if self.worker.is_none() {
             return Poll::Ready(None);
-        }
-        if self.stopped.as_mut().poll(cx).is_ready() {
-            self.leave();
-            let end = Status::unavailable("this server is shutting down");
-            return Poll::Ready(Some(Err(end)));
         }
         self.ping.poll_tick(cx).map(|_| Some(Ok(health_ping())))
     }
@@ -201,53 +204,6 @@ fn withdrawn(tokens: Vec<String>) -> WorkItem {
 
 fn health_ping() -> WorkItem {
     WorkItem { request: Some(Request::HealthPing(HealthPing {})), ..WorkItem::default() }
-}
-
-/// Where a worker does not say how much it takes, it is left to us; a node means nothing by it.
-fn options(request: GetWorkItemsRequest, agent: Agent, is_node: bool) -> WorkerOptions {
-    let room_or = |asked: i32, unsaid: usize| match usize::try_from(asked).unwrap_or(0) {
-        0 if !is_node => unsaid,
-        room => room,
-    };
-    let room = |asked| room_or(asked, ROOM);
-    WorkerOptions {
-        activities: room(request.max_concurrent_activity_work_items),
-        turns: room(request.max_concurrent_orchestration_work_items),
-        entities: room_or(request.max_concurrent_entity_work_items, agent.unsaid_entities()),
-        serves: request.work_item_filters.map(|it| serves(it, agent)).unwrap_or_default(),
-        name: request.worker_instance_id,
-        keeps_code: request.keeps_code,
-        is_node,
-    }
-}
-
-/// Filters that are there name all that a worker takes: an empty list is nothing, but for entities
-/// where the SDK cannot name them.
-fn serves(filters: WorkItemFilters, agent: Agent) -> Serves {
-    let any_entity =
-        filters.any_entity || (filters.entities.is_empty() && !agent.filters_entities());
-    let texts = |texts: Vec<String>| texts.into_iter().map(Text::from).collect();
-    let orchestrations = filters.orchestrations.into_iter();
-    let activities = filters.activities.into_iter();
-    let entities = filters.entities.into_iter();
-    let named = |name: String| (Text::from(name), Vec::new());
-    Serves {
-        orchestrations: Names::Only(
-            orchestrations
-                .map(|proto::OrchestrationFilter { name, versions }| (name.into(), texts(versions)))
-                .collect(),
-        ),
-        activities: Names::Only(
-            activities
-                .map(|proto::ActivityFilter { name, versions }| (name.into(), texts(versions)))
-                .collect(),
-        ),
-        entities: if any_entity {
-            Names::All
-        } else {
-            Names::Only(entities.map(|proto::EntityFilter { name }| named(name)).collect())
-        },
-    }
 }
 
 fn too_large(job: &Job, bytes: usize, bytes_max: usize) -> Done {

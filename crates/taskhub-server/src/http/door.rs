@@ -64,12 +64,13 @@ impl Door {
         if !is_local.load(Ordering::Relaxed) {
             return Err("other machines reach this server: make a key with `taskhub keys create`");
         }
-        if !is_for_here(request) || is_forwarded(request) {
+        if !is_direct(request) {
             return Err("this came by another name, or by a proxy: send a key, once there is one");
         }
         // Any web page may make a browser on this machine send requests here.
         if is_of_a_page(request) && !is_allowed(request, origins) {
-            return Err("web pages need a key, or an origin that `http.origins` lists");
+            return Err("web pages from elsewhere need a key, or an origin that is listed: by \
+                        `http.origins`, or in an application by `HostBuilder::origin`");
         }
         Ok(())
     }
@@ -81,10 +82,11 @@ pub struct Gate(Door);
 
 impl Gate {
     /// Lets in only who has a good one of these keys. As long as there are none, everybody is let
-    /// in if only clients on this machine reach the server, and nobody otherwise.
+    /// in if only clients on this machine reach the server, and nobody otherwise; of web pages
+    /// those of these origins, where `*` is all.
     #[must_use]
-    pub fn new(keys: Keys, is_local: Arc<AtomicBool>) -> Self {
-        Self(Door::Keys { keys, is_local, origins: Arc::new([]) })
+    pub fn new(keys: Keys, is_local: Arc<AtomicBool>, allowed: &[String]) -> Self {
+        Self(Door::Keys { keys, is_local, origins: origins(allowed) })
     }
 }
 
@@ -128,17 +130,26 @@ pub async fn authorize(
     super::refusal(StatusCode::UNAUTHORIZED, message)
 }
 
+/// Whether a client on this machine may have sent this itself: it calls the machine by one of its
+/// own names, and no proxy says that it passed it on.
+pub(crate) fn is_direct(request: &Parts) -> bool {
+    is_for_here(request) && !is_forwarded(request)
+}
+
 /// Whether the client calls this machine by one of its own names. A page from elsewhere whose name
 /// was made to lead here does not.
 fn is_for_here(request: &Parts) -> bool {
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = host.and_then(|host| host.parse::<Authority>().ok());
-    let Some(authority) = authority.or_else(|| request.uri.authority().cloned()) else {
-        return true;
-    };
+    let Some(authority) = called(request).map(str::parse::<Authority>) else { return true };
+    let Ok(authority) = authority else { return false };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     is_loopback || host.eq_ignore_ascii_case("localhost")
+}
+
+/// How the client calls this machine; over HTTP/2 the address says it.
+fn called(request: &Parts) -> Option<&str> {
+    let host = request.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    host.or_else(|| request.uri.authority().map(Authority::as_str))
 }
 
 /// Whether a proxy passes on what may come from anywhere.
@@ -148,11 +159,16 @@ fn is_forwarded(request: &Parts) -> bool {
 }
 
 /// Whether a browser sends this for a page that came from elsewhere.
-fn is_of_a_page(request: &Parts) -> bool {
+pub(crate) fn is_of_a_page(request: &Parts) -> bool {
     let Some(origin) = request.headers.get(ORIGIN) else { return false };
-    let host = request.headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let host = called(request).unwrap_or_default();
     let authority = origin.as_bytes().splitn(3, |byte| *byte == b'/').nth(2);
-    authority != Some(host)
+    authority != Some(host.as_bytes())
+}
+
+/// Origins as headers name them; what no header can say is none.
+pub(super) fn origins(allowed: &[String]) -> Arc<[HeaderValue]> {
+    allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
 }
 
 fn is_allowed(request: &Parts, origins: &[HeaderValue]) -> bool {

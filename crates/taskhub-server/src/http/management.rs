@@ -26,20 +26,21 @@ use axum::{
     Router,
     body::Body,
     extract::{OriginalUri, Request, State},
-    http::{HeaderValue, Method, StatusCode, Uri, request::Parts},
+    http::{Method, StatusCode, Uri, request::Parts},
     response::{IntoResponse as _, Response},
     routing::any,
 };
 use tokio::sync::Semaphore;
 
-use super::door::Door;
+use super::door::{self, Door};
 use crate::{AuthLevel, HubName, Hubs, Keys};
 use answer::empty;
 use batch::Batch;
 use call::{Answered, Call, absent};
 
 pub use links::{
-    HttpManagementPayload, Links, create_check_status_response, create_http_management_payload,
+    HttpManagementPayload, Links, Reached, create_check_status_response,
+    create_http_management_payload,
 };
 pub(crate) use purge::is_own;
 use wait::Reply;
@@ -102,16 +103,15 @@ impl Management {
     /// Lets web pages from these origins in where no key is needed; `*` for all. Others are
     /// refused, since any page can make a browser send requests.
     pub fn origins(mut self, allowed: &[String]) -> Self {
-        let allowed = allowed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
         if let Door::Keys { origins, .. } = &mut self.door {
-            *origins = allowed.collect();
+            *origins = door::origins(allowed);
         }
         self
     }
 
     /// The routes.
     pub fn routes(self) -> Router {
-        // Clients write the last part as they like.
+        // Clients write it all as they like; our own server puts that right before it comes here.
         let at = "/runtime/webhooks/{extension}/{*rest}";
         Router::new().route(at, any(answer)).with_state(self)
     }
@@ -174,6 +174,20 @@ pub(crate) fn is_management(uri: &Uri) -> bool {
     split(uri.path()).is_some()
 }
 
+/// The same address with the place of the API spelt as routers know it; `None` if it is so already,
+/// or leads elsewhere.
+pub(crate) fn as_known(uri: &Uri) -> Option<Uri> {
+    let (base, rest) = split(uri.path())?;
+    let (before, written) = base.split_at(base.len() - BASE.len());
+    if written == BASE {
+        return None;
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{before}{BASE}{rest}{query}").parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
 /// A path, cut behind the place where the API is mounted.
 fn split(path: &str) -> Option<(&str, &str)> {
     let lower = path.to_ascii_lowercase();
@@ -196,12 +210,13 @@ fn segments(path: &str) -> Vec<String> {
 async fn route(call: Call, body: Body, path: &[String]) -> Answered<Reply> {
     let path: Vec<_> = path.iter().map(String::as_str).collect();
     let [kind, rest @ ..] = &path[..] else { return Err(absent()) };
+    let named = rest.first().is_some_and(|name| !name.trim().is_empty());
     let method = call.parts.method.clone();
     let response = match (kind.to_ascii_lowercase().as_str(), rest) {
-        ("orchestrators", [name]) if method == Method::POST => {
+        ("orchestrators", [name]) if named && method == Method::POST => {
             return call.start(body, name, None).await;
         }
-        ("orchestrators", [name, id]) if method == Method::POST => {
+        ("orchestrators", [name, id]) if named && method == Method::POST => {
             return call.start(body, name, Some(id)).await;
         }
         ("instances", []) if method == Method::GET => call.list().await,

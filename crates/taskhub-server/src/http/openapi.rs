@@ -150,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn no_two_paths_have_one_shape_and_no_two_operations_one_name() {
+        let document = OpenApi::management();
+        let paths = document.json()["paths"].as_object().unwrap().keys();
+        let shape = |path: &String| -> Vec<String> {
+            let name = |part: &str| if part.starts_with('{') { "{}" } else { part }.to_owned();
+            path.split('/').map(name).collect()
+        };
+        let shapes: Vec<_> = paths.map(shape).collect();
+        let operations = document.json()["paths"].as_object().unwrap().values();
+        let operations = operations.flat_map(|path| path.as_object().unwrap().values());
+        let ids: Vec<_> = operations.filter_map(|it| it["operationId"].as_str()).collect();
+        let different_ids: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(different_ids.len(), ids.len(), "{ids:?}");
+        let different: std::collections::BTreeSet<_> = shapes.iter().collect();
+        assert_eq!(different.len(), shapes.len(), "{shapes:?}");
+    }
+
+    #[test]
     fn another_document_is_added_with_all_that_it_refers_to() {
         let other = json!({
             "paths": { "/api/orders": { "get": {} } },

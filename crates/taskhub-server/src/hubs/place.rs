@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use taskhub_core::store::Store;
@@ -31,7 +32,9 @@ impl Place {
         Ok(match &config.store {
             Some(url) => {
                 let lanes = config.cluster.lanes.unwrap_or_default();
-                let database = PostgresOptions::new(url).lanes(lanes).connect()?;
+                let patience = Duration::from_secs(config.cluster.patience_seconds.get());
+                let database = PostgresOptions::new(url).lanes(lanes).patience(patience);
+                let database = database.connect()?;
                 Self::Database(database, config.cluster.clone())
             }
             None => Self::Folder(config.data.clone()),

@@ -6,8 +6,9 @@ use axum::{
     Router,
     body::{Body, HttpBody as _},
     http::{
-        HeaderName, HeaderValue, Request, StatusCode,
+        HeaderName, HeaderValue, Request, StatusCode, Version,
         header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+        request::Parts,
     },
     response::Response,
 };
@@ -24,12 +25,7 @@ use super::{
     Around,
     timely::{Slow, Timely},
 };
-use crate::{
-    Config, Hubs, Keys, LimitsConfig, Metrics,
-    auth::Tokens,
-    cluster::{Impostor, Secret},
-    grpc, http,
-};
+use crate::{Config, Hubs, Keys, LimitsConfig, Metrics, auth::Tokens, cluster::Secret, grpc, http};
 
 /// Answers requests, whatever their protocol. Clones share their limits.
 #[derive(Debug, Clone)]
@@ -47,7 +43,7 @@ pub(super) struct Front {
     metrics: Option<Metrics>,
     /// Whether this answers with them, or the routes do.
     tells: bool,
-    /// Whether only this machine asks.
+    /// Whether it listens on addresses of this machine alone.
     is_local: bool,
     /// How long a body may take to come, and a request in all.
     body_time: Duration,
@@ -76,7 +72,7 @@ impl Front {
     }
 
     /// Answers with an application's own routes, and its hubs over gRPC if it says so.
-    pub(super) fn around(routes: Router, how: &Around) -> Self {
+    pub(super) fn around(routes: Router, is_local: bool, how: &Around) -> Self {
         let limits = &how.limits;
         Self {
             grpc: how.grpc.as_ref().map(|hubs| grpc::routes(hubs, limits.message_bytes, None)),
@@ -88,7 +84,7 @@ impl Front {
             calls: Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS))),
             metrics: how.metrics.clone(),
             tells: false,
-            is_local: false,
+            is_local,
             body_time: Duration::from_secs(limits.body_seconds),
             request_time: request_time(limits),
         }
@@ -135,13 +131,20 @@ impl Front {
                 return Status::unauthenticated(message).into_http();
             }
             Ok(None) if grpc::is_open(request.uri().path()) => {}
+            Ok(None) if self.tokens.is_empty() => {
+                let (parts, body) = request.into_parts();
+                if let Err(why) = self.admit_without_token(&parts) {
+                    return Status::unauthenticated(why).into_http();
+                }
+                request = Request::from_parts(parts, body);
+            }
             Ok(None) if self.tokens.admit(request.headers()) => {}
             Ok(None) => {
                 let message = "send `authorization: Bearer <token>`";
                 return Status::unauthenticated(message).into_http();
             }
-            Err(Impostor) => {
-                tracing::warn!("a node was turned away: its `cluster.secret` is another one");
+            Err(impostor) => {
+                self.secret.tell(impostor);
                 let message = "this is no secret of this cluster; give all nodes the same";
                 return Status::unauthenticated(message).into_http();
             }
@@ -152,11 +155,26 @@ impl Front {
         grpc::answer(grpc.clone(), request).await
     }
 
+    /// Without tokens gRPC is for programs, and on an address of this machine for those that call
+    /// it themselves.
+    fn admit_without_token(&self, request: &Parts) -> Result<(), &'static str> {
+        if self.is_local && !http::is_direct(request) {
+            return Err("this came by another name, or by a proxy: set `tokens`, and send one");
+        }
+        if http::is_of_a_page(request) {
+            return Err("web pages cannot call this: set `tokens`, and send one");
+        }
+        Ok(())
+    }
+
     fn http(&self, mut request: Request<Body>) -> BoxFuture<'static, Response> {
         let asked = self.tells && request.uri().path() == http::METRICS_PATH;
         let metrics = self.metrics.as_ref().filter(|_| asked);
         let open = http::is_open(request.uri().path()) || (metrics.is_some() && self.is_local);
         let is_let_in = self.tokens.admit(request.headers());
+        if let Some(known) = http::as_known(request.uri()) {
+            *request.uri_mut() = known;
+        }
         if http::is_management(request.uri()) {
             // It knows keys, too.
             if !self.tokens.is_empty() {
@@ -236,8 +254,11 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     Some(cors.allow_headers(AllowHeaders::mirror_request()))
 }
 
-/// Whether this is a call of gRPC proper; gRPC for browsers is another protocol.
+/// Whether this is a call of gRPC proper, which is HTTP/2; gRPC for browsers is another protocol.
 fn is_grpc(request: &Request<Body>) -> bool {
+    if request.version() != Version::HTTP_2 {
+        return false;
+    }
     let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = kind.and_then(|kind| kind.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -1,5 +1,7 @@
 //! `taskhub keys` of a server that runs, elsewhere or here.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::program::{Ended, Running, taskhub};
@@ -30,6 +32,27 @@ async fn the_keys_of_a_server_are_made_listed_replaced_and_removed() {
     assert_eq!(keys(&server, &["remove", "scraper", "--function", "metrics"]).await.code, 0);
     assert_eq!(keys(&server, &["remove", "scraper"]).await.code, 3);
     assert_eq!(keys(&server, &["create", "a b"]).await.code, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_names_the_server_unless_a_flag_names_a_folder() {
+    let server = Running::plain().await;
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_taskhub"));
+        program.arg("keys").args(arguments).env("TASKHUB_SERVER", &server.url);
+        let done = program.env("TASKHUB_DATA", folder.path()).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    run(&["create", "there"]);
+    let here = folder.path().to_str().unwrap();
+    run(&["create", "here", "--data", here]);
+    assert!(run(&["list", "--json"]).contains("there"));
+    assert!(run(&["list", "--json", "--server", &server.url]).contains("there"));
+    let listed = run(&["list", "--json", "--data", here]);
+    assert!(listed.contains("\"here\"") && !listed.contains("there"), "{listed}");
     server.stop().await;
 }
 

@@ -51,6 +51,7 @@ async fn of_many_instances_those_that_can_are_done() {
     server.well(&["start", "charge", "--id", "a"]).await;
     let ended = server.taskhub(&["terminate", "nobody", "a"]).await;
     assert_eq!((ended.code, ended.out.as_str()), (3, "a terminated\n"));
+    assert_eq!(ended.err.matches("nobody").count(), 1, "told once: {}", ended.err);
     server.stop().await;
 }
 

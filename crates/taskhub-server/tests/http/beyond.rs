@@ -61,7 +61,8 @@ async fn many_are_paused_resumed_ended_and_forgotten_at_once() {
     assert_eq!(answer.body, done(2), "only what has ended can be purged");
     assert_eq!(api.get("/instances/a").await.code, 404);
     assert_eq!(api.get("/instances/b").await.code, 202);
-    let answer = api.post("/instances/purge?tag=kind:order&runtimeStatus=Running", "").await;
+    let more = "runtimeStatus=Running&TASKHUB=Test&connection=Storage&code=x";
+    let answer = api.post(&format!("/instances/purge?tag=kind:order&{more}"), "").await;
     assert_eq!(answer.body, done(0));
     api.stop().await;
 }
@@ -81,13 +82,27 @@ async fn a_batch_that_names_nothing_is_refused() {
 async fn a_batch_with_a_filter_that_cannot_be_read_is_refused() {
     let api = Api::start().await;
     three(&api).await;
-    let slips = ["runtimeStatus=Running,Runing", "createdTimeTo=yesterday", "createdTimeFrom=1/2"];
+    let slips = [
+        "runtimeStatus=Running,Runing",
+        "createdTimeTo=yesterday",
+        "createdTimeFrom=1/2",
+        "stuck=maybe",
+        "recursive=yes",
+        "tagg=shop:north",
+        "top=1",
+        "name=",
+    ];
     for slip in slips {
         let path = format!("/instances/terminate?tag=kind:order&{slip}");
         let answer = api.post(&path, "").await;
         assert_eq!(answer.code, 400, "{slip}");
-        assert!(answer.body.contains("cannot be read"), "{}", answer.body);
+        let named = answer.body.contains(&format!("`{slip}`"));
+        assert!(named && answer.body.contains("cannot be read"), "{}", answer.body);
     }
+    let answer = api.post("/instances/purge?tag=kind:order&recursive=true", "").await;
+    assert_eq!(answer.code, 400, "only an end is passed on to children");
+    let answer = api.post("/instances/terminate?tag=shop:north&tag=shop:south", "").await;
+    assert!(answer.code == 400 && answer.body.contains("two values"), "{}", answer.body);
     assert_eq!(statuses(&api).await, ["Running", "Running", "Running"]);
     api.stop().await;
 }

@@ -158,8 +158,12 @@ impl Api {
 
     /// Waits until so many requests are held.
     pub(crate) async fn held(&self, count: usize) {
-        while self.hub.held_requests() != count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let held = async {
+            while self.hub.held_requests() != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let held = tokio::time::timeout(Duration::from_mins(1), held).await;
+        assert!(held.is_ok(), "{} are held, not {count}", self.hub.held_requests());
     }
 }

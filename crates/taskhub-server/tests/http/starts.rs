@@ -31,6 +31,26 @@ async fn a_start_is_answered_with_all_addresses_of_the_instance() {
     api.stop().await;
 }
 
+#[tokio::test]
+async fn a_start_without_a_name_is_404() {
+    let api = Api::start().await;
+    for path in ["orchestrators//a", "orchestrators/%20", "orchestrators/+/a", "orchestrators"] {
+        assert_eq!(api.post(&format!("/{path}"), "").await.code, 404, "{path}");
+    }
+    assert_eq!(api.get("/instances").await.body, "[]");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_mark_of_the_byte_order_is_no_part_of_a_body() {
+    let api = Api::start().await;
+    let answer = api.post("/orchestrators/echo?timeout=3600", "\u{feff}[1]").await;
+    assert_eq!((answer.code, answer.body.as_str()), (200, "[1]"));
+    let answer = api.post("/orchestrators/echo?timeout=3600", "\u{feff}").await;
+    assert_eq!((answer.code, answer.body.as_str()), (200, "null"), "this is no input");
+    api.stop().await;
+}
+
 /// However late a try comes: also when what the first one started has ended.
 #[tokio::test]
 async fn a_start_with_a_key_is_done_once() {

@@ -1,6 +1,6 @@
 //! Requests that are held until an instance has ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::{body::Body, http::Request};
 use taskhub_server::{
@@ -111,11 +111,10 @@ async fn an_application_can_wait_for_an_instance_that_is_yet_to_come() {
     let api = Api::start().await;
     let request = Request::get("/").header("host", "here").body(Body::empty()).unwrap();
     let links = Links::of(&request.into_parts().0).hub("Test");
-    let begun = Instant::now();
-    let waits = wait(&api.hub, &links, "a", Duration::from_hours(1));
+    // A wait that nobody ends is answered with 202.
+    let waits = wait(&api.hub, &links, "a", Duration::from_mins(1));
     let (response, _) = tokio::join!(waits, api.post("/orchestrators/echo/a", "1"));
     assert_eq!(response.status(), 200);
-    assert!(begun.elapsed() < Duration::from_hours(1));
     let response = wait(&api.hub, &links, "nobody", Duration::ZERO).await;
     assert_eq!(response.status(), 202);
     let location = response.headers()["location"].to_str().unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use taskhub_wire::proto::{
     CreateInstanceRequest, CreateOrchestrationAction, CreateTaskHubRequest, DeleteTaskHubRequest,
-    OrchestrationIdReusePolicy, OrchestrationStatus, RaiseEventRequest, ResumeRequest,
-    SuspendRequest, TerminateRequest,
+    InstanceBatch, OrchestrationIdReusePolicy, OrchestrationStatus, RaiseEventRequest,
+    ResumeRequest, SkipGracefulOrchestrationTerminationsRequest, SuspendRequest, TerminateRequest,
 };
 use tonic::{Code, Request};
 
@@ -236,5 +236,22 @@ async fn a_hub_that_is_deleted_is_empty_afterwards_and_no_other_is() {
     client.create_task_hub(for_hub("blue", anew)).await.unwrap();
     let blue = client.get_instance(for_hub("blue", get("a"))).await.unwrap().into_inner();
     assert!(!blue.exists);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_with_an_id_that_is_none_ends_nobody() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    client.start_instance(start("a")).await.unwrap();
+    let batch = InstanceBatch { instance_ids: vec!["a".to_owned(), "b/c".to_owned()] };
+    let request = SkipGracefulOrchestrationTerminationsRequest {
+        instance_batch: Some(batch),
+        ..Default::default()
+    };
+    let refused = client.skip_graceful_orchestration_terminations(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let state = state(&mut client, "a").await.unwrap().unwrap();
+    assert_eq!(state.orchestration_status(), OrchestrationStatus::Pending);
     server.stop().await;
 }

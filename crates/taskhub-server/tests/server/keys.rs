@@ -1,11 +1,13 @@
 //! Who may manage instances over HTTP: whoever has a key, and everybody here while there is none.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use taskhub_server::Keys;
+use taskhub_wire::keys::{Key, keys_client::KeysClient};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tonic::{Code, Request, transport::Endpoint};
 
-use crate::running::Running;
+use crate::running::{Client, Running, start as starting};
 
 const START: &str = "/runtime/webhooks/durabletask/orchestrators/charge";
 
@@ -47,6 +49,47 @@ async fn what_came_by_another_name_or_by_a_proxy_needs_a_key() {
         let answer = server.raw(&format!("{}content-length: 0\r\n{headers}\r\n", head(host))).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{host}: {answer}");
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn calls_of_grpc_by_another_name_by_a_proxy_or_of_a_page_need_a_token() {
+    let server = Running::plain().await;
+    let port = server.address.port();
+    let cases = [
+        ("evil.example", None, false),
+        ("localhost", Some(("x-forwarded-for", "192.0.2.1")), false),
+        ("localhost", Some(("origin", "http://evil.example")), false),
+        ("LOCALHOST", None, true),
+        ("127.0.0.1", None, true),
+        ("[::1]", None, true),
+    ];
+    for (number, (name, header, is_let_in)) in cases.into_iter().enumerate() {
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+        let endpoint = endpoint.origin(format!("http://{name}:{port}").parse().unwrap());
+        let channel = endpoint.connect().await.unwrap();
+        let mut key = Request::new(Key { name: format!("k{number}"), ..Key::default() });
+        let mut instance = Request::new(starting(&format!("i{number}")));
+        if let Some((header, value)) = header {
+            key.metadata_mut().insert(header, value.parse().unwrap());
+            instance.metadata_mut().insert(header, value.parse().unwrap());
+        }
+        let made = KeysClient::new(channel.clone()).create(key).await.map_err(|it| it.code());
+        let begun = Client::new(channel).start_instance(instance).await.map_err(|it| it.code());
+        let expected = (!is_let_in).then_some(Code::Unauthenticated);
+        assert_eq!((made.err(), begun.err()), (expected, expected), "{name} {header:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn grpc_is_not_spoken_over_http_1() {
+    let server = Running::plain().await;
+    let path = "/taskhub.keys.Keys/List";
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    let headers = "content-type: application/grpc\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0";
+    let answer = server.raw(&format!("{head}{headers}")).await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     server.stop().await;
 }
 
@@ -143,9 +186,13 @@ async fn a_client_that_goes_away_frees_its_waiter() {
     let head = format!("POST {START}?timeout=3600 HTTP/1.1\r\nhost: localhost:7071\r\n");
     stream.write_all(format!("{head}content-length: 0\r\n\r\n").as_bytes()).await.unwrap();
     for (count, stream) in [(1, Some(stream)), (0, None)] {
-        while hub.held_requests() != count {
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        let counted = async {
+            while hub.held_requests() != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_mins(1), counted).await;
+        assert!(counted.is_ok(), "{} are held, not {count}", hub.held_requests());
         drop(stream);
     }
     server.stop().await;

@@ -13,6 +13,8 @@ mod late;
 mod lists;
 mod metrics;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod mixed;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod nodes;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod owed;

@@ -170,6 +170,24 @@ async fn what_comes_over_http_joins_the_trace_of_its_caller() {
 }
 
 #[tokio::test]
+async fn a_start_that_is_refused_is_a_span_that_failed() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    server.client().await.start_instance(start("a")).await.unwrap();
+    server.client().await.start_instance(start("a")).await.unwrap_err();
+    let path = "/runtime/webhooks/durabletask/orchestrators/charge/a";
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    let answer = server.raw(&format!("{head}content-length: 0\r\n\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    server.stop().await;
+    let spans = collector.spans();
+    let starts = spans.iter().filter(|span| span.name == "create_orchestration:charge");
+    let failures: Vec<_> = starts.map(|span| span.failure.as_deref().unwrap_or_default()).collect();
+    let refused = failures.iter().filter(|why| why.contains("exists")).count();
+    assert_eq!((failures.len(), refused), (3, 2), "{failures:?}");
+}
+
+#[tokio::test]
 async fn an_event_is_linked_to_the_call_that_raised_it() {
     let collector = Collector::start().await;
     let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
     Act, Change, Done, Envelope, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Message,
-    Outcome, Performed, Requested, Task, Text,
+    Outcome, Performed, Requested, Task, Text, Timestamp,
 };
 
 use super::{Violation, ensure, locks};
@@ -20,6 +20,8 @@ pub(crate) struct Entities {
     given: BTreeMap<(InstanceId, ExecutionId), Vec<Given>>,
     /// Every operation that was ever accepted, and what became of it.
     accepted: BTreeMap<Text, Fate>,
+    /// When those that were asked for later were due: their entity forgets it when they are.
+    due: BTreeMap<Text, Timestamp>,
     /// The last operation of each sender that each entity performed, outside of a critical
     /// section and within one.
     last: BTreeMap<Sender, u64>,
@@ -90,7 +92,8 @@ impl Entities {
         }
         let log = chronicle.instances.get(id).map(|known| known.log.as_slice()).unwrap_or_default();
         let (old, new) = (open(&applied.old), open(log));
-        for (request, _) in new.iter().filter(|(request, _)| !old.contains_key(*request)) {
+        for (request, requested) in new.iter().filter(|(request, _)| !old.contains_key(*request)) {
+            self.due.extend(requested.due.map(|at| (request.clone(), at)));
             let before = self.accepted.insert(request.clone(), Fate::Open);
             ensure(before.is_none_or(|before| before == Fate::Failed), || {
                 Violation::new(5, "an operation is accepted once", format!("{id}: {request} again"))
@@ -157,9 +160,16 @@ impl Entities {
                 broken(id, "an operation is performed once", &format!("{request} again"))
             })?;
             locks::on_performed(id, lock.as_ref(), requested)?;
-            in_order(&mut self.last, id, requested, lock.is_some())?;
+            if !self.due.contains_key(request) {
+                in_order(&mut self.last, id, requested, lock.is_some())?;
+            }
         }
         Ok(())
+    }
+
+    /// When the last of these operations may be performed, if one was asked for later.
+    pub(super) fn due(&self, requested: &[Requested]) -> Option<Timestamp> {
+        requested.iter().filter_map(|it| self.due.get(&it.operation.request)).max().copied()
     }
 
     /// Everything rests: what was accepted is performed, or waits for a lock that somebody has.
@@ -188,9 +198,7 @@ fn in_order(
     within: bool,
 ) -> Result<(), Violation> {
     let input = requested.operation.input.as_deref().unwrap_or_default();
-    let Some((sender, number)) = input.split_once(':').filter(|_| requested.due.is_none()) else {
-        return Ok(());
-    };
+    let Some((sender, number)) = input.split_once(':') else { return Ok(()) };
     let number: u64 = number.parse().unwrap_or(0);
     let before = last.insert((id.clone(), sender.to_owned(), within), number);
     // Only what failed comes again, which is the last that its sender asked for.

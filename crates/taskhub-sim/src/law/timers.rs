@@ -7,7 +7,7 @@ use taskhub_core::{
     TurnRecord, codec, store::Ownership,
 };
 
-use super::{Violation, ensure};
+use super::{Violation, ensure, entities::Entities};
 use crate::chronicle::{Applied, Chronicle};
 
 type Timer = (u16, u64, InstanceId, ExecutionId, CallId);
@@ -145,7 +145,11 @@ pub(crate) fn on_turn(
 
 /// Work is handed out: a first turn, and operations that were asked for later, not before their
 /// time by the clock of the owner, which showed at most `latest`.
-pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violation> {
+pub(crate) fn on_dispatch(
+    task: &Task,
+    entities: &Entities,
+    latest: Timestamp,
+) -> Result<(), Violation> {
     let due = match &task.job {
         Job::Activity(_) => None,
         Job::Turn(turn) => {
@@ -159,7 +163,7 @@ pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violatio
                 _ => None,
             }
         }
-        Job::Operations(job) => job.requested.iter().filter_map(|it| it.due).max(),
+        Job::Operations(job) => entities.due(&job.requested),
     };
     ensure(due.is_none_or(|due| due <= latest), || {
         let happened = format!("{task:?} is handed out when the clock shows {latest:?}");

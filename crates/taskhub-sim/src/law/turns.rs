@@ -121,12 +121,18 @@ fn shows(applied: &Applied<'_>, envelope: &Envelope) -> bool {
             let given_back = entities.is_empty() || unlocks(applied, section);
             given_back || ends(applied, *execution, &kind)
         }
-        Message::Operation(requested) => {
-            let written = Kind::OperationRequested(requested.clone());
-            applied.fresh.iter().any(|event| event.kind == written)
-        }
+        Message::Operation(requested) => asks(applied, requested),
         _ => true,
     }
+}
+
+/// An operation is written as it came, or without its time, if that had come before it.
+fn asks(applied: &Applied<'_>, requested: &Requested) -> bool {
+    let woken = Requested { due: None, ..requested.clone() };
+    applied.fresh.iter().any(|event| match &event.kind {
+        Kind::OperationRequested(written) => **written == *requested || **written == woken,
+        _ => false,
+    })
 }
 
 /// Whether an instance has this parent now, or told it how it had ended.

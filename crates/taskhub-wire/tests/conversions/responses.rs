@@ -11,7 +11,7 @@ use taskhub_wire::{
     proto::{
         ActivityResponse, CompleteOrchestrationAction, CreateSubOrchestrationAction,
         CreateTimerAction, EntityBatchResult, HistoryEvent, OrchestratorAction,
-        OrchestratorResponse, SendEntityMessageAction, TaskFailureDetails,
+        OrchestratorResponse, ScheduleTaskAction, SendEntityMessageAction, TaskFailureDetails,
         orchestrator_action::OrchestratorActionType as Asked,
     },
     taken_in, taken_out,
@@ -47,6 +47,32 @@ fn ends_with(orchestration_status: i32) -> CompleteOrchestrationAction {
         details: Some("why".into()),
         ..Default::default()
     }
+}
+
+#[test]
+fn names_and_labels_of_actions_are_bounded() {
+    let named = |name: &str| ScheduleTaskAction { name: name.to_owned(), ..Default::default() };
+    let call = |call| taken(response(vec![(0, Asked::ScheduleTask(call))]));
+    assert!(call(named("pay")).is_ok());
+    assert!(matches!(call(named("")), Err(InvalidMessage::Missing { .. })));
+    assert!(matches!(call(named(&"n".repeat(1_025))), Err(InvalidMessage::TooLong { .. })));
+    let version = Some("1".repeat(1_025));
+    let versioned = ScheduleTaskAction { version, ..named("pay") };
+    assert!(matches!(call(versioned), Err(InvalidMessage::TooLong { .. })));
+    let tags = [("label".to_owned(), "x".repeat(64 << 10))].into();
+    let labelled = ScheduleTaskAction { tags, ..named("pay") };
+    assert!(matches!(call(labelled), Err(InvalidMessage::TooLong { .. })));
+}
+
+#[test]
+fn two_actions_of_one_turn_have_two_ids() {
+    let pay = || ScheduleTaskAction { name: "pay".to_owned(), ..Default::default() };
+    let calls = |first, second| {
+        let (one, other) = (Asked::ScheduleTask(pay()), Asked::ScheduleTask(pay()));
+        taken(response(vec![(first, one), (7, Asked::ScheduleTask(pay())), (second, other)]))
+    };
+    assert!(calls(2, 1).is_ok());
+    assert_eq!(calls(1, 1), Err(InvalidMessage::Twice { number: 1 }));
 }
 
 #[test]
@@ -114,6 +140,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         let instance_id = id.to_owned();
         Asked::CreateSubOrchestration(CreateSubOrchestrationAction {
             instance_id,
+            name: "ship".to_owned(),
             ..Default::default()
         })
     };

@@ -27,8 +27,9 @@ pub enum HubError {
     /// The owner of the instance cannot serve it just now; nothing happened.
     #[error("instance {0} cannot be served at the moment: {1}; try again")]
     Unavailable(InstanceId, String),
-    /// Whether it happened is not known.
-    #[error("the store failed before this was safe ({0}); look what became of it, or try again")]
+    /// The store, or the node that was asked, failed before it was safe: nobody knows whether it
+    /// happened.
+    #[error("nobody knows whether this was done ({0}); look what became of it, or try again")]
     Lost(String),
     /// The store failed while it was read.
     #[error(transparent)]

@@ -55,16 +55,22 @@ impl Cluster {
     pub(super) fn node(&self) -> NodeOptions {
         let alone = NodeOptions::default();
         NodeOptions {
-            address: self.address.as_str().into(),
+            address: self.reached().into(),
             lanes: self.lanes,
             ttl: self.ttl.unwrap_or(alone.ttl),
             peers: Some(Arc::new(self.others())),
+            ..alone
         }
     }
 
     /// Lends the workers of this process to the others, as long as this is kept.
     pub(super) fn lend(&self, hub: &Hub) -> Lending {
-        self.others().lend(hub, &self.address)
+        self.others().lend(hub, self.reached())
+    }
+
+    /// Where others can ask it: nowhere, without a secret.
+    fn reached(&self) -> &str {
+        if self.secret.is_empty() { "" } else { &self.address }
     }
 
     fn others(&self) -> Nodes {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, State},
     middleware::from_fn_with_state,
     routing::get,
@@ -11,7 +11,7 @@ use axum::{
 use serde_json::Value;
 use taskhub_server::{
     Around, AuthLevel, Hubs, Keys, LimitsConfig, Metrics, RetentionConfig, TlsConfig, TracesConfig,
-    http::{Gate, Management, OpenApi, guard, probes},
+    http::{Gate, Management, OpenApi, Reached, guard, probes},
 };
 
 use super::HostBuilder;
@@ -152,7 +152,7 @@ impl Web {
     pub(super) fn serve(self, mut routes: Router<Client>, hubs: &Hubs) -> Served {
         let is_local = Arc::new(AtomicBool::new(false));
         let keys = self.keys.clone().unwrap_or_else(Keys::none);
-        let gate = Gate::new(keys.clone(), is_local.clone());
+        let gate = Gate::new(keys.clone(), is_local.clone(), &self.origins);
         let prefix = self.prefix.as_deref().unwrap_or(PREFIX);
         if let Some(document) = self.document(prefix) {
             routes = routes.merge(document.routes());
@@ -174,6 +174,8 @@ impl Web {
             let api = api.forwarded(self.forwarded);
             routes = routes.merge(api.routes().with_state(()));
         }
+        let reached = Reached { https: self.tls.is_some(), forwarded: self.forwarded };
+        let routes = routes.layer(Extension(reached));
         let routes = routes.layer(DefaultBodyLimit::max(self.limits.payload_bytes));
         let mut around = Around::default();
         (around.tls, around.origins) = (self.tls, self.origins);

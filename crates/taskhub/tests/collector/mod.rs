@@ -21,6 +21,8 @@ pub(crate) struct Span {
     pub id: String,
     pub parent: String,
     pub links: Vec<String>,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
 }
 
 /// A collector that listens on loopback.
@@ -71,6 +73,7 @@ fn span(wire: v1::Span) -> Span {
         trace: hex(&wire.trace_id),
         id: hex(&wire.span_id),
         parent: hex(&wire.parent_span_id),
+        failure: wire.status.filter(|it| it.code == 2).map(|it| it.message),
         links: wire.links.iter().map(|link| hex(&link.span_id)).collect(),
     }
 }

@@ -57,8 +57,12 @@ impl Pace {
         self.next = self.next.map(|next| next.min(at));
     }
 
-    /// The store failed. If it has worked as long as the last pause was, that one was enough.
+    /// The store failed. If it has worked as long as the last pause was, that one was enough. What
+    /// else fails while it pauses is the same trouble.
     pub(super) fn fails(&mut self, now: Instant) {
+        if self.is_pausing {
+            return;
+        }
         let enough = self.resumes.is_none_or(|at| now >= at + self.pause);
         self.pause = if enough { RETRY_AFTER } else { (self.pause * 2).min(RETRY_AFTER_MAX) };
         (self.resumes, self.is_pausing) = (Some(now + self.pause), true);
@@ -115,6 +119,19 @@ mod tests {
         for pause in [200, 400, 800, 1_000, 1_000] {
             pace.fails(now);
             pace.hurry();
+            assert_eq!(pace.rest(now), millis(pause));
+            now += millis(pause);
+            pace.looks(now);
+        }
+    }
+
+    #[test]
+    fn lanes_that_fail_together_are_one_failure() {
+        let (mut pace, mut now) = looked();
+        for pause in [200, 400] {
+            for lane in 0..4 {
+                pace.fails(now + millis(lane * 10));
+            }
             assert_eq!(pace.rest(now), millis(pause));
             now += millis(pause);
             pace.looks(now);

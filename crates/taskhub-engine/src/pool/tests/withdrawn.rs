@@ -56,8 +56,8 @@ fn a_turn_is_not_withdrawn() {
 fn what_a_worker_has_in_hand_when_it_comes_back_stays_with_it() {
     let (mut pool, old, delivery) = in_hand();
     pool.leave(old, NOW);
-    let new = pool.connect(options(1), NOW);
-    assert!(pool.adopt(new, delivery));
+    let (new, unwanted) = pool.reconnect(options(1), vec![delivery], NOW);
+    assert_eq!(unwanted, []);
     pool.disconnect(old, NOW);
     pool.tick(after(Duration::from_secs(6)));
     assert_eq!(given(&mut pool), [], "nobody else gets it");
@@ -69,7 +69,29 @@ fn what_a_worker_has_in_hand_when_it_comes_back_stays_with_it() {
 fn what_nobody_wants_is_not_taken_from_a_worker_that_comes_back() {
     let (mut pool, old, delivery) = in_hand();
     pool.disconnect(old, NOW);
-    let new = pool.connect(options(2), NOW);
-    assert!(!pool.adopt(new, delivery), "somebody else has it since");
-    assert!(!pool.adopt(new, 7), "there is no such delivery");
+    pool.connect(options(1), NOW);
+    let (_, unwanted) = pool.reconnect(options(2), vec![delivery, 7], NOW);
+    assert_eq!(unwanted, [delivery, 7], "somebody else has it since; there is no such delivery");
+}
+
+#[test]
+fn a_worker_that_comes_back_has_no_room_for_more_than_before() {
+    let (mut pool, _, delivery) = in_hand();
+    pool.offer(activity(2, "a"), NOW);
+    let (new, _) = pool.reconnect(options(1), vec![delivery], NOW);
+    assert_eq!(given(&mut pool), [], "it has one in hand");
+    assert!(pool.finish(delivery, NOW).is_some());
+    assert_eq!(given(&mut pool)[0].0, new);
+}
+
+#[test]
+fn what_waits_for_a_second_worker_does_so_no_longer_when_the_first_comes_back() {
+    let mut pool = Pool::new(Patience::default(), 1);
+    let old = pool.connect(options(1), NOW);
+    pool.offer(turn(1, "o", None), NOW);
+    let delivery = given(&mut pool)[0].1;
+    pool.leave(old, NOW);
+    pool.reconnect(options(2), vec![delivery], NOW);
+    pool.connect(options(9), NOW);
+    assert_eq!(given(&mut pool), []);
 }

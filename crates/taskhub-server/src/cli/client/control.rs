@@ -140,7 +140,7 @@ async fn each(
         progress.inc(1);
     }
     progress.finish_and_clear();
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(()), |first| Err(Failure::Told(Box::new(first))))
 }
 
 /// Only an instance that has not ended hears anything. The server takes it without a word, as the

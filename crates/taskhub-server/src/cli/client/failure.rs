@@ -16,7 +16,7 @@ pub(in crate::cli) enum Failure {
     /// What was said on the command line makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// There is no such instance or hub.
+    /// There is no such instance, hub or key.
     #[error("{0}")]
     NotFound(String),
     /// The instance is not in the state for it.
@@ -31,6 +31,10 @@ pub(in crate::cli) enum Failure {
     /// The instance that was waited for came to a bad end.
     #[error("{0}")]
     BadEnd(String),
+    /// What was done to several failed for some, who were told of already; of them this is the
+    /// first.
+    #[error("{0}")]
+    Told(Box<Failure>),
     /// What was to be printed could not be.
     #[error("the output could not be written: {0}")]
     Output(#[from] io::Error),
@@ -49,7 +53,13 @@ impl Failure {
             Self::NoServer(_) => 5,
             Self::NotLetIn(_) => 6,
             Self::BadEnd(_) => 7,
+            Self::Told(first) => first.code(),
         }
+    }
+
+    /// Whether nobody has heard of it, and should.
+    pub(in crate::cli) fn is_news(&self) -> bool {
+        self.code() != 0 && !matches!(self, Self::Told(_))
     }
 
     /// There is no such instance.

@@ -1,4 +1,4 @@
-//! `taskhub purge`: forgets instances that have ended, by id or by what they have in common.
+//! `taskhub purge`: forgets instances that have ended or are parked, by id or by what they share.
 
 use clap::Args;
 use serde_json::json;
@@ -15,7 +15,7 @@ use super::{
 /// What to forget.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Flags {
-    /// The ids of instances that have ended
+    /// The ids of instances that have ended, or are parked
     #[arg(conflicts_with_all = ["all", "status", "prefix", "created_after", "created_before"])]
     ids: Vec<String>,
     /// All that have ended

@@ -64,6 +64,14 @@ impl Batch {
         }
     }
 
+    /// The parameters that are its own.
+    fn further(&self) -> &'static [&'static str] {
+        match self {
+            Self::Terminate { .. } => &["recursive"],
+            _ => &[],
+        }
+    }
+
     fn verb(&self, reason: Option<Text>) -> Verb {
         match self {
             Self::Terminate { recursive } => Verb::Terminate { reason, recursive: *recursive },
@@ -87,14 +95,15 @@ impl Batch {
 impl Call {
     /// `POST instances/{terminate,suspend,resume,purge}`
     pub(super) async fn batch(self, batch: Batch) -> Answered<Response> {
+        if let Some(slip) = self.links.query.slip(batch.further()) {
+            let why = format!("`{slip}` is not known here, or cannot be read");
+            return Err(answer::bad_argument(&why).into());
+        }
         let mut filter = filter(&self.links.query)?;
         if filter == Filter::default() {
             let why =
                 "say which instances are meant, by a prefix, a tag, a name, a status or a time";
             return Err(answer::bad_argument(&why).into());
-        }
-        if let Some(slip) = self.links.query.slip() {
-            return Err(answer::bad_argument(&format!("`{slip}` cannot be read")).into());
         }
         // Instances that begin meanwhile are not meant.
         filter.created_to = filter.created_to.or_else(|| Some(self.hub.now()));

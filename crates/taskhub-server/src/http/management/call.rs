@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
     response::{IntoResponse, Response},
 };
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use futures::StreamExt as _;
 use serde_json::value::RawValue;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Record, Refusal, Text, Verb};
@@ -16,6 +16,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{BODY_TIME_MAX, answer, links::Links};
 use crate::Traces;
+
+/// What some programs on Windows write before a text in UTF-8; it is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An answer that comes early: what was asked cannot be done.
 pub(super) struct Refused(Box<Response>);
@@ -95,6 +98,9 @@ impl Call {
                 return Err(answer::wrong(StatusCode::PAYLOAD_TOO_LARGE, &message).into());
             }
             whole.extend_from_slice(&piece);
+        }
+        if whole.starts_with(BYTE_ORDER_MARK) {
+            whole.advance(BYTE_ORDER_MARK.len());
         }
         Ok(whole.freeze())
     }

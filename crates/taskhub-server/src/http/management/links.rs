@@ -24,6 +24,16 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// expect it.
 const CONNECTION: &str = "Storage";
 
+/// How clients reach the routes, as the request itself may not say; whoever serves the routes puts
+/// it into the extensions of requests, and [`Links::of`] finds it there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reached {
+    /// Whether TLS is spoken.
+    pub https: bool,
+    /// Whether a proxy stands before them that sets `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    pub forwarded: bool,
+}
+
 /// What the addresses in an answer are made of: scheme and host of the request, the hub, and
 /// perhaps a key.
 ///
@@ -79,7 +89,8 @@ pub struct HttpManagementPayload {
 
 impl Links {
     /// Addresses at the scheme and host that the request came to, for the hub `default` unless the
-    /// request or [`hub`](Self::hub) names another.
+    /// request or [`hub`](Self::hub) names another. They carry no key unless [`code`](Self::code)
+    /// gives one.
     #[must_use]
     pub fn of(request: &Parts) -> Self {
         let uri = request.extensions.get::<OriginalUri>().map_or(&request.uri, |uri| &uri.0);
@@ -87,8 +98,9 @@ impl Links {
         let host = host.or_else(|| uri.authority().map(ToString::to_string));
         let query = Query::of(uri);
         let named = |name: &str| query.text(name).filter(|text| !text.trim().is_empty());
-        Self {
-            https: uri.scheme_str() == Some("https"),
+        let reached = request.extensions.get::<Reached>().copied().unwrap_or_default();
+        let links = Self {
+            https: reached.https || uri.scheme_str() == Some("https"),
             host: host.unwrap_or_else(|| "localhost".to_owned()),
             base: BASE.to_owned(),
             hub: named("taskHub").unwrap_or_else(|| HubName::DEFAULT.to_owned()),
@@ -97,7 +109,8 @@ impl Links {
             fails_with_500: None,
             query,
             uri: uri.clone(),
-        }
+        };
+        if reached.forwarded { links.forwarded(&request.headers) } else { links }
     }
 
     /// The server speaks TLS, or who stands before it does.

@@ -95,7 +95,11 @@ pub(super) fn tags(query: &Query) -> Answered<Vec<(Text, Text)>> {
         tags.push((Text::from(key), Text::from(value)));
     }
     tags.sort();
-    tags.dedup_by(|a, b| a.0 == b.0);
+    tags.dedup();
+    if let Some(pair) = tags.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let why = format!("the tag {:?} has two values, and can have one", pair[0].0);
+        return Err(answer::bad_argument(&why).into());
+    }
     Ok(tags)
 }
 

@@ -6,6 +6,21 @@ use axum::http::Uri;
 use jiff::{civil, tz::TimeZone};
 use taskhub_core::{RuntimeStatus, Timestamp};
 
+/// What a request about many may have, beside what is its own.
+const FILTER: [&str; 11] = [
+    "runtimeStatus",
+    "instanceIdPrefix",
+    "createdTimeFrom",
+    "createdTimeTo",
+    "name",
+    "tag",
+    "stuck",
+    "reason",
+    "taskHub",
+    "connection",
+    "code",
+];
+
 /// The parameters of one request. Names are compared without regard to case; a value that cannot
 /// be read counts as absent, since that is what the original does.
 #[derive(Debug, Clone, Default)]
@@ -50,8 +65,9 @@ impl Query {
     /// A point in time in the forms of ISO 8601; UTC if it does not say otherwise.
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
         let text = self.text(name)?;
-        let at = text.trim().parse::<jiff::Timestamp>().ok().or_else(|| {
-            let time = text.trim().parse::<civil::DateTime>().ok()?;
+        let text = with_four_digits(text.trim());
+        let at = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+            let time = text.parse::<civil::DateTime>().ok()?;
             Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
         at.map(|at| Timestamp(at.as_microsecond()))
@@ -68,19 +84,34 @@ impl Query {
         statuses
     }
 
-    /// What in a filter cannot be read. Lists leave it out, as the original does; where much would
-    /// be done to many by a slip, it is better not to.
-    pub(super) fn slip(&self) -> Option<String> {
-        let statuses = self.words("runtimeStatus").find(|word| status(word).is_none());
-        let times = ["createdTimeFrom", "createdTimeTo"].into_iter();
-        let mut times = times.filter(|name| self.time(name).is_none());
-        let time = || times.find_map(|name| self.text(name).map(|text| format!("{name}={text}")));
-        statuses.map(|word| format!("runtimeStatus={word}")).or_else(time)
+    /// The first parameter of a filter that is not known, is not among the `further` ones, or
+    /// cannot be read. Lists leave it out, as the original does; where much would be done to many
+    /// by a slip, it is better not to.
+    pub(super) fn slip(&self, further: &[&str]) -> Option<String> {
+        let is_slip = |(name, value): &&(String, String)| {
+            let mut known = FILTER.iter().chain(further);
+            known.find(|it| it.eq_ignore_ascii_case(name)).is_none_or(|name| match *name {
+                "runtimeStatus" => value.split(',').any(|word| status(word.trim()).is_none()),
+                "createdTimeFrom" | "createdTimeTo" => self.time(name).is_none(),
+                "stuck" | "recursive" => self.flag(name).is_none(),
+                "name" | "instanceIdPrefix" => value.is_empty(),
+                _ => false,
+            })
+        };
+        self.0.iter().find(is_slip).map(|(name, value)| format!("{name}={value}"))
     }
 
     fn words<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim)
     }
+}
+
+/// A time whose year has the digits that it lacks: `strftime` writes the year 1 as it is.
+fn with_four_digits(text: &str) -> String {
+    let year = text.bytes().take_while(u8::is_ascii_digit).count();
+    let lacks =
+        if year > 0 && text[year..].starts_with('-') { 4_usize.saturating_sub(year) } else { 0 };
+    format!("{}{text}", "0".repeat(lacks))
 }
 
 /// A status by its name or number.
@@ -134,6 +165,14 @@ mod tests {
         assert_eq!(query("at=2020-01-01T01:00:00%2B01:00").time("at"), whole);
         let exact = Some(Timestamp(1_577_836_800_250_000));
         assert_eq!(query("at=2020-01-01T00:00:00.2500000Z").time("at"), exact);
+    }
+
+    #[test]
+    fn a_year_may_have_fewer_digits() {
+        let first = query("at=0001-01-01T00:00:00Z").time("at");
+        assert!(first.is_some());
+        assert_eq!(query("at=1-01-01T00:00:00.000000Z").time("at"), first);
+        assert_eq!(query("at=-01-01").time("at"), None);
     }
 
     #[test]

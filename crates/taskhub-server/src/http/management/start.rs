@@ -101,10 +101,14 @@ impl Call {
     ) -> Answered<Reply> {
         let traces = self.traces.as_ref();
         // Its span ends when this is answered.
-        let span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
+        let mut span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
         started.trace = span.as_ref().map(Request::trace).or(started.trace);
         let verb = Verb::Start { started: Box::new(started), reuse };
-        match self.hub.ask(id.clone(), verb).await {
+        let begun = self.hub.ask(id.clone(), verb).await;
+        if let (Answer::Refused(refusal), Some(span)) = (&begun, &mut span) {
+            span.fail(&refusal.to_string());
+        }
+        match begun {
             Answer::Started(_) => {}
             Answer::Refused(refusal @ Refusal::Exists(..)) => {
                 return Err(taken(&refusal).into());

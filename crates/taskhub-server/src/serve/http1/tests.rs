@@ -30,7 +30,7 @@ fn connections() -> Arc<Connections> {
     });
     let routes = Router::new().route("/now", any(echo)).route("/held", held);
     Arc::new(Connections {
-        front: Front::around(routes, &Around::default()),
+        front: Front::around(routes, true, &Around::default()),
         tls: None,
         permits: Arc::new(Semaphore::new(1)),
         http1: connection::http1(1 << 14),
