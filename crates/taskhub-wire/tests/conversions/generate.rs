@@ -96,7 +96,7 @@ pub(crate) fn started() -> impl Strategy<Value = Kind> {
 pub(crate) fn action() -> impl Strategy<Value = Kind> {
     let call = CallId(0);
     let operation = || {
-        (name(), maybe()).prop_map(|(name, input)| Operation { request: "".into(), name, input })
+        (name(), maybe()).prop_map(|(name, input)| Operation::new("", name, input))
     };
     let started = (id(), work(), prop::option::of(at()));
     let sent = (id(), text(), maybe());

@@ -20,7 +20,7 @@ use crate::{entity, instance, log_of, started, turn};
 const HEX: &str = "0000000000000000000000000000000a";
 
 fn operation() -> Operation {
-    Operation { request: "r1".into(), name: "add".into(), input: Some("7".into()) }
+    Operation::new("r1", "add", Some("7".into()))
 }
 
 fn failure() -> Failure {

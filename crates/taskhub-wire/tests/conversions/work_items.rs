@@ -73,7 +73,7 @@ fn of_a_history_that_the_worker_has_only_the_extent_is_sent() {
 
 #[test]
 fn operations_go_as_events_or_as_a_batch() {
-    let operation = Operation { request: "r1".into(), name: "add".into(), input: None };
+    let operation = Operation::new("r1", "add", None);
     let caller = Caller { instance: instance(), execution: ExecutionId(7), call: CallId(3) };
     let first = Requested { operation: operation.clone(), caller: Some(caller), due: None };
     let second = Requested { operation, caller: None, due: Some(Timestamp(5)) };
@@ -115,7 +115,7 @@ fn requested() -> impl Strategy<Value = Requested> {
         call: CallId(0),
     });
     let operation = (generate::text(), generate::text(), generate::maybe())
-        .prop_map(|(request, name, input)| Operation { request, name, input });
+        .prop_map(|(request, name, input)| Operation::new(request, name, input));
     let due = prop::option::of(generate::at());
     (operation, prop::option::of(caller), due).prop_map(|(operation, caller, due)| Requested {
         operation,
