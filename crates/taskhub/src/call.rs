@@ -212,7 +212,10 @@ impl<O: Data> Call<O> {
             Callee::Activity => Command::Activity(work),
             Callee::Operation(entity) => {
                 let Work { name, input, .. } = work;
-                Command::Operation { entity: entity.clone(), operation: Operation::new("", name, input) }
+                Command::Operation {
+                    entity: entity.clone(),
+                    operation: Operation::new("", name, input),
+                }
             }
         };
         self.stage = Stage::Trying(self.scope.call_at(place, command));

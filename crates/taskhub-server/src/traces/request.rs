@@ -47,6 +47,7 @@ impl Traces {
     }
 
     /// A request comes that asks an entity for an operation; returns the trace for that.
+    #[must_use]
     pub fn signal(&self, operation: &str, entity: &InstanceId, caller: Option<&Trace>) -> Trace {
         let span = of_entity(entity, operation).with_kind(SpanKind::Producer).with_attributes([
             KeyValue::new("durabletask.type", "entity"),
