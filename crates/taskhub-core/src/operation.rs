@@ -19,11 +19,7 @@ pub struct Operation {
 
 impl Operation {
     /// A request for `name` with `input`, and nothing else said.
-    pub fn new(
-        request: impl Into<Text>,
-        name: impl Into<Text>,
-        input: Option<Text>,
-    ) -> Self {
+    pub fn new(request: impl Into<Text>, name: impl Into<Text>, input: Option<Text>) -> Self {
         Self { request: request.into(), name: name.into(), input, trace: None }
     }
 }

@@ -96,8 +96,8 @@ impl Hub {
     /// Asks the owner of an instance, on whichever node it is, and waits for the answer; what it
     /// tells is durable. While an instance moves to another node it is asked again, as long as
     /// nothing can have happened. Dropping the future withdraws the question, not what it caused.
-    pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        self.inner.router.ask(instance, verb).await
+    pub fn ask(&self, instance: InstanceId, verb: Verb) -> impl Future<Output = Answer> + Send {
+        self.inner.router.ask(instance, verb)
     }
 
     /// The same for a question that another node has passed on: it is answered by this node or,

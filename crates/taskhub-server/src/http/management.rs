@@ -143,13 +143,14 @@ impl Management {
         let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
         let (base, rest) = split(uri.path()).ok_or_else(absent)?;
         let (parts, body) = request.into_parts();
-        let call = self.call(base, parts).await?;
+        // Apart, as it is over before anything is waited for that takes long.
+        let call = Box::pin(self.call(base, parts)).await?;
         let path = segments(rest).ok_or_else(|| answer::bad_argument(&"the path is no UTF-8"))?;
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         route(call, body, &path).await
     }
 
-    async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
+    async fn call(self, base: &str, parts: Parts) -> Answered<Box<Call>> {
         if let Err(why) = self.door.admit(&AuthLevel::Management, &parts) {
             return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
         }
@@ -169,7 +170,7 @@ impl Management {
         };
         let bytes_max = self.hubs.payload_bytes_max();
         let traces = self.hubs.traces().cloned();
-        Ok(Call { hub, links, parts, bytes_max, reads: self.reads, traces })
+        Ok(Box::new(Call { hub, links, parts, bytes_max, reads: self.reads, traces }))
     }
 }
 
@@ -216,7 +217,7 @@ fn segments(path: &str) -> Option<Vec<String>> {
 ///
 /// What each does stands apart: many starts may come at once, and would all be as large as the
 /// largest.
-fn route<'a>(call: Call, body: Body, path: &'a [&'a str]) -> BoxFuture<'a, Answered<Reply>> {
+fn route<'a>(call: Box<Call>, body: Body, path: &'a [&'a str]) -> BoxFuture<'a, Answered<Reply>> {
     let [kind, rest @ ..] = path else { return nothing() };
     let named = rest.first().is_some_and(|name| !name.trim().is_empty());
     let method = call.parts.method.clone();
