@@ -275,7 +275,7 @@ fn mistakes_are_found_when_the_program_is_built() {
     let (registry, _) = replies().build(Registry::new()).unwrap();
     let wrong = registry.build().unwrap_err().to_string();
     assert!(
-        wrong.starts_with("`reply` takes a State<triggers::Told>, and there is none"),
+        wrong.starts_with("`reply` takes a State<in_process::triggers::Told>, and there is none"),
         "{wrong}"
     );
 }
