@@ -19,6 +19,7 @@ mod requests;
 mod router;
 mod tally;
 mod tenure;
+mod times;
 mod trouble;
 mod turn_thread;
 mod workers;
@@ -48,6 +49,7 @@ pub use members::Members;
 use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
+pub use times::Times;
 pub use turn_thread::{Death, Dies, Lockstep};
 use workers::Workers;
 pub use workers::{Told, Worker};
@@ -94,8 +96,8 @@ impl Hub {
     /// Asks the owner of an instance, on whichever node it is, and waits for the answer; what it
     /// tells is durable. While an instance moves to another node it is asked again, as long as
     /// nothing can have happened. Dropping the future withdraws the question, not what it caused.
-    pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        self.inner.router.ask(instance, verb).await
+    pub fn ask(&self, instance: InstanceId, verb: Verb) -> impl Future<Output = Answer> + Send {
+        self.inner.router.ask(instance, verb)
     }
 
     /// The same for a question that another node has passed on: it is answered by this node or,

@@ -53,8 +53,10 @@ pub(crate) fn asked(event: &EventType) -> Result<(), InvalidMessage> {
                 .and_then(|()| traced(it.parent_trace_context.as_ref()))
         }
         EventType::EventSent(it) => short("action.name", &it.name),
-        EventType::EntityOperationCalled(it) => operation(&it.operation, &it.request_id),
-        EventType::EntityOperationSignaled(it) => operation(&it.operation, &it.request_id),
+        EventType::EntityOperationCalled(it) => operation(&it.operation, &it.request_id)
+            .and_then(|()| traced(it.trace_context.as_ref())),
+        EventType::EntityOperationSignaled(it) => operation(&it.operation, &it.request_id)
+            .and_then(|()| traced(it.trace_context.as_ref())),
         EventType::EntityLockRequested(it) => section(&it.critical_section_id),
         EventType::EntityUnlockSent(it) => section(&it.critical_section_id),
         _ => Ok(()),
@@ -71,7 +73,7 @@ fn called(
     short_tags("action.tags", tags)
 }
 
-fn traced(trace: Option<&TraceContext>) -> Result<(), InvalidMessage> {
+pub(crate) fn traced(trace: Option<&TraceContext>) -> Result<(), InvalidMessage> {
     let Some(trace) = trace else { return Ok(()) };
     short("action.parentTraceContext.traceParent", &trace.trace_parent)?;
     let state = trace.trace_state.as_deref().unwrap_or_default();

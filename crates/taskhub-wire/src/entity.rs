@@ -8,7 +8,7 @@ use taskhub_core::{
 use crate::{
     InvalidMessage,
     arrival::requested_out,
-    bounds::short,
+    bounds::{short, traced},
     call::{due_in, operation_in},
     failure_in, failure_out,
     ids::{entity_in, execution_in, execution_out, instance_in},
@@ -46,7 +46,7 @@ pub(crate) fn batch_out(ticket: &Ticket, operations: &Operations) -> EntityBatch
         operation: operation.name.to_string(),
         request_id: operation.request.to_string(),
         input: text_out(operation.input.as_ref()),
-        trace_context: None,
+        trace_context: operation.trace.as_ref().map(trace_out),
     };
     EntityBatchRequest {
         instance_id: ticket.instance.to_string(),
@@ -71,7 +71,7 @@ pub(crate) fn batch_in(
 ) -> Result<(InstanceId, Operations), InvalidMessage> {
     let entity = entity_in("entityBatchRequest.instanceId", &wire.instance_id)?;
     let requested = wire.operations.into_iter().map(|it| {
-        let operation = operation_in(it.request_id, it.operation, it.input);
+        let operation = operation_in(it.request_id, it.operation, it.input, it.trace_context);
         Requested { operation, caller: None, due: None }
     });
     let requested = requested.collect();
@@ -81,7 +81,12 @@ pub(crate) fn batch_in(
 fn requested_in(wire: Option<EventType>) -> Result<Requested, InvalidMessage> {
     match wire {
         Some(EventType::EntityOperationSignaled(wire)) => Ok(Requested {
-            operation: operation_in(wire.request_id, wire.operation, wire.input),
+            operation: operation_in(
+                wire.request_id,
+                wire.operation,
+                wire.input,
+                wire.trace_context,
+            ),
             caller: None,
             due: due_in(wire.scheduled_time.as_ref())?,
         }),
@@ -94,7 +99,12 @@ fn requested_in(wire: Option<EventType>) -> Result<Requested, InvalidMessage> {
                 call: CallId(0),
             };
             Ok(Requested {
-                operation: operation_in(wire.request_id, wire.operation, wire.input),
+                operation: operation_in(
+                    wire.request_id,
+                    wire.operation,
+                    wire.input,
+                    wire.trace_context,
+                ),
                 caller: Some(caller),
                 due: due_in(wire.scheduled_time.as_ref())?,
             })
@@ -133,7 +143,9 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
         OperationActionType::SendSignal(wire) => {
             let entity = entity_in("sendSignal.instanceId", &wire.instance_id)?;
             short("sendSignal.name", &wire.name)?;
-            let operation = operation_in(guid(name), wire.name, wire.input);
+            traced(wire.parent_trace_context.as_ref())?;
+            let trace = wire.parent_trace_context;
+            let operation = operation_in(guid(name), wire.name, wire.input, trace);
             let due = due_in(wire.scheduled_time.as_ref())?;
             Ok(Act::Signal(entity, Requested { operation, caller: None, due }))
         }
@@ -201,12 +213,14 @@ fn outcome_out(outcome: &Outcome) -> OperationResult {
 
 fn act_out(act: &Act, id: i32) -> OperationAction {
     let act = match act {
-        Act::Signal(entity, Requested { operation: Operation { name, input, .. }, due, .. }) => {
+        Act::Signal(entity, Requested { operation, due, .. }) => {
+            let Operation { name, input, trace, .. } = operation;
             OperationActionType::SendSignal(SendSignalAction {
                 instance_id: entity.to_string(),
                 name: name.to_string(),
                 input: text_out(input.as_ref()),
                 scheduled_time: due.map(timestamp_out),
+                parent_trace_context: trace.as_ref().map(trace_out),
                 ..SendSignalAction::default()
             })
         }

@@ -45,7 +45,7 @@ impl Activities for Here {
 }
 
 fn add(request: &str) -> Operation {
-    Operation { request: request.into(), name: "add".into(), input: None }
+    Operation::new(request, "add", None)
 }
 
 fn open() -> Hub {

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use taskhub_core::{
     CallId, Caller, Event, ExecutionId, InstanceId, Job, Kind, Operation, Operations, Piece,
-    Requested, Task, Timestamp, Turn, Work,
+    Requested, Task, Timestamp, Trace, Turn, Work,
 };
 use taskhub_wire::{
     Dialect, Extent, history_out,
@@ -73,7 +73,8 @@ fn of_a_history_that_the_worker_has_only_the_extent_is_sent() {
 
 #[test]
 fn operations_go_as_events_or_as_a_batch() {
-    let operation = Operation { request: "r1".into(), name: "add".into(), input: None };
+    let trace = Some(Trace { parent: "00-1-2-01".into(), state: None });
+    let operation = Operation { trace, ..Operation::new("r1", "add", None) };
     let caller = Caller { instance: instance(), execution: ExecutionId(7), call: CallId(3) };
     let first = Requested { operation: operation.clone(), caller: Some(caller), due: None };
     let second = Requested { operation, caller: None, due: Some(Timestamp(5)) };
@@ -98,6 +99,8 @@ fn operations_go_as_events_or_as_a_batch() {
     let Some(work_item::Request::EntityRequest(wire)) = item.request else { panic!("a batch") };
     let ids: Vec<_> = wire.operations.iter().map(|it| &*it.request_id).collect();
     assert_eq!((ids, wire.entity_state.as_deref()), (vec!["r1", "r1"], Some("1")));
+    let within = wire.operations[0].trace_context.as_ref().map(|it| &*it.trace_parent);
+    assert_eq!(within, Some("00-1-2-01"));
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn requested() -> impl Strategy<Value = Requested> {
         call: CallId(0),
     });
     let operation = (generate::text(), generate::text(), generate::maybe())
-        .prop_map(|(request, name, input)| Operation { request, name, input });
+        .prop_map(|(request, name, input)| Operation::new(request, name, input));
     let due = prop::option::of(generate::at());
     (operation, prop::option::of(caller), due).prop_map(|(operation, caller, due)| Requested {
         operation,

@@ -306,7 +306,7 @@ impl Paced {
     fn commit(&mut self) -> Result<bool, StoreError> {
         for sent in self.lane.try_iter() {
             // With one thread and one lane, every message reaches its receiver at once.
-            if let ToLane::Turns(owner, _, turns) = sent {
+            if let ToLane::Turns(owner, _, turns, _) = sent {
                 self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
             }
         }
