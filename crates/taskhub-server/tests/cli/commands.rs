@@ -205,7 +205,8 @@ async fn long_work_shows_its_progress_on_a_terminal() {
     let program = env!("CARGO_BIN_EXE_taskhub");
     let command = format!("{program} terminate a b --server {}", server.url);
     let mut terminal = tokio::process::Command::new("script");
-    let shown = terminal.args(["-qec", &command, "/dev/null"]).output().await;
+    terminal.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm");
+    let shown = terminal.output().await;
     let shown = String::from_utf8(shown.expect("every Debian has it").stdout).expect("a text");
     for part in ["/2 terminated", "a terminated\r\n", "b terminated\r\n"] {
         assert!(shown.contains(part), "{shown:?}");

@@ -1,7 +1,7 @@
 //! The server from outside: real sockets, the generated client, and raw HTTP.
 
 mod clients;
-#[path = "../../../taskhub/tests/collector/mod.rs"]
+#[path = "../../../taskhub/tests/in_process/collector.rs"]
 mod collector;
 mod database;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

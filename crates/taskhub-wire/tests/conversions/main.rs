@@ -1,8 +1,9 @@
-//! The way between the core and the protocol, there and back.
+//! The protocol, and the way between it and the core, there and back.
 
 mod generate;
 mod kinds;
 mod log;
+mod protocol;
 mod responses;
 mod untrusted;
 mod work_items;

@@ -1,0 +1,4 @@
+//! The stored encoding: what was written once is read for ever.
+
+mod bytes;
+mod stored;

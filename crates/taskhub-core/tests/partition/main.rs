@@ -1,0 +1,12 @@
+//! A partition alone, handed inputs by tests: what it decides, keeps and forgets.
+
+mod bench;
+mod entities;
+mod failures;
+mod found;
+mod given_up;
+mod panics;
+mod parked;
+mod rewind;
+mod rewind_children;
+mod rewind_elsewhere;

@@ -1,0 +1,8 @@
+//! A running node, with its threads and a store.
+
+mod clients;
+mod cluster;
+mod entities;
+mod failing_store;
+mod lockstep;
+mod poison;

@@ -1,0 +1,15 @@
+//! The store in a database: its laws, and what it does when the connection, the server or others
+//! get in its way.
+
+mod copying;
+mod crashes;
+mod cuts;
+mod hints;
+mod laws;
+mod opening;
+mod others;
+mod plans;
+mod proxy;
+mod scene;
+mod secure;
+mod steps;
