@@ -40,7 +40,7 @@ pub use scope::Scope;
 
 use std::pin::Pin;
 
-use crate::{Event, Kind, Outcome, Text};
+use crate::{Event, InstanceId, Kind, Outcome, Text};
 
 /// The future of one execution. It never leaves the thread of its partition.
 pub type Run = Pin<Box<dyn Future<Output = Outcome>>>;
@@ -55,6 +55,14 @@ pub trait Orchestration: Send + Sync {
 pub trait Functions: Send + Sync {
     /// The orchestration of that name and version, if it is here.
     fn orchestration(&self, name: &str, version: Option<&str>) -> Option<&dyn Orchestration>;
+
+    /// The code of this instance runs from now on, on this thread.
+    fn entered(&self, instance: &InstanceId) {
+        let _ = instance;
+    }
+
+    /// It has come back.
+    fn left(&self) {}
 }
 
 /// A place in a history: how many events stand before it.

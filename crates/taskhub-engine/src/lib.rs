@@ -20,6 +20,7 @@ mod peers;
 mod pool;
 mod shard;
 pub mod store;
+mod watchdog;
 
 pub use activities::{Activities, Admission, Code, Running, perform};
 pub use arrivals::Tick;
@@ -34,3 +35,4 @@ pub use pool::{
     Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
 };
 pub use shard::{Passed, Routed, Shard};
+pub use watchdog::{Watch, watch};

@@ -16,7 +16,9 @@ impl Instance {
     /// One turn of code in this process: it takes all that waits.
     pub(super) fn turn(&mut self, now: Timestamp, functions: &dyn Functions, limits: &Limits) {
         let Some(code) = self.runner.here() else { return };
+        functions.entered(&self.id);
         let step = code.step();
+        functions.left();
         self.conclude(step, self.ledger.waiting, None, now, functions, limits);
     }
 

@@ -30,7 +30,11 @@ use super::{
     turn_thread,
     workers::Workers,
 };
-use crate::{Code, Holdings, NodeOptions, Patience, Shard, clock, store::system_clock};
+use crate::{
+    Code, Holdings, NodeOptions, Patience, Shard, clock,
+    store::system_clock,
+    watchdog::{Watch, Watched, watch},
+};
 
 /// How many lanes a node has whose store others share: a database commits several at once.
 const LANES_SHARED: u16 = 4;
@@ -151,6 +155,7 @@ impl Crew {
         links: Links,
     ) -> Result<(), OpenError> {
         let Links { lanes, readers, keeper, hints } = links;
+        let mut watches = Vec::new();
         for (index, inbox) in boxes.into_iter().enumerate() {
             let (post, limits) = (self.post.clone(), self.limits.clone());
             let dispatch = Dispatch::new(code, &limits, post.clone(), workers.clone(), index);
@@ -167,14 +172,17 @@ impl Crew {
                 clock: system_clock(),
                 post,
             };
-            let (functions, lanes) = (code.functions.clone(), self.post.lanes());
+            let watch = Arc::<Watch>::default();
+            watches.push(watch.clone());
+            let functions = Arc::new(Watched { functions: code.functions.clone(), watch });
+            let lanes = self.post.lanes();
             let partitions = self.store.partitions();
             // The shard is made where it stays: orchestrations never move between threads.
             self.threads.push(spawn(format!("taskhub-turns-{index}"), move || {
                 turn_thread::run(Shard::new(functions, &limits, partitions, lanes), links);
             })?);
         }
-        Ok(())
+        Ok(watch(&watches)?)
     }
 
     fn readers(&mut self, reads: &readers::Reads) -> Result<(), OpenError> {

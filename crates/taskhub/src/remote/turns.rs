@@ -14,6 +14,7 @@ use taskhub_core::{
     Event, Job, Kind, Taken, Text, Turn,
     turn::{Execution, Functions, Progress},
 };
+use taskhub_engine::{Watch, watch};
 use taskhub_wire::{
     Extent, InvalidMessage, is_answered_by_name, news_in,
     proto::{OrchestratorRequest, OrchestratorResponse, WorkItem, work_item::Request},
@@ -57,12 +58,13 @@ impl Turns {
         let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         let count = count.min(8);
         let mut threads = Vec::with_capacity(count);
-        for index in 0..count {
+        let watches: Vec<_> = (0..count).map(|_| Arc::<Watch>::default()).collect();
+        for (index, watched) in watches.iter().enumerate() {
             let (sender, asks) = mpsc::channel::<Ask>();
-            let functions = functions.clone();
+            let (functions, watch) = (functions.clone(), watched.clone());
             thread::Builder::new().name(format!("taskhub-remote-{index}")).spawn(move || {
                 let shelf = Shelf::new(bytes_max / count);
-                let mut thread = Thread { functions, shelf };
+                let mut thread = Thread { functions, shelf, watch };
                 while let Ok(Ask { request, token, then }) = asks.recv() {
                     let came = thread.run(request, token);
                     then(came.unwrap_or_else(|error| Came::Stuck(wrong(&error))));
@@ -70,6 +72,7 @@ impl Turns {
             })?;
             threads.push(sender);
         }
+        watch(&watches)?;
         Ok(Self { threads, hasher: RandomState::new() })
     }
 
@@ -96,6 +99,7 @@ impl Turns {
 struct Thread {
     functions: Arc<dyn Functions>,
     shelf: Shelf,
+    watch: Arc<Watch>,
 }
 
 impl Thread {
@@ -114,7 +118,9 @@ impl Thread {
             None => begin(&*self.functions, request)?,
         };
         let Some(mut kept) = found else { return Ok(Came::Absent) };
+        self.watch.entered(&kept.instance);
         let step = kept.execution.step();
+        self.watch.left();
         if let Progress::Stuck(why) = &step.progress {
             return Ok(Came::Stuck(why.clone()));
         }
