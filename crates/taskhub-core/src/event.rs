@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     CallId, EntityState, ExecutionId, Failure, InstanceId, LockRequest, Operation, Requested,
-    RuntimeStatus, Text, Timestamp, Trace,
+    RuntimeStatus, Started, Text, Timestamp, Work,
 };
 
 /// What a finished call gave: its output, or why it failed.
@@ -188,6 +188,12 @@ pub enum Kind {
     Entity(Box<EntityState>),
     /// An entity is asked to perform an operation.
     OperationRequested(Box<Requested>),
+    /// The time has come of so many operations that an entity was asked for later, the earliest of
+    /// them: here they take their places in line.
+    OperationsDue {
+        /// How many.
+        count: u32,
+    },
     /// Somebody wants to have an entity for himself.
     LockRequested(Box<LockRequest>),
     /// Somebody no longer wants to have an entity for himself.
@@ -205,6 +211,13 @@ pub enum Kind {
     /// The code no longer waits for a call: a late result of it does not count.
     CallCancelled {
         /// The call given up.
+        call: CallId,
+    },
+    /// A child has ended that no code waits for any more.
+    ChildGone {
+        /// The execution that called it.
+        execution: ExecutionId,
+        /// The call.
         call: CallId,
     },
     /// Somebody suspended the instance.
@@ -229,88 +242,6 @@ pub enum Kind {
     },
 }
 
-/// How an execution was created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
-    /// The orchestration's name.
-    pub name: Text,
-    /// The orchestration's version, if it has one.
-    pub version: Option<Text>,
-    /// What it was started with.
-    pub input: Option<Text>,
-    /// Which run of the instance this is.
-    pub execution: ExecutionId,
-    /// Which run it was at first, if it was rewound: the code goes on drawing its chance from that.
-    pub origin: Option<ExecutionId>,
-    /// Who called it, for a child.
-    pub parent: Option<Parent>,
-    /// When its first turn may run, if not at once.
-    pub start_at: Option<Timestamp>,
-    /// When it is terminated, unless it has ended by then.
-    pub deadline: Option<Timestamp>,
-    /// Labels, sorted by key.
-    pub tags: Tags,
-    /// The caller's trace.
-    pub trace: Option<Trace>,
-}
-
-impl Started {
-    /// A start of `name` with `input`, and nothing else said.
-    #[must_use]
-    pub fn new(name: impl Into<Text>, input: Option<Text>, execution: ExecutionId) -> Self {
-        Self {
-            name: name.into(),
-            version: None,
-            input,
-            execution,
-            origin: None,
-            parent: None,
-            start_at: None,
-            deadline: None,
-            tags: Arc::new([]),
-            trace: None,
-        }
-    }
-}
-
-/// Labels of an instance: keys and values, sorted by key.
-pub type Tags = Arc<[(Text, Text)]>;
-
-/// The instance that called a child, and the call by which it did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parent {
-    /// The calling instance.
-    pub instance: InstanceId,
-    /// The calling execution.
-    pub execution: ExecutionId,
-    /// The calling orchestration's name.
-    pub name: Text,
-    /// The call.
-    pub call: CallId,
-}
-
-/// A function and what it is called with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
-    /// The function's name.
-    pub name: Text,
-    /// The version asked for, if any.
-    pub version: Option<Text>,
-    /// The input.
-    pub input: Option<Text>,
-    /// Labels for whoever runs it.
-    pub tags: Tags,
-    /// The caller's trace.
-    pub trace: Option<Trace>,
-}
-
-impl Work {
-    /// A call of `name` with `input`, and nothing else said.
-    pub fn new(name: impl Into<Text>, input: Option<Text>) -> Self {
-        Self { name: name.into(), version: None, input, tags: Arc::new([]), trace: None }
-    }
-}
-
 impl Kind {
     /// Whether it came from outside the code, and waits until a turn takes it.
     #[must_use]
@@ -322,6 +253,8 @@ impl Kind {
                 | Self::Rewound { .. }
                 | Self::Awaited { .. }
                 | Self::Entity(_)
+                | Self::OperationsDue { .. }
+                | Self::ChildGone { .. }
         );
         !own && !self.is_action()
     }

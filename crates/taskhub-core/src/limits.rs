@@ -44,6 +44,9 @@ pub struct Limits {
     pub failure_causes_max: usize,
     /// Calls made by one turn.
     pub calls_per_turn_max: usize,
+    /// Children of earlier executions that may run still, and that an instance remembers when it
+    /// continues as new, to end or to forget them with it. The oldest are forgotten first.
+    pub children_kept_max: usize,
     /// Events in one history.
     pub history_events_max: u64,
     /// Events in a history that are a reason to warn, and again at each multiple of it.
@@ -85,6 +88,7 @@ impl Default for Limits {
             failure_text_bytes_max: 64 << 10,
             failure_causes_max: 32,
             calls_per_turn_max: 100_000,
+            children_kept_max: 1_000,
             history_events_max: 1_000_000,
             history_events_warn: 100_000,
             replay_samples: 256,

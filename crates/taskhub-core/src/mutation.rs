@@ -42,6 +42,8 @@ pub enum Mutation {
     ForgetWaiter,
     /// There is no bound on how many activities are out.
     Unbounded,
+    /// A result may be as large as it likes.
+    KeepLarge,
     /// Early events are kept for any number of instances.
     KeepForAll,
     /// Early events are forgotten half a second before their time.
@@ -68,6 +70,8 @@ pub enum Mutation {
     PerformAgain,
     /// A later signal overtakes an earlier one.
     Overtake,
+    /// The log does not say when what was asked for later took its place in line.
+    ForgetPlace,
     /// Whoever asks a locked entity has his operation performed.
     PerformLocked,
     /// Who ends keeps what he has locked.
@@ -92,6 +96,8 @@ pub enum Mutation {
     RewindAll,
     /// Who is rewound does not tell the children that failed.
     RewindAlone,
+    /// A new execution forgets the children of earlier ones.
+    Disinherit,
     /// A new execution has no labels.
     DropTags,
     /// A restart has no input.
@@ -116,7 +122,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 53] = [
+    pub const ALL: [(Self, u8); 56] = [
         (Self::DropFence, 1),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
@@ -133,11 +139,13 @@ impl Mutation {
         (Self::PassBy, 5),
         (Self::SendTwice, 5),
         (Self::JoinAnew, 5),
+        (Self::Disinherit, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
         (Self::TakeOtherTurn, 6),
         (Self::PerformAgain, 6),
         (Self::Overtake, 6),
+        (Self::ForgetPlace, 6),
         (Self::PerformLocked, 6),
         (Self::KeepLocks, 6),
         (Self::UnlockFirst, 6),
@@ -157,6 +165,7 @@ impl Mutation {
         (Self::GiveAnyVersion, 8),
         (Self::ForgetWaiter, 9),
         (Self::Unbounded, 10),
+        (Self::KeepLarge, 10),
         (Self::KeepForAll, 10),
         (Self::KeepBriefly, 10),
         (Self::OverCredit, 10),

@@ -42,8 +42,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::{
-    Answer, CommitSeq, Envelope, Epoch, InstanceId, Limits, PartitionId, Request, RequestId, Task,
-    TaskResult, Text, Ticket, Timestamp, TurnRecord,
+    Answer, CommitSeq, Envelope, Epoch, Failure, InstanceId, Limits, PartitionId, Request,
+    RequestId, Task, TaskResult, Text, Ticket, Timestamp, TurnRecord,
     store::{Ownership, StoreError, Stored, Wake},
     turn::Functions,
 };
@@ -126,8 +126,18 @@ pub enum Effect {
     Cancel(Ticket),
     /// Read from the store what only now is there.
     Read(Read),
-    /// Tell people that an instance is parked, and why.
-    Warn(InstanceId, Text),
+    /// Tell people.
+    Warn(InstanceId, Warning),
+}
+
+/// What people should hear of an instance, as nobody else does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// It is parked, for this reason.
+    Parked(Text),
+    /// It is an entity, and performed an operation in vain that nobody waits for.
+    SignalFailed(Text, Failure),
 }
 
 /// The owner of one partition.

@@ -22,6 +22,7 @@ mod tenure;
 mod times;
 mod trouble;
 mod turn_thread;
+mod warnings;
 mod workers;
 
 use std::{

@@ -8,6 +8,7 @@ use taskhub_core::{
 use crate::{
     code::tags,
     node::{Asked, EPOCH, Mail},
+    program::why_ended,
     scenario::Act,
     trigger::is_of_trigger,
     world::{Happening, World},
@@ -187,7 +188,7 @@ impl World {
                 Verb::StartOrRaise { started, reuse, name, input: Some(payload) }
             }
             Act::Terminate(recursive) => {
-                Verb::Terminate { reason: Some("asked".into()), recursive }
+                Verb::Terminate { reason: Some(why_ended("asked", recursive)), recursive }
             }
             Act::Suspend => Verb::Suspend { reason: None },
             Act::Resume => Verb::Resume { reason: None },
@@ -251,6 +252,7 @@ fn refused(why: &Refusal) -> &'static str {
         Refusal::Busy(_) => "answers: busy",
         Refusal::Unavailable(..) => "answers: unavailable",
         Refusal::Moved(_) => "answers: moved",
+        Refusal::TooLarge(..) => "answers: too large",
         _ => "answers: refused otherwise",
     }
 }

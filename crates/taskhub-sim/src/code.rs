@@ -17,7 +17,7 @@ use taskhub_core::{
 
 use crate::program::{
     Held, NEXT, Notes, Program, Step, entity, is_elsewhere, next_occurrence, occurrence, operation,
-    shown,
+    shown, too_large, why_ended,
 };
 
 /// The version of every change.
@@ -130,6 +130,10 @@ impl Code {
                     go_on(&scope, &notes, None);
                     return Ok(None);
                 }
+                Step::Heavy => {
+                    let _ = timer(&scope, 10).await;
+                    let _ = scope.call(Command::Activity(work("heavy", Some(too_large())))).await;
+                }
                 Step::Panic => assert!(!self.panics, "{WANTED}"),
                 Step::Fail => return Err(Failure::new("Wanted", WANTED)),
                 Step::Must | Step::MustBoth | Step::MustChild(_) => {
@@ -214,6 +218,13 @@ impl Code {
                 notes.note(shown(&one));
                 notes.note(shown(&two));
             }
+            Step::ChildOr(program, pause) => {
+                let child = self.child(scope, *program, None);
+                match select(child, timer(scope, *pause)).await {
+                    Either::Left((outcome, _)) => notes.note(shown(&outcome)),
+                    Either::Right(_) => notes.note("late"),
+                }
+            }
             Step::Send(to, name) => {
                 let payload = format!("{}.{}", scope.execution(), notes.entries.len());
                 notes.note("sent");
@@ -230,7 +241,8 @@ impl Code {
                 scope.tell_at(scope.place(), Command::Start { instance: None, work, at });
             }
             Step::End(to, recursive) => {
-                let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
+                let (to, recursive) = (to.clone(), *recursive);
+                let reason = Some(why_ended("told", recursive));
                 scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
             }
             Step::Status => scope.set_custom_status(notes.output()),

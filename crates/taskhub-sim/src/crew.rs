@@ -184,8 +184,9 @@ impl World {
         let done = self.done(life, &delivery.task);
         if self.random.chance(self.rates.activity_hangs) {
             self.coverage.count("workers that hang");
-            if self.random.chance(500) {
-                return Ok(()); // For ever.
+            // For ever, unless another hangs with it: from two that both stay nobody takes it.
+            if self.random.chance(500) && !self.nodes[life.node].crew.is_with_two(id) {
+                return Ok(());
             }
             let at = self.now + self.random.between(0, 60_000_000);
             self.at(at, Happening::Did(life, id, Box::new(done)));

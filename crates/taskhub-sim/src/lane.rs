@@ -163,8 +163,11 @@ impl World {
                 law::timers::on_turn(&applied, chronicle, calm)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
+                law::limits::on_turn(&applied)?;
                 self.answers.on_turn(&applied)?;
                 self.restarts.on_turn(&applied, chronicle)?;
+                let checks = self.children.on_turn(&applied, chronicle)?;
+                self.coverage.check(5, checks);
                 let checks = self.early.on_turn(&applied, share)?;
                 self.coverage.check(10, checks);
                 self.elsewhere.on_turn(&applied, chronicle)?;
@@ -177,7 +180,7 @@ impl World {
                 let sound = &self.workers[0];
                 let given_up = self.elsewhere.gave_up(&turn.instance);
                 law::replay::on_turn(&applied, chronicle, programs, sound, broken, given_up)?;
-                for law in [2, 3, 5, 6, 8] {
+                for law in [2, 3, 5, 6, 8, 10] {
                     self.coverage.check(law, 1);
                 }
             }

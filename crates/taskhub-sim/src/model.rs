@@ -20,7 +20,7 @@ use seen::Seen;
 pub(crate) use seen::taken;
 pub(crate) use standing::{contradiction, is_to_go_on};
 
-use crate::program::{Notes, Program, Step, occurrence, shown};
+use crate::program::{Notes, Program, Step, TOO_LARGE, occurrence, shown};
 
 /// What came of a program so far.
 #[derive(Debug)]
@@ -147,6 +147,12 @@ impl<'a> Teller<'a> {
                 Step::Again(rounds) if self.notes.round < *rounds => return End::GoesOn,
                 Step::Occurrence(period) => {
                     return self.occur(*period).map_or(End::Waits, |()| End::GoesOn);
+                }
+                Step::Heavy => {
+                    return match self.step(&Step::Timer(10)) {
+                        Some(()) => End::Failed(TOO_LARGE.to_owned()),
+                        None => End::Waits,
+                    };
                 }
                 Step::Panic => {} // A turn that panicked never was.
                 Step::Fail => return End::Failed("Wanted".to_owned()),
@@ -304,7 +310,17 @@ impl<'a> Teller<'a> {
     /// takes the id of the first of history's calls of that time that is the same.
     fn settle(&mut self) {
         let mut free: Vec<_> = (self.settled..self.calls.len()).collect();
-        for index in self.settled..self.calls.len() {
+        // Timers of one that was rewound are known by their order alone.
+        let fire_at = |kind: &Kind| match kind {
+            Kind::TimerCreated { fire_at, .. } => Some(*fire_at),
+            _ => None,
+        };
+        let mut unsettled = free.clone();
+        unsettled.sort_by_key(|index| fire_at(&self.calls[*index]));
+        if self.rewound {
+            free.sort_by_key(|at| self.actual.get(*at).copied().and_then(fire_at));
+        }
+        for index in unsettled {
             let same = |at: &usize| {
                 let actual = self.actual.get(*at).copied();
                 let id = actual.and_then(Kind::call);

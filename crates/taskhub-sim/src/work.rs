@@ -271,7 +271,7 @@ impl World {
                 let out = node.out.entry(owner.partition).or_default();
                 let ticket = &task.ticket;
                 out.insert((ticket.instance.clone(), ticket.execution, ticket.piece));
-                law::timers::on_dispatch(&task, &self.entities, node.latest)?;
+                law::timers::on_dispatch(&task, node.latest)?;
                 law::limits::on_dispatch(out, ticket.piece, &node.limits)?;
                 self.coverage.check(10, 1);
                 if self.is_pooled(&task) {

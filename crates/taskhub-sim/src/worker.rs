@@ -15,7 +15,7 @@ pub(crate) use operations::done;
 
 use crate::{
     node::{Life, Mail},
-    program::{FINAL, progress},
+    program::{FINAL, progress, too_large},
     scenario::CALM_AFTER,
     world::{Happening, World},
 };
@@ -70,6 +70,10 @@ impl World {
                 failure.details = Some((progress(work) + 1).to_string().into());
             }
             return Done::Activity(Err(failure));
+        }
+        if self.random.chance(15) {
+            self.coverage.count("activities that give too much");
+            return Done::Activity(Ok(Some(too_large())));
         }
         self.coverage.count("activities that succeed");
         self.coverage.count_many("activities that go on from what was told", progress(work).min(1));

@@ -17,9 +17,9 @@ use crate::{
     code::{Deployed, Flaw, Serves},
     coverage::Coverage,
     law::{
-        Violation, anew::Restarts, answers::Answers, early::Early, elsewhere::Elsewhere, ensure,
-        entities::Entities, exactly_once::Raised, results::Results, timers::Timers,
-        triggers::Triggered,
+        Violation, anew::Restarts, answers::Answers, children::Children, early::Early,
+        elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised, results::Results,
+        timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -58,6 +58,7 @@ pub(crate) struct World {
     pub triggered: Triggered,
     pub answers: Answers,
     pub restarts: Restarts,
+    pub children: Children,
     pub early: Early,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
@@ -165,6 +166,7 @@ impl World {
             triggered: Triggered::default(),
             answers: Answers::default(),
             restarts: Restarts::default(),
+            children: Children::default(),
             early: Early::default(),
             open: BTreeMap::new(),
             requests: 0,

@@ -3,8 +3,8 @@
 use super::{
     DecodeError, schema as wire,
     values::{
-        back, called, entities_in, finished, locks_out, named, operation_out, out, outcome, reason,
-        status,
+        back, called, entities_in, execution_in, execution_out, finished, locks_out, named,
+        operation_out, out, outcome, reason, status,
     },
 };
 use crate::{CallId, Event, InstanceId, Kind, Timestamp};
@@ -58,6 +58,12 @@ impl From<&Kind> for wire::Kind {
             }),
             Kind::Rewound { reason: why } => Self::Rewound(reason(why.as_ref())),
             Kind::Awaited { until } => Self::Awaited(until.0),
+            Kind::OperationsDue { count } => Self::OperationsDue(*count),
+            Kind::ChildGone { execution, call } => Self::ChildGone(wire::Inherited {
+                execution: execution_out(*execution),
+                call: call.0,
+                instance: String::new(),
+            }),
             Kind::OperationCalled { .. }
             | Kind::OperationFinished { .. }
             | Kind::OperationSignaled { .. }
@@ -180,6 +186,7 @@ impl TryFrom<wire::Kind> for Kind {
             }
             Wire::Rewound(wire) => Self::Rewound { reason: back(wire.why) },
             Wire::Awaited(until) => Self::Awaited { until: Timestamp(until) },
+            Wire::ChildGone(wire) => child_gone(&wire)?,
             wire @ (Wire::OperationCalled(_)
             | Wire::OperationFinished(_)
             | Wire::OperationSignaled(_)
@@ -189,7 +196,8 @@ impl TryFrom<wire::Kind> for Kind {
             | Wire::Entity(_)
             | Wire::OperationRequested(_)
             | Wire::LockRequested(_)
-            | Wire::LockReleased(_)) => about_entity(wire)?,
+            | Wire::LockReleased(_)
+            | Wire::OperationsDue(_)) => about_entity(wire)?,
         })
     }
 }
@@ -231,6 +239,7 @@ fn about_entity(wire: wire::Kind) -> Result<Kind, DecodeError> {
         Wire::OperationRequested(wire) => Kind::OperationRequested(Box::new((*wire).try_into()?)),
         Wire::LockRequested(wire) => Kind::LockRequested(Box::new((*wire).try_into()?)),
         Wire::LockReleased(wire) => Kind::LockReleased { section: wire.section.into() },
+        Wire::OperationsDue(count) => Kind::OperationsDue { count },
         other => unreachable!("{other:?} has nothing to do with entities"),
     })
 }
@@ -242,6 +251,11 @@ fn instance_started(wire: wire::Called) -> Kind {
         at: wire.at.map(Timestamp),
         work: wire.into(),
     }
+}
+
+fn child_gone(wire: &wire::Inherited) -> Result<Kind, DecodeError> {
+    let execution = execution_in(&wire.execution)?;
+    Ok(Kind::ChildGone { execution, call: CallId(wire.call) })
 }
 
 fn terminate_sent(wire: wire::Ended) -> Kind {

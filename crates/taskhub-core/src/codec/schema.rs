@@ -17,7 +17,7 @@ pub(super) struct Event {
     #[prost(
         oneof = "Kind",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, \
-        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32"
+        17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34"
     )]
     pub kind: Option<Kind>,
 }
@@ -86,6 +86,10 @@ pub(super) enum Kind {
     LockReleased(Locks),
     #[prost(sint64, tag = "32")]
     Awaited(i64),
+    #[prost(uint32, tag = "33")]
+    OperationsDue(u32),
+    #[prost(message, tag = "34")]
+    ChildGone(Inherited),
 }
 
 #[derive(Clone, PartialEq, Proto)]
@@ -112,6 +116,19 @@ pub(super) struct Started {
     pub deadline: Option<i64>,
     #[prost(bytes = "vec", tag = "11")]
     pub origin: Vec<u8>,
+    #[prost(message, repeated, tag = "12")]
+    pub inherited: Vec<Inherited>,
+}
+
+/// A child of an earlier execution.
+#[derive(Clone, PartialEq, Proto)]
+pub(super) struct Inherited {
+    #[prost(bytes = "vec", tag = "1")]
+    pub execution: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub call: u32,
+    #[prost(string, tag = "3")]
+    pub instance: String,
 }
 
 #[derive(Clone, PartialEq, Proto)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{DecodeError, schema as wire};
 use crate::{
-    CallId, Caller, EntityState, ExecutionId, Failure, InstanceId, Lock, LockRequest, Operation,
-    Outcome, Parent, Requested, RuntimeStatus, Started, Tags, Text, Timestamp, Trace, Work,
+    CallId, Caller, EntityState, ExecutionId, Failure, Inherited, InstanceId, Lock, LockRequest,
+    Operation, Outcome, Parent, Requested, RuntimeStatus, Started, Tags, Text, Timestamp, Trace,
+    Work,
 };
 
 pub(super) fn out(text: Option<&Text>) -> Option<String> {
@@ -52,6 +53,7 @@ impl From<&Started> for wire::Started {
             tags: tags_out(&started.tags),
             trace_parent: trace.map(|trace| trace.parent.to_string()),
             trace_state: trace.and_then(|trace| out(trace.state.as_ref())),
+            inherited: started.inherited.iter().map(wire::Inherited::from).collect(),
         }
     }
 }
@@ -75,6 +77,33 @@ impl TryFrom<wire::Started> for Started {
             },
             tags: tags_in(wire.tags),
             trace,
+            inherited: wire
+                .inherited
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Inherited> for wire::Inherited {
+    fn from(child: &Inherited) -> Self {
+        Self {
+            execution: execution_out(child.execution),
+            call: child.call.0,
+            instance: child.instance.to_string(),
+        }
+    }
+}
+
+impl TryFrom<wire::Inherited> for Inherited {
+    type Error = DecodeError;
+
+    fn try_from(wire: wire::Inherited) -> Result<Self, DecodeError> {
+        Ok(Self {
+            execution: execution_in(&wire.execution)?,
+            call: CallId(wire.call),
+            instance: InstanceId::trusted(wire.instance),
         })
     }
 }

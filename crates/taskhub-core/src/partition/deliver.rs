@@ -7,9 +7,9 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use super::{Input, Partition, instance::Instance, slots::Slot};
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    CallId, Change, CommitSeq, Done, Envelope, Epoch, ExecutionId, Failure, InstanceId, Kind,
-    Limits, Message, MessageId, Outcome, Parent, PartitionId, Piece, RuntimeStatus, Started,
-    TaskResult, Text, Timestamp,
+    CallId, Change, CommitSeq, Done, Envelope, Epoch, Event, ExecutionId, Failure, Inherited,
+    InstanceId, Kind, Limits, Message, MessageId, Outcome, Parent, PartitionId, Piece,
+    RuntimeStatus, Started, TaskResult, Text, Timestamp,
 };
 
 /// Messages that were delivered, so that a second delivery is recognised, however late it comes.
@@ -111,11 +111,7 @@ impl Partition {
                 instance.arrive(now, Kind::EventRaised { name, input });
             }
             Message::ChildFinished { execution, call, outcome } => {
-                if instance.record.execution == execution
-                    && instance.ledger.children.contains_key(&call)
-                {
-                    instance.arrive(now, Kind::ChildFinished { call, outcome });
-                }
+                instance.child_finished(execution, call, outcome, now);
             }
             Message::OperationFinished { execution, call, outcome } => {
                 if instance.record.execution == execution
@@ -187,14 +183,12 @@ impl Partition {
             return;
         }
         if recursive {
-            let execution = instance.record.execution;
-            let message = |call| {
-                let reason = reason.clone();
-                Message::Terminate { child_of: Some((execution, call)), reason, recursive }
+            let message = |Inherited { execution, call, instance }| {
+                let child_of = Some((execution, call));
+                (instance, Message::Terminate { child_of, reason: reason.clone(), recursive })
             };
-            let children = instance.ledger.all_children();
-            let messages = children.map(|(call, child)| (child.clone(), message(*call)));
-            instance.outgoing.extend(messages);
+            let children = instance.ledger.all_children(instance.record.execution);
+            instance.outgoing.extend(children.map(message));
         }
         instance.arrive(now, Kind::Terminated { reason: reason.clone() });
         instance.end(now, RuntimeStatus::Terminated, Ok(reason));
@@ -238,6 +232,23 @@ impl Partition {
 }
 
 impl Instance {
+    /// A child ended. Whoever waits for it hears that; otherwise it is only remembered no longer.
+    fn child_finished(
+        &mut self,
+        execution: ExecutionId,
+        call: CallId,
+        outcome: Outcome,
+        now: Timestamp,
+    ) {
+        let own = self.record.execution;
+        if execution == own && self.ledger.children.contains_key(&call) {
+            self.arrive(now, Kind::ChildFinished { call, outcome });
+        } else if self.ledger.remembers(execution, call, own) {
+            let at = now.max(self.record.updated_at);
+            self.write(Event { at, kind: Kind::ChildGone { execution, call } });
+        }
+    }
+
     /// An activity ended. Whether somebody waits for that.
     fn activity_done(
         &mut self,
@@ -262,7 +273,9 @@ fn waits_for(instance: &Instance, execution: ExecutionId) -> bool {
 /// How something ended, as much of it as may be kept.
 pub(super) fn within(outcome: Outcome, limits: &Limits) -> Outcome {
     match outcome {
-        Ok(Some(output)) if output.len() > limits.payload_bytes_max => {
+        Ok(Some(output))
+            if output.len() > limits.payload_bytes_max && !mutated(Mutation::KeepLarge) =>
+        {
             Err(too_large(output.len(), limits))
         }
         outcome => outcome.map_err(|failure| failure.within(limits)),

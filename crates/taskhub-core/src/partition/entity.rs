@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::instance::Instance;
 use crate::mutation::{Mutation, mutated};
 use crate::{EntityState, Event, Kind, Lock, LockRequest, Piece, Requested, Text, Timestamp};
 
@@ -48,6 +49,7 @@ impl Entity {
             Kind::OperationRequested(requested) => self.ask((**requested).clone()),
             Kind::LockRequested(request) => self.queue.push_back(Item::Lock((**request).clone())),
             Kind::LockReleased { section } => self.release(section),
+            Kind::OperationsDue { count } => (0..*count).for_each(|_| self.wake_first()),
             _ => {}
         }
     }
@@ -74,16 +76,19 @@ impl Entity {
         self.queue.retain(|item| !matches!(item, Item::Lock(lock) if lock.section == *section));
     }
 
-    /// Moves what was asked for later, and is due now, to the queue.
-    pub(super) fn wake(&mut self, now: Timestamp) {
+    /// Moves what was asked for later, and is due now, to the queue: how much that was.
+    fn wake(&mut self, now: Timestamp) -> u32 {
         let early = std::time::Duration::from_millis(500);
         let now = if mutated(Mutation::PerformEarly) { now.plus(early) } else { now };
-        while let Some(first) = self.delayed.first_entry()
-            && first.key().0 <= now
-        {
-            // It has its place now: with its time it would lose that to whoever came later, where
-            // this is read again.
-            let woken = Requested { due: None, ..first.remove() };
+        let due = self.delayed.keys().take_while(|(at, _)| *at <= now).count();
+        (0..due).for_each(|_| self.wake_first());
+        u32::try_from(due).unwrap_or(u32::MAX)
+    }
+
+    /// What was asked for later and is due first has its place in the queue from now on.
+    fn wake_first(&mut self) {
+        if let Some((_, first)) = self.delayed.pop_first() {
+            let woken = Requested { due: None, ..first };
             self.queue.push_back(Item::Operation(woken));
         }
     }
@@ -229,6 +234,19 @@ impl Entity {
         let out = self.out.iter().flat_map(|(_, out)| out).map(operation);
         let waiting = queued.chain(self.delayed.values().map(operation)).chain(out);
         size_of::<Self>() + text(&self.now.state) + waiting.sum::<usize>()
+    }
+}
+
+impl Instance {
+    /// Lets what an entity was asked for later take its place in line, if its time has come. The
+    /// log says so: whoever reads it again comes to the same order.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        let Some(entity) = self.runner.entity() else { return };
+        let count = entity.wake(now);
+        if count > 0 && !mutated(Mutation::ForgetPlace) {
+            let at = now.max(self.record.updated_at);
+            self.fresh.push(Event { at, kind: Kind::OperationsDue { count } });
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{
+    Warning,
     ledger::{Ledger, Section},
     runner::Runner,
 };
@@ -15,7 +16,6 @@ use crate::{
 
 /// An instance that exists, and has been read or created.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of one step, each by itself")]
 pub(super) struct Instance {
     pub id: InstanceId,
     pub record: Record,
@@ -30,8 +30,8 @@ pub(super) struct Instance {
     pub changed: bool,
     /// Whether what the record shows, its custom status and its outcome, is not written yet.
     pub shows: bool,
-    /// Whether it was parked by this step.
-    pub parked: bool,
+    /// What people hear of, once this step is durable.
+    pub warnings: Vec<Warning>,
     /// Messages that this step sends, and those that it takes.
     pub outgoing: Vec<(InstanceId, Message)>,
     pub taken: Vec<MessageId>,
@@ -113,7 +113,7 @@ impl Instance {
             replaces: false,
             changed: false,
             shows: true,
-            parked: false,
+            warnings: Vec::new(),
             outgoing: Vec::new(),
             cancelled: Vec::new(),
             taken: Vec::new(),
@@ -126,6 +126,7 @@ impl Instance {
 
     /// Writes an event that came from outside.
     pub(super) fn arrive(&mut self, now: Timestamp, kind: Kind) {
+        self.wake(now);
         let at = now.max(self.record.updated_at);
         let event = Event { at, kind };
         let position = self.record.events + self.fresh.len() as u64;
@@ -187,7 +188,8 @@ impl Instance {
         self.runner = Runner::Nobody;
         if self.record.stuck.as_deref() != Some(why) {
             self.record.stuck = Some(why.into());
-            (self.changed, self.parked) = (true, true);
+            self.changed = true;
+            self.warnings.push(Warning::Parked(why.into()));
         }
     }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::mutation::{Mutation, mutated};
-use crate::{CallId, Event, InstanceId, Kind, Message, Text, Timestamp, Trace, Work};
+use crate::{
+    CallId, Event, ExecutionId, Inherited, InstanceId, Kind, Message, Text, Timestamp, Trace, Work,
+};
 
 /// The open ends of one execution.
 #[derive(Debug, Default)]
@@ -17,8 +19,10 @@ pub(super) struct Ledger {
     pub unsent: VecDeque<(CallId, Work)>,
     /// Children without a result.
     pub children: BTreeMap<CallId, InstanceId>,
-    /// Children that the code does not wait for any more; they may run on, or have ended since.
+    /// Children that the code does not wait for any more, and that may run on.
     pub given_up: BTreeMap<CallId, InstanceId>,
+    /// Those of earlier executions that may run on, oldest first.
+    pub inherited: Vec<Inherited>,
     /// Operations of entities without a result.
     pub operations: BTreeSet<CallId>,
     /// Critical sections that were asked for and are not left.
@@ -68,6 +72,7 @@ impl Ledger {
                 self.start_at = started.start_at;
                 self.deadline = started.deadline;
                 self.trace.clone_from(&started.trace);
+                self.inherited = started.inherited.to_vec();
             }
             Kind::TurnStarted { takes, .. } => {
                 self.waiting = self.waiting.saturating_sub(*takes);
@@ -102,6 +107,14 @@ impl Ledger {
                 self.given_up.extend(self.children.remove_entry(call));
                 self.close(*call);
             }
+            Kind::ChildGone { execution, call } => {
+                let is_it =
+                    |child: &Inherited| (child.execution, child.call) == (*execution, *call);
+                match self.inherited.iter().position(is_it) {
+                    Some(at) => drop(self.inherited.remove(at)),
+                    None => drop(self.given_up.remove(call)),
+                }
+            }
             Kind::Rewound { .. } => self.rewound = true,
             Kind::Suspended { .. } => self.suspended = true,
             Kind::Resumed { .. } => self.suspended = false,
@@ -120,9 +133,28 @@ impl Ledger {
         Self { activities, unsent: std::mem::take(&mut self.unsent), ..Self::default() }
     }
 
-    /// The children that may run.
-    pub(super) fn all_children(&self) -> impl Iterator<Item = (&CallId, &InstanceId)> {
-        self.children.iter().chain(&self.given_up)
+    /// The children that may run, of this execution, which is `own`, and of earlier ones.
+    pub(super) fn all_children(&self, own: ExecutionId) -> impl Iterator<Item = Inherited> {
+        let child = move |(call, instance): (&CallId, &InstanceId)| Inherited {
+            execution: own,
+            call: *call,
+            instance: instance.clone(),
+        };
+        let inherited = self.inherited.iter().filter(|_| !mutated(Mutation::Disinherit)).cloned();
+        inherited.chain(self.children.iter().chain(&self.given_up).map(child))
+    }
+
+    /// The latest of the children that may run, as many as a later execution may inherit.
+    pub(super) fn bequest(&self, own: ExecutionId, count_max: usize) -> Arc<[Inherited]> {
+        let all: Vec<_> = self.all_children(own).collect();
+        all[all.len().saturating_sub(count_max)..].into()
+    }
+
+    /// Whether this is a child that nobody waits for, and that may have run until now.
+    pub(super) fn remembers(&self, execution: ExecutionId, call: CallId, own: ExecutionId) -> bool {
+        let is_it = |child: &Inherited| (child.execution, child.call) == (execution, call);
+        self.inherited.iter().any(is_it)
+            || self.given_up.contains_key(&call) && execution.goes_on_as(own)
     }
 
     fn close(&mut self, call: CallId) {
@@ -183,7 +215,7 @@ impl Ledger {
         let inputs: usize = self.unsent.iter().map(input).sum();
         let sections = self.sections.values().map(|section| 128 + 32 * section.entities.len());
         let inputs = inputs + sections.sum::<usize>() + 32 * self.operations.len();
-        let children = self.children.len() + self.given_up.len();
+        let children = self.children.len() + self.given_up.len() + self.inherited.len();
         32 * self.activities.len() + 96 * children + 128 * self.timers.len() + inputs
     }
 }

@@ -1,7 +1,7 @@
 //! What entities do: they are asked, locked and unlocked, and their operations are performed.
 
 use super::{
-    Partition,
+    Effect, Partition, Warning,
     deliver::{too_large, within},
     instance::Instance,
     runner::Runner,
@@ -57,6 +57,7 @@ impl Partition {
 
     /// A message that nobody can take. Those who wait for something are told.
     pub(super) fn drop_message(&mut self, to: &InstanceId, message: MessageId, dropped: Message) {
+        let mut in_vain = None;
         let answers = match dropped {
             Message::LocksGranted { section, entities: next, .. }
             | Message::Unlock { section, next } => {
@@ -66,8 +67,13 @@ impl Partition {
             Message::Lock(request) => vec![request.onwards()],
             Message::Operation(requested) => {
                 let failure = Failure::new("NotAnEntity", format!("{to} is not an entity"));
-                let answer = |caller| answer(caller, Err(failure.non_retriable()));
-                requested.caller.map(answer).into_iter().collect()
+                let failure = failure.non_retriable();
+                if let Some(caller) = requested.caller {
+                    vec![answer(caller, Err(failure))]
+                } else {
+                    in_vain = Some(Warning::SignalFailed(requested.operation.name, failure));
+                    Vec::new()
+                }
             }
             Message::Start(started) => {
                 let failure = Failure::new("NotAnOrchestration", format!("{to} is an entity"));
@@ -81,6 +87,9 @@ impl Partition {
             _ => Vec::new(),
         };
         self.record(to, Change::Nothing, answers, vec![message]);
+        if let Some(warning) = in_vain {
+            self.outbox.hold(Effect::Warn(to.clone(), warning));
+        }
     }
 }
 
@@ -131,12 +140,18 @@ impl Instance {
         let Some(requested) = entity.take_back(piece, done) else { return false };
         let mut outcomes = performed.outcomes.into_iter();
         let failed = performed.failed;
-        for Requested { caller, .. } in requested {
+        for Requested { caller, operation, .. } in requested {
             let outcome = match &failed {
                 Some(failure) => Err(failure.clone()),
                 None => outcomes.next().unwrap_or(Ok(None)),
             };
-            self.outgoing.extend(caller.map(|caller| answer(caller, outcome)));
+            match (caller, outcome) {
+                (Some(caller), outcome) => self.outgoing.push(answer(caller, outcome)),
+                (None, Ok(_)) => {}
+                (None, Err(failure)) => {
+                    self.warnings.push(Warning::SignalFailed(operation.name, failure));
+                }
+            }
         }
         if failed.is_none() {
             entity.now.state = performed.state;

@@ -21,12 +21,10 @@ impl Partition {
         if instance.runner.early().is_some_and(|early| early.ends() <= now) {
             return self.vanish(id);
         }
-        if let Some(entity) = instance.runner.entity() {
-            entity.wake(now);
-            instance.settle_locks(now);
-            if instance.is_gone() {
-                return self.vanish(id);
-            }
+        instance.wake(now);
+        instance.settle_locks(now);
+        if instance.is_gone() {
+            return self.vanish(id);
         }
         let mut turns = 0;
         while instance.is_runnable(now) {
@@ -59,10 +57,8 @@ impl Partition {
             self.wakes.set(id, due);
             if let Some(instance) = self.slots.known_mut(id) {
                 instance.seq = seq;
-                if std::mem::take(&mut instance.parked)
-                    && let Some(why) = instance.record.stuck.clone()
-                {
-                    self.outbox.hold(Effect::Warn(id.clone(), why));
+                for warning in std::mem::take(&mut instance.warnings) {
+                    self.outbox.hold(Effect::Warn(id.clone(), warning));
                 }
                 if instance.is_sample(written, self.limits.replay_samples) {
                     self.slots.sample(id.clone());
@@ -79,7 +75,11 @@ impl Partition {
         let outgoing = std::mem::take(&mut instance.outgoing);
         let taken = std::mem::take(&mut instance.taken);
         let replies = std::mem::take(&mut instance.replies);
+        let warnings = std::mem::take(&mut instance.warnings);
         let seq = self.record(id, Change::Purge, outgoing, taken);
+        for warning in warnings {
+            self.outbox.hold(Effect::Warn(id.clone(), warning));
+        }
         let gone = || Answer::Refused(Refusal::NotFound(id.clone()));
         for (request, reply) in replies {
             self.answer(

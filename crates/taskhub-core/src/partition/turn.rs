@@ -1,13 +1,15 @@
 //! What a turn of an orchestration does to its instance, wherever its code ran.
 
+use std::sync::Arc;
+
 use super::{
     deliver::{too_large, within},
     instance::Instance,
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    CallId, Caller, Event, ExecutionId, Failure, InstanceId, Kind, Limits, LockRequest, Message,
-    Parent, Piece, Requested, RuntimeStatus, Started, Tags, Taken, Timestamp, Work,
+    CallId, Caller, Event, ExecutionId, Failure, Inherited, InstanceId, Kind, Limits, LockRequest,
+    Message, Parent, Piece, Requested, RuntimeStatus, Started, Tags, Taken, Timestamp, Work,
     failure::shortened,
     turn::{ContinueAsNew, Functions, Progress, Step},
 };
@@ -88,7 +90,9 @@ impl Instance {
             Progress::Terminated(why) => self.end(now, RuntimeStatus::Terminated, Ok(why)),
             Progress::ContinuedAsNew(how, kept) => {
                 let kept = kept.into_iter().chain(later.into_iter().filter(goes_over));
-                self.continue_as_new(how, kept.collect(), now, functions);
+                let inherited =
+                    self.ledger.bequest(self.record.execution, limits.children_kept_max);
+                self.continue_as_new(how, kept.collect(), inherited, now, functions);
             }
         }
     }
@@ -213,6 +217,7 @@ impl Instance {
         &mut self,
         how: ContinueAsNew,
         kept: Vec<Kind>,
+        inherited: Arc<[Inherited]>,
         now: Timestamp,
         functions: &dyn Functions,
     ) {
@@ -223,6 +228,7 @@ impl Instance {
             deadline: self.ledger.deadline,
             trace: self.ledger.trace.clone(),
             tags: how.tags.unwrap_or_else(|| self.labels()),
+            inherited,
             ..Started::new(self.record.name.clone(), how.input, execution)
         };
         self.record.tags = started.tags.clone();

@@ -194,9 +194,7 @@ impl Partition {
             instance.arrive(now, crate::Kind::TimerFired { call });
         }
         instance.ledger.pass_start(now);
-        if let Some(entity) = instance.runner.entity() {
-            entity.wake(now);
-        }
+        instance.wake(now);
         let next = instance.next_due();
         // A start that has come is no longer due, but something to run: the store shall know,
         // since its list has only the earliest time.

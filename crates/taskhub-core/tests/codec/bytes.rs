@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use taskhub_core::{
-    CallId, Event, ExecutionId, Failure, InstanceId, Kind, Message, Outcome, Parent, RuntimeStatus,
-    Started, Tags, Text, Timestamp, Trace, Work, codec,
+    CallId, Event, ExecutionId, Failure, Inherited, InstanceId, Kind, Message, Outcome, Parent,
+    RuntimeStatus, Started, Tags, Text, Timestamp, Trace, Work, codec,
 };
 
 fn text() -> impl Strategy<Value = Text> {
@@ -67,12 +67,23 @@ fn parent() -> impl Strategy<Value = Parent> {
     })
 }
 
+fn inherited() -> impl Strategy<Value = Inherited> {
+    (any::<u128>(), call(), id()).prop_map(|(execution, call, instance)| Inherited {
+        execution: ExecutionId(execution),
+        call,
+        instance,
+    })
+}
+
 fn started() -> impl Strategy<Value = Box<Started>> {
     let times = (prop::option::of(at()), prop::option::of(at()));
     let trace = prop::option::of((text(), maybe()));
-    let who = (any::<u128>(), prop::option::of(any::<u128>()), prop::option::of(parent()));
+    let inherited = prop::collection::vec(inherited(), 0..3);
+    let origin = prop::option::of(any::<u128>());
+    let who = (any::<u128>(), origin, prop::option::of(parent()), inherited);
     (text(), maybe(), maybe(), who, times, tags(), trace).prop_map(
-        |(name, version, input, (execution, origin, parent), (start_at, deadline), tags, trace)| {
+        |(name, version, input, who, (start_at, deadline), tags, trace)| {
+            let (execution, origin, parent, inherited) = who;
             let trace = trace.map(|(parent, state)| Trace { parent, state });
             Box::new(Started {
                 version,
@@ -82,6 +93,7 @@ fn started() -> impl Strategy<Value = Box<Started>> {
                 deadline,
                 tags,
                 trace,
+                inherited: inherited.into(),
                 ..Started::new(name, input, ExecutionId(execution))
             })
         },
@@ -120,6 +132,8 @@ fn kind() -> impl Strategy<Value = Kind> {
         status.prop_map(|status| Kind::Completed { status }),
         (call(), text(), text()).prop_map(|(call, name, value)| Kind::Noted { call, name, value }),
         at().prop_map(|until| Kind::Awaited { until }),
+        any::<u32>().prop_map(|count| Kind::OperationsDue { count }),
+        inherited().prop_map(|it| Kind::ChildGone { execution: it.execution, call: it.call }),
     ];
     prop_oneof![calls, others]
 }

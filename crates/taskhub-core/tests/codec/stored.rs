@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use taskhub_core::{
-    CallId, Event, ExecutionId, Failure, InstanceId, Kind, Message, Parent, RuntimeStatus, Started,
-    Timestamp, Trace, Work, codec,
+    CallId, Event, ExecutionId, Failure, Inherited, InstanceId, Kind, Message, Parent,
+    RuntimeStatus, Started, Timestamp, Trace, Work, codec,
 };
 
 fn work() -> Work {
@@ -26,6 +26,12 @@ fn started() -> Box<Started> {
         deadline: Some(Timestamp(9)),
         tags: work().tags,
         trace: Some(Trace { parent: "00-ab".into(), state: Some("k=v".into()) }),
+        inherited: [Inherited {
+            execution: ExecutionId(1),
+            call: CallId(4),
+            instance: InstanceId::trusted("c"),
+        }]
+        .into(),
         ..Started::new("weather", Some("{}".into()), ExecutionId(0x0102_0304))
     })
 }
@@ -42,9 +48,10 @@ fn kinds() -> Vec<(Kind, &'static str)> {
         (
             Kind::Started(started()),
             concat!(
-                "0a6808d00f12630a07776561746865721201311a027b7d22100000000000000000000000",
+                "0a810108d00f127c0a07776561746865721201311a027b7d22100000000000000000000000",
                 "00010203042a210a056f726465721210000000000000000000000000000000011a047368",
                 "6f70200330093a0c0a05636f6c6f721203726564420530302d61624a036b3d765012",
+                "62170a100000000000000000000000000000000110041a0163",
             ),
         ),
         (Kind::TurnStarted { takes: 2, clock: None }, "0a0508d00f1802"),
@@ -83,6 +90,11 @@ fn kinds() -> Vec<(Kind, &'static str)> {
         (Kind::Resumed { reason: None }, "0a0508d00f7200"),
         (Kind::Rewound { reason: reason.clone() }, "0a0b08d00fda01050a03776879"),
         (Kind::Awaited { until: Timestamp(77) }, "0a0708d00f80029a01"),
+        (Kind::OperationsDue { count: 3 }, "0a0608d00f880203"),
+        (
+            Kind::ChildGone { execution: ExecutionId(1), call },
+            "0a1b08d00f9202150a100000000000000000000000000000000110ac02",
+        ),
         (
             Kind::Noted { call, name: "go".into(), value: "1".into() },
             "0a1008d00fd2010a08ac021202676f1a0131",
@@ -99,9 +111,10 @@ fn messages() -> Vec<(Message, &'static str)> {
         (
             Message::Start(started()),
             concat!(
-                "0a630a07776561746865721201311a027b7d221000000000000000000000000001020304",
+                "0a7c0a07776561746865721201311a027b7d221000000000000000000000000001020304",
                 "2a210a056f726465721210000000000000000000000000000000011a0473686f70200330",
                 "093a0c0a05636f6c6f721203726564420530302d61624a036b3d765012",
+                "62170a100000000000000000000000000000000110041a0163",
             ),
         ),
         (Message::Raise { name, input: Some("1".into()) }, "12070a02676f120131"),

@@ -2,9 +2,12 @@
 
 use std::{pin::pin, time::Duration};
 
+use futures::future::{Either, select};
+use taskhub_core::{
+    Answer, Event, ExecutionId, Kind, RuntimeStatus, Started, Verb, turn::ContinueAsNew,
+};
+
 use crate::bench::{Bench, Code, act, child, event, sleep};
-use futures::future::select;
-use taskhub_core::{Answer, ExecutionId, RuntimeStatus, Started, Verb};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -85,4 +88,57 @@ fn who_took_the_id_of_a_child_that_was_given_up_is_left_alone() {
     bench.start_with(Started::new("child", None, ExecutionId(99)));
     terminate(&mut bench, true);
     assert_eq!(bench.status("child"), RuntimeStatus::Running);
+}
+
+/// A parent that goes on as a new execution without its child, and finds its id in use.
+const ETERNAL: Code = &[
+    ("parent", |scope| {
+        Box::pin(async move {
+            let (child, pause) = (pin!(child(&scope, "child")), pin!(sleep(&scope, 60)));
+            let second = matches!(select(child, pause).await, Either::Left(_));
+            if !second {
+                let (input, version, tags) = (None, None, None);
+                let anew = ContinueAsNew { input, version, keep_events: true, tags };
+                scope.continue_as_new(anew);
+                return Ok(None);
+            }
+            act(&scope, "later").await
+        })
+    }),
+    ("child", |scope| Box::pin(async move { event(&scope, "go").await })),
+];
+
+/// The second execution of a parent whose first one has given up its child.
+fn eternal() -> Bench {
+    let mut bench = Bench::new(ETERNAL);
+    bench.start_with(parent());
+    bench.advance(MINUTE);
+    assert_eq!(bench.activities(), ["later"]);
+    assert_eq!(bench.status("child"), RuntimeStatus::Running);
+    bench
+}
+
+#[test]
+fn a_child_of_an_earlier_execution_ends_with_its_parent_if_that_is_ended_with_its_children() {
+    for crashes in [false, true] {
+        let mut bench = eternal();
+        if crashes {
+            bench.crash();
+        }
+        terminate(&mut bench, true);
+        assert_eq!(bench.status("child"), RuntimeStatus::Terminated);
+    }
+}
+
+#[test]
+fn a_child_that_nobody_waits_for_is_forgotten_by_its_parent_when_it_ends() {
+    for mut bench in [impatient(parent()), eternal()] {
+        let raise = Verb::Raise { name: "go".into(), input: None };
+        assert_eq!(bench.ask("child", raise), Answer::Done);
+        assert_eq!(bench.status("child"), RuntimeStatus::Completed);
+        let gone = |event: &Event| matches!(event.kind, Kind::ChildGone { .. });
+        assert!(bench.history("parent").iter().any(gone), "{:?}", bench.history("parent"));
+        bench.crash();
+        terminate(&mut bench, true);
+    }
 }

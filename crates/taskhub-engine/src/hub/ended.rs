@@ -39,10 +39,11 @@ impl Hub {
     }
 
     /// Forgets an instance that has ended or is parked, and before it all that it called and that
-    /// has ended, however deep: how many they were. What was interrupted can be repeated.
+    /// has ended or is parked, however deep: how many they were. What was interrupted can be
+    /// repeated.
     pub async fn purge_with_children(&self, instance: InstanceId) -> Result<usize, Answer> {
         self.purgeable(&instance).await?;
-        let children = self.children_that_ended(instance.clone()).await?;
+        let children = self.children(instance.clone()).await?;
         let count = self.purge_ended(children, true).await?;
         match self.ask(instance, Verb::Purge).await {
             Answer::Done => Ok(count + 1),
@@ -50,8 +51,8 @@ impl Hub {
         }
     }
 
-    /// Forgets those of the instances that are there and have ended, `with_children` also what they
-    /// called and that has ended: how many they were.
+    /// Forgets those of the instances that are there and have ended or are parked, `with_children`
+    /// also what they called and that has ended or is parked: how many they were.
     pub async fn purge_ended(
         &self,
         instances: Vec<InstanceId>,
@@ -60,7 +61,7 @@ impl Hub {
         let mut generations = vec![instances];
         while with_children && let Some(parents) = generations.last().filter(|it| !it.is_empty()) {
             let families: Vec<_> =
-                parents.iter().map(|parent| self.children_that_ended(parent.clone())).collect();
+                parents.iter().map(|parent| self.children(parent.clone())).collect();
             let families = stream::iter(families).buffer_unordered(READS_AT_ONCE);
             generations.push(families.try_concat().await?);
         }
@@ -81,8 +82,8 @@ impl Hub {
         Ok(count)
     }
 
-    /// The children that an instance called, and that have ended; none of one that lives.
-    async fn children_that_ended(&self, parent: InstanceId) -> Result<Vec<InstanceId>, Answer> {
+    /// The children that an instance called, and that can be forgotten; none of one that lives.
+    async fn children(&self, parent: InstanceId) -> Result<Vec<InstanceId>, Answer> {
         match self.purgeable(&parent).await {
             Ok(_) => {}
             Err(answer) if is_nothing_to_purge(&answer) => return Ok(Vec::new()),
@@ -96,23 +97,29 @@ impl Hub {
                 return Err(Answer::Refused(Refusal::Unavailable(parent, error.to_string())));
             }
         };
-        let called = history.into_iter().filter_map(|event| match event.kind {
-            Kind::ChildScheduled { instance, .. } => Some(instance),
-            _ => None,
-        });
-        let called: BTreeSet<InstanceId> = called.collect();
+        let mut called = BTreeSet::new();
+        for event in history {
+            match event.kind {
+                Kind::ChildScheduled { instance, .. } => drop(called.insert(instance)),
+                Kind::Started(started) => {
+                    called.extend(started.inherited.iter().map(|child| child.instance.clone()));
+                }
+                _ => {}
+            }
+        }
         let asked: Vec<_> = called.into_iter().map(|child| self.child(child, &parent)).collect();
         let asked = stream::iter(asked).buffer_unordered(PURGES_AT_ONCE);
         Ok(asked.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
-    /// An instance, if it is a child of that parent and has ended. Another may have taken its id.
+    /// An instance, if it is a child of that parent and can be forgotten. Another may have taken
+    /// its id.
     async fn child(
         &self,
         id: InstanceId,
         parent: &InstanceId,
     ) -> Result<Option<InstanceId>, Answer> {
-        match self.ended(&id).await {
+        match self.purgeable(&id).await {
             Ok(record) => {
                 let is_own = record.parent.as_ref().is_some_and(|it| it.instance == *parent);
                 Ok(is_own.then_some(id))

@@ -35,6 +35,7 @@ use super::{
     readers::Wanted,
     tally::{Cached, Tallies},
     tenure::{Tenure, Term},
+    warnings::warn,
 };
 use crate::{Routed, Shard, store::Clock};
 use passing::Looks;
@@ -249,9 +250,7 @@ impl TurnThread {
                 let _ = self.links.readers.send(Wanted::Read(owner, read));
             }
             Effect::Cancel(ticket) => self.links.dispatch.cancel(&ticket),
-            Effect::Warn(instance, why) => {
-                tracing::warn!(%instance, %why, "an instance is parked, until it is mended");
-            }
+            Effect::Warn(instance, warning) => warn(&instance, &warning),
             _ => {}
         }
     }

@@ -123,6 +123,7 @@ pub fn every_kind_of_message_comes_back(fixture: &mut impl Fixture) {
         deadline: Some(taskhub_core::Timestamp(6)),
         tags: [("k".into(), "v".into())].into(),
         trace: None,
+        inherited: Vec::new().into(),
     };
     let messages = [
         Message::Start(Box::new(started)),

@@ -87,6 +87,8 @@ fn written(kind: &Kind) -> Option<&'static str> {
         Kind::TimerCreated { .. } => "did: set a timer",
         Kind::TimerFired { .. } => "did: took a timer",
         Kind::CallCancelled { .. } => "did: gave up a call",
+        Kind::ChildGone { .. } => "did: heard of a child that it had given up",
+        Kind::OperationsDue { .. } => "did: let delayed operations take their place",
         Kind::EventSent { name, .. } if **name == *ANSWER => "did: answered a question",
         Kind::EventSent { .. } => "did: sent an event",
         Kind::Rewound { .. } => "did: was rewound",

@@ -108,6 +108,12 @@ impl Crew {
         Ok(())
     }
 
+    /// Whether another worker has the same work in hand.
+    pub(crate) fn is_with_two(&self, id: DeliveryId) -> bool {
+        let open = self.hands.get(&id).and_then(|hand| self.open.get(&hand.key));
+        open.is_some_and(|open| open.given.len() > 1)
+    }
+
     /// A worker says that it is done; whether the pool lets that count.
     pub(crate) fn on_finish(&mut self, id: DeliveryId, counts: bool) -> Result<(), Violation> {
         let hand = self.hands.remove(&id);

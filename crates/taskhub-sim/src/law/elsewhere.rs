@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
-    Done, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Piece, Task, Text, Timestamp,
+    Done, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Piece, Record, Task, Text, Timestamp,
     turn::Progress,
 };
 
@@ -12,7 +12,7 @@ use super::{Violation, ensure};
 use crate::{
     chronicle::{Applied, Chronicle},
     crew::TOOK_DOWN,
-    program::is_elsewhere,
+    program::{TOO_LARGE, is_elsewhere},
 };
 
 /// Every answer that a worker ever gave to a turn.
@@ -100,7 +100,8 @@ impl Elsewhere {
                 it.epoch == applied.epoch
                     && it.events > before
                     && (it.clock, it.takes) == (clock, takes)
-                    && it.actions.iter().eq(actions.iter().copied())
+                    && (it.actions.iter().eq(actions.iter().copied())
+                        || is_too_large(record) && actions.is_empty())
             });
             ensure(fits, || {
                 let happened = format!("{id} has {event:?} {actions:?}, behind a turn at {before}");
@@ -137,6 +138,12 @@ impl Elsewhere {
             Violation::new(6, format!("as a worker said: one of {given:?}"), happened)
         })
     }
+}
+
+/// Whether an instance failed as its last turn made something that was too large: then nothing of
+/// that turn happened.
+pub(crate) fn is_too_large(record: &Record) -> bool {
+    matches!(&record.outcome, Some(Err(failure)) if *failure.kind == *TOO_LARGE)
 }
 
 /// Where the last turn stands in a history, or 0.

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskhub_core::{
-    Act, Change, Done, Envelope, Epoch, Event, ExecutionId, InstanceId, Job, Kind, Message,
-    Outcome, Performed, Requested, Task, Text, Timestamp,
+    Act, Change, Done, Envelope, Epoch, Event, ExecutionId, Failure, InstanceId, Job, Kind,
+    Message, Outcome, Performed, Requested, Task, Text, Timestamp,
 };
 
-use super::{Violation, ensure, locks};
+use super::{Violation, ensure, limits, locks};
 use crate::{
     chronicle::{Applied, Chronicle},
     worker::done,
@@ -20,8 +20,8 @@ pub(crate) struct Entities {
     given: BTreeMap<(InstanceId, ExecutionId), Vec<Given>>,
     /// Every operation that was ever accepted, and what became of it.
     accepted: BTreeMap<Text, Fate>,
-    /// When those that were asked for later were due: their entity forgets it when they are.
-    due: BTreeMap<Text, Timestamp>,
+    /// When those that were asked for later are due, until they are.
+    due: BTreeMap<Text, Option<Timestamp>>,
     /// The last operation of each sender that each entity performed, outside of a critical
     /// section and within one.
     last: BTreeMap<Sender, u64>,
@@ -50,9 +50,11 @@ struct Given {
 impl Given {
     /// What it answers, and how: each of them in order.
     fn outcomes(&self) -> Vec<(&Requested, Outcome)> {
-        let Performed { outcomes, failed, .. } = &self.performed;
-        let nothing = || taskhub_core::Failure::new("NoResult", "");
-        let all = failed.clone().or_else(|| outcomes.is_empty().then(nothing));
+        let Performed { outcomes, failed, state, .. } = &self.performed;
+        let nothing = || Failure::new("NoResult", "");
+        let too_large = || limits::kept(&Ok(state.clone())).err();
+        let all = failed.clone().or_else(too_large);
+        let all = all.or_else(|| outcomes.is_empty().then(nothing));
         match all {
             Some(failed) => self.requested.iter().map(|it| (it, Err(failed.clone()))).collect(),
             None => self.requested.iter().zip(outcomes.iter().cloned()).collect(),
@@ -93,10 +95,18 @@ impl Entities {
         let log = chronicle.instances.get(id).map(|known| known.log.as_slice()).unwrap_or_default();
         let (old, new) = (open(&applied.old), open(log));
         for (request, requested) in new.iter().filter(|(request, _)| !old.contains_key(*request)) {
-            self.due.extend(requested.due.map(|at| (request.clone(), at)));
+            self.due.extend(requested.due.map(|at| (request.clone(), Some(at))));
             let before = self.accepted.insert(request.clone(), Fate::Open);
             ensure(before.is_none_or(|before| before == Fate::Failed), || {
                 Violation::new(5, "an operation is accepted once", format!("{id}: {request} again"))
+            })?;
+        }
+        for (request, at) in line(log) {
+            // It has its place: from now on its time does not matter.
+            let due = self.due.get_mut(&request).and_then(Option::take);
+            ensure(due.is_none_or(|due| due <= at), || {
+                let happened = format!("{id}: {request} for {due:?} takes its place at {at:?}");
+                Violation::new(7, "nothing that was asked for later is early", happened)
             })?;
         }
         let gone: BTreeSet<_> = old.keys().filter(|it| !new.contains_key(*it)).collect();
@@ -153,6 +163,7 @@ impl Entities {
             return Err(broken(id, &expected, &happened));
         };
         let (lock, _) = locks::of(&applied.old);
+        in_line(id, &applied.old, gone)?;
         for (requested, outcome) in given.outcomes() {
             let request = &requested.operation.request;
             let fate = if outcome.is_ok() { Fate::Done } else { Fate::Failed };
@@ -165,11 +176,6 @@ impl Entities {
             }
         }
         Ok(())
-    }
-
-    /// When the last of these operations may be performed, if one was asked for later.
-    pub(super) fn due(&self, requested: &[Requested]) -> Option<Timestamp> {
-        requested.iter().filter_map(|it| self.due.get(&it.operation.request)).max().copied()
     }
 
     /// Everything rests: what was accepted is performed, or waits for a lock that somebody has.
@@ -218,6 +224,43 @@ pub(crate) fn open(log: &[Event]) -> BTreeMap<Text, Requested> {
         _ => None,
     };
     log.iter().filter_map(requested).collect()
+}
+
+/// The same in the order in which they are to be performed, each with the time at which it took its
+/// place: what was asked for later stands where the history says that its time had come, or has no
+/// place yet.
+fn line(log: &[Event]) -> Vec<(Text, Timestamp)> {
+    let (mut line, mut later) = (Vec::new(), BTreeMap::new());
+    for (position, Event { at, kind }) in log.iter().enumerate() {
+        match kind {
+            Kind::OperationRequested(it) => {
+                let request = it.operation.request.clone();
+                match it.due {
+                    None => line.push((request, *at)),
+                    Some(due) => drop(later.insert((due, position), request)),
+                }
+            }
+            Kind::OperationsDue { count } => {
+                let due = (0..*count).map_while(|_| later.pop_first());
+                line.extend(due.map(|(_, request)| (request, *at)));
+            }
+            _ => {}
+        }
+    }
+    line
+}
+
+/// Those that were performed stood first in line; those of a holder of the lock stood in it.
+fn in_line(id: &InstanceId, log: &[Event], performed: &BTreeSet<&Text>) -> Result<(), Violation> {
+    let is_locked =
+        |event: &Event| matches!(&event.kind, Kind::Entity(entity) if entity.lock.is_some());
+    let line = line(log);
+    let count = if log.iter().any(is_locked) { line.len() } else { performed.len() };
+    let stands = |request: &Text| line.iter().take(count).any(|(it, _)| it == request);
+    ensure(performed.iter().all(|it| stands(it)), || {
+        let happened = format!("{performed:?} are performed, in line stand {line:?}");
+        broken(id, "what stands first in line is performed first", &happened)
+    })
 }
 
 /// The state of an entity with this history.
@@ -272,7 +315,8 @@ fn did(sent: &[Envelope], performed: &Performed) -> bool {
     let sends = |envelope: &&Envelope| {
         matches!(envelope.message, Message::Operation(_) | Message::Start(_))
     };
-    let nothing = performed.failed.is_some() || performed.outcomes.is_empty();
+    let too_large = limits::kept(&Ok(performed.state.clone())).is_err();
+    let nothing = performed.failed.is_some() || performed.outcomes.is_empty() || too_large;
     let acts = if nothing { &[] } else { performed.acts.as_slice() };
     let sent: Vec<_> = sent.iter().filter(sends).collect();
     sent.len() == acts.len()

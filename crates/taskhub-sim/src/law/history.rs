@@ -52,7 +52,10 @@ pub(crate) fn on_turn(applied: &Applied<'_>, chronicle: &Chronicle) -> Result<()
 fn entity_has(position: usize, event: &Event) -> bool {
     match &event.kind {
         Kind::Entity(_) => position == 0,
-        Kind::OperationRequested(_) | Kind::LockRequested(_) | Kind::LockReleased { .. } => true,
+        Kind::OperationRequested(_)
+        | Kind::OperationsDue { .. }
+        | Kind::LockRequested(_)
+        | Kind::LockReleased { .. } => true,
         _ => false,
     }
 }

@@ -3,9 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use taskhub_core::{Batch, ExecutionId, InstanceId, Limits, Piece, partition::Partition};
+use taskhub_core::{
+    Batch, Change, ExecutionId, Failure, InstanceId, Limits, Message, Outcome, Piece, Text,
+    partition::Partition,
+};
 
 use super::{Violation, ensure};
+use crate::{
+    chronicle::Applied,
+    program::{PAYLOAD_BYTES_MAX, TOO_LARGE},
+};
 
 /// A batch is about to be written.
 pub(crate) fn on_batch(batch: &Batch, limits: &Limits) -> Result<(), Violation> {
@@ -16,6 +23,47 @@ pub(crate) fn on_batch(batch: &Batch, limits: &Limits) -> Result<(), Violation> 
         let happened = format!("a batch of {count} turns and {bytes} bytes");
         Violation::new(10, "a batch has its bounds", happened)
     })
+}
+
+/// A turn became durable: nothing in it is larger than anything may be.
+pub(crate) fn on_turn(applied: &Applied<'_>) -> Result<(), Violation> {
+    let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
+    let written = applied.fresh.iter().map(|event| event.kind.payload_bytes());
+    let sent = applied.turn.sent.iter().map(|sent| match &sent.message {
+        Message::Start(started) => text(&started.input),
+        Message::Raise { input, .. } => text(input),
+        Message::ChildFinished { outcome: Ok(it), .. }
+        | Message::OperationFinished { outcome: Ok(it), .. } => text(it),
+        Message::Operation(requested) => text(&requested.operation.input),
+        _ => 0,
+    });
+    let shown = match &applied.turn.change {
+        Change::Write { record, .. } => match &record.outcome {
+            Some(Ok(output)) => text(output).max(text(&record.custom_status)),
+            _ => text(&record.custom_status),
+        },
+        _ => 0,
+    };
+    let largest = written.chain(sent).chain([shown]).max().unwrap_or(0);
+    ensure(largest <= PAYLOAD_BYTES_MAX, || {
+        let happened = format!("{} keeps or sends {largest} bytes", applied.turn.instance);
+        Violation::new(10, "what is too large is refused", happened)
+    })
+}
+
+/// What is kept of a result.
+pub(crate) fn kept(outcome: &Outcome) -> Outcome {
+    match outcome {
+        Ok(Some(output)) if output.len() > PAYLOAD_BYTES_MAX => {
+            let message = format!(
+                "a payload of {} bytes is too large, {PAYLOAD_BYTES_MAX} are allowed; pass a \
+                 reference to it, or raise `Limits::payload_bytes_max`",
+                output.len(),
+            );
+            Err(Failure::new(TOO_LARGE, message).non_retriable())
+        }
+        outcome => outcome.clone(),
+    }
 }
 
 /// What is out of one partition.

@@ -8,7 +8,7 @@ use taskhub_core::{
     turn::{Execution, Functions as _, Progress, seen},
 };
 
-use super::{Violation, ensure};
+use super::{Violation, elsewhere::is_too_large, ensure};
 use crate::{
     chronicle::{Applied, Chronicle},
     code::{Deployed, WANTED},
@@ -120,7 +120,7 @@ fn replayed(
         return Ok(());
     };
     let taken = model::taken(log);
-    if taken == 0 || is_to_go_on(log) {
+    if taken == 0 || is_to_go_on(log) || is_too_large(record) {
         return Ok(());
     }
     let mut execution = Execution::begin(code, id.clone(), started, *at);

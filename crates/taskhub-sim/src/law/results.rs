@@ -8,7 +8,7 @@ use taskhub_core::{
     TaskResult, Ticket,
 };
 
-use super::{Violation, ensure};
+use super::{Violation, ensure, limits};
 use crate::{
     chronicle::{Applied, Chronicle},
     program::is_elsewhere,
@@ -68,7 +68,7 @@ impl Results {
             let once = seen.insert(*call) && !ended_before(call);
             let key = (applied.turn.instance.clone(), record.execution, *call);
             let given = self.given.get(&key).into_iter().flatten();
-            let mut given = given.filter(|(_, given)| given == outcome);
+            let mut given = given.filter(|(_, given)| limits::kept(given) == *outcome);
             let outstanding = given.any(|(ticket, _)| ticket.epoch == applied.epoch);
             ensure(once && outstanding, || {
                 let happened = format!(

@@ -7,7 +7,7 @@ use taskhub_core::{
     TurnRecord, codec, store::Ownership,
 };
 
-use super::{Violation, ensure, entities::Entities};
+use super::{Violation, ensure};
 use crate::chronicle::{Applied, Chronicle};
 
 type Timer = (u16, u64, InstanceId, ExecutionId, CallId);
@@ -143,15 +143,11 @@ pub(crate) fn on_turn(
     Ok(())
 }
 
-/// Work is handed out: a first turn, and operations that were asked for later, not before their
-/// time by the clock of the owner, which showed at most `latest`.
-pub(crate) fn on_dispatch(
-    task: &Task,
-    entities: &Entities,
-    latest: Timestamp,
-) -> Result<(), Violation> {
+/// Work is handed out: a first turn not before its time by the clock of the owner, which showed at
+/// most `latest`. (Operations have their places in line by then.)
+pub(crate) fn on_dispatch(task: &Task, latest: Timestamp) -> Result<(), Violation> {
     let due = match &task.job {
-        Job::Activity(_) => None,
+        Job::Activity(_) | Job::Operations(_) => None,
         Job::Turn(turn) => {
             let mut events = turn.history.iter().flat_map(|it| it.iter()).map(|it| &it.kind);
             match events.next() {
@@ -163,7 +159,6 @@ pub(crate) fn on_dispatch(
                 _ => None,
             }
         }
-        Job::Operations(job) => entities.due(&job.requested),
     };
     ensure(due.is_none_or(|due| due <= latest), || {
         let happened = format!("{task:?} is handed out when the clock shows {latest:?}");

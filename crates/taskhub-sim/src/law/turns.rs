@@ -58,7 +58,9 @@ fn is_undone(applied: &Applied<'_>) -> bool {
     let shown = |record: &Record| record.custom_status.clone();
     let same =
         applied.before.as_ref().is_none_or(|it| Some(shown(it)) == record(applied).map(shown));
-    same && applied.fresh.iter().all(|event| event.kind.is_arrival())
+    let comes =
+        |event: &Event| event.kind.is_arrival() || matches!(event.kind, Kind::ChildGone { .. });
+    same && applied.fresh.iter().all(comes)
 }
 
 fn record<'a>(applied: &'a Applied<'_>) -> Option<&'a Record> {

@@ -7,7 +7,7 @@ use taskhub_core::{CallId, InstanceId, Kind, Text, Timestamp};
 use super::{Teller, UNKNOWN, Wait};
 use crate::{
     code::CHANGED,
-    program::{Held, Step, entity, operation},
+    program::{Held, Step, entity, operation, why_ended},
 };
 
 impl Teller<'_> {
@@ -20,6 +20,12 @@ impl Teller<'_> {
             Step::Children(program) => {
                 let calls = [self.child(*program, None), self.child(*program, None)];
                 self.join(&calls)?;
+            }
+            Step::ChildOr(program, pause) => {
+                let (child, timer) = (self.child(*program, None), self.timer(*pause));
+                let (winner, outcome) = self.first(&[Wait::Call(child), Wait::Call(timer)])?;
+                self.dropped.insert(if winner == 0 { timer } else { child }, self.turn);
+                self.notes.note(if winner == 0 { outcome } else { "late".to_owned() });
             }
             Step::Send(to, name) => {
                 let payload = format!("{}.{}", self.execution, self.notes.entries.len());
@@ -42,7 +48,8 @@ impl Teller<'_> {
                 self.call(Kind::InstanceStarted { call: UNKNOWN, instance, work, at });
             }
             Step::End(to, recursive) => {
-                let (to, reason, recursive) = (to.clone(), Some("told".into()), *recursive);
+                let (to, recursive) = (to.clone(), *recursive);
+                let reason = Some(why_ended("told", recursive));
                 self.call(Kind::TerminateSent { call: UNKNOWN, to, reason, recursive });
             }
             Step::Status => self.status = Some(self.notes.output()),

@@ -8,7 +8,7 @@ use workers::{draw_patience, draw_workers};
 
 use super::{Act, CALM_AFTER, MILLIS, Operation, Rates, SECONDS, Scenario, Trouble, TroubleKind};
 use crate::{
-    program::{ENTITIES, EVENTS, Program, entity},
+    program::{ENTITIES, EVENTS, PAYLOAD_BYTES_MAX, Program, entity, too_large},
     random::Random,
     trigger::schedule_id,
 };
@@ -57,7 +57,8 @@ impl Scenario {
 
 fn draw_limits(random: &mut Random) -> Limits {
     let replay_samples = *random.pick(&[0, 1, 2, 256]);
-    let mut limits = Limits { replay_samples, ..Limits::default() };
+    let payload_bytes_max = PAYLOAD_BYTES_MAX;
+    let mut limits = Limits { replay_samples, payload_bytes_max, ..Limits::default() };
     if random.chance(600) {
         limits.cache_bytes_max = *random.pick(&[0, 1_000, 5_000, 20_000]);
     }
@@ -171,7 +172,7 @@ fn draw_life(
     let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
     let instance = InstanceId::trusted(format!("{fresh}{index}"));
     let begin = random.between(0, CALM_AFTER / 3);
-    let program = if random.chance(300) { random.index(4) } else { random.index(programs.len()) };
+    let program = if random.chance(300) { random.index(5) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
     let mut within = random.chance(150).then(|| random.between(0, 10 * SECONDS));
     let mut push = |at: i64, act: Act, patience: Option<i64>| {
@@ -193,7 +194,8 @@ fn draw_life(
         } else {
             begin + random.between(0, 12 * SECONDS)
         };
-        let payload = format!("{index}-{number}").into();
+        let payload = format!("{index}-{number}");
+        let payload = if random.chance(20) { too_large() } else { payload.into() };
         let raise = match random.below(10) {
             0 if fresh != "fresh" => {
                 let (program, reuse) = (random.index(programs.len()), draw_reuse(random, false));

@@ -6,7 +6,7 @@ use taskhub_core::{
 
 use crate::{
     node::EPOCH,
-    program::{ENTITIES, entity},
+    program::{ENTITIES, entity, too_large},
     world::World,
 };
 
@@ -37,6 +37,10 @@ impl World {
                 Ok(done(&mut performed.state, &requested.operation))
             };
             performed.outcomes.push(outcome);
+        }
+        if self.random.chance(15) {
+            self.coverage.count("operations: make the state too large");
+            performed.state = Some(too_large());
         }
         performed
     }

@@ -103,10 +103,6 @@ async fn perform<E: Entity>(id: InstanceId, asked: Operations, around: Around) -
             None => run.await,
             Some(traces) => traces.operation(name, &id, trace.as_ref(), run).await,
         };
-        if let (Err(failure), None) = (&outcome, &requested.caller) {
-            let operation = &*requested.operation.name;
-            tracing::warn!(entity = %id, operation, %failure, "a signal came to nothing");
-        }
         outcomes.push(outcome);
     }
     Performed { outcomes, state: stage.state, acts: stage.acts, failed: None }

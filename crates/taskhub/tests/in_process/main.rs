@@ -16,6 +16,7 @@ mod long;
 mod management;
 mod orchestrations;
 mod postgres;
+mod purges;
 mod sections;
 mod stray;
 mod test_hub;

@@ -107,6 +107,19 @@ fn a_signal_whose_time_has_come_keeps_its_place() {
 }
 
 #[test]
+fn a_signal_whose_time_has_come_is_performed_before_what_came_later() {
+    whatever_happens(|world| {
+        let due = world.now.plus(std::time::Duration::from_secs(1));
+        world.signal_at("a", "note", "first", Some(due));
+        world.pass(1);
+        world.signal("a", "note", "second");
+        world.crash();
+        world.perform();
+        assert_eq!(world.state("a"), "first,second");
+    });
+}
+
+#[test]
 fn a_signal_whose_time_has_passed_is_performed_at_once() {
     whatever_happens(|world| {
         world.signal_at("a", "note", "x", Some(Timestamp(1)));
@@ -220,6 +233,22 @@ fn an_operation_that_makes_the_state_too_large_takes_no_other_down() {
     assert_eq!(world.output("before").as_deref(), Some("sunshine,1"));
     assert_eq!(world.output("after").as_deref(), Some("sunshine,1,2"));
     assert_eq!((&*world.state("a"), &*world.state("b")), ("sunshine,1,2", "3"));
+}
+
+#[test]
+fn people_are_told_of_a_signal_that_came_to_nothing() {
+    let limits = Limits { payload_bytes_max: 24, ..Limits::default() };
+    let mut world = World::new(Trouble::None, limits);
+    world.signal("a", "note", "x");
+    let task = world.tasks.pop_front().expect("an operation is out");
+    let state = Some("x".repeat(25).into());
+    let outcomes = vec![Ok(None)];
+    world.done(task, Performed { outcomes, state, ..Performed::default() });
+    world.start("h", "call a y");
+    let task = world.tasks.pop_front().expect("a call is out");
+    let outcomes = vec![Err(Failure::new("Wanted", "a test"))];
+    world.done(task, Performed { outcomes, ..Performed::default() });
+    assert_eq!(world.warnings, [("note".into(), "PayloadTooLarge".into())]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use taskhub_core::{
     Answer, Change, Done, EntityMetadata, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId,
     Job, Limits, Message, MessageId, Operations, Outcome, PartitionId, Performed, Request,
     RequestId, Requested, Reuse, Started, Task, TaskResult, Text, Timestamp, TurnRecord, Verb,
-    partition::{Decisions, Effect, Input, Partition, Read},
+    partition::{Decisions, Effect, Input, Partition, Read, Warning},
     store::{Ownership, Stored, Wake},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct World {
     /// What workers were given and have not done.
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) answers: Vec<Answer>,
+    /// What people were told: the operations of signals that came to nothing, and why.
+    pub(crate) warnings: Vec<(Text, Text)>,
     /// Whether grants of locks stay on their way, and those that do.
     pub(crate) delays_grants: bool,
     pub(crate) delayed: Vec<Input>,
@@ -66,6 +68,7 @@ impl World {
             asked: 0,
             tasks: VecDeque::new(),
             answers: Vec::new(),
+            warnings: Vec::new(),
             delays_grants: false,
             delayed: Vec::new(),
         }
@@ -161,6 +164,9 @@ impl World {
                     Effect::Answer(_, answer) => self.answers.push(answer),
                     Effect::Dispatch(task) => self.tasks.push_back(task),
                     Effect::Read(read) => reads.push(read),
+                    Effect::Warn(_, Warning::SignalFailed(operation, failure)) => {
+                        self.warnings.push((operation, failure.kind));
+                    }
                     _ => {}
                 }
             }
