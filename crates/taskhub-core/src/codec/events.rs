@@ -181,9 +181,7 @@ impl TryFrom<wire::Kind> for Kind {
             Wire::Completed(number) => Self::Completed { status: status(number)? },
             Wire::InstanceStarted(wire) => instance_started(wire),
             Wire::TerminateSent(wire) => terminate_sent(wire),
-            Wire::Noted(wire::Note { call, name, value }) => {
-                Self::Noted { call: CallId(call), name: name.into(), value: value.into() }
-            }
+            Wire::Noted(wire) => noted(wire),
             Wire::Rewound(wire) => Self::Rewound { reason: back(wire.why) },
             Wire::Awaited(until) => Self::Awaited { until: Timestamp(until) },
             Wire::ChildGone(wire) => child_gone(&wire)?,
@@ -251,6 +249,10 @@ fn instance_started(wire: wire::Called) -> Kind {
         at: wire.at.map(Timestamp),
         work: wire.into(),
     }
+}
+
+fn noted(wire::Note { call, name, value }: wire::Note) -> Kind {
+    Kind::Noted { call: CallId(call), name: name.into(), value: value.into() }
 }
 
 fn child_gone(wire: &wire::Inherited) -> Result<Kind, DecodeError> {

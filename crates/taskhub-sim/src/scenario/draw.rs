@@ -2,7 +2,7 @@
 
 mod workers;
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus};
+use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus, Text};
 
 use workers::{draw_patience, draw_workers};
 
@@ -194,8 +194,7 @@ fn draw_life(
         } else {
             begin + random.between(0, 12 * SECONDS)
         };
-        let payload = format!("{index}-{number}");
-        let payload = if random.chance(20) { too_large() } else { payload.into() };
+        let payload = draw_payload(random, format!("{index}-{number}"));
         let raise = match random.below(10) {
             0 if fresh != "fresh" => {
                 let (program, reuse) = (random.index(programs.len()), draw_reuse(random, false));
@@ -221,6 +220,11 @@ fn draw_life(
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
     }
+}
+
+/// This payload, or one that nobody may send.
+fn draw_payload(random: &mut Random, payload: String) -> Text {
+    if random.chance(20) { too_large() } else { payload.into() }
 }
 
 /// Somebody waits, some before the instance is there; from its start.
