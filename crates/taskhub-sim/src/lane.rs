@@ -159,11 +159,11 @@ impl World {
                 self.coverage.turn(&applied);
                 self.trace.turn(turn);
                 let chronicle = &self.chronicle;
+                law::limits::on_turn(&applied)?;
                 self.results.on_turn(&applied)?;
                 law::timers::on_turn(&applied, chronicle, calm)?;
                 law::history::on_turn(&applied, chronicle)?;
                 law::turns::on_turn(&applied)?;
-                law::limits::on_turn(&applied)?;
                 self.answers.on_turn(&applied)?;
                 self.restarts.on_turn(&applied, chronicle)?;
                 let checks = self.children.on_turn(&applied, chronicle)?;
