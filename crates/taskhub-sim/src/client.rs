@@ -51,8 +51,11 @@ impl World {
         {
             self.coverage.count("events: asked for twice");
         }
-        let execution =
-            ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
+        let drawn = ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
+        let execution = match &act {
+            Act::Start(_, Reuse::Fresh, _) => begun_by(&wanted.instance).unwrap_or(drawn),
+            _ => drawn,
+        };
         let again = again.map(|was| self.again(&wanted.instance, was, execution));
         let asked = Asked {
             again,
@@ -208,6 +211,11 @@ impl World {
         };
         Request { id: asked.request, instance: asked.instance.clone(), verb }
     }
+}
+
+/// The execution whose id a fresh instance has.
+fn begun_by(instance: &InstanceId) -> Option<ExecutionId> {
+    u128::from_str_radix(instance.as_str(), 16).ok().map(ExecutionId)
 }
 
 /// Names the operation that a client asks for with this request.

@@ -15,7 +15,7 @@ use std::fmt;
 
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
+use taskhub_core::{Answer, ExecutionId, InstanceId, InvalidInstanceId, Verb};
 use taskhub_engine::Hub;
 use taskhub_server::Traces;
 
@@ -75,8 +75,8 @@ impl Client {
         Self { traces, ..self }
     }
 
-    /// A fresh id of an instance that lives in this process.
-    pub(crate) fn fresh_here(&self) -> InstanceId {
+    /// A fresh execution, of an instance that lives in this process if it has no other id.
+    pub(crate) fn fresh_here(&self) -> ExecutionId {
         self.connection.fresh_here()
     }
 

@@ -19,7 +19,6 @@ use taskhub_core::{
 };
 use taskhub_server::{Request as Span, http::keyed};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::{
     Client, HubError,
@@ -110,11 +109,12 @@ impl Gateway {
 
     /// Starts what a request asks for, or says why not.
     async fn begin(self, request: Request, hub: Client) -> Result<Held, Box<Response>> {
-        let Asked { instance, reuse, input, trace } = self.clone().read(request, &hub).await?;
-        let until = Instant::now() + self.within;
+        let asked = self.clone().read(request, &hub).await?;
+        let Asked { instance, execution, reuse, input, trace } = asked;
+        let until = Instant::now().checked_add(self.within);
         let span = hub.traces().map(|it| it.start(self.name, &instance, trace.as_ref()));
         let trace = span.as_ref().map(Span::trace).or(trace);
-        let started = Started { trace, ..self.started(hub.now().core(), input) };
+        let started = Started { trace, ..self.started(execution, hub.now().core(), input) };
         let start = Verb::Start { started: Box::new(started), reuse };
         if let Err(why) = hub.ask_of(instance.clone(), start).await {
             return Err(Box::new(spanned(span, refused(&why))));
@@ -131,26 +131,15 @@ impl Gateway {
         let wrong = |why: String| Box::new((StatusCode::BAD_REQUEST, why).into_response());
         (self.check)(input.as_deref())
             .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
-        let instance = self.instance(&parts.headers, hub);
-        let (instance, reuse) = instance.map_err(|why| wrong(format!("{why}\n")))?;
-        Ok(Asked { instance, reuse, input, trace: traced(&parts.headers) })
+        let named = keyed(self.name, &parts.headers).map_err(|why| wrong(format!("{why}\n")))?;
+        // It is waited for here, so a fresh one lives here as well.
+        let execution = hub.fresh_here();
+        let fresh = || (InstanceId::fresh(execution), Reuse::Fresh);
+        let (instance, reuse) = named.map_or_else(fresh, |id| (id, Reuse::Join));
+        Ok(Asked { instance, execution, reuse, input, trace: traced(&parts.headers) })
     }
 
-    /// The instance that answers this request: a fresh one, or the one that the key names. It is
-    /// waited for here, so a fresh one lives here as well.
-    fn instance(
-        &self,
-        headers: &HeaderMap,
-        hub: &Client,
-    ) -> Result<(InstanceId, Reuse), &'static str> {
-        Ok(match keyed(self.name, headers)? {
-            Some(id) => (id, Reuse::Join),
-            None => (hub.fresh_here(), Reuse::Fresh),
-        })
-    }
-
-    fn started(&self, now: Timestamp, input: Option<Text>) -> Started {
-        let execution = ExecutionId(Uuid::now_v7().as_u128());
+    fn started(&self, execution: ExecutionId, now: Timestamp, input: Option<Text>) -> Started {
         let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now.plus(self.within));
         Started {
             version: self.version.map(Text::from),
@@ -163,6 +152,7 @@ impl Gateway {
 /// What a request asks for.
 struct Asked {
     instance: InstanceId,
+    execution: ExecutionId,
     reuse: Reuse,
     input: Option<Text>,
     trace: Option<Trace>,

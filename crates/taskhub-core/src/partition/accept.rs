@@ -174,7 +174,9 @@ fn is_of_client(input: &Input) -> bool {
 }
 
 fn is_fresh(input: &Input) -> bool {
-    matches!(input, Input::Request(Request { verb: Verb::Start { reuse: Reuse::Fresh, .. }, .. }))
+    let Input::Request(Request { instance, verb, .. }) = input else { return false };
+    let Verb::Start { started, reuse: Reuse::Fresh } = verb else { return false };
+    instance.is_fresh(started.execution) || mutated(Mutation::BelieveFresh)
 }
 
 /// Whether an instance has ended, and called activities that are not done.

@@ -168,8 +168,12 @@ fn draw_life(
 ) {
     let reuse = draw_reuse(random, true);
     // A fresh id is one that nobody else could have used.
-    let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
-    let instance = InstanceId::trusted(format!("{fresh}{index}"));
+    let fresh = reuse == Reuse::Fresh;
+    let instance = if fresh {
+        InstanceId::fresh(ExecutionId(1 << 120 | index as u128))
+    } else {
+        InstanceId::trusted(format!("i{index}"))
+    };
     let begin = random.between(0, CALM_AFTER / 3);
     let program = if random.chance(300) { random.index(4) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
@@ -195,13 +199,11 @@ fn draw_life(
         };
         let payload = format!("{index}-{number}").into();
         let raise = match random.below(10) {
-            0 if fresh != "fresh" => {
+            0 if !fresh => {
                 let (program, reuse) = (random.index(programs.len()), draw_reuse(random, false));
                 Act::StartOrRaise(program, reuse, name.into(), payload)
             }
-            1 if fresh != "fresh" => {
-                Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS))
-            }
+            1 if !fresh => Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS)),
             _ => Act::Raise(name.into(), payload),
         };
         let early = if matches!(raise, Act::RaiseEarly(..)) { begin / 2 } else { 0 };
@@ -215,7 +217,7 @@ fn draw_life(
         let number = 100 + random.below(1_000_000);
         let act = draw_act(random, usize::try_from(number).unwrap_or(0), programs.len());
         let again = matches!(act, Act::Start(..) | Act::Restart(_));
-        if !(again && fresh == "fresh") {
+        if !(again && fresh) {
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
     }
@@ -249,6 +251,7 @@ fn draw_reuse(random: &mut Random, first: bool) -> Reuse {
     match random.below(6) {
         0 | 1 if first => Reuse::Fresh,
         2 => Reuse::Join,
+        1 => Reuse::Fresh, // Somebody says so of an id that may well be in use.
         3 => Reuse::Replace(Vec::new()),
         4 => Reuse::Replace(RuntimeStatus::ALL.to_vec()),
         _ => Reuse::ended(),
