@@ -75,6 +75,9 @@ pub enum Input {
     /// A page of wakes that was asked for has been read.
     Wakes(Result<Vec<Wake>, StoreError>),
     /// A page of busy instances that was asked for has been read.
+    /// What this instance did next is more than the store takes, for this reason: it is parked, as
+    /// it would do the same again.
+    Unwritable(InstanceId, Text),
     Busy(Result<Vec<InstanceId>, StoreError>),
     /// All commits up to this one are durable.
     Durable(CommitSeq),

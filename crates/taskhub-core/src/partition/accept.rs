@@ -21,6 +21,10 @@ impl Partition {
             }
             Input::Forget(request) => self.waiters.forget(request),
             Input::Wakes(page) => self.wakes.take(page),
+            Input::Unwritable(ref id, _) => {
+                let id = id.clone();
+                self.route(&id, input, now, out);
+            }
             Input::Busy(page) => self.busy.take(page),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
             Input::Request(request) => {
@@ -54,7 +58,15 @@ impl Partition {
                 self.refuse(input, Refusal::Busy("its queue is full"));
             }
             Some(Slot::Loading(queue)) => queue.push(input),
-            Some(_) => self.apply(id, input, now),
+            Some(slot) => {
+                // What waits to be written is a commit by itself: no record grows without a bound.
+                let most = self.limits.batch_bytes_max;
+                let is_full = matches!(slot, Slot::Known(known) if known.fresh_bytes >= most);
+                if is_full && !self.step_first(id, now) {
+                    return self.queue(id, input);
+                }
+                self.apply(id, input, now);
+            }
             None if is_fresh(&input) => {
                 self.slots.put(id.clone(), Slot::Absent(self.outbox.durable()));
                 self.apply(id, input, now);
@@ -154,6 +166,12 @@ impl Partition {
     fn apply(&mut self, id: &InstanceId, input: Input, now: Timestamp) {
         match input {
             Input::Request(request) => self.request(request, now),
+            Input::Unwritable(_, why) => {
+                if let Some(instance) = self.slots.known_mut(id).filter(|it| it.is_alive()) {
+                    instance.park(&why);
+                }
+                self.touch(id);
+            }
             Input::Deliver(envelope) => self.deliver(envelope, now),
             Input::TaskDone(result) => self.task_done(result, now),
             _ => debug_assert!(false, "{id} got an input that concerns no instance"),

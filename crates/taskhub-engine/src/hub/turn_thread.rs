@@ -91,6 +91,9 @@ struct TurnThread {
     links: Links,
     answers: HashMap<RequestId, Asker>,
     inputs: BTreeMap<PartitionId, Vec<Input>>,
+    /// Of turns that could not be written: what their partitions are told first when they are opened
+    /// again.
+    void: BTreeMap<PartitionId, Input>,
     /// Of each lane.
     generations: Vec<Generation>,
     looks: Looks,
@@ -101,10 +104,10 @@ struct TurnThread {
 
 impl TurnThread {
     fn new(shard: Shard, links: Links) -> Self {
-        let (answers, inputs) = (HashMap::new(), BTreeMap::new());
+        let (answers, inputs, void) = (HashMap::new(), BTreeMap::new(), BTreeMap::new());
         let generations = vec![0; links.lanes.len()];
         let looks = Looks::default();
-        Self { shard, links, answers, inputs, generations, looks, term: 0, stop_by: None }
+        Self { shard, links, answers, inputs, void, generations, looks, term: 0, stop_by: None }
     }
 
     /// Whether it is to stop, and has answered all that it took in.
@@ -154,6 +157,7 @@ impl TurnThread {
             Mail::Found(owner, found) => self.found(owner, found),
             Mail::Open(share) => self.open(share),
             Mail::Close(lane, generation, why) => self.close(lane, generation, &why),
+            Mail::Void(partition, input) => drop(self.void.insert(partition, input)),
             Mail::Lose(owned) => self.lose(owned),
             Mail::Leave(owned) => self.leave(owned),
             Mail::Term(term) => self.term = term,

@@ -2,7 +2,7 @@
 
 mod workers;
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus};
+use taskhub_core::{ExecutionId, InstanceId, Limits, Reuse, RuntimeStatus};
 
 use workers::{draw_patience, draw_workers};
 
@@ -71,7 +71,8 @@ fn draw_limits(random: &mut Random) -> Limits {
         limits.batch_count_max = 1 + random.index(6);
     }
     if random.chance(200) {
-        limits.batch_bytes_max = 600;
+        // So small that what arrives at once does not fit into one record either.
+        limits.batch_bytes_max = if limits.batch_count_max < 4 { 20 } else { 600 };
     }
     if random.chance(150) {
         limits.backlog_count_max = 1 + random.index(3);
@@ -250,8 +251,8 @@ fn draw_act(random: &mut Random, number: usize, programs: usize) -> Act {
 fn draw_reuse(random: &mut Random, first: bool) -> Reuse {
     match random.below(6) {
         0 | 1 if first => Reuse::Fresh,
-        2 => Reuse::Join,
         1 => Reuse::Fresh, // Somebody says so of an id that may well be in use.
+        2 => Reuse::Join,
         3 => Reuse::Replace(Vec::new()),
         4 => Reuse::Replace(RuntimeStatus::ALL.to_vec()),
         _ => Reuse::ended(),
