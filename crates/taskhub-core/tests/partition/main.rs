@@ -11,3 +11,4 @@ mod parked;
 mod rewind;
 mod rewind_children;
 mod rewind_elsewhere;
+mod unread;

@@ -27,6 +27,7 @@ use super::{
     spawn,
     tally::Tallies,
     tenure::Tenure,
+    trouble::Trouble,
     turn_thread,
     workers::Workers,
 };
@@ -184,6 +185,7 @@ impl Crew {
                 reads: reads.clone(),
                 post: self.post.clone(),
                 inbox_max: self.limits.backlog_count_max,
+                trouble: Trouble::default(),
             };
             self.threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
         }
