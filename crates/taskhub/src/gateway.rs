@@ -162,7 +162,8 @@ struct Asked {
 struct Held {
     hub: Client,
     instance: InstanceId,
-    until: Instant,
+    /// Until when its end is waited for; `None` is for ever.
+    until: Option<Instant>,
     on_timeout: OnTimeout,
     /// Its span, which ends when it is answered.
     span: Option<Box<Span>>,
@@ -170,16 +171,21 @@ struct Held {
 
 impl Held {
     async fn answer(self) -> Response {
-        let late = match self.on_timeout {
-            OnTimeout::Terminate => self.until + GRACE,
-            OnTimeout::Accepted => self.until,
+        let grace = match self.on_timeout {
+            OnTimeout::Terminate => GRACE,
+            OnTimeout::Accepted => Duration::ZERO,
         };
+        let late = self.until.and_then(|until| until.checked_add(grace));
         let wait = self.hub.ask_of(self.instance.clone(), Verb::Wait);
-        let response = match tokio::time::timeout_at(late, wait).await {
-            Ok(Ok(Answer::Status(record))) => ended(&self.instance, &record),
-            Ok(Err(why)) => refused(&why),
-            Ok(Ok(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Err(_) => self.late(),
+        let answer = match late {
+            Some(late) => tokio::time::timeout_at(late, wait).await.ok(),
+            None => Some(wait.await),
+        };
+        let response = match answer {
+            Some(Ok(Answer::Status(record))) => ended(&self.instance, &record),
+            Some(Err(why)) => refused(&why),
+            Some(Ok(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            None => self.late(),
         };
         spanned(self.span.map(|span| *span), response)
     }
