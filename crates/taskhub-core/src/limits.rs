@@ -37,9 +37,9 @@ pub struct Limits {
     pub early_instances_max: usize,
     /// An input, output, event or status, in bytes.
     pub payload_bytes_max: usize,
-    /// What the code of one turn calls, shows and comes to, or what the operations of one turn of an
-    /// entity do, all together, in bytes; also the events that are kept for one instance that nobody
-    /// has started.
+    /// What the code of one turn calls, shows and comes to, or what the operations of one turn of
+    /// an entity do, all together, in bytes; also the events that are kept for one instance that
+    /// nobody has started.
     pub turn_bytes_max: usize,
     /// A text of a failure (its message, its stack), and why an instance is parked, in bytes. What
     /// is longer is cut, and says by how much. Details of failures are payloads.

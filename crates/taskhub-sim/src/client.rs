@@ -52,10 +52,7 @@ impl World {
             self.coverage.count("events: asked for twice");
         }
         let drawn = ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
-        let execution = match &act {
-            Act::Start(_, Reuse::Fresh, _) => begun_by(&wanted.instance).unwrap_or(drawn),
-            _ => drawn,
-        };
+        let execution = begun_by(&wanted.instance, &act).unwrap_or(drawn);
         let again = again.map(|was| self.again(&wanted.instance, was, execution));
         let asked = Asked {
             again,
@@ -214,7 +211,8 @@ impl World {
 }
 
 /// The execution whose id a fresh instance has.
-fn begun_by(instance: &InstanceId) -> Option<ExecutionId> {
+fn begun_by(instance: &InstanceId, act: &Act) -> Option<ExecutionId> {
+    let Act::Start(_, Reuse::Fresh, _) = act else { return None };
     u128::from_str_radix(instance.as_str(), 16).ok().map(ExecutionId)
 }
 

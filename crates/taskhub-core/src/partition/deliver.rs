@@ -269,8 +269,8 @@ pub(super) fn within(outcome: Outcome, limits: &Limits) -> Outcome {
     }
 }
 
-/// The failure of code that makes payloads of these sizes in one turn, if they are too large, or too
-/// many: what a turn does is written in one commit, and no store takes just anything.
+/// The failure of code that makes payloads of these sizes in one turn, if they are too large, or
+/// too many: what a turn does is written in one commit, and no store takes just anything.
 pub(super) fn too_much(sizes: &[usize], limits: &Limits) -> Option<Failure> {
     let largest = sizes.iter().copied().max().unwrap_or(0);
     if largest > limits.payload_bytes_max {

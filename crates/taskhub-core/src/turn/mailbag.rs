@@ -106,7 +106,8 @@ impl Mailbag {
     pub(super) fn bytes(&self) -> usize {
         let raised = self.names.values().flat_map(|name| &name.raised);
         debug_assert_eq!(self.raised_bytes, raised.map(Raised::bytes).sum::<usize>());
-        640 * self.names.len() + self.raised_bytes // A name has a place in the table, two texts, a tree.
+        // A name has a place in the table, two texts, a tree.
+        640 * self.names.len() + self.raised_bytes
     }
 }
 

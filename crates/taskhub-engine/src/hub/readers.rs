@@ -34,15 +34,19 @@ pub(super) fn channel() -> (Sender<Wanted>, Reads) {
 
 /// One reading thread.
 pub(super) struct Reader {
-    pub store: Arc<dyn Store>,
-    pub reads: Reads,
-    pub post: Post,
-    /// How many messages of an inbox are read at once.
-    pub inbox_max: usize,
-    pub trouble: Trouble,
+    store: Arc<dyn Store>,
+    reads: Reads,
+    post: Post,
+    inbox_max: usize,
+    trouble: Trouble,
 }
 
 impl Reader {
+    /// One that reads up to so many messages of an inbox at once.
+    pub(super) fn new(store: Arc<dyn Store>, reads: Reads, post: Post, inbox_max: usize) -> Self {
+        Self { store, reads, post, inbox_max, trouble: Trouble::default() }
+    }
+
     pub(super) fn run(mut self) {
         loop {
             let wanted = super::lock(&self.reads).recv();

@@ -168,13 +168,8 @@ fn draw_life(
     operations: &mut Vec<Operation>,
 ) {
     let reuse = draw_reuse(random, true);
-    // A fresh id is one that nobody else could have used.
     let fresh = reuse == Reuse::Fresh;
-    let instance = if fresh {
-        InstanceId::fresh(ExecutionId(1 << 120 | index as u128))
-    } else {
-        InstanceId::trusted(format!("i{index}"))
-    };
+    let instance = id_of_life(index, fresh);
     let begin = random.between(0, CALM_AFTER / 3);
     let program = if random.chance(300) { random.index(4) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
@@ -221,6 +216,15 @@ fn draw_life(
         if !(again && fresh) {
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
+    }
+}
+
+/// A fresh id is one that nobody else could have used: that of its execution.
+fn id_of_life(index: usize, fresh: bool) -> InstanceId {
+    if fresh {
+        InstanceId::fresh(ExecutionId(1 << 120 | index as u128))
+    } else {
+        InstanceId::trusted(format!("i{index}"))
     }
 }
 

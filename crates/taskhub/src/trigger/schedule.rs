@@ -300,7 +300,7 @@ mod tests {
         run.expect(next_due).fails(unknown("nightly"));
         run.advance(UNKNOWN_PAUSE);
         run.expect(next_due).returns(Some(noon + HOUR * 2));
-        run.advance(HOUR - UNKNOWN_PAUSE * 2);
+        run.advance(UNKNOWN_PAUSE * 58);
         run.expect(run_scheduled).given(tick(noon + HOUR * 2, false)).returns(());
     }
 

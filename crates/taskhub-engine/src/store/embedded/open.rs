@@ -153,8 +153,8 @@ fn missing(folder: &Path) -> usize {
     named.take_while(|it| !it.exists()).count()
 }
 
-/// A file or a folder that was just created is found after a power cut only if the folder that it is
-/// in was synced: `missing` folders are new, this one the last of them.
+/// A file or a folder that was just created is found after a power cut only if the folder that it
+/// is in was synced: `missing` folders are new, this one the last of them.
 fn sync_folders(folder: &Path, missing: usize) -> io::Result<()> {
     if cfg!(unix) {
         for folder in folder.canonicalize()?.ancestors().take(1 + missing.max(1)) {
