@@ -153,8 +153,11 @@ impl LaneThread {
     /// was decided meanwhile can never be written. A turn that the store will never take would be
     /// made again: its instance is parked.
     fn close(&mut self, error: &CommitError, batch: &Batch) {
-        let why = error.to_string();
+        let (why, is_fenced) = (error.to_string(), matches!(error, CommitError::Fenced(_)));
         self.links.tallies.failed();
+        if !is_fenced {
+            self.links.tallies.fails(Some(why.clone()));
+        }
         self.trouble.tell(&why, "a commit failed; its partitions are closed until the store works");
         self.generation += 1;
         let (post, generation) = (&self.links.post, self.generation);
@@ -170,7 +173,6 @@ impl LaneThread {
         };
         self.lane.close(&closed);
         self.begun.clear();
-        let is_fenced = matches!(error, CommitError::Fenced(_));
         let blame = if is_fenced { Blame::Fence } else { Blame::Store };
         let _ = self.links.keeper.send(Errand::Closed(closed, blame));
     }
