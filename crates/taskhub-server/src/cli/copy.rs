@@ -13,7 +13,7 @@ use taskhub_core::store::Store;
 use taskhub_engine::store::Embedded;
 use taskhub_postgres::PostgresOptions;
 
-use crate::asked_to_end;
+use crate::{END_TIME_MAX, asked_to_end};
 
 /// The flags of `taskhub copy`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let signals = signals.worker_threads(1).enable_all().build()?;
     let tell = stopped.clone();
     signals.spawn(async move {
-        asked_to_end().await;
+        asked_to_end(END_TIME_MAX).await;
         tell.store(true, Ordering::Relaxed);
     });
     let is_stopped = || stopped.load(Ordering::Relaxed);
