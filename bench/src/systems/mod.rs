@@ -9,6 +9,7 @@ mod managed;
 mod over_grpc;
 mod postgres;
 mod python;
+mod raw;
 mod taskhub;
 
 use std::path::PathBuf;
@@ -63,7 +64,7 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 14] = [
+pub(crate) const ALL: [Contestant; 15] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -85,6 +86,18 @@ pub(crate) const ALL: [Contestant; 14] = [
         store: Store::Folder,
         is_variant: false,
         is_extra: false,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "taskhub-raw",
+        colour: "#bf4b8a",
+        note: "taskhub-raw is a worker that knows the public protocol only, as those of the SDKs \
+               do: whole\nhistories, and a call for each result.",
+        works: &["w2"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: true,
         program: Program::Here,
     },
     Contestant {
@@ -202,6 +215,7 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<Taskhub<taskhub::Folder>>(order),
         "taskhub-grpc" => obey::<Taskhub<over_grpc::OverGrpc>>(order),
+        "taskhub-raw" => obey::<Taskhub<raw::Raw>>(order),
         "taskhub-pg" => obey::<Taskhub<postgres::OnPostgres<1, 4>>>(order),
         "pg-1-lane" => obey::<Taskhub<postgres::OnPostgres<1, 1>>>(order),
         "pg-2-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 2>>>(order),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CallId, ExecutionId, InstanceId, Text, Timestamp};
+use crate::{CallId, ExecutionId, InstanceId, Text, Timestamp, Trace};
 
 /// One operation that an entity is asked to perform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,15 @@ pub struct Operation {
     pub name: Text,
     /// What it is given.
     pub input: Option<Text>,
+    /// The trace of who asks.
+    pub trace: Option<Trace>,
+}
+
+impl Operation {
+    /// A request for `name` with `input`, and nothing else said.
+    pub fn new(request: impl Into<Text>, name: impl Into<Text>, input: Option<Text>) -> Self {
+        Self { request: request.into(), name: name.into(), input, trace: None }
+    }
 }
 
 /// The call of an orchestration that waits for an answer.

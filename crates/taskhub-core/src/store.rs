@@ -115,6 +115,9 @@ pub struct Node {
     pub id: Text,
     /// Where other nodes reach it.
     pub address: Text,
+    /// What it has in common with the nodes that it can ask and that can ask it; empty where
+    /// nobody knows. The nodes of a store that is shared have it, a lease need not keep it.
+    pub circle: Text,
 }
 
 /// A partition, owned under an epoch.
@@ -294,6 +297,6 @@ pub enum StoreError {
     #[error("the store is not available: {0}")]
     Unavailable(String),
     /// What is stored makes no sense.
-    #[error("the store is damaged: {0}")]
+    #[error("the store is damaged: {0}; restore a backup of it")]
     Damaged(String),
 }

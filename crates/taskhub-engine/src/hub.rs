@@ -19,6 +19,7 @@ mod requests;
 mod router;
 mod tally;
 mod tenure;
+mod times;
 mod trouble;
 mod turn_thread;
 mod workers;
@@ -32,7 +33,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, InstanceId, Limits, Task, TaskResult, Ticket, Timestamp, TurnRecord, Verb,
+    Answer, Done, InstanceId, Limits, Task, Ticket, Timestamp, TurnRecord, Verb,
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
@@ -48,6 +49,7 @@ pub use members::Members;
 use router::Router;
 use tally::Tallies;
 pub use tally::Tally;
+pub use times::Times;
 pub use turn_thread::{Death, Dies, Lockstep};
 use workers::Workers;
 pub use workers::{Told, Worker};
@@ -94,8 +96,8 @@ impl Hub {
     /// Asks the owner of an instance, on whichever node it is, and waits for the answer; what it
     /// tells is durable. While an instance moves to another node it is asked again, as long as
     /// nothing can have happened. Dropping the future withdraws the question, not what it caused.
-    pub async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        self.inner.router.ask(instance, verb).await
+    pub fn ask(&self, instance: InstanceId, verb: Verb) -> impl Future<Output = Answer> + Send {
+        self.inner.router.ask(instance, verb)
     }
 
     /// The same for a question that another node has passed on: it is answered by this node or,
@@ -143,14 +145,16 @@ impl Hub {
     /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
-        let Some(task) = self.inner.workers.finish(delivery, &done) else { return Answer::Done };
-        let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
-            Ok(answer) => return answer,
-            Err(done) => done,
-        };
-        let result = TaskResult { ticket: task.ticket, done };
+        let own = self.inner.workers.finish([(delivery, done)]).pop();
+        let Some(result) = own else { return Answer::Done };
         // Whoever owns the instance next gives it out again, and counts only results of that.
         self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
+    }
+
+    /// The same for many deliveries at once, without an answer: where a result is lost before it
+    /// is durable, its work is given out again.
+    pub fn finish_all(&self, results: Vec<(DeliveryId, Done)>) {
+        self.inner.post.results(self.inner.workers.finish(results));
     }
 
     /// A worker elsewhere gives back what it was given: others get it first, if anybody wants it.

@@ -26,7 +26,7 @@ pub use arrivals::Tick;
 pub use holdings::{Balance, Holdings};
 pub use hub::{
     Borrowed, Cleaned, Death, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError,
-    Tally, Told, Worker,
+    Tally, Times, Told, Worker,
 };
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};

@@ -200,6 +200,7 @@ impl Link {
             input: text(operation.input),
             request_id: operation.request.to_string(),
             scheduled_time: due.map(timestamp_out),
+            parent_trace_context: operation.trace.as_ref().map(trace_out),
             ..SignalEntityRequest::default()
         });
         let answer = self.service().signal_entity(request).await;

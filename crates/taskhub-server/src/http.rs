@@ -7,6 +7,7 @@ mod openapi;
 mod probes;
 
 use std::{
+    convert::Infallible,
     future::ready,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -18,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt as _;
+use tower::service_fn;
 
 use crate::{Config, Hubs, Keys};
 pub(crate) use door::{Token, is_direct, is_of_a_page};
@@ -52,15 +54,17 @@ pub(crate) fn routes(hubs: &Hubs, keys: &Keys, is_local: bool, config: &Config) 
         .forwarded(config.http.forwarded)
         .keys(keys.clone(), Arc::new(AtomicBool::new(is_local)))
         .origins(&config.http.origins);
-    let others = |request: Request| {
+    // No handler: what an extractor needs would be kept as long as a request is held.
+    let others = service_fn(move |request: Request| {
         // Its paths are known in any spelling.
-        if management::is_management(request.uri()) {
-            api.answer(request).left_future()
+        let answer = if management::is_management(request.uri()) {
+            api.clone().answer(request).left_future()
         } else {
             ready(nothing_here(request.uri())).right_future()
-        }
-    };
-    probes(hubs.clone()).merge(OpenApi::management().routes()).fallback(others)
+        };
+        answer.map(Ok::<_, Infallible>)
+    });
+    probes(hubs.clone()).merge(OpenApi::management().routes()).fallback_service(others)
 }
 
 /// An error that people can read, as JSON.

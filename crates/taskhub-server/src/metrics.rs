@@ -1,5 +1,6 @@
 //! What the server counts, in the form that Prometheus reads.
 
+mod histogram;
 mod names;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -12,11 +13,12 @@ use axum::{
 use metrics::{Key, Label, Level, Metadata, Recorder as _};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prost_reflect::DescriptorPool;
+use taskhub_engine::{Hub, Tally};
 use taskhub_wire::proto::DESCRIPTORS;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::{Hubs, http};
+use crate::{HubName, Hubs, http};
 
 /// The upper ends of the classes of latency, in seconds.
 const SECONDS: [f64; 14] =
@@ -97,27 +99,33 @@ impl Metrics {
     /// All numbers, as Prometheus reads them.
     #[must_use]
     pub fn response(&self) -> Response {
-        self.look();
-        ([(CONTENT_TYPE, TEXT)], self.recorder.handle().render()).into_response()
+        let hubs = self.hubs.open_ones();
+        let hubs: Vec<_> = hubs.into_iter().map(|(name, hub)| (name, hub.tally(), hub)).collect();
+        self.look(&hubs);
+        let mut text = self.recorder.handle().render();
+        let turns = hubs.iter().map(|(name, tally, _)| (name, tally.turn_times));
+        let commits = hubs.iter().map(|(name, tally, _)| (name, tally.commit_times));
+        let added = histogram::render(&mut text, names::TURN_SECONDS, turns)
+            .and_then(|()| histogram::render(&mut text, names::COMMIT_SECONDS, commits));
+        debug_assert!(added.is_ok(), "a text takes everything");
+        ([(CONTENT_TYPE, TEXT)], text).into_response()
     }
 
     /// Takes over what the hubs count, and looks how much there is of what comes and goes.
-    fn look(&self) {
+    fn look(&self, hubs: &[(HubName, Tally, Hub)]) {
         let version = vec![Label::new("version", env!("CARGO_PKG_VERSION"))];
         self.gauge(names::BUILD, version, 1);
-        for (name, hub) in self.hubs.open_ones() {
+        for (name, tally, hub) in hubs {
             let label = || vec![Label::new("hub", name.to_string())];
             let (workers, waiting, given) = hub.workers();
             self.gauge(names::WORKERS, label(), workers);
             self.gauge(names::WAITING, label(), waiting);
             self.gauge(names::GIVEN, label(), given);
             self.gauge(names::HELD, label(), hub.held_requests());
-            let tally = hub.tally();
             self.counter(names::COMMITS, label(), tally.commits);
             self.counter(names::COMMIT_FAILURES, label(), tally.failures);
             self.counter(names::COMMIT_CHANGES, label(), tally.changes);
             self.counter(names::COMMIT_BYTES, label(), tally.bytes);
-            self.counter(names::COMMIT_MICROS, label(), tally.micros);
             self.counter(names::STARTED, label(), tally.started);
             self.counter(names::TURNS, label(), tally.turns);
             self.counter(names::TURN_MICROS, label(), tally.turn_micros);

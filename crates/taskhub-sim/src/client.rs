@@ -197,7 +197,7 @@ impl World {
                 let request = signal_of(asked.request);
                 let input = Some(format!("{request}:0").into());
                 Verb::Signal(Box::new(Requested {
-                    operation: Operation { request, name: "add".into(), input },
+                    operation: Operation::new(request, "add", input),
                     caller: None,
                     due: later.map(|later| Timestamp(EPOCH + at + later)),
                 }))

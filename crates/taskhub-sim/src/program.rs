@@ -320,7 +320,7 @@ pub(crate) fn operation(execution: ExecutionId, count: usize) -> Operation {
         _ => "add",
     };
     let input = Some(format!("{execution}:{count}").into());
-    Operation { request: "".into(), name: name.into(), input }
+    Operation::new("", name, input)
 }
 
 /// Entities that an execution has locked, and the name of the critical section.

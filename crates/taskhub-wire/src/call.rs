@@ -8,10 +8,11 @@ use crate::{
     ids::{entities_in, entity_in, receiver_in},
     proto::{
         EntityLockRequestedEvent, EntityOperationCalledEvent, EntityOperationSignaledEvent,
-        EntityUnlockSentEvent, EventSentEvent, TimerCreatedEvent, history_event::EventType,
+        EntityUnlockSentEvent, EventSentEvent, TimerCreatedEvent, TraceContext,
+        history_event::EventType,
     },
     text::{text_in, text_out},
-    timestamp_in, timestamp_out,
+    timestamp_in, timestamp_out, trace_in, trace_out,
     work::{activity_in, activity_out, child_out, start_in, started_out},
 };
 
@@ -97,6 +98,7 @@ pub(crate) fn called_out(
         parent_instance_id: None,
         parent_execution_id: None,
         target_instance_id: Some(entity.to_string()),
+        trace_context: operation.trace.as_ref().map(trace_out),
     }
 }
 
@@ -112,6 +114,7 @@ pub(crate) fn signaled_out(
         scheduled_time: due.map(timestamp_out),
         input: text_out(operation.input.as_ref()),
         target_instance_id: Some(entity.to_string()),
+        trace_context: operation.trace.as_ref().map(trace_out),
     }
 }
 
@@ -135,12 +138,14 @@ pub(crate) fn call_event_in(call: CallId, wire: EventType) -> Result<Option<Kind
         }
         EventType::EntityOperationCalled(wire) => {
             let entity = target_in(wire.target_instance_id)?;
-            let operation = operation_in(wire.request_id, wire.operation, wire.input);
+            let operation =
+                operation_in(wire.request_id, wire.operation, wire.input, wire.trace_context);
             Kind::OperationCalled { call, entity, operation }
         }
         EventType::EntityOperationSignaled(wire) => {
             let entity = target_in(wire.target_instance_id)?;
-            let operation = operation_in(wire.request_id, wire.operation, wire.input);
+            let operation =
+                operation_in(wire.request_id, wire.operation, wire.input, wire.trace_context);
             let at = due_in(wire.scheduled_time.as_ref())?;
             Kind::OperationSignaled { call, entity, operation, at }
         }
@@ -156,8 +161,14 @@ pub(crate) fn call_event_in(call: CallId, wire: EventType) -> Result<Option<Kind
     }))
 }
 
-pub(crate) fn operation_in(request: String, name: String, input: Option<String>) -> Operation {
-    Operation { request: request.into(), name: name.into(), input: text_in(input) }
+pub(crate) fn operation_in(
+    request: String,
+    name: String,
+    input: Option<String>,
+    trace: Option<TraceContext>,
+) -> Operation {
+    let trace = trace.and_then(trace_in);
+    Operation { trace, ..Operation::new(request, name, text_in(input)) }
 }
 
 pub(crate) fn due_in(

@@ -8,16 +8,15 @@ use taskhub_core::{
 use crate::{
     InvalidMessage,
     arrival::requested_out,
-    bounds::short,
+    bounds::{named, short, traced},
     call::{due_in, operation_in},
     failure_in, failure_out,
     ids::{entity_in, execution_in, execution_out, instance_in},
     proto::{
         EntityBatchRequest, EntityBatchResult, EntityRequest, HistoryEvent, OperationAction,
-        OperationInfo, OperationRequest, OperationResult, OperationResultFailure,
-        OperationResultSuccess, SendSignalAction, StartNewOrchestrationAction,
-        history_event::EventType, operation_action::OperationActionType,
-        operation_result::ResultType,
+        OperationInfo, OperationResult, OperationResultFailure, OperationResultSuccess,
+        SendSignalAction, StartNewOrchestrationAction, history_event::EventType,
+        operation_action::OperationActionType, operation_result::ResultType,
     },
     text::{text_in, text_out},
     timestamp_out, trace_out,
@@ -40,22 +39,6 @@ pub(crate) fn operations_out(ticket: &Ticket, operations: &Operations) -> Entity
     }
 }
 
-/// Operations in the older form, which does not say who waits for them.
-pub(crate) fn batch_out(ticket: &Ticket, operations: &Operations) -> EntityBatchRequest {
-    let request = |Requested { operation, .. }: &Requested| OperationRequest {
-        operation: operation.name.to_string(),
-        request_id: operation.request.to_string(),
-        input: text_out(operation.input.as_ref()),
-        trace_context: None,
-    };
-    EntityBatchRequest {
-        instance_id: ticket.instance.to_string(),
-        entity_state: text_out(operations.state.as_ref()),
-        operations: operations.requested.iter().map(request).collect(),
-        ..EntityBatchRequest::default()
-    }
-}
-
 pub(crate) fn operations_in(
     wire: EntityRequest,
 ) -> Result<(InstanceId, Option<ExecutionId>, Operations), InvalidMessage> {
@@ -66,12 +49,13 @@ pub(crate) fn operations_in(
     Ok((entity, execution, Operations { state: text_in(wire.entity_state), requested }))
 }
 
+/// Operations in the older form, which does not say who waits for them.
 pub(crate) fn batch_in(
     wire: EntityBatchRequest,
 ) -> Result<(InstanceId, Operations), InvalidMessage> {
     let entity = entity_in("entityBatchRequest.instanceId", &wire.instance_id)?;
     let requested = wire.operations.into_iter().map(|it| {
-        let operation = operation_in(it.request_id, it.operation, it.input);
+        let operation = operation_in(it.request_id, it.operation, it.input, it.trace_context);
         Requested { operation, caller: None, due: None }
     });
     let requested = requested.collect();
@@ -81,7 +65,12 @@ pub(crate) fn batch_in(
 fn requested_in(wire: Option<EventType>) -> Result<Requested, InvalidMessage> {
     match wire {
         Some(EventType::EntityOperationSignaled(wire)) => Ok(Requested {
-            operation: operation_in(wire.request_id, wire.operation, wire.input),
+            operation: operation_in(
+                wire.request_id,
+                wire.operation,
+                wire.input,
+                wire.trace_context,
+            ),
             caller: None,
             due: due_in(wire.scheduled_time.as_ref())?,
         }),
@@ -94,7 +83,12 @@ fn requested_in(wire: Option<EventType>) -> Result<Requested, InvalidMessage> {
                 call: CallId(0),
             };
             Ok(Requested {
-                operation: operation_in(wire.request_id, wire.operation, wire.input),
+                operation: operation_in(
+                    wire.request_id,
+                    wire.operation,
+                    wire.input,
+                    wire.trace_context,
+                ),
                 caller: Some(caller),
                 due: due_in(wire.scheduled_time.as_ref())?,
             })
@@ -132,8 +126,10 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
     match wire.operation_action_type.ok_or(InvalidMessage::Missing { field })? {
         OperationActionType::SendSignal(wire) => {
             let entity = entity_in("sendSignal.instanceId", &wire.instance_id)?;
-            short("sendSignal.name", &wire.name)?;
-            let operation = operation_in(guid(name), wire.name, wire.input);
+            named("sendSignal.name", &wire.name)?;
+            traced(wire.parent_trace_context.as_ref())?;
+            let trace = wire.parent_trace_context;
+            let operation = operation_in(guid(name), wire.name, wire.input, trace);
             let due = due_in(wire.scheduled_time.as_ref())?;
             Ok(Act::Signal(entity, Requested { operation, caller: None, due }))
         }
@@ -142,8 +138,9 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
                 "" => InstanceId::trusted(name.to_string()),
                 id => instance_in("startNewOrchestration.instanceId", id)?,
             };
-            short("startNewOrchestration.name", &wire.name)?;
+            named("startNewOrchestration.name", &wire.name)?;
             short("startNewOrchestration.version", wire.version.as_deref().unwrap_or_default())?;
+            traced(wire.parent_trace_context.as_ref())?;
             let at = due_in(wire.scheduled_time.as_ref())?;
             let tags = std::collections::BTreeMap::new();
             let work =
@@ -201,12 +198,14 @@ fn outcome_out(outcome: &Outcome) -> OperationResult {
 
 fn act_out(act: &Act, id: i32) -> OperationAction {
     let act = match act {
-        Act::Signal(entity, Requested { operation: Operation { name, input, .. }, due, .. }) => {
+        Act::Signal(entity, Requested { operation, due, .. }) => {
+            let Operation { name, input, trace, .. } = operation;
             OperationActionType::SendSignal(SendSignalAction {
                 instance_id: entity.to_string(),
                 name: name.to_string(),
                 input: text_out(input.as_ref()),
                 scheduled_time: due.map(timestamp_out),
+                parent_trace_context: trace.as_ref().map(trace_out),
                 ..SendSignalAction::default()
             })
         }

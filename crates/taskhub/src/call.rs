@@ -212,8 +212,10 @@ impl<O: Data> Call<O> {
             Callee::Activity => Command::Activity(work),
             Callee::Operation(entity) => {
                 let Work { name, input, .. } = work;
-                let operation = Operation { request: "".into(), name, input };
-                Command::Operation { entity: entity.clone(), operation }
+                Command::Operation {
+                    entity: entity.clone(),
+                    operation: Operation::new("", name, input),
+                }
             }
         };
         self.stage = Stage::Trying(self.scope.call_at(place, command));

@@ -14,7 +14,7 @@
 //! }
 //!
 //! /// Starts the orchestration, and answers with 202 and where to look for its result. Whoever
-//! /// looks needs a key: `Links::code` puts one into the addresses.
+//! /// looks needs a key: `Links::code` puts one into the addresses, see `Links::of`.
 //! async fn start(State(hub): State<Client>, request: Request) -> Response {
 //!     let (parts, _) = request.into_parts();
 //!     let run = hub.start(greet, "you".to_owned()).id("greeting-1").await.expect("it can start");

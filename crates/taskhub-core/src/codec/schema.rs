@@ -179,6 +179,10 @@ pub(super) struct Operation {
     pub at: Option<i64>,
     #[prost(message, optional, tag = "7")]
     pub caller: Option<Caller>,
+    #[prost(string, optional, tag = "8")]
+    pub trace_parent: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    pub trace_state: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Proto)]

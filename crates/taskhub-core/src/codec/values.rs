@@ -232,29 +232,38 @@ pub(super) fn operation_out(
     wire::Operation {
         call: call.0,
         entity: entity.to_string(),
-        request: operation.request.to_string(),
-        name: operation.name.to_string(),
-        input: out(operation.input.as_ref()),
         at: at.map(|at| at.0),
-        caller: None,
+        ..operation.into()
+    }
+}
+
+impl From<&Operation> for wire::Operation {
+    fn from(operation: &Operation) -> Self {
+        let trace = operation.trace.as_ref();
+        Self {
+            request: operation.request.to_string(),
+            name: operation.name.to_string(),
+            input: out(operation.input.as_ref()),
+            trace_parent: trace.map(|trace| trace.parent.to_string()),
+            trace_state: trace.and_then(|trace| out(trace.state.as_ref())),
+            ..Default::default()
+        }
     }
 }
 
 impl From<wire::Operation> for Operation {
     fn from(wire: wire::Operation) -> Self {
-        Self { request: wire.request.into(), name: wire.name.into(), input: back(wire.input) }
+        let trace = trace_in(wire.trace_parent, wire.trace_state);
+        Self { trace, ..Self::new(wire.request, wire.name, back(wire.input)) }
     }
 }
 
 impl From<&Requested> for wire::Operation {
     fn from(requested: &Requested) -> Self {
         Self {
-            request: requested.operation.request.to_string(),
-            name: requested.operation.name.to_string(),
-            input: out(requested.operation.input.as_ref()),
             at: requested.due.map(|at| at.0),
             caller: requested.caller.as_ref().map(wire::Caller::from),
-            ..Default::default()
+            ..(&requested.operation).into()
         }
     }
 }

@@ -112,14 +112,19 @@ impl Instance {
     /// A call that the code made, in the trace of whoever started the instance, unless the code
     /// says otherwise.
     fn traced(&self, mut kind: Kind, limits: &Limits) -> Kind {
-        if let Kind::ActivityScheduled { call, work }
-        | Kind::ChildScheduled { call, work, .. }
-        | Kind::InstanceStarted { call, work, .. } = &mut kind
-            && work.trace.is_none()
+        let (call, within) = match &mut kind {
+            Kind::ActivityScheduled { call, work }
+            | Kind::ChildScheduled { call, work, .. }
+            | Kind::InstanceStarted { call, work, .. } => (call, &mut work.trace),
+            Kind::OperationCalled { call, operation, .. }
+            | Kind::OperationSignaled { call, operation, .. } => (call, &mut operation.trace),
+            _ => return kind,
+        };
+        if within.is_none()
             && let Some(trace) = &self.ledger.trace
         {
             let span = self.record.execution.span_of_call(*call);
-            work.trace = Some(if limits.spans { trace.within(span) } else { trace.clone() });
+            *within = Some(if limits.spans { trace.within(span) } else { trace.clone() });
         }
         kind
     }

@@ -237,7 +237,7 @@ fn perform(bench: &mut Bench, performed: Performed) {
 fn an_operation_that_failed_is_asked_for_again() {
     let mut bench = Bench::new(&[("order", |scope| {
         Box::pin(async move {
-            let operation = Operation { request: "".into(), name: "debit".into(), input: None };
+            let operation = Operation::new("", "debit", None);
             scope.call(Command::Operation { entity: account(), operation }).await
         })
     })]);

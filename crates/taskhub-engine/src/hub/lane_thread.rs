@@ -1,6 +1,7 @@
 //! The thread of a lane: commits what is queued, says what is durable, gives up when that fails.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, sync_channel},
@@ -26,8 +27,9 @@ use crate::{Lane, Tick};
 
 /// What a lane is sent.
 pub(super) enum ToLane {
-    /// The owner of a partition, which was claimed at that time, made these turns.
-    Turns(Ownership, Tick, Vec<TurnRecord>),
+    /// The owner of a partition, which was claimed at that time, made these turns, and began with
+    /// them then.
+    Turns(Ownership, Tick, Vec<TurnRecord>, Instant),
     /// A message to this partition was not taken: when all that came before is durable, whoever
     /// owns it is to look into its inbox.
     Look(PartitionId),
@@ -53,6 +55,8 @@ pub(super) struct LaneThread {
     links: Links,
     number: u16,
     lane: Lane,
+    /// When turns that the lane has were begun, and how many each time.
+    begun: VecDeque<(Instant, usize)>,
     generation: Generation,
     trouble: Trouble,
     history_events_warn: u64,
@@ -62,8 +66,8 @@ impl LaneThread {
     pub(super) fn new(links: Links, number: u16, limits: &Limits) -> Self {
         let lane = Lane::new(limits, links.post.lanes());
         let history_events_warn = limits.history_events_warn;
-        let (generation, trouble) = (0, Trouble::default());
-        Self { links, number, lane, generation, trouble, history_events_warn }
+        let (begun, generation, trouble) = (VecDeque::new(), 0, Trouble::default());
+        Self { links, number, lane, begun, generation, trouble, history_events_warn }
     }
 
     /// Runs until every turn thread is gone and all they sent is written.
@@ -77,6 +81,7 @@ impl LaneThread {
             match self.links.store.commit(&batch) {
                 Ok(()) => {
                     self.links.tallies.committed(&batch, begun.elapsed());
+                    self.clock(batch.turns.len());
                     lengths::warn(&batch, self.history_events_warn);
                     self.trouble.is_over();
                     self.tell(&batch, sent);
@@ -102,11 +107,27 @@ impl LaneThread {
 
     fn take(&mut self, what: ToLane) {
         match what {
-            ToLane::Turns(owner, opened, turns) => {
+            ToLane::Turns(owner, opened, turns, begun) => {
                 self.links.tallies.taken(turns.len());
+                let before = self.lane.len();
                 self.lane.push(owner, opened, turns);
+                self.begun.push_back((begun, self.lane.len() - before));
             }
             ToLane::Look(partition) => self.lane.look(partition),
+        }
+    }
+
+    /// Notes how long it took until the oldest of the turns, so many, were durable.
+    fn clock(&mut self, mut turns: usize) {
+        while turns > 0
+            && let Some((begun, left)) = self.begun.front_mut()
+        {
+            let durable = turns.min(*left);
+            self.links.tallies.durable(durable, begun.elapsed());
+            (turns, *left) = (turns - durable, *left - durable);
+            if *left == 0 {
+                self.begun.pop_front();
+            }
         }
     }
 
@@ -144,6 +165,7 @@ impl LaneThread {
             held.close(self.number, post.lanes())
         };
         self.lane.close(&closed);
+        self.begun.clear();
         let is_fenced = matches!(error, CommitError::Fenced(_));
         let blame = if is_fenced { Blame::Fence } else { Blame::Store };
         let _ = self.links.keeper.send(Errand::Closed(closed, blame));

@@ -57,13 +57,16 @@ impl Requests {
         Ok(counted)
     }
 
-    /// Asks the owner of an instance, if it is a thread of this node, and waits for the answer.
-    pub(super) async fn send(&self, instance: InstanceId, verb: Verb) -> Answer {
-        let (answer, mut withdraw) = self.sent(instance.clone(), verb);
-        let answer = answer.await;
-        withdraw.armed = false;
-        // A thread answers what it took in. This one had ended before.
-        answer.unwrap_or(Answer::Refused(Refusal::Moved(instance)))
+    /// Asks the owner of an instance, if it is a thread of this node; what this returns waits for
+    /// the answer. It is asked before that, so that the question is not kept.
+    pub(super) fn send(&self, instance: InstanceId, verb: Verb) -> impl Future<Output = Answer> {
+        let (answer, withdraw) = self.sent(instance.clone(), verb);
+        async move {
+            let answer = answer.await;
+            withdraw.disarm();
+            // A thread answers what it took in. This one had ended before.
+            answer.unwrap_or(Answer::Refused(Refusal::Moved(instance)))
+        }
     }
 
     fn sent(&self, instance: InstanceId, verb: Verb) -> (oneshot::Receiver<Answer>, Withdraw<'_>) {
@@ -109,6 +112,13 @@ struct Withdraw<'a> {
     partition: PartitionId,
     id: RequestId,
     armed: bool,
+}
+
+impl Withdraw<'_> {
+    /// It was answered.
+    fn disarm(mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for Withdraw<'_> {

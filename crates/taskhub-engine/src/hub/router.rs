@@ -72,19 +72,28 @@ impl Router {
 
     /// Asks the owner of an instance, wherever it is, and waits for the answer. Many wait for
     /// long, most of them on nodes that are alone: what those need is kept small.
-    pub(super) async fn ask(&self, instance: InstanceId, verb: Verb) -> Answer {
-        if self.requests.post().stopping().load(Ordering::Relaxed) {
-            return Answer::Refused(Refusal::Stopping);
-        }
-        let _counted = match self.requests.count(&verb) {
-            Ok(counted) => counted,
-            Err(refusal) => return Answer::Refused(refusal),
+    pub(super) fn ask(&self, instance: InstanceId, verb: Verb) -> impl Future<Output = Answer> {
+        let counted = if self.requests.post().stopping().load(Ordering::Relaxed) {
+            Err(Refusal::Stopping)
+        } else {
+            self.requests.count(&verb)
         };
-        if !self.shares {
-            let answer = self.requests.send(instance.clone(), verb).await;
-            return told(answer, instance);
+        let asked = counted.map(|counted| {
+            let id = instance.clone();
+            let asking = if self.shares {
+                Err(Box::pin(self.ask_around(id, verb)))
+            } else {
+                Ok(self.requests.send(id, verb))
+            };
+            (counted, asking)
+        });
+        async move {
+            match asked {
+                Ok((_counted, Ok(here))) => told(here.await, instance),
+                Ok((_counted, Err(around))) => around.await,
+                Err(refusal) => Answer::Refused(refusal),
+            }
         }
-        Box::pin(self.ask_around(instance, verb)).await
     }
 
     /// Whether what is asked of an instance is not passed on.

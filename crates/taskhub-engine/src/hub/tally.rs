@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::times::{Clocked, Times};
 use taskhub_core::{Batch, Change, HistoryChange, Record, RuntimeStatus, TurnRecord};
 
 /// How much a hub has done since it was opened.
@@ -23,8 +24,8 @@ pub struct Tally {
     pub changes: u64,
     /// About how many bytes were committed.
     pub bytes: u64,
-    /// How long all commits took together, in microseconds.
-    pub micros: u64,
+    /// How long each commit took that succeeded.
+    pub commit_times: Times,
     /// Orchestrations that were started, children included.
     pub started: u64,
     /// Orchestrations that returned.
@@ -37,6 +38,8 @@ pub struct Tally {
     pub turns: u64,
     /// How long the threads of turns took for them together, in microseconds.
     pub turn_micros: u64,
+    /// How long it was from when each of them was begun to be decided until it was durable.
+    pub turn_times: Times,
     /// Reads of instances that were not in memory.
     pub reads: u64,
     /// Changes that wait until a lane has room for them, now.
@@ -55,13 +58,14 @@ pub(super) struct Tallies {
     failures: AtomicU64,
     changes: AtomicU64,
     bytes: AtomicU64,
-    micros: AtomicU64,
+    commit_times: Clocked,
     started: AtomicU64,
     completed: AtomicU64,
     failed: AtomicU64,
     terminated: AtomicU64,
     turns: AtomicU64,
     turn_micros: AtomicU64,
+    turn_times: Clocked,
     reads: AtomicU64,
     waiting: AtomicU64,
     caches: Mutex<Vec<Arc<Cached>>>,
@@ -128,7 +132,8 @@ impl Tallies {
         if let Some(watch) = watch {
             batch.turns.iter().for_each(&*watch);
         }
-        let mut tally = Tally { commits: 1, micros: micros(took), ..Tally::default() };
+        self.commit_times.took(took, 1);
+        let mut tally = Tally { commits: 1, ..Tally::default() };
         for turn in &batch.turns {
             tally.note(turn);
         }
@@ -136,12 +141,16 @@ impl Tallies {
             (&self.commits, tally.commits),
             (&self.changes, tally.changes),
             (&self.bytes, tally.bytes),
-            (&self.micros, tally.micros),
             (&self.started, tally.started),
             (&self.completed, tally.completed),
             (&self.failed, tally.failed),
             (&self.terminated, tally.terminated),
         ]);
+    }
+
+    /// So many changes are durable, so long after a thread of turns began with them.
+    pub(super) fn durable(&self, turns: usize, after: Duration) {
+        self.turn_times.took(after, number(turns));
     }
 
     /// A commit failed.
@@ -163,13 +172,14 @@ impl Tallies {
             failures: read(&self.failures),
             changes: read(&self.changes),
             bytes: read(&self.bytes),
-            micros: read(&self.micros),
+            commit_times: self.commit_times.now(),
             started: read(&self.started),
             completed: read(&self.completed),
             failed: read(&self.failed),
             terminated: read(&self.terminated),
             turns: read(&self.turns),
             turn_micros: read(&self.turn_micros),
+            turn_times: self.turn_times.now(),
             reads: read(&self.reads),
             waiting: read(&self.waiting),
             cached: self.caches(|cached| &cached.instances),

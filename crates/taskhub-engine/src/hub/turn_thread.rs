@@ -144,6 +144,9 @@ impl TurnThread {
                 }
                 self.inputs.entry(partition).or_default().push(input);
             }
+            Mail::Results(results) => results.into_iter().for_each(|it| {
+                self.inputs.entry(it.ticket.partition).or_default().push(Input::TaskDone(it));
+            }),
             Mail::Owned(owner, input) => {
                 if self.shard.owns(owner) {
                     self.inputs.entry(owner.partition).or_default().push(input);
@@ -193,6 +196,7 @@ impl TurnThread {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
             self.run(partition, inputs);
         }
+        self.links.dispatch.hand_over();
         self.links.cached.set(self.shard.cached());
     }
 
@@ -202,7 +206,7 @@ impl TurnThread {
             let is_read = |effect: &&Effect| matches!(effect, Effect::Read(_));
             let reads = routed.reads.len() + routed.effects.iter().filter(is_read).count();
             self.links.tallies.turned(routed.turns.len(), reads, begun.elapsed());
-            self.pass_on(routed);
+            self.pass_on(routed, begun);
         }
     }
 
@@ -210,13 +214,13 @@ impl TurnThread {
         usize::from(self.links.post.lane_of(partition))
     }
 
-    fn pass_on(&mut self, routed: Routed) {
+    fn pass_on(&mut self, routed: Routed, begun: Instant) {
         let Routed { owner, opened, turns, sent, reads, effects, left } = routed;
         let lane = self.lane(owner.partition);
         // To the lane first: what others build on these turns must be queued behind them. This
         // blocks while the lane is full, which lets the mailboxes fill, which refuses requests.
         if !turns.is_empty()
-            && self.links.lanes[lane].send(ToLane::Turns(owner, opened, turns)).is_err()
+            && self.links.lanes[lane].send(ToLane::Turns(owner, opened, turns, begun)).is_err()
         {
             self.stop_by = Some(Instant::now());
             return;

@@ -37,16 +37,20 @@ pub(super) async fn signal(
     short("requestId", &request.request_id).map_err(bad_message)?;
     // Some SDKs can only read requests that are named by a GUID.
     let named = Some(request.request_id).filter(|name| !name.is_empty());
-    let operation = Operation {
-        request: named.unwrap_or_else(|| Uuid::now_v7().to_string()).into(),
-        name: request.name.into(),
-        input: request.input.map(Text::from),
-    };
+    let named = named.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let mut operation = Operation::new(named, request.name, request.input.map(Text::from));
+    let within = request.parent_trace_context.and_then(trace_in);
+    if let Some(trace) = &within {
+        short("parentTraceContext.traceParent", &trace.parent).map_err(bad_message)?;
+        let state = trace.state.as_deref().unwrap_or_default();
+        short("parentTraceContext.traceState", state).map_err(bad_message)?;
+    }
+    operation.trace = within.or_else(|| call.trace.clone());
     if let Some(traces) = call.hubs.traces()
         && !call.from_node
     {
-        let within = request.parent_trace_context.and_then(trace_in).or_else(|| call.trace.clone());
-        traces.signal(&operation.name, &id, within.as_ref());
+        let span = traces.signal(&operation.name, &id, operation.trace.as_ref());
+        operation.trace = Some(span);
     }
     let due = time("scheduledTime", request.scheduled_time.as_ref())?;
     let requested = Requested { operation, caller: None, due };

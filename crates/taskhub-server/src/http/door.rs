@@ -1,6 +1,7 @@
 //! Who may use the management API: whoever has a key, or, where that is safe, everybody.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::{
         Arc,
@@ -20,7 +21,7 @@ use axum::{
     response::Response,
 };
 
-use crate::keys::{AuthLevel, Keys};
+use crate::keys::{AuthLevel, Keys, sent};
 
 /// Put into the request by whoever let the client in already, or could not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,27 @@ pub(crate) enum Token {
     Known,
     /// Tokens are asked for, and it sent none that lets it in.
     Unknown,
+}
+
+/// The key by which a client was let in, where the management API takes it as well.
+#[derive(Clone)]
+pub(super) struct Shown(pub Arc<str>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
+impl Shown {
+    /// Notes it in the request.
+    fn note(keys: &Keys, request: &mut Parts) {
+        if let Some(key) = sent(request)
+            && keys.admit(&AuthLevel::Management, request)
+        {
+            request.extensions.insert(Self(key.into()));
+        }
+    }
 }
 
 /// The way into the management API.
@@ -96,11 +118,14 @@ pub async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    match gate.0.admit(&level, &parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(why) => super::refusal(StatusCode::UNAUTHORIZED, why),
+    let (mut parts, body) = request.into_parts();
+    if let Err(why) = gate.0.admit(&level, &parts) {
+        return super::refusal(StatusCode::UNAUTHORIZED, why);
     }
+    if let Door::Keys { keys, .. } = &gate.0 {
+        Shown::note(keys, &mut parts);
+    }
+    next.run(Request::from_parts(parts, body)).await
 }
 
 /// A middleware for the routes of an application: who has no key that is good enough is answered
@@ -122,8 +147,9 @@ pub async fn authorize(
     request: Request,
     next: Next,
 ) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if keys.admit(&level, &parts) {
+        Shown::note(&keys, &mut parts);
         return next.run(Request::from_parts(parts, body)).await;
     }
     let message = "send a key as the header `x-functions-key` or the parameter `code`";

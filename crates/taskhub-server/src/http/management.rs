@@ -18,6 +18,7 @@ mod status;
 mod wait;
 
 use std::{
+    convert::Infallible,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -25,12 +26,17 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{OriginalUri, Request, State},
+    extract::{OriginalUri, Request},
     http::{Method, StatusCode, Uri, request::Parts},
     response::{IntoResponse as _, Response},
-    routing::any,
+    routing::any_service,
+};
+use futures::{
+    FutureExt as _, TryFutureExt as _,
+    future::{BoxFuture, ready},
 };
 use tokio::sync::Semaphore;
+use tower::service_fn;
 
 use super::door::{self, Door};
 use crate::{AuthLevel, HubName, Hubs, Keys};
@@ -113,7 +119,10 @@ impl Management {
     pub fn routes(self) -> Router {
         // Clients write it all as they like; our own server puts that right before it comes here.
         let at = "/runtime/webhooks/{extension}/{*rest}";
-        Router::new().route(at, any(answer)).with_state(self)
+        // No handler: what an extractor needs would be kept as long as a request is held.
+        let answer =
+            service_fn(move |request| self.clone().answer(request).map(Ok::<_, Infallible>));
+        Router::new().route(at, any_service(answer))
     }
 
     /// Answers a request to a path of the API, in any spelling. Many are held for long: what is
@@ -134,11 +143,14 @@ impl Management {
         let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
         let (base, rest) = split(uri.path()).ok_or_else(absent)?;
         let (parts, body) = request.into_parts();
-        let call = self.call(base, parts).await?;
-        route(call, body, &segments(rest)).await
+        // Apart, as it is over before anything is waited for that takes long.
+        let call = Box::pin(self.call(base, parts)).await?;
+        let path = segments(rest).ok_or_else(|| answer::bad_argument(&"the path is no UTF-8"))?;
+        let path: Vec<_> = path.iter().map(String::as_str).collect();
+        route(call, body, &path).await
     }
 
-    async fn call(self, base: &str, parts: Parts) -> Answered<Call> {
+    async fn call(self, base: &str, parts: Parts) -> Answered<Box<Call>> {
         if let Err(why) = self.door.admit(&AuthLevel::Management, &parts) {
             return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
         }
@@ -158,15 +170,8 @@ impl Management {
         };
         let bytes_max = self.hubs.payload_bytes_max();
         let traces = self.hubs.traces().cloned();
-        Ok(Call { hub, links, parts, bytes_max, reads: self.reads, traces })
+        Ok(Box::new(Call { hub, links, parts, bytes_max, reads: self.reads, traces }))
     }
-}
-
-fn answer(
-    State(api): State<Management>,
-    request: Request,
-) -> impl Future<Output = Response> + Send {
-    api.answer(request)
 }
 
 /// Whether a path is one of the API, in any spelling.
@@ -196,73 +201,87 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (rest.is_empty() || rest.starts_with('/')).then_some((base, rest))
 }
 
-/// The parts of a path, decoded; in this place a plus is a space, as the original has it.
-fn segments(path: &str) -> Vec<String> {
+/// The parts of a path, decoded; in this place a plus is a space, as the original has it. `None`
+/// where that is no UTF-8: with a sign in place of what cannot be read, two ids would be one.
+fn segments(path: &str) -> Option<Vec<String>> {
     let parts = path.trim_matches('/').split('/');
     let decoded = parts.map(|part| {
         let part = part.replace('+', " ");
-        percent_encoding::percent_decode_str(&part).decode_utf8_lossy().into_owned()
+        let part = percent_encoding::percent_decode_str(&part).decode_utf8().ok()?;
+        Some(part.into_owned())
     });
     decoded.collect()
 }
 
 /// Finds what is asked for; a path that is there with another method is not there.
-async fn route(call: Call, body: Body, path: &[String]) -> Answered<Reply> {
-    let path: Vec<_> = path.iter().map(String::as_str).collect();
-    let [kind, rest @ ..] = &path[..] else { return Err(absent()) };
+///
+/// What each does stands apart: many starts may come at once, and would all be as large as the
+/// largest.
+fn route<'a>(call: Box<Call>, body: Body, path: &'a [&'a str]) -> BoxFuture<'a, Answered<Reply>> {
+    let [kind, rest @ ..] = path else { return nothing() };
     let named = rest.first().is_some_and(|name| !name.trim().is_empty());
     let method = call.parts.method.clone();
-    let response = match (kind.to_ascii_lowercase().as_str(), rest) {
+    match (kind.to_ascii_lowercase().as_str(), rest) {
         ("orchestrators", [name]) if named && method == Method::POST => {
-            return call.start(body, name, None).await;
+            call.start(body, name, None).boxed()
         }
         ("orchestrators", [name, id]) if named && method == Method::POST => {
-            return call.start(body, name, Some(id)).await;
+            call.start(body, name, Some(id)).boxed()
         }
-        ("instances", []) if method == Method::GET => call.list().await,
-        ("instances", []) if method == Method::DELETE => call.purge_many().await,
-        ("instances", [id]) if method == Method::GET => call.status(id).await,
-        ("instances", [id]) if method == Method::DELETE => call.purge(id).await,
+        ("instances", []) if method == Method::GET => now(call.list()),
+        ("instances", []) if method == Method::DELETE => now(call.purge_many()),
+        ("instances", [id]) if method == Method::GET => now(call.status(id)),
+        ("instances", [id]) if method == Method::DELETE => now(call.purge(id)),
         ("instances", [verb]) if method == Method::POST => match Batch::named(verb, &call) {
-            Some(batch) => call.batch(batch).await,
-            None => Err(absent()),
+            Some(batch) => now(call.batch(batch)),
+            None => nothing(),
         },
         ("instances", [id, what]) if method == Method::GET => {
             match what.to_ascii_lowercase().as_str() {
-                "history" => call.history(id).await,
-                "output" => return call.output(id).await,
-                _ => Err(absent()),
+                "history" => now(call.history(id)),
+                "output" => call.output(id).boxed(),
+                _ => nothing(),
             }
         }
         ("instances", [id, verb]) if method == Method::POST => {
             match verb.to_ascii_lowercase().as_str() {
-                "terminate" => call.terminate(id).await,
-                "suspend" => call.suspend(id).await,
-                "resume" => call.resume(id).await,
-                "rewind" => call.rewind(id).await,
-                "restart" => return call.restart(id).await,
-                _ => Err(absent()),
+                "terminate" => now(call.terminate(id)),
+                "suspend" => now(call.suspend(id)),
+                "resume" => now(call.resume(id)),
+                "rewind" => now(call.rewind(id)),
+                "restart" => call.restart(id).boxed(),
+                _ => nothing(),
             }
         }
         ("instances", [id, verb, event])
             if method == Method::POST && verb.eq_ignore_ascii_case("raiseEvent") =>
         {
-            call.raise(body, id, event).await
+            now(call.raise(body, id, event))
         }
-        ("entities", []) if method == Method::GET => call.entities(None).await,
-        ("entities", [name]) if method == Method::GET => call.entities(Some(name)).await,
-        ("entities", [name, key @ ..]) if method == Method::GET => call.entity(name, key).await,
-        ("entities", []) if method == Method::POST => call.signal(body, "", &[]).await,
-        ("entities", []) if method == Method::DELETE => call.delete_entity("", &[]).await,
+        ("entities", []) if method == Method::GET => now(call.entities(None)),
+        ("entities", [name]) if method == Method::GET => now(call.entities(Some(name))),
+        ("entities", [name, key @ ..]) if method == Method::GET => now(call.entity(name, key)),
+        ("entities", []) if method == Method::POST => now(call.signal(body, "", &[])),
+        ("entities", []) if method == Method::DELETE => now(call.delete_entity("", &[])),
         ("entities", [name, key @ ..]) if method == Method::POST => {
-            call.signal(body, name, key).await
+            now(call.signal(body, name, key))
         }
         ("entities", [name, key @ ..]) if method == Method::DELETE => {
-            call.delete_entity(name, key).await
+            now(call.delete_entity(name, key))
         }
         // There is one application here, and it is always the first.
-        ("makeprimary", []) => Ok(empty(StatusCode::OK)),
-        _ => Err(absent()),
-    };
-    response.map(Reply::Now)
+        ("makeprimary", []) => now(ready(Ok(empty(StatusCode::OK)))),
+        _ => nothing(),
+    }
+}
+
+/// What is answered at once.
+fn now<'a>(
+    answer: impl Future<Output = Answered<Response>> + Send + 'a,
+) -> BoxFuture<'a, Answered<Reply>> {
+    answer.map_ok(Reply::Now).boxed()
+}
+
+fn nothing<'a>() -> BoxFuture<'a, Answered<Reply>> {
+    ready(Err(absent())).boxed()
 }

@@ -11,7 +11,6 @@ pub(super) const COMMITS: &str = "taskhub_commits_total";
 pub(super) const COMMIT_FAILURES: &str = "taskhub_commit_failures_total";
 pub(super) const COMMIT_CHANGES: &str = "taskhub_commit_changes_total";
 pub(super) const COMMIT_BYTES: &str = "taskhub_commit_bytes_total";
-pub(super) const COMMIT_MICROS: &str = "taskhub_commit_microseconds_total";
 pub(super) const TURNS: &str = "taskhub_turns_total";
 pub(super) const TURN_MICROS: &str = "taskhub_turn_microseconds_total";
 pub(super) const UNCOMMITTED: &str = "taskhub_turns_uncommitted";
@@ -23,6 +22,16 @@ pub(super) const WORKERS: &str = "taskhub_workers";
 pub(super) const WAITING: &str = "taskhub_tasks_waiting";
 pub(super) const GIVEN: &str = "taskhub_tasks_given";
 pub(super) const BUILD: &str = "taskhub_build_info";
+
+/// A histogram of the hubs themselves, and what it is.
+pub(super) type Described = (&'static str, &'static str);
+
+pub(super) const TURN_SECONDS: Described = (
+    "taskhub_turn_seconds",
+    "How long it was from when a change was begun to be decided until it was durable.",
+);
+pub(super) const COMMIT_SECONDS: Described =
+    ("taskhub_commit_seconds", "How long each commit took that succeeded.");
 
 /// Tells Prometheus what each of them is.
 pub(super) fn describe(recorder: &PrometheusRecorder) {
@@ -37,7 +46,6 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         (COMMIT_FAILURES, "Commits that failed."),
         (COMMIT_CHANGES, "Changes of instances that were committed."),
         (COMMIT_BYTES, "About how many bytes were committed."),
-        (COMMIT_MICROS, "How long all commits took together."),
     ] {
         recorder.describe_counter(name.into(), None, text.into());
     }

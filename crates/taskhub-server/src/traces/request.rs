@@ -46,16 +46,36 @@ impl Traces {
         lock(&self.inner.raised).put(key, span.span_context().clone());
     }
 
-    /// A request comes that asks an entity for an operation.
-    pub fn signal(&self, operation: &str, entity: &InstanceId, caller: Option<&Trace>) {
-        let name = entity.as_entity().map_or("", |(name, _)| name);
-        let span = SpanBuilder::from_name(format!("entity:{name}:{operation}"));
-        let span = span.with_kind(SpanKind::Producer).with_attributes([
+    /// A request comes that asks an entity for an operation; returns the trace for that.
+    #[must_use]
+    pub fn signal(&self, operation: &str, entity: &InstanceId, caller: Option<&Trace>) -> Trace {
+        let span = of_entity(entity, operation).with_kind(SpanKind::Producer).with_attributes([
             KeyValue::new("durabletask.type", "entity"),
             KeyValue::new("durabletask.task.operation", "signal_entity"),
             KeyValue::new("durabletask.event.target_instance_id", entity.to_string()),
         ]);
-        self.begin(None, &parent(caller), span);
+        trace(self.begin(None, &parent(caller), span).span_context())
+    }
+
+    /// Performs an operation of an entity within a span of its own, below that of who asked for
+    /// it. Spans that it makes by OpenTelemetry are below that one.
+    pub async fn operation(
+        &self,
+        operation: &str,
+        entity: &InstanceId,
+        asked: Option<&Trace>,
+        run: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let span = of_entity(entity, operation).with_kind(SpanKind::Server).with_attributes([
+            KeyValue::new("durabletask.type", "entity"),
+            KeyValue::new("durabletask.task.name", operation.to_owned()),
+            KeyValue::new("durabletask.task.instance_id", entity.to_string()),
+        ]);
+        let around = Context::new().with_span(self.begin(None, &context(asked), span));
+        let outcome = run.with_context(around.clone()).await;
+        around.span().set_status(status(&outcome));
+        around.span().end();
+        outcome
     }
 
     /// Runs an activity within a span of its own, below that of its call. Spans that it makes by
@@ -103,6 +123,11 @@ pub(crate) fn caller(headers: &HeaderMap) -> Option<Trace> {
         (!text.is_empty() && text.len() <= BYTES_MAX).then(|| Text::from(text))
     };
     Some(Trace { parent: text("traceparent")?, state: text("tracestate") })
+}
+
+fn of_entity(entity: &InstanceId, operation: &str) -> SpanBuilder {
+    let name = entity.as_entity().map_or("", |(name, _)| name);
+    SpanBuilder::from_name(format!("entity:{name}:{operation}"))
 }
 
 /// What the caller says, or else the span that this code runs in.

@@ -10,8 +10,8 @@ use opentelemetry::{
     trace::{Link, SpanBuilder, SpanContext, SpanKind, Status},
 };
 use taskhub_core::{
-    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, RuntimeStatus, Started,
-    Text, TurnRecord, codec,
+    CallId, Change, Event, ExecutionId, HistoryChange, InstanceId, Kind, Operation, RuntimeStatus,
+    Started, Text, TurnRecord, codec,
 };
 use taskhub_engine::Hub;
 use tokio::{
@@ -223,9 +223,17 @@ impl Known {
                 }
                 (call, "orchestration", work.name.clone())
             }
+            Kind::OperationCalled { call, entity, operation } => {
+                let ours = context(operation.trace.as_ref()).span_id();
+                if ours != self.execution.span_of_call(*call).into() {
+                    return None;
+                }
+                (call, "entity", asked(entity, operation))
+            }
             Kind::TimerCreated { call, .. } => (call, "timer", self.name.clone()),
             Kind::ActivityFinished { call, .. }
             | Kind::ChildFinished { call, .. }
+            | Kind::OperationFinished { call, .. }
             | Kind::TimerFired { call }
             | Kind::CallCancelled { call } => return Some((*call, self.open.remove(call)?)),
             _ => return None,
@@ -261,8 +269,24 @@ impl Known {
                 traces.emit(id, &self.own, span, seen.max(at), Status::Unset);
             }
             Kind::EventRaised { name, .. } => self.event(traces, name, place, at),
-            Kind::ActivityFinished { outcome, .. } | Kind::ChildFinished { outcome, .. } => {
+            Kind::ActivityFinished { outcome, .. }
+            | Kind::ChildFinished { outcome, .. }
+            | Kind::OperationFinished { outcome, .. } => {
                 self.call(traces, ended, at, status(outcome));
+            }
+            Kind::OperationSignaled { call, entity, operation, .. } => {
+                let name = format!("entity:{}", asked(entity, operation));
+                let span = self.span(
+                    name,
+                    SpanKind::Producer,
+                    at,
+                    [
+                        KeyValue::new("durabletask.type", "entity"),
+                        KeyValue::new("durabletask.event.target_instance_id", entity.to_string()),
+                    ],
+                );
+                let id = self.execution.span_of_call(*call);
+                traces.emit(id, &self.own, span, at, Status::Unset);
             }
             Kind::TimerFired { .. } => self.call(traces, ended, at, Status::Unset),
             Kind::Completed { status } => self.end(traces, event, *status),
@@ -338,4 +362,10 @@ impl Known {
         let span = SpanBuilder::from_name(name).with_kind(kind).with_start_time(begun);
         span.with_attributes(attributes.into_iter().chain([instance]))
     }
+}
+
+/// What an entity is asked for.
+fn asked(entity: &InstanceId, operation: &Operation) -> Text {
+    let name = entity.as_entity().map_or("", |(name, _)| name);
+    format!("{name}:{}", operation.name).into()
 }

@@ -46,6 +46,18 @@ async fn a_body_that_does_not_come_is_408() {
 }
 
 #[tokio::test]
+async fn what_clients_could_not_read_is_not_taken_in() {
+    let (hub, hubs) = hubs();
+    let routes = management(hubs);
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    for (path, body) in [("orchestrators/echo/%FF", "1"), ("orchestrators/echo", &deep)] {
+        let request = Request::post(format!("{BASE}/{path}")).body(Body::from(body.to_owned()));
+        assert_eq!(ask(&routes, request.unwrap()).await.status(), 400, "{path}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_whether_it_is_ready_hears_of_the_end_early() {
     let (hub, hubs) = hubs();
     let routes = probes(hubs.clone());

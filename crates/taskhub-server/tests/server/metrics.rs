@@ -123,3 +123,25 @@ async fn turns_and_what_is_in_memory_are_counted() {
     at_least("taskhub_turns_uncommitted", 0.0);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn how_long_turns_and_commits_take_is_told_as_histograms() {
+    let server = Running::plain().await;
+    server.client().await.start_instance(start("a")).await.unwrap();
+    let metrics = server.get("/metrics", "").await;
+    for name in ["taskhub_turn_seconds", "taskhub_commit_seconds"] {
+        let count = value(&metrics, &format!("{name}_count{{hub=\"default\"}}")).unwrap();
+        assert!(count >= 1.0, "{name}: {metrics}");
+        let prefix = format!("{name}_bucket{{hub=\"default\",le=\"");
+        let buckets = metrics.lines().filter_map(|line| line.strip_prefix(&prefix));
+        let buckets: Vec<_> = buckets.map(|line| line.split_once("\"} ").unwrap()).collect();
+        let counts = buckets.iter().map(|(_, count)| count.parse::<f64>().unwrap());
+        assert!(counts.clone().is_sorted(), "{name}: {buckets:?}");
+        assert_eq!(buckets.last().unwrap().0, "+Inf");
+        assert_eq!(counts.max_by(f64::total_cmp), Some(count));
+    }
+    let turns = value(&metrics, r#"taskhub_turns_total{hub="default"}"#);
+    let clocked = value(&metrics, r#"taskhub_turn_seconds_count{hub="default"}"#);
+    assert!(clocked <= turns, "{metrics}");
+    server.stop().await;
+}

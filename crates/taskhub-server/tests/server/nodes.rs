@@ -60,7 +60,7 @@ fn raise(bytes: usize) -> Verb {
 }
 
 fn signal() -> Verb {
-    let operation = Operation { request: "r".into(), name: "add".into(), input: None };
+    let operation = Operation::new("r", "add", None);
     Verb::Signal(Box::new(Requested { operation, caller: None, due: None }))
 }
 

@@ -57,7 +57,7 @@ impl World {
         }
         let request: Text = format!("{id}~{run}").into();
         let input = Some(format!("{request}:{count}").into());
-        let operation = Operation { request, name: "add".into(), input };
+        let operation = Operation::new(request, "add", input);
         let to = entity(self.random.index(ENTITIES));
         Act::Signal(to, Requested { operation, caller: None, due: at })
     }

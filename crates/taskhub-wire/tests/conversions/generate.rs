@@ -16,7 +16,7 @@ pub(crate) fn maybe() -> impl Strategy<Value = Option<Text>> {
     prop::option::of(text())
 }
 
-fn name() -> impl Strategy<Value = Text> {
+pub(crate) fn name() -> impl Strategy<Value = Text> {
     "[A-Za-z]{1,9}".prop_map(Text::from)
 }
 
@@ -95,9 +95,7 @@ pub(crate) fn started() -> impl Strategy<Value = Kind> {
 /// What code asks for; the ids are given to it later.
 pub(crate) fn action() -> impl Strategy<Value = Kind> {
     let call = CallId(0);
-    let operation = || {
-        (name(), maybe()).prop_map(|(name, input)| Operation { request: "".into(), name, input })
-    };
+    let operation = || (name(), maybe()).prop_map(|(name, input)| Operation::new("", name, input));
     let started = (id(), work(), prop::option::of(at()));
     let sent = (id(), text(), maybe());
     let signal = (entity(), operation(), prop::option::of(at()));

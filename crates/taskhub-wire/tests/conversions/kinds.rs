@@ -1,6 +1,6 @@
 //! Every kind of event, as written by hand.
 
-use taskhub_core::{CallId, Failure, InstanceId, Kind, Operation, Text, Timestamp, Work};
+use taskhub_core::{CallId, Failure, InstanceId, Kind, Operation, Text, Timestamp, Trace, Work};
 use taskhub_wire::{
     failure_out, history_out,
     proto::{
@@ -12,7 +12,7 @@ use taskhub_wire::{
         TaskCompletedEvent, TaskFailedEvent, TaskScheduledEvent, TimerCreatedEvent,
         TimerFiredEvent, history_event::EventType,
     },
-    timestamp_out,
+    timestamp_out, trace_out,
 };
 
 use crate::{entity, instance, log_of, started, turn};
@@ -20,7 +20,8 @@ use crate::{entity, instance, log_of, started, turn};
 const HEX: &str = "0000000000000000000000000000000a";
 
 fn operation() -> Operation {
-    Operation { request: "r1".into(), name: "add".into(), input: Some("7".into()) }
+    let trace = Some(Trace { parent: "00-1-2-01".into(), state: None });
+    Operation { trace, ..Operation::new("r1", "add", Some("7".into())) }
 }
 
 fn failure() -> Failure {
@@ -181,6 +182,7 @@ fn operations_of_entities() {
         parent_instance_id: Some("order-17".into()),
         parent_execution_id: Some(HEX.into()),
         target_instance_id: Some("@counter@a".into()),
+        trace_context: operation().trace.as_ref().map(trace_out),
     };
     let signal = EntityOperationSignaledEvent {
         request_id: "r1".into(),
@@ -188,6 +190,7 @@ fn operations_of_entities() {
         scheduled_time: None,
         input: Some("7".into()),
         target_instance_id: Some("@counter@a".into()),
+        trace_context: operation().trace.as_ref().map(trace_out),
     };
     let completed =
         EntityOperationCompletedEvent { request_id: "r1".into(), output: Some("7".into()) };

@@ -145,7 +145,7 @@ fn a_rewind_stands_behind_the_turns_before_it_and_is_nothing_new() {
 fn an_answer_to_nothing_is_refused() {
     let answer = Kind::OperationFinished { call: CallId(1), outcome: Ok(None) };
     let entity = InstanceId::trusted("@counter@a");
-    let operation = taskhub_core::Operation { request: "r".into(), name: "n".into(), input: None };
+    let operation = taskhub_core::Operation::new("r", "n", None);
     let asked = Kind::OperationCalled { call: CallId(1), entity, operation };
     let log = log_of([started(), turn(1), asked, answer, turn(1)]);
     let mut past = history_out(&instance(), &log).past;

@@ -83,11 +83,12 @@ impl<E> EntityRef<E> {
         input: Result<Option<Text>>,
     ) -> Result<(), SignalError> {
         let input = input.map_err(SignalError::Input)?;
-        if let (Some(traces), Ok(id)) = (self.client.traces(), &self.id) {
-            traces.signal(name, id, None);
-        }
-        let request = Uuid::now_v7().to_string().into();
-        let operation = Operation { request, name: name.into(), input };
+        let trace = match (self.client.traces(), &self.id) {
+            (Some(traces), Ok(id)) => Some(traces.signal(name, id, None)),
+            _ => None,
+        };
+        let request = Uuid::now_v7().to_string();
+        let operation = Operation { trace, ..Operation::new(request, name, input) };
         let requested = Requested { operation, caller: None, due: at.map(Timestamp::core) };
         let answer = self.client.ask(&self.id, Verb::Signal(Box::new(requested))).await?;
         Ok(done(&answer)?)

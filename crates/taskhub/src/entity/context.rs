@@ -185,8 +185,9 @@ impl<E> SignalProxy<'_, E> {
         let input = encode(input)?;
         let mut done = self.context.done();
         // The same at every run of the operation, so that the receiver recognises a repetition.
-        let request = format!("{}.{}", self.context.request(), done.acts.len()).into();
-        let operation = Operation { request, name: operation.name().into(), input };
+        let request = format!("{}.{}", self.context.request(), done.acts.len());
+        let trace = self.context.inner.requested.operation.trace.clone();
+        let operation = Operation { trace, ..Operation::new(request, operation.name(), input) };
         let requested = Requested { operation, caller: None, due: at.map(Timestamp::core) };
         done.acts.push(Act::Signal(id, requested));
         Ok(())

@@ -4,7 +4,7 @@ use std::{any::type_name, fmt, marker::PhantomData, panic::AssertUnwindSafe, pin
 
 use futures::FutureExt as _;
 use taskhub_core::{
-    Act, Failure as Stored, InstanceId, Operations, Outcome, Performed, Requested, Text,
+    Act, Failure as Stored, InstanceId, Operation, Operations, Outcome, Performed, Requested, Text,
 };
 
 use super::{Entity, EntityContext};
@@ -97,7 +97,12 @@ async fn perform<E: Entity>(id: InstanceId, asked: Operations, around: Around) -
     let mut stage = Stage::<E> { state, entity: None, acts: Vec::new() };
     let mut outcomes = Vec::with_capacity(requested.len());
     for requested in requested {
-        let outcome = stage.perform(&operations, &id, &requested, &around).await;
+        let run = stage.perform(&operations, &id, &requested, &around);
+        let Operation { name, trace, .. } = &requested.operation;
+        let outcome = match around.client.traces() {
+            None => run.await,
+            Some(traces) => traces.operation(name, &id, trace.as_ref(), run).await,
+        };
         if let (Err(failure), None) = (&outcome, &requested.caller) {
             let operation = &*requested.operation.name;
             tracing::warn!(entity = %id, operation, %failure, "a signal came to nothing");

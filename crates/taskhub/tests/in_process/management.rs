@@ -6,7 +6,9 @@ use axum::{
 };
 use taskhub::{
     MemoryStore,
-    management::{AuthLevel, Keys, RetentionConfig, TlsConfig, authorize},
+    management::{
+        AuthLevel, Keys, Links, RetentionConfig, TlsConfig, authorize, create_check_status_response,
+    },
     prelude::*,
 };
 use tokio::{
@@ -79,7 +81,7 @@ async fn served_at_loopback_without_keys_everybody_is_let_in_by_any_spelling() {
 
 /// Where the instance is that a route of the application itself starts.
 async fn look(request: axum::extract::Request) -> String {
-    let links = taskhub::management::Links::of(&request.into_parts().0);
+    let links = Links::of(&request.into_parts().0);
     taskhub::management::create_http_management_payload(&links, "a").status_query_get_uri
 }
 
@@ -186,4 +188,31 @@ async fn a_route_can_ask_for_a_key_of_its_own() {
         let response = routes.clone().oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), code);
     }
+}
+
+/// Says where an instance is managed, as a route does that starts it.
+async fn begin(request: axum::extract::Request) -> axum::response::Response {
+    create_check_status_response(&Links::of(&request.into_parts().0), "a")
+}
+
+#[tokio::test]
+async fn an_answer_carries_the_key_that_was_shown_if_it_opens_the_addresses() {
+    let folder = tempfile::tempdir().expect("there is a place for it");
+    let keys = Keys::open(folder.path()).expect("there are none yet");
+    let of_host = keys.create("default", None).expect("it is new");
+    let of_function = keys.create("default", Some("begin")).expect("it is new");
+    let level = AuthLevel::Function("begin".to_owned());
+    let guard = axum::middleware::from_fn_with_state((keys.clone(), level), authorize);
+    let host = Host::builder().store(MemoryStore::new(1)).orchestration(greet);
+    let host = host.route("/begin", get(begin).layer(guard)).management_api(keys);
+    let host = host.build().expect("nothing is missing");
+    for (key, code) in [(of_host, StatusCode::NOT_FOUND), (of_function, StatusCode::UNAUTHORIZED)] {
+        let request = Request::get("/begin").header("x-functions-key", key).body(Body::empty());
+        let answer = host.router().oneshot(request.expect("a request")).await.expect("an answer");
+        let location = answer.headers()["location"].to_str().expect("it is text").to_owned();
+        let look = Request::get(location).body(Body::empty()).expect("a request");
+        let answer = host.router().oneshot(look).await.expect("an answer");
+        assert_eq!(answer.status(), code, "there is no such instance, if one may ask");
+    }
+    host.stop().await;
 }

@@ -190,3 +190,77 @@ async fn told(call: ActivityContext) -> Result<String> {
 async fn tell(ctx: Context) -> Result<String> {
     ctx.call(told, ()).await
 }
+
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Visits {
+    count: u32,
+}
+
+#[entity]
+impl Visits {
+    async fn add(&mut self, more: u32) -> Result<u32> {
+        self.count += more;
+        Ok(self.count)
+    }
+
+    /// Tells another one, too.
+    async fn pass(&mut self, ctx: EntityContext, more: u32) -> Result<()> {
+        self.count += more;
+        ctx.entity::<Self>("other").signal(Self::add, more)
+    }
+}
+
+#[orchestration]
+async fn visit(ctx: Context) -> Result<u32> {
+    let visits = ctx.entity::<Visits>("one");
+    visits.signal(Visits::pass, 1)?;
+    visits.call(Visits::add, 1).await
+}
+
+#[tokio::test]
+async fn what_entities_do_is_part_of_the_trace_of_who_asked() {
+    const SERVER: i32 = 2;
+    const CLIENT: i32 = 3;
+    let collector = Collector::start().await;
+    let host = Host::builder().store(MemoryStore::new(1)).orchestration(visit).entity::<Visits>();
+    let host = host.traces(TracesConfig::to(collector.endpoint())).build().expect("all is there");
+    let run = host.client().start(visit, ()).id("visit").await.expect("it starts");
+    assert_eq!(run.wait(Duration::from_mins(1)).await.expect("it ends"), 2);
+    loop {
+        let other = host.client().entity::<Visits>("other").state().await.expect("it is read");
+        if other.is_some_and(|other| other.count == 1) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let third = host.client().entity::<Visits>("third");
+    third.signal(Visits::pass, 5).await.expect("it is taken");
+    while third.state().await.expect("it is read").is_none() {
+        tokio::task::yield_now().await;
+    }
+    host.stop().await;
+
+    let spans = collector.spans();
+    let run = spans.iter().find(|it| it.name == "orchestration:visit").expect("it ended");
+    let call = spans.iter().find(|it| it.kind == CLIENT && it.parent == run.id).expect("a call");
+    assert_eq!(call.name, "entity:visits:add");
+    let below = |parent: &str, kind| {
+        let found: Vec<_> =
+            spans.iter().filter(|it| it.parent == parent && it.kind == kind).collect();
+        assert_eq!(found.len(), 1, "below {parent}: {spans:#?}");
+        found[0]
+    };
+    assert_eq!(below(&call.id, SERVER).name, "entity:visits:add");
+    // What a signal causes is below it, on to the next entity.
+    let signal = below(&run.id, PRODUCER);
+    assert_eq!(signal.name, "entity:visits:pass");
+    let caused = spans.iter().filter(|it| it.parent == signal.id && it.kind == SERVER);
+    let mut caused: Vec<_> = caused.map(|it| &it.name[..]).collect();
+    caused.sort_unstable();
+    assert_eq!(caused, ["entity:visits:add", "entity:visits:pass"]);
+    // A client that is in no trace begins one.
+    let of_client = |it: &&Span| it.kind == PRODUCER && it.trace != run.trace;
+    let sent = spans.iter().find(of_client).expect("the client's signal");
+    let done = spans.iter().filter(|it| it.trace == sent.trace && it.kind == SERVER).count();
+    assert!(done >= 1, "{spans:#?}");
+}

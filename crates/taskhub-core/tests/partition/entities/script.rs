@@ -28,7 +28,7 @@ pub(crate) fn entity(key: &str) -> InstanceId {
 }
 
 pub(crate) fn operation(name: &str, input: &str) -> Operation {
-    Operation { request: "".into(), name: name.into(), input: Some(input.into()) }
+    Operation::new("", name, Some(input.into()))
 }
 
 impl Orchestration for Code {

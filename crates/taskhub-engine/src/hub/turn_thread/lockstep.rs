@@ -85,7 +85,7 @@ impl Hub {
         limits: Limits,
         how: Lockstep,
     ) -> Result<Self, OpenError> {
-        let node = Node { id: clock::node_id().into(), address: "".into() };
+        let node = Node { id: clock::node_id().into(), address: "".into(), circle: "".into() };
         let (steps, when_stepped) = mpsc::channel();
         let pacer = Pacer::new(steps, how.begins_at);
         let (post, mut boxes) = mail::post(1, 1);
@@ -306,7 +306,7 @@ impl Paced {
     fn commit(&mut self) -> Result<bool, StoreError> {
         for sent in self.lane.try_iter() {
             // With one thread and one lane, every message reaches its receiver at once.
-            if let ToLane::Turns(owner, _, turns) = sent {
+            if let ToLane::Turns(owner, _, turns, _) = sent {
                 self.queue.extend(turns.into_iter().map(|turn| (owner, turn)));
             }
         }

@@ -134,11 +134,31 @@ pub(super) fn no_hub(error: HubError) -> Response {
     }
 }
 
+/// How deep arrays and objects may stand in each other. Many clients cannot read what is deeper:
+/// one instance with such a text would keep them from reading a whole list.
+const DEPTH_MAX: usize = 128;
+
+/// Whether a text that is JSON is nested deeper than clients can read.
+pub(super) fn is_too_deep(json: &str) -> bool {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEPTH_MAX
+    })
+}
+
 /// A stored text as it is shown: JSON as it stands, anything else as a string, nothing as null.
 pub(super) fn shown(text: Option<&str>) -> Box<RawValue> {
     let Some(text) = text.map(str::trim) else { return RawValue::NULL.to_owned() };
-    let value = serde_json::from_str::<&RawValue>(text).map(RawValue::to_owned);
-    value.unwrap_or_else(|_| quoted(Some(text)))
+    let value = serde_json::from_str::<&RawValue>(text).ok().filter(|it| !is_too_deep(it.get()));
+    value.map_or_else(|| quoted(Some(text)), RawValue::to_owned)
 }
 
 /// A text as a JSON string, nothing as null.
@@ -162,5 +182,16 @@ mod tests {
         ] {
             assert_eq!(shown(stored).get(), expected, "{stored:?}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_shown_as_a_string() {
+        let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let flat = format!("[{}\"[[\\\"[[\"]", "[],".repeat(200));
+        for text in [nested(DEPTH_MAX), flat] {
+            assert_eq!(shown(Some(&text)).get(), text);
+        }
+        let deep = nested(DEPTH_MAX + 1);
+        assert_eq!(shown(Some(&deep)).get(), format!("\"{deep}\""));
     }
 }

@@ -9,6 +9,7 @@ use axum::{
 };
 use bytes::{Buf as _, BytesMut};
 use futures::StreamExt as _;
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Record, Refusal, Text, Verb};
 use taskhub_engine::Hub;
@@ -129,7 +130,11 @@ pub(super) fn checked(body: &[u8]) -> Answered<Text> {
 
 /// The same, for who tells of what is no JSON in words of his own.
 pub(super) fn json(body: &[u8]) -> serde_json::Result<Text> {
-    Ok(serde_json::from_slice::<&RawValue>(body)?.get().into())
+    let json = serde_json::from_slice::<&RawValue>(body)?.get();
+    if answer::is_too_deep(json) {
+        return Err(serde_json::Error::custom("arrays and objects are nested too deeply"));
+    }
+    Ok(json.into())
 }
 
 /// The instance that a path names, entities included; `None` when nothing can have that id.

@@ -103,11 +103,11 @@ impl Call {
             let why = format!("the name of an operation has at most {NAME_BYTES_MAX} bytes");
             return Err(answer::bad_argument(&why).into());
         }
-        if let Some(traces) = &self.traces {
-            traces.signal(&name, &id, caller(&self.parts.headers).as_ref());
-        }
-        let request = Uuid::now_v7().to_string().into();
-        let operation = Operation { request, name: name.into(), input };
+        let within = caller(&self.parts.headers);
+        let span = self.traces.as_ref().map(|it| it.signal(&name, &id, within.as_ref()));
+        let request = Uuid::now_v7().to_string();
+        let operation = Operation::new(request, name, input);
+        let operation = Operation { trace: span.or(within), ..operation };
         let requested = Requested { operation, caller: None, due: None };
         self.ask(&id, Verb::Signal(Box::new(requested))).await?;
         Ok(answer::empty(StatusCode::ACCEPTED))

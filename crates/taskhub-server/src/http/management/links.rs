@@ -12,7 +12,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{BASE, answer, query::Query};
-use crate::HubName;
+use crate::{HubName, http::door::Shown};
 
 /// How long clients are asked to wait before they look at an instance that was just started.
 const RETRY_STARTED: HeaderValue = HeaderValue::from_static("10");
@@ -55,6 +55,8 @@ pub struct Links {
     hub: String,
     connection: String,
     code: Option<String>,
+    /// For answers to who showed it.
+    shown: Option<Shown>,
     fails_with_500: Option<bool>,
     pub(super) query: Query,
     uri: Uri,
@@ -89,8 +91,11 @@ pub struct HttpManagementPayload {
 
 impl Links {
     /// Addresses at the scheme and host that the request came to, for the hub `default` unless the
-    /// request or [`hub`](Self::hub) names another. They carry no key unless [`code`](Self::code)
-    /// gives one.
+    /// request or [`hub`](Self::hub) names another. They carry the key that [`code`](Self::code)
+    /// gives. Without one, those in answers to the client carry the key by which it came through
+    /// [`authorize`](crate::http::authorize) or the gate of an endpoint, if the management API
+    /// takes that key; those of [`create_http_management_payload`] may go elsewhere, and carry
+    /// none.
     #[must_use]
     pub fn of(request: &Parts) -> Self {
         let uri = request.extensions.get::<OriginalUri>().map_or(&request.uri, |uri| &uri.0);
@@ -106,6 +111,7 @@ impl Links {
             hub: named("taskHub").unwrap_or_else(|| HubName::DEFAULT.to_owned()),
             connection: named("connection").unwrap_or_else(|| CONNECTION.to_owned()),
             code: None,
+            shown: request.extensions.get().cloned(),
             fails_with_500: None,
             query,
             uri: uri.clone(),
@@ -183,10 +189,14 @@ impl Links {
 /// needed.
 #[must_use]
 pub fn create_http_management_payload(links: &Links, instance: &str) -> HttpManagementPayload {
+    payload(links, instance, links.code.as_deref())
+}
+
+fn payload(links: &Links, instance: &str, code: Option<&str>) -> HttpManagementPayload {
     let at = format!("{}{}/instances/{}", links.origin(), links.base, coded(instance));
     let mut which =
         format!("taskHub={}&connection={}", coded(&links.hub), coded(&links.connection));
-    if let Some(code) = &links.code {
+    if let Some(code) = code {
         which = format!("{which}&code={}", coded(code));
     }
     let fails = match links.fails_with_500 {
@@ -210,11 +220,10 @@ pub fn create_http_management_payload(links: &Links, instance: &str) -> HttpMana
 /// 202 with the addresses of an instance: the answer to whoever started it and does not wait.
 #[must_use]
 pub fn create_check_status_response(links: &Links, instance: &str) -> Response {
+    let shown = links.shown.as_ref().map(|shown| &*shown.0);
+    let payload = payload(links, instance, links.code.as_deref().or(shown));
     // Newer versions of the original leave this one address out of the answer.
-    let payload = HttpManagementPayload {
-        rewind_post_uri: None,
-        ..create_http_management_payload(links, instance)
-    };
+    let payload = HttpManagementPayload { rewind_post_uri: None, ..payload };
     let mut response = answer::json(StatusCode::ACCEPTED, &payload);
     if let Ok(location) = HeaderValue::from_str(&payload.status_query_get_uri) {
         response.headers_mut().insert(LOCATION, location);
@@ -257,6 +266,20 @@ mod tests {
         assert_eq!(payload.terminate_post_uri, terminate);
         assert_eq!(payload.restart_post_uri, format!("{at}/restart?{which}"));
         assert_eq!(payload.purge_history_delete_uri, format!("{at}?{which}"));
+    }
+
+    #[test]
+    fn a_key_that_was_shown_stands_in_answers_to_who_showed_it_alone() {
+        let request = Request::get("/start").extension(Shown("mine".into()));
+        let links = links(request);
+        let location = |links: &Links| {
+            let answer = create_check_status_response(links, "a");
+            answer.headers()[LOCATION].to_str().expect("it is text").to_owned()
+        };
+        assert!(location(&links).ends_with("&code=mine"), "{}", location(&links));
+        let payload = create_http_management_payload(&links, "a");
+        assert!(!payload.status_query_get_uri.contains("code="), "{payload:?}");
+        assert!(location(&links.code("other")).ends_with("&code=other"));
     }
 
     #[test]

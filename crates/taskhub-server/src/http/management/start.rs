@@ -25,7 +25,12 @@ const EXISTS: &str = "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsExce
 
 impl Call {
     /// `POST orchestrators/{functionName}[/{instanceId}]`
-    pub(super) async fn start(self, body: Body, name: &str, id: Option<&str>) -> Answered<Reply> {
+    pub(super) async fn start(
+        self: Box<Self>,
+        body: Body,
+        name: &str,
+        id: Option<&str>,
+    ) -> Answered<Reply> {
         let patience = patience(&self.links.query)?;
         let body = self.bytes(body).await?;
         let input = if body.is_empty() { None } else { Some(checked(&body)?) };
@@ -52,14 +57,14 @@ impl Call {
             trace: caller(&self.parts.headers),
             ..Started::new(name, input, ExecutionId(execution.as_u128()))
         };
-        self.begin(id, started, reuse, patience, |exists| {
+        self.begin(id, Box::new(started), reuse, patience, |exists| {
             answer::wrong(StatusCode::CONFLICT, &exists.to_string())
         })
         .await
     }
 
     /// `POST instances/{id}/restart`
-    pub(super) async fn restart(self, id: &str) -> Answered<Reply> {
+    pub(super) async fn restart(self: Box<Self>, id: &str) -> Answered<Reply> {
         let patience = patience(&self.links.query)?;
         let unknown = || {
             let message = "InstanceId does not match a valid orchestration instance.";
@@ -83,7 +88,7 @@ impl Call {
             trace: caller(&self.parts.headers),
             ..Started::new(was.name, was.input, ExecutionId(execution.as_u128()))
         };
-        self.begin(id, started, reuse, patience, |exists| {
+        self.begin(id, Box::new(started), reuse, patience, |exists| {
             let message = "A non-terminal instance with this instance ID already exists.";
             answer::thrown(StatusCode::CONFLICT, message, EXISTS, exists)
         })
@@ -92,9 +97,9 @@ impl Call {
 
     /// `taken` is the answer when there is an instance of that id.
     async fn begin(
-        self,
+        self: Box<Self>,
         id: InstanceId,
-        mut started: Started,
+        mut started: Box<Started>,
         reuse: Reuse,
         patience: Option<Duration>,
         taken: impl FnOnce(&Refusal) -> Response,
@@ -103,7 +108,7 @@ impl Call {
         // Its span ends when this is answered.
         let mut span = traces.map(|it| it.start(&started.name, &id, started.trace.as_ref()));
         started.trace = span.as_ref().map(Request::trace).or(started.trace);
-        let verb = Verb::Start { started: Box::new(started), reuse };
+        let verb = Verb::Start { started, reuse };
         let begun = self.hub.ask(id.clone(), verb).await;
         if let (Answer::Refused(refusal), Some(span)) = (&begun, &mut span) {
             span.fail(&refusal.to_string());

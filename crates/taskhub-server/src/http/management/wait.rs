@@ -62,7 +62,7 @@ impl Held {
 
 impl Call {
     /// `GET instances/{id}/output`: an addition to the original.
-    pub(super) async fn output(self, id: &str) -> Answered<Reply> {
+    pub(super) async fn output(self: Box<Self>, id: &str) -> Answered<Reply> {
         let id = orchestration(id)?;
         self.record(&id).await?.ok_or_else(absent)?;
         let timeout = self.links.query.seconds("timeout").unwrap_or(TIMEOUT);
