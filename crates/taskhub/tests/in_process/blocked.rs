@@ -2,12 +2,13 @@
 
 use std::{
     env,
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
-use taskhub::{prelude::*, testing::TestHub};
+use taskhub::{MemoryStore, prelude::*, testing::TestHub};
 
 #[orchestration(unchecked = "it is to block")]
 async fn never_yields(_ctx: Context) -> Result<()> {
@@ -49,4 +50,60 @@ async fn hangs_in_a_hub() {
     let host = TestHub::new().open(Host::builder().orchestration(never_yields)).unwrap();
     let run = host.client().start(never_yields, ()).await.unwrap();
     run.wait(Duration::from_mins(1)).await.unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_signal_ends_a_process_whose_threads_are_all_blocked() {
+    let mut child = Command::new(env::current_exe().unwrap());
+    let child = child.args(["--exact", "blocked::serves_with_all_threads_blocked", "--ignored"]);
+    let mut child = child.arg("--nocapture").stdout(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    assert!(said.lines().map_while(Result::ok).any(|line| line.contains("all is blocked")));
+    let status = format!("/proc/{}/status", child.id());
+    let listens = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+    };
+    while !listens() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let ended = loop {
+        // One that comes before the last was heard is one with it.
+        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        thread::sleep(Duration::from_millis(50));
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+    };
+    assert_eq!(ended.code(), Some(130));
+}
+
+#[activity]
+async fn blocks() -> Result<()> {
+    println!("all is blocked");
+    loop {
+        thread::sleep(Duration::from_secs(3_600));
+    }
+}
+
+#[orchestration]
+async fn calls_what_blocks(ctx: Context) -> Result<()> {
+    ctx.call(blocks, ()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "it hangs, and is run by the test above"]
+async fn serves_with_all_threads_blocked() {
+    let host = Host::builder().orchestration(calls_what_blocks).activity(blocks);
+    let host = host.store(MemoryStore::new(1)).build().unwrap();
+    host.client().start(calls_what_blocks, ()).await.unwrap();
+    host.serve("127.0.0.1:0").await.unwrap();
+}
+
+#[test]
+fn a_host_that_is_built_outside_of_tokio_says_so() {
+    let error = Host::builder().store(MemoryStore::new(1)).build().unwrap_err();
+    assert!(matches!(error, taskhub::HostError::NoRuntime), "{error}");
 }
