@@ -208,7 +208,8 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
         let server = Server::start(&config).await?;
         let version = env!("CARGO_PKG_VERSION");
         for address in server.addresses() {
-            tracing::info!(%address, data = %config.data.display(), open_files_max = files, version, "serving");
+            let (data, open_files_max) = (config.data.display(), files);
+            tracing::info!(%address, %data, open_files_max, version, "serving");
         }
         let within = taskhub_core::Limits::default().drain_time_max + END_TIME_MAX;
         server.run(asked_to_end(within)).await;

@@ -1,4 +1,4 @@
-//! Ends a test in which an orchestration keeps its thread: the test itself never comes back to say so.
+//! Ends a test in which an orchestration keeps its thread: it would never come back to say so.
 
 use std::{
     collections::BTreeMap,

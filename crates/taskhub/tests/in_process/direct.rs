@@ -12,7 +12,7 @@ async fn effect(n: u64) -> Result<u64> {
 
 #[activity]
 async fn twice(n: u64) -> Result<u64> {
-    Ok(effect(effect(n).await?).await?)
+    effect(effect(n).await?).await
 }
 
 #[orchestration]

@@ -24,5 +24,6 @@ mod test_hub;
 mod traces;
 mod triggers;
 mod trouble;
+mod unregistered;
 mod updates;
 mod verbs;
