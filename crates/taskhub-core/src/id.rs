@@ -25,7 +25,7 @@ pub enum InvalidInstanceId {
     #[error("the id of an entity, @name@key, has a length of at most 100 bytes, this one has {0}")]
     EntityTooLong(usize),
     /// A character that URLs or logs would garble.
-    #[error(r"an instance id must not contain {0:?} (nor / \ ? # or control characters)")]
+    #[error(r"an instance id must not contain {0:?}: nothing of / \ ? # and no control character")]
     Character(char),
     /// The name of an entity has a character that its id cannot, or its key one that logs garble.
     #[error(

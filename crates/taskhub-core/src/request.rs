@@ -157,7 +157,7 @@ pub enum Refusal {
     NotFound(InstanceId),
     /// The id of a start is in use.
     #[error(
-        "orchestration instance already exists: {0} is {1:?}; use another id, or purge it first"
+        "orchestration instance already exists: {0} is {1:?}; use another id, or end and purge it"
     )]
     Exists(InstanceId, RuntimeStatus),
     /// The instance has ended.

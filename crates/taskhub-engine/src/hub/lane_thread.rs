@@ -152,8 +152,11 @@ impl LaneThread {
     /// and the keeper opens the partitions again from the store, under new epochs, so that what
     /// was decided meanwhile can never be written.
     fn close(&mut self, error: &CommitError) {
-        let why = error.to_string();
+        let (why, is_fenced) = (error.to_string(), matches!(error, CommitError::Fenced(_)));
         self.links.tallies.failed();
+        if !is_fenced {
+            self.links.tallies.fails(Some(why.clone()));
+        }
         self.trouble.tell(&why, "a commit failed; its partitions are closed until the store works");
         self.generation += 1;
         let (post, generation) = (&self.links.post, self.generation);
@@ -166,7 +169,6 @@ impl LaneThread {
         };
         self.lane.close(&closed);
         self.begun.clear();
-        let is_fenced = matches!(error, CommitError::Fenced(_));
         let blame = if is_fenced { Blame::Fence } else { Blame::Store };
         let _ = self.links.keeper.send(Errand::Closed(closed, blame));
     }

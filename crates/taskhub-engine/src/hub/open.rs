@@ -90,7 +90,7 @@ impl Hub {
         let Crew { held, owners, tallies, threads, .. } = crew;
         let requests = Requests::new(post.clone(), partitions, &limits);
         let mut router = Router::alone(requests, store.clone(), held);
-        router.owners = owners;
+        (router.owners, router.tallies) = (owners, tallies.clone());
         (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
         router.peers = options.peers;
         let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
@@ -208,6 +208,7 @@ impl Crew {
             tenure: self.tenure.clone(),
             ttl,
             state,
+            tallies: self.tallies.clone(),
         };
         keeper.tend()?;
         self.threads.push(spawn("taskhub-keeper".to_owned(), move || keeper.run(&errands))?);

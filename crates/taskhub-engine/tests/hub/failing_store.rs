@@ -160,10 +160,19 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room
     let lost = hub.ask(id("meanwhile"), start()).await;
     assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
     let held = held.await.expect("it does not panic");
-    assert!(matches!(held, Answer::Refused(Refusal::Lost(_))), "{held:?}");
+    assert!(matches!(held, Answer::Refused(Refusal::Unavailable(..))), "{held:?}");
+    for verb in [start(), reply(), Verb::Status, Verb::Wait] {
+        let Answer::Refused(why) = hub.ask(id("before"), verb).await else { panic!("it is full") };
+        assert!(matches!(why, Refusal::Unavailable(..)), "nothing happened: {why:?}");
+        assert!(why.to_string().contains("the store fails: "), "{why}");
+    }
+    assert!(hub.store_failure().is_some_and(|why| why.contains("this is a test")));
 
     full.store(false, Ordering::SeqCst);
     assert_eq!(patiently(&hub, "before", reply()).await, Answer::Done);
+    while hub.store_failure().is_some() {
+        tokio::task::yield_now().await;
+    }
     let Answer::Status(record) = hub.ask(id("before"), Verb::Wait).await else { panic!() };
     assert_eq!(record.outcome, Some(Ok(Some("sun".into()))));
     hub.stop().await;

@@ -93,10 +93,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_CANCELED")]
     retention_canceled: Option<Age>,
     /// The largest gRPC message, in bytes [default: 67108864]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES", value_parser = bytes)]
     message_bytes: Option<usize>,
     /// The largest input, output, event or status, in bytes [default: 4194304]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_PAYLOAD_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_PAYLOAD_BYTES", value_parser = bytes)]
     payload_bytes: Option<usize>,
     /// How many calls may be under way, waiting ones included [default: 100000]
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CALLS")]
@@ -105,7 +105,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CONNECTIONS")]
     connections: Option<usize>,
     /// The largest head of a request, in bytes [default: 65536]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES", value_parser = bytes)]
     header_bytes: Option<usize>,
     /// How long the body of an HTTP request may take to come, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", env = "TASKHUB_BODY_SECONDS")]
@@ -174,6 +174,11 @@ impl Flags {
     }
 }
 
+/// A size; the others of the command line are numbers, too.
+fn bytes(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it is a number of bytes, without a unit: 1 MiB is 1048576".to_owned())
+}
+
 fn over<T>(setting: &mut T, flag: Option<T>) {
     if let Some(flag) = flag {
         *setting = flag;
@@ -192,15 +197,15 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let config = flags.config()?;
     config.check()?;
     let filter = filter(&config.log)?;
-    if print {
-        print!("{}", config.print());
-        return Ok(());
-    }
     log(filter, config.log.format);
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for (variable, meant) in variables::unknown(&Arguments::command(), set) {
         let meant = meant.unwrap_or_default();
         tracing::warn!(variable, meant, "this variable is not known and changes nothing");
+    }
+    if print {
+        print!("{}", config.print());
+        return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // Each connection is an open file.
