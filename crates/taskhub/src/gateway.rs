@@ -54,6 +54,8 @@ pub struct Gateway {
     within: Duration,
     on_timeout: OnTimeout,
     check: fn(Option<&str>) -> Result<(), String>,
+    /// What a request without a body and without fields asks for.
+    empty: Option<Text>,
 }
 
 /// A gateway to an orchestration: an ordinary axum handler. It may take 60 s, then it is
@@ -85,6 +87,8 @@ pub fn sync_over_async<M, C: Startable<M>>(target: C) -> Gateway {
         version,
         within: Duration::from_mins(1),
         on_timeout: OnTimeout::Terminate,
+        // Where nothing will do it is nothing, else fields of which there are none.
+        empty: decode::<C::Input>(None, "it").is_err().then(|| "{}".into()),
         check: |input| match decode::<C::Input>(input, "it") {
             Ok(_) => Ok(()),
             Err(failure) => Err(failure.to_string()),
@@ -129,6 +133,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let input = input(&parts, Request::from_parts(parts.clone(), body)).await?;
         let wrong = |why: String| Box::new((StatusCode::BAD_REQUEST, why).into_response());
+        let input = input.or_else(|| self.empty.clone());
         (self.check)(input.as_deref())
             .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
         let named = keyed(self.name, &parts.headers).map_err(|why| wrong(format!("{why}\n")))?;

@@ -16,7 +16,7 @@ use taskhub_postgres::{Copied, Postgres, PostgresOptions};
 
 use super::Failure;
 use crate::{
-    HubName, asked_to_end,
+    END_TIME_MAX, HubName, asked_to_end,
     hubs::{hubs_in, is_hub},
 };
 
@@ -49,7 +49,7 @@ fn copied(from: &dyn Store, to: &dyn Store) -> Result<Copied, Box<dyn Error>> {
     let signals = signals.worker_threads(1).enable_all().build()?;
     let tell = stopped.clone();
     signals.spawn(async move {
-        asked_to_end().await;
+        asked_to_end(END_TIME_MAX).await;
         tell.store(true, Ordering::Relaxed);
     });
     let is_stopped = || stopped.load(Ordering::Relaxed);

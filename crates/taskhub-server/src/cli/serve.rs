@@ -11,7 +11,9 @@ use clap::{Args, CommandFactory as _};
 use tracing_subscriber::EnvFilter;
 
 use super::{Arguments, variables};
-use crate::{Age, Config, LogFormat, Server, TlsConfig, asked_to_end, config::LogConfig};
+use crate::{
+    Age, Config, END_TIME_MAX, LogFormat, Server, TlsConfig, asked_to_end, config::LogConfig,
+};
 
 /// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
 #[derive(Debug, Args)]
@@ -211,9 +213,11 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
         let server = Server::start(&config).await?;
         let version = env!("CARGO_PKG_VERSION");
         for address in server.addresses() {
-            tracing::info!(%address, data = %config.data.display(), files, version, "serving");
+            let (data, open_files_max) = (config.data.display(), files);
+            tracing::info!(%address, %data, open_files_max, version, "serving");
         }
-        server.run(asked_to_end()).await;
+        let within = taskhub_core::Limits::default().drain_time_max + END_TIME_MAX;
+        server.run(asked_to_end(within)).await;
         Ok(())
     })
 }

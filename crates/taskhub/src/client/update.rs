@@ -91,7 +91,7 @@ impl<O: Data> Ask<O> {
                 decode(text.as_deref(), "the answer").map_err(UpdateError::Answer)
             }
             Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
-            Err(WaitError::Terminated(_) | WaitError::Timeout(_)) => {
+            Err(WaitError::Terminated(_) | WaitError::Timeout(_) | WaitError::Unregistered(..)) => {
                 Err(unanswered(&target).await.unwrap_or(UpdateError::Timeout(self.within)))
             }
             Err(WaitError::Hub(error)) => Err(UpdateError::Hub(error)),

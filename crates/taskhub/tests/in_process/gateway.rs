@@ -181,6 +181,8 @@ async fn rubbish_is_answered_400_with_a_reason() {
             "{query}"
         );
     }
+    let (status, _, text) = answer(host.router(), get_request("/echo")).await;
+    assert_eq!((status, text.contains("missing field `city`")), (StatusCode::BAD_REQUEST, true));
     let huge = Request::post("/echo").body(Body::from(vec![b' '; 5 << 20])).expect("good");
     assert_eq!(answer(host.router(), huge).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer(host.router(), get_request("/nowhere")).await.0, StatusCode::NOT_FOUND);
