@@ -101,6 +101,19 @@ impl InstanceId {
         Self(text.into())
     }
 
+    /// The id of an instance for which nobody chose one: that of the execution it begins with. Two
+    /// executions never share an id, so no other instance has it.
+    #[must_use]
+    pub fn fresh(execution: ExecutionId) -> Self {
+        Self(execution.to_string().into())
+    }
+
+    /// Whether nobody chose it: see [`fresh`](Self::fresh).
+    #[must_use]
+    pub fn is_fresh(&self, execution: ExecutionId) -> bool {
+        self.0.len() == 32 && *self.0 == *execution.to_string()
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

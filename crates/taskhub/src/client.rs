@@ -15,7 +15,9 @@ use std::{fmt, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Text, Verb, turn::Functions};
+use taskhub_core::{
+    Answer, ExecutionId, InstanceId, InvalidInstanceId, Text, Verb, turn::Functions,
+};
 use taskhub_engine::Hub;
 use taskhub_server::Traces;
 
@@ -93,8 +95,8 @@ impl Client {
         Self { traces, ..self }
     }
 
-    /// A fresh id of an instance that lives in this process.
-    pub(crate) fn fresh_here(&self) -> InstanceId {
+    /// A fresh execution, of an instance that lives in this process if it has no other id.
+    pub(crate) fn fresh_here(&self) -> ExecutionId {
         self.connection.fresh_here()
     }
 

@@ -179,12 +179,9 @@ impl Crew {
 
     fn readers(&mut self, reads: &readers::Reads) -> Result<(), OpenError> {
         for index in 0..self.limits.readers_count.max(1) {
-            let reader = Reader {
-                store: self.store.clone(),
-                reads: reads.clone(),
-                post: self.post.clone(),
-                inbox_max: self.limits.backlog_count_max,
-            };
+            let inbox_max = self.limits.backlog_count_max;
+            let (store, post) = (self.store.clone(), self.post.clone());
+            let reader = Reader::new(store, reads.clone(), post, inbox_max);
             self.threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
         }
         Ok(())

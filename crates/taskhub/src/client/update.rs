@@ -74,7 +74,7 @@ impl<O: Data> Ask<O> {
         // Who has named it may come back for the answer: then only this wait ends.
         let (start, wait) = match self.id {
             Some(id) => (start.id(id), self.within),
-            None => (start.deadline(deadline), self.within + TIME_MAX),
+            None => (start.deadline(deadline), self.within.saturating_add(TIME_MAX)),
         };
         let asking = start.await.map_err(|error| match error {
             StartError::Hub(error) => UpdateError::Hub(error),

@@ -49,6 +49,7 @@ fn host(store: impl taskhub::Store) -> Host {
         .route("/ask", get(sync_over_async(ask)))
         .route("/hurry", get(sync_over_async(ask).within(Duration::from_millis(20))))
         .route("/later", get(later()))
+        .route("/whenever", get(sync_over_async(echo).within(Duration::MAX)))
         .route("/echo", get(sync_over_async(echo)).post(sync_over_async(echo)))
         .route("/trip", get(sync_over_async(trip).within(Duration::from_millis(20))))
         .route("/fail", get(sync_over_async(fail)))
@@ -121,6 +122,14 @@ async fn a_request_that_takes_too_long_is_answered_500_and_its_instance_is_termi
     assert!(text.contains("did not end within the time"), "{text}");
     let ended = Filter::new().status(RuntimeStatus::Terminated);
     assert_eq!(host.client().list(ended).await.expect("it works").instances.len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_may_be_held_for_ever() {
+    let host = host(MemoryStore::new(1));
+    let (status, _, text) = answer(host.router(), get_request("/whenever?city=Rome")).await;
+    assert_eq!((status, &*text), (StatusCode::OK, r#"{"city":"Rome"}"#));
     host.stop().await;
 }
 

@@ -19,6 +19,7 @@ mod management;
 mod orchestrations;
 mod postgres;
 mod sections;
+mod starts;
 mod stray;
 mod test_hub;
 mod traces;
