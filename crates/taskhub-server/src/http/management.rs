@@ -144,13 +144,13 @@ impl Management {
         let (base, rest) = split(uri.path()).ok_or_else(absent)?;
         let (parts, body) = request.into_parts();
         // Apart, as it is over before anything is waited for that takes long.
-        let call = Box::pin(self.call(base, parts)).await?;
+        let call = Box::pin(self.call(base, rest, parts)).await?;
         let path = segments(rest).ok_or_else(|| answer::bad_argument(&"the path is no UTF-8"))?;
         let path: Vec<_> = path.iter().map(String::as_str).collect();
         route(call, body, &path).await
     }
 
-    async fn call(self, base: &str, parts: Parts) -> Answered<Box<Call>> {
+    async fn call(self, base: &str, rest: &str, parts: Parts) -> Answered<Box<Call>> {
         if let Err(why) = self.door.admit(&AuthLevel::Management, &parts) {
             return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
         }
@@ -161,7 +161,12 @@ impl Management {
             Some(name) => HubName::parse(&name).map_err(|error| answer::no_hub(error.into()))?,
             None => self.hubs.default_name().clone(),
         };
-        let hub = self.hubs.hub(&name).await.map_err(answer::no_hub)?;
+        let hub = if makes_hub(&parts.method, rest) {
+            self.hubs.hub(&name).await
+        } else {
+            self.hubs.seen(&name).await
+        };
+        let hub = hub.map_err(answer::no_hub)?;
         let links = links.hub(name.as_str());
         // Whoever is given the addresses has shown the key that they need.
         let links = match crate::keys::sent(&parts) {
@@ -172,6 +177,13 @@ impl Management {
         let traces = self.hubs.traces().cloned();
         Ok(Box::new(Call { hub, links, parts, bytes_max, reads: self.reads, traces }))
     }
+}
+
+/// Whether a request makes the hub that it names: only a start and a signal do.
+fn makes_hub(method: &Method, path: &str) -> bool {
+    let kind = path.trim_matches('/').split('/').next().unwrap_or_default();
+    let makes = ["orchestrators", "entities"].iter().any(|it| kind.eq_ignore_ascii_case(it));
+    makes && method == Method::POST
 }
 
 /// Whether a path is one of the API, in any spelling.
