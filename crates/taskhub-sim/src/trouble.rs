@@ -40,7 +40,11 @@ impl World {
                 self.nodes[trouble.node].paused_until = now + pause;
                 self.nodes[trouble.node].sleeps = true;
             }
-            TroubleKind::Jump(by) => self.nodes[trouble.node].skew += by,
+            TroubleKind::Jump(by) => {
+                let node = &mut self.nodes[trouble.node];
+                node.crew.on_jump(node.clock(now));
+                node.skew += by;
+            }
             TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
             TroubleKind::Leave(pause) => self.stop(life, pause)?,
             TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,

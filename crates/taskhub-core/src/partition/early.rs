@@ -82,6 +82,8 @@ impl Partition {
             instance.arrive(now, Kind::Awaited { until });
         }
         instance.arrive(now, event);
+        // Counted now, as others may come before its turn.
+        self.awaited.found(id);
         self.reply(request, id, Reply::Answer(Answer::Done));
     }
 }

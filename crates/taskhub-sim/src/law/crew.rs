@@ -108,6 +108,12 @@ impl Crew {
         Ok(())
     }
 
+    /// The clock, which showed `before`, is set: what took too long by then does so by any clock.
+    pub(crate) fn on_jump(&mut self, before: Timestamp) {
+        let late = self.hands.values_mut().filter(|hand| hand.ends <= before);
+        late.for_each(|hand| hand.ends = Timestamp::START);
+    }
+
     /// Whether another worker has the same work in hand.
     pub(crate) fn is_with_two(&self, id: DeliveryId) -> bool {
         let open = self.hands.get(&id).and_then(|hand| self.open.get(&hand.key));
