@@ -115,6 +115,9 @@ pub struct Node {
     pub id: Text,
     /// Where other nodes reach it.
     pub address: Text,
+    /// What it has in common with the nodes that it can ask and that can ask it; empty where
+    /// nobody knows. The nodes of a store that is shared have it, a lease need not keep it.
+    pub circle: Text,
 }
 
 /// A partition, owned under an epoch.

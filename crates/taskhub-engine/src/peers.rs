@@ -33,6 +33,9 @@ pub struct NodeOptions {
     /// Where other nodes reach this one, in whatever form [`Peers::ask`] takes. A node whose
     /// address is empty owns nothing while there are others that have one.
     pub address: Text,
+    /// What it has in common with the nodes that it can ask, and they it, such as a mark of what
+    /// they know each other by. Of nodes with several such circles the largest owns everything.
+    pub circle: Text,
     /// How many lanes it has; `None` for one with a store of its own, and four with a shared one.
     pub lanes: Option<u16>,
     /// How long a claim of partitions holds; it is renewed three times in that time. Other nodes
@@ -49,7 +52,8 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     fn default() -> Self {
         let (ttl, looks) = (Duration::from_secs(15), Duration::from_secs(1));
-        Self { address: Text::from(""), lanes: None, ttl, looks, peers: None }
+        let (address, circle) = (Text::from(""), Text::from(""));
+        Self { address, circle, lanes: None, ttl, looks, peers: None }
     }
 }
 

@@ -16,7 +16,7 @@ use taskhub_core::{
     Epoch, PartitionId,
     store::{Hints, Lease, Node, Ownership, Shared, StoreError},
 };
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
     PostgresStore,
@@ -38,22 +38,24 @@ const HEARTBEAT: &str = concat!(
     "WITH clock AS MATERIALIZED (SELECT ",
     now!("5"),
     " AS now), beat AS ( \
-        INSERT INTO taskhub.node (hub, id, address, until) SELECT $1, $2, $3, now + $4 FROM clock \
-        ON CONFLICT (hub, id) DO UPDATE SET address = excluded.address, until = excluded.until \
-        RETURNING id, address \
+        INSERT INTO taskhub.node (hub, id, address, until, circle) \
+        SELECT $1, $2, $3, now + $4, $6 FROM clock \
+        ON CONFLICT (hub, id) DO UPDATE SET \
+            address = excluded.address, until = excluded.until, circle = excluded.circle \
+        RETURNING id, address, circle \
     ), gone AS ( \
         DELETE FROM taskhub.node AS n USING clock \
         WHERE n.hub = $1 AND n.until < now - 3600000000 AND n.id <> $2 \
     ) \
-    SELECT id, address FROM beat UNION ALL \
-    SELECT n.id, n.address FROM taskhub.node AS n, clock \
+    SELECT id, address, circle FROM beat UNION ALL \
+    SELECT n.id, n.address, n.circle FROM taskhub.node AS n, clock \
     WHERE n.hub = $1 AND n.until > now AND n.id <> $2",
 );
 
 const DEPART: &str = "DELETE FROM taskhub.node WHERE hub = $1 AND id = $2";
 
 const NODES: &str =
-    concat!("SELECT id, address FROM taskhub.node WHERE hub = $1 AND until > ", now!("2"));
+    concat!("SELECT id, address, circle FROM taskhub.node WHERE hub = $1 AND until > ", now!("2"));
 
 const OWNERS: &str = concat!(
     "SELECT partition, epoch, node, address, greatest(until - ",
@@ -76,10 +78,11 @@ pub(crate) struct Herald {
 
 impl Shared for PostgresStore {
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError> {
-        let (id, address) = (pack(&node.id), pack(&node.address));
+        let (id, address, circle) = (pack(&node.id), pack(&node.address), pack(&node.circle));
         let (ttl, now) = (micros(ttl), self.now());
         self.change(async |link: &mut Link| {
-            by_id(&link.query(HEARTBEAT, &[&self.hub, &id, &address, &ttl, &now]).await?)
+            let params: [&(dyn ToSql + Sync); 6] = [&self.hub, &id, &address, &ttl, &now, &circle];
+            by_id(&link.query(HEARTBEAT, &params).await?)
         })
     }
 
@@ -206,7 +209,8 @@ impl PostgresStore {
 }
 
 fn by_id(rows: &[Row]) -> Result<Vec<Node>, Trouble> {
-    let node = |row| Ok(Node { id: unpack(get(row, 0)?), address: unpack(get(row, 1)?) });
+    let text = |row, column| get(row, column).map(unpack);
+    let node = |row| Ok(Node { id: text(row, 0)?, address: text(row, 1)?, circle: text(row, 2)? });
     let mut nodes = rows.iter().map(node).collect::<Result<Vec<_>, Trouble>>()?;
     nodes.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(nodes)
@@ -218,7 +222,7 @@ fn lease(row: &Row) -> Result<Lease, Trouble> {
         |column| Ok::<_, Trouble>(get::<Option<&str>>(row, column)?.map_or("".into(), unpack));
     Ok(Lease {
         owned: Ownership { partition, epoch: Epoch(count(row, 1)?) },
-        node: Node { id: text(2)?, address: text(3)? },
+        node: Node { id: text(2)?, address: text(3)?, circle: "".into() },
         lasts: Duration::from_micros(count(row, 4)?),
     })
 }

@@ -99,7 +99,8 @@ struct Claimed<'a> {
 
 impl<'a> Claimed<'a> {
     fn all(store: &'a dyn Store, side: &'static str) -> Result<Self, CopyError> {
-        let node = Node { id: format!("copy {side}").into(), address: "".into() };
+        let node =
+            Node { id: format!("copy {side}").into(), address: "".into(), circle: "".into() };
         let held = store.claim(&node, usize::MAX, LEASE)?;
         let claimed = Self { store, side, held };
         if claimed.held.len() < usize::from(store.partitions()) {

@@ -10,11 +10,14 @@ use crate::{
 };
 
 /// The version that this program knows.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 /// Step `n` leads from version `n` to version `n + 1`. What was released is never changed.
-const STEPS: [&str; VERSION as usize] =
-    [include_str!("migrations/0001_hub.sql"), include_str!("migrations/0002_live.sql")];
+const STEPS: [&str; VERSION as usize] = [
+    include_str!("migrations/0001_hub.sql"),
+    include_str!("migrations/0002_live.sql"),
+    include_str!("migrations/0003_circle.sql"),
+];
 
 /// Nodes that start at the same time go through this one after another. The number is `TskH`.
 const ALONE: &str = "BEGIN; SELECT pg_advisory_xact_lock(1416850248)";

@@ -16,6 +16,7 @@ use std::{
 
 use axum::http::HeaderMap;
 use lru::LruCache;
+use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq as _;
 use taskhub_core::{Answer, InstanceId, Refusal, Verb};
 use taskhub_engine::{Asking, Peers, Unreached};
@@ -104,6 +105,16 @@ impl Nodes {
         Self { inner: Arc::new(Inner { hub, secret: secret.into(), links }) }
     }
 
+    /// What nodes with this secret have in common and others have not, as good as always: sixteen
+    /// bits of a hash. It stands in the database, so it is too short to find a secret by, of which
+    /// every 65,536th has it, and the same for all hubs, which would tell more bits otherwise.
+    #[must_use]
+    pub fn circle(&self) -> String {
+        let hash = digest(&SHA256, format!("circle of {}", self.inner.secret).as_bytes());
+        let first = hash.as_ref().first_chunk();
+        first.map_or_else(String::new, |[one, other]: &[u8; 2]| format!("{one:02x}{other:02x}"))
+    }
+
     /// The connection to a node; it heals by itself.
     fn link(&self, address: &str) -> Result<Link, RemoteError> {
         let Inner { hub, secret, links } = &*self.inner;
@@ -157,6 +168,14 @@ mod tests {
         }
         let checked = Secret::new(known.map(ToOwned::to_owned)).check(&headers);
         checked.map(|node| node.is_some()).map_err(drop)
+    }
+
+    #[test]
+    fn nodes_with_one_secret_are_of_one_circle_in_all_hubs() {
+        let circle = |hub, secret| Nodes::new(HubName::parse(hub).unwrap(), secret).circle();
+        assert_eq!(circle("default", "sesame"), circle("orders", "sesame"));
+        assert_ne!(circle("default", "sesame"), circle("default", "sesam"));
+        assert_eq!(circle("default", "sesame").len(), 4);
     }
 
     #[test]

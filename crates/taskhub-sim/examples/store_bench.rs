@@ -76,7 +76,7 @@ impl Ids {
 
 /// Half of each batch starts instances, the other half ends those of the batch before.
 fn measure(store: &dyn Store, size: usize, ids: Ids, time: Duration) -> String {
-    let node = Node { id: "bench".into(), address: "".into() };
+    let node = Node { id: "bench".into(), address: "".into(), circle: "".into() };
     let owned = store.claim(&node, usize::MAX, Duration::from_hours(1)).expect("it is free");
     let mut number = 0_i64;
     let mut open: Vec<(InstanceId, i64)> = Vec::new();

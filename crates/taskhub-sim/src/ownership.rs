@@ -89,7 +89,7 @@ impl World {
         // A claim is a write that is synced, and all that was written before with it.
         self.harden()?;
         let name = self.nodes[life.node].name();
-        let node = Node { id: name.into(), address: "".into() };
+        let node = Node { id: name.into(), address: "".into(), circle: "".into() };
         let claimed = self.store.claim(&node, wanted, LEASE).unwrap_or_default();
         let node = &mut self.nodes[life.node];
         node.held.claimed(&claimed);

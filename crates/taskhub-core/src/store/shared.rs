@@ -52,7 +52,7 @@ pub trait Hints: Send {
 pub struct Lease {
     /// The partition, and the epoch under which it is owned.
     pub owned: Ownership,
-    /// The node that claimed it.
+    /// The node that claimed it; its circle may be left out.
     pub node: Node,
     /// How long from now it is owned unless it is renewed; zero when that time has passed, and
     /// nobody else has claimed it yet.

@@ -50,7 +50,8 @@ impl Hub {
         limits: Limits,
         options: NodeOptions,
     ) -> Result<Self, OpenError> {
-        let node = Node { id: clock::node_id().into(), address: options.address };
+        let node =
+            Node { id: clock::node_id().into(), address: options.address, circle: options.circle };
         let shares = store.shared().is_some();
         let partitions = store.partitions();
         let lanes = options.lanes.unwrap_or(if shares { LANES_SHARED } else { 1 });

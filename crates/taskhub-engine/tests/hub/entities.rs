@@ -165,7 +165,7 @@ async fn a_clean_up_gives_back_what_an_earlier_run_of_the_same_id_held() {
 
 /// Removes an instance behind the engine's back.
 fn forget(store: &MemoryStore, id: &str) {
-    let node = Node { id: "vandal".into(), address: "".into() };
+    let node = Node { id: "vandal".into(), address: "".into(), circle: "".into() };
     let held = store.claim(&node, 1, Duration::MAX).expect("nobody owns it");
     let instance = InstanceId::trusted(id);
     let Ownership { partition, epoch } = held[0];

@@ -41,7 +41,7 @@ fn id(text: &str) -> InstanceId {
 
 /// Stores an instance whose history is damaged, in the only partition.
 fn damage(store: &dyn Store) {
-    let node = Node { id: "before".into(), address: "".into() };
+    let node = Node { id: "before".into(), address: "".into(), circle: "".into() };
     let held = store.claim(&node, 1, Duration::from_mins(1)).expect("it is free");
     let at = Timestamp(1);
     let record = Record {

@@ -81,7 +81,7 @@ fn a_hub_moves_into_a_database_and_back() {
     let back = back.expect("the folder is free");
     copy(&postgres, &back, &GO_ON).expect("both are free");
     assert_eq!(all(&back), before);
-    let next = Node { id: "next".into(), address: "".into() };
+    let next = Node { id: "next".into(), address: "".into(), circle: "".into() };
     let held = postgres.claim(&next, usize::MAX, TTL).expect("the server runs");
     assert_eq!(held.len(), 9, "it was given back");
 }

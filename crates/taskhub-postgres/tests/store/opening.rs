@@ -71,7 +71,7 @@ fn a_database_that_cannot_be_used_is_left_alone() {
     options(&url, "default").open().expect("it is empty");
     server().psql_in("later", "UPDATE taskhub.schema_version SET version = 99").unwrap();
     let opened = options(&url, "default").open();
-    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 2 }));
+    assert_eq!(opened.err(), Some(OpenError::Newer { found: 99, known: 3 }));
     let url = database("ascii", "ENCODING 'SQL_ASCII' TEMPLATE template0");
     let opened = options(&url, "default").open();
     assert_eq!(opened.err(), Some(OpenError::Encoding("SQL_ASCII".to_owned())));

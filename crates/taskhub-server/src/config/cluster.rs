@@ -47,10 +47,13 @@ impl ClusterConfig {
 
     /// How this node takes part in a hub.
     pub(crate) fn node(&self, hub: &HubName) -> NodeOptions {
-        let peers = self.others(hub).map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
+        let others = self.others(hub);
+        let circle = others.as_ref().map(Nodes::circle).unwrap_or_default();
+        let peers = others.map(|nodes| Arc::new(nodes) as Arc<dyn Peers>);
         let ttl = Duration::from_secs(self.lease_seconds);
         NodeOptions {
             address: self.own().into(),
+            circle: circle.into(),
             lanes: self.lanes,
             ttl,
             peers,

@@ -27,7 +27,7 @@ pub struct Hub {
 /// The node under which tests claim.
 #[must_use]
 pub fn node(id: &str) -> Node {
-    Node { id: id.into(), address: format!("{id}:7071").into() }
+    Node { id: id.into(), address: format!("{id}:7071").into(), circle: "".into() }
 }
 
 impl fmt::Debug for Hub {

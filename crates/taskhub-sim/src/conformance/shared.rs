@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use taskhub_core::{
     Epoch, PartitionId,
-    store::{Lease, Ownership, Shared, Store},
+    store::{Lease, Node, Ownership, Shared, Store},
 };
 
 use super::{
@@ -26,9 +26,10 @@ fn shared(store: &dyn Store) -> &dyn Shared {
 pub fn a_node_lives_as_long_as_its_heart_beats(fixture: &mut impl Fixture) {
     let store = fixture.open();
     let shared = shared(&*store);
-    assert_eq!(shared.heartbeat(&node("b"), TTL), Ok(vec![node("b")]));
+    let b = Node { circle: "seven".into(), ..node("b") };
+    assert_eq!(shared.heartbeat(&b, TTL), Ok(vec![b.clone()]));
     fixture.clock().advance(TTL / 2);
-    assert_eq!(shared.heartbeat(&node("a"), TTL), Ok(vec![node("a"), node("b")]));
+    assert_eq!(shared.heartbeat(&node("a"), TTL), Ok(vec![node("a"), b]));
     fixture.clock().advance(TTL / 2);
     assert_eq!(shared.nodes(), Ok(vec![node("a")]), "the other was silent for too long");
     assert_eq!(shared.heartbeat(&node("a"), TTL), Ok(vec![node("a")]));

@@ -158,7 +158,7 @@ fn open(store: &MemoryStore, limits: &Limits, code: Code) -> Partition {
 }
 
 fn open_with(store: &MemoryStore, wakes: Vec<Wake>, limits: &Limits, code: Code) -> Partition {
-    let node = Node { id: "test".into(), address: "".into() };
+    let node = Node { id: "test".into(), address: "".into(), circle: "".into() };
     let mut owned = store.claim(&node, 1, Duration::ZERO).expect("it can be claimed");
     let owned = owned.pop().expect("its lease has run out");
     let busy = store.busy(owned.partition, None, limits.wakes_count_max);

@@ -53,12 +53,13 @@ impl Cluster {
     }
 
     pub(super) fn node(&self) -> NodeOptions {
-        let alone = NodeOptions::default();
+        let (alone, others) = (NodeOptions::default(), self.others());
         NodeOptions {
             address: self.reached().into(),
+            circle: others.circle().into(),
             lanes: self.lanes,
             ttl: self.ttl.unwrap_or(alone.ttl),
-            peers: Some(Arc::new(self.others())),
+            peers: Some(Arc::new(others)),
             ..alone
         }
     }

@@ -1,33 +1,43 @@
 //! Which of the nodes that live share the partitions.
 //!
 //! What a node owns that nobody can ask is out of reach for whoever asks another one. So only nodes
-//! with an address share. Where none has one, one node has everything.
+//! share that can ask each other: they have addresses, and are of one circle, as the mark of the
+//! secret that they know each other by is called. Of several circles the largest has everything;
+//! of equally large ones that which has something already. So a node with a wrong secret takes
+//! nothing away, and while nodes get a new secret one after another the hub moves once. A node
+//! without an address is a circle of its own, and the last that is thought of.
 
 use taskhub_core::store::{Lease, Node, StoreError};
 
 /// How many nodes share the partitions, `own` among them; 0: it is to have none. The `owners` are
-/// asked for only where no node can be asked.
+/// asked for only where the nodes alone do not tell.
 pub(super) fn sharing(
     nodes: &[Node],
     own: &Node,
     owners: impl FnOnce() -> Result<Vec<Lease>, StoreError>,
 ) -> Result<usize, StoreError> {
-    let reached = nodes.iter().filter(|node| !node.address.is_empty()).count();
-    if !own.address.is_empty() {
-        return Ok(reached.max(1));
-    }
-    if reached > 0 {
-        return Ok(0);
-    }
-    if nodes.len() <= 1 {
-        return Ok(1);
-    }
-    // Who has some keeps them, and gets the rest.
-    let owners = owners()?;
-    let lives = |lease: &&Lease| nodes.iter().any(|node| node.id == lease.node.id);
-    let owner = owners.iter().filter(|lease| !lease.lasts.is_zero()).find(lives);
-    let chosen = owner.map(|lease| &lease.node.id).or(nodes.first().map(|node| &node.id));
-    Ok(usize::from(chosen == Some(&own.id)))
+    let circle = |node: &Node| nodes.iter().filter(|other| has_with_it(node, other)).count();
+    let rank = |node: &Node| (!node.address.is_empty(), circle(node));
+    let highest = nodes.iter().map(rank).max();
+    let largest: Vec<_> = nodes.iter().filter(|node| Some(rank(node)) == highest).collect();
+    let Some(&first) = largest.first() else { return Ok(1) };
+    let chosen = if largest.iter().all(|node| has_with_it(first, node)) {
+        first
+    } else {
+        let owners = owners()?;
+        let live = owners.iter().filter(|lease| !lease.lasts.is_zero());
+        let mut found = live.filter_map(|it| largest.iter().find(|node| node.id == it.node.id));
+        found.next().unwrap_or(&first)
+    };
+    Ok(if has_with_it(chosen, own) { circle(chosen).max(1) } else { 0 })
+}
+
+/// Whether `other` has its share where the circle of `node` has everything. A node that runs an
+/// older version tells no circle, and takes its share in any case.
+fn has_with_it(node: &Node, other: &Node) -> bool {
+    let are_reached = !node.address.is_empty() && !other.address.is_empty();
+    let is_of_it = other.circle == node.circle || other.circle.is_empty();
+    node.id == other.id || are_reached && is_of_it
 }
 
 #[cfg(test)]
@@ -39,7 +49,12 @@ mod tests {
     use super::*;
 
     fn node(id: &str, address: &str) -> Node {
-        Node { id: id.into(), address: address.into() }
+        Node { id: id.into(), address: address.into(), circle: "".into() }
+    }
+
+    /// Nodes that can be asked, each with its circle.
+    fn circles(nodes: &[(&str, &str)]) -> Vec<Node> {
+        nodes.iter().map(|(id, circle)| Node { circle: (*circle).into(), ..node(id, id) }).collect()
     }
 
     /// What each of them is to share with, when these have a partition each.
@@ -66,5 +81,36 @@ mod tests {
         assert_eq!(shares(&[node("a", "")], &[]), [1]);
         assert_eq!(shares(&[node("a", ""), node("b", "")], &[]), [1, 0]);
         assert_eq!(shares(&[node("a", ""), node("b", "")], &["dead", "b", "a"]), [0, 1]);
+    }
+
+    #[test]
+    fn a_node_with_a_wrong_secret_owns_nothing_beside_the_others() {
+        let nodes = circles(&[("a", "wrong"), ("b", "1"), ("c", "1")]);
+        assert_eq!(shares(&nodes, &["a"]), [0, 2, 2], "though it came first");
+        let nodes = circles(&[("a", "wrong"), ("b", "wrong too"), ("c", "1")]);
+        assert_eq!(shares(&nodes, &["dead", "c", "b"]), [0, 0, 1], "one goes on");
+        assert_eq!(shares(&nodes, &[]), [1, 0, 0], "nobody has anything yet");
+    }
+
+    #[test]
+    fn while_the_secret_changes_node_by_node_the_hub_moves_once() {
+        let owner = |secrets: [&str; 3], owners: &[&str]| {
+            let nodes: Vec<_> = ["a", "b", "c"].into_iter().zip(secrets).collect();
+            let lives = nodes.into_iter().filter(|(_, secret)| !secret.is_empty());
+            shares(&circles(&lives.collect::<Vec<_>>()), owners)
+        };
+        assert_eq!(owner(["old", "old", ""], &["a", "b", "a"]), [2, 2]);
+        assert_eq!(owner(["old", "old", "new"], &["a", "b", "a"]), [2, 2, 0]);
+        assert_eq!(owner(["old", "", "new"], &["a", "a", "a"]), [1, 0]);
+        assert_eq!(owner(["old", "new", "new"], &["a", "a", "a"]), [0, 2, 2], "here");
+        assert_eq!(owner(["", "new", "new"], &["b", "c", "b"]), [2, 2]);
+        assert_eq!(owner(["new", "new", "new"], &["b", "c", "b"]), [3, 3, 3]);
+    }
+
+    #[test]
+    fn nodes_that_tell_no_circle_take_their_share() {
+        let nodes = circles(&[("a", ""), ("b", "1"), ("c", "1"), ("d", "2")]);
+        assert_eq!(shares(&nodes, &[]), [3, 3, 3, 0]);
+        assert_eq!(shares(&circles(&[("a", ""), ("b", "1")]), &["a"]), [2, 2]);
     }
 }

@@ -85,7 +85,7 @@ impl Hub {
         limits: Limits,
         how: Lockstep,
     ) -> Result<Self, OpenError> {
-        let node = Node { id: clock::node_id().into(), address: "".into() };
+        let node = Node { id: clock::node_id().into(), address: "".into(), circle: "".into() };
         let (steps, when_stepped) = mpsc::channel();
         let pacer = Pacer::new(steps, how.begins_at);
         let (post, mut boxes) = mail::post(1, 1);

@@ -13,18 +13,14 @@ use taskhub_core::{
 
 use super::MemoryStore;
 
-/// The nodes that live, by id, each with where it is and until when.
+/// The nodes that live, by id, each with until when.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Nodes(BTreeMap<Text, (Text, Timestamp)>);
+pub(super) struct Nodes(BTreeMap<Text, (Node, Timestamp)>);
 
 impl Nodes {
     fn living(&mut self, now: Timestamp) -> Vec<Node> {
         self.0.retain(|_, (_, until)| *until > now);
-        let node = |(id, (address, _)): (&Text, &(Text, Timestamp))| Node {
-            id: id.clone(),
-            address: address.clone(),
-        };
-        self.0.iter().map(node).collect()
+        self.0.values().map(|(node, _)| node.clone()).collect()
     }
 }
 
@@ -54,7 +50,7 @@ impl Shared for MemoryStore {
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError> {
         let now = (self.clock)();
         let nodes = &mut self.state().nodes;
-        nodes.0.insert(node.id.clone(), (node.address.clone(), now.plus(ttl)));
+        nodes.0.insert(node.id.clone(), (node.clone(), now.plus(ttl)));
         Ok(nodes.living(now))
     }
 

@@ -42,6 +42,41 @@ async fn a_node_without_an_address_owns_nothing_among_those_that_have_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_a_wrong_secret_owns_nothing_beside_the_others() {
+    let world = World::new();
+    let (wrong, _) = world.join_in("wrong", "1");
+    let (a, _) = world.join_in("a", "2");
+    let (b, _) = world.join_in("b", "2");
+    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    a.stop().await;
+    world.until_shared(&[("b", 8)]).await;
+    b.stop().await;
+    world.until_shared(&[("wrong", 8)]).await;
+    wrong.stop().await;
+}
+
+/// Each is started again with the new one, one after the other: somebody has everything all the
+/// time, whoever can be asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_get_a_new_secret_one_after_another() {
+    let world = World::new();
+    let mut nodes = ["a", "b", "c"].map(|name| world.join_in(name, "old").0);
+    for (name, then) in [
+        ("a", &[("b", 4), ("c", 4)][..]),
+        ("b", &[("a", 4), ("b", 4)]),
+        ("c", &[("a", 3), ("b", 3), ("c", 2)]),
+    ] {
+        let index = ["a", "b", "c"].iter().position(|it| *it == name).expect("it is one of them");
+        nodes[index].stop().await;
+        nodes[index] = world.join_in(name, "new").0;
+        world.until_shared(then).await;
+    }
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_had_goes_on_elsewhere_when_it_dies() {
     let world = World::new();
     let (a, link) = world.join("a");

@@ -170,10 +170,16 @@ impl World {
 
     /// A node that joins.
     pub(crate) fn join(&self, address: &str) -> (Hub, Link) {
+        self.join_in(address, "all")
+    }
+
+    /// A node that joins, of a circle.
+    pub(crate) fn join_in(&self, address: &str, circle: &str) -> (Hub, Link) {
         let link = Link::new(&self.store);
         let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
         let options = NodeOptions {
             address: address.into(),
+            circle: circle.into(),
             lanes: Some(2),
             ttl: self.ttl,
             looks: self.ttl,
