@@ -297,6 +297,6 @@ pub enum StoreError {
     #[error("the store is not available: {0}")]
     Unavailable(String),
     /// What is stored makes no sense.
-    #[error("the store is damaged: {0}")]
+    #[error("the store is damaged: {0}; restore a backup of it")]
     Damaged(String),
 }

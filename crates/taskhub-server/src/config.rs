@@ -169,6 +169,9 @@ pub enum ConfigError {
     /// A lease that ends as it begins.
     #[error("`cluster.lease_seconds` is 0; the default is 15")]
     NoLease,
+    /// A server without hubs.
+    #[error("`hubs.count_max` is 0, so there is no room for a hub; the default is 64")]
+    NoHubs,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -244,6 +247,9 @@ impl Config {
         }
         if self.cluster.lease_seconds == 0 {
             return Err(ConfigError::NoLease);
+        }
+        if self.hubs.count_max == 0 {
+            return Err(ConfigError::NoHubs);
         }
         check_origins(&self.http.origins)
     }

@@ -67,7 +67,10 @@ pub enum HubError {
     #[error(transparent)]
     Engine(#[from] taskhub_engine::OpenError),
     /// The folder of the hubs cannot be used.
-    #[error("the folder {} cannot be used: {error}", folder.display())]
+    #[error(
+        "the folder {} cannot be used: {error}; this user must be able to read and write it",
+        folder.display()
+    )]
     Data {
         /// The folder.
         folder: PathBuf,

@@ -68,7 +68,10 @@ pub enum AuthLevel {
 #[non_exhaustive]
 pub enum KeysError {
     /// The file cannot be used.
-    #[error("{} cannot be used: {error}", file.display())]
+    #[error(
+        "{} cannot be used: {error}; its folder must be one that this user may read and write",
+        file.display()
+    )]
     File {
         /// The file.
         file: PathBuf,

@@ -75,7 +75,7 @@ pub enum ServeError {
     #[error("there is no address to listen on; name at least one with `--listen`")]
     Nowhere,
     /// An address cannot be listened on.
-    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
+    #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(String, io::Error),
     /// The certificate cannot be used.
     #[error(transparent)]
@@ -86,6 +86,16 @@ pub enum ServeError {
     /// The hubs cannot be opened.
     #[error(transparent)]
     Hubs(#[from] HubError),
+}
+
+/// What to do when an address cannot be listened on.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => "it must be a host and a port, such as 127.0.0.1:7071",
+        io::ErrorKind::AddrInUse => "choose another address, or end the program that uses it",
+        io::ErrorKind::PermissionDenied => "this user may not have that port; choose a higher one",
+        _ => "choose an address that this machine has",
+    }
 }
 
 impl Server {

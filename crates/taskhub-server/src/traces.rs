@@ -86,11 +86,14 @@ impl Traces {
     /// To the collector that the settings name, if they do. Call it within tokio.
     pub fn open(config: &TracesConfig) -> Result<Option<Self>, TracesError> {
         let Some(endpoint) = &config.endpoint else { return Ok(None) };
-        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
         let failed = |why: &dyn fmt::Display| TracesError {
             endpoint: endpoint.clone(),
             why: why.to_string(),
         };
+        if !endpoint.starts_with("http://") {
+            return Err(failed(&"it does not begin with `http://`"));
+        }
+        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
         let exporter = exporter.map_err(|error| failed(&error))?;
         let ratio = Sampler::TraceIdRatioBased(f64::from(config.percent) / 100.0);
         let provider = SdkTracerProvider::builder()

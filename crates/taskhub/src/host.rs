@@ -16,7 +16,9 @@ use std::{
 use axum::{Router, routing::MethodRouter};
 use taskhub_core::{Limits, store::Store};
 use taskhub_engine::{Code, Hub, NodeOptions, store::Embedded};
-use taskhub_server::{Around, HubName, Hubs, Keys, Lending, RetentionConfig, Server, Traces, keep};
+use taskhub_server::{
+    Around, HubName, Hubs, Keys, Lending, RetentionConfig, ServeError, Server, Traces, keep,
+};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use engine::Engine;
@@ -98,7 +100,7 @@ impl Host {
     pub async fn serve(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<(), HostError> {
         let shown = format!("{address:?}");
         let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| HostError::Listen(shown, error))?;
+        let listener = listener.map_err(|error| ServeError::Listen(shown, error))?;
         self.serve_on(listener, taskhub_server::asked_to_end()).await
     }
 

@@ -38,6 +38,9 @@ pub mod patterns {}
 #[doc = include_str!("../../../docs/endpoints.md")]
 pub mod endpoints {}
 
+#[doc = include_str!("../../../docs/telemetry.md")]
+pub mod telemetry {}
+
 #[doc = include_str!("../../../docs/triggers.md")]
 pub mod triggers {}
 

@@ -67,10 +67,12 @@
 //! - [write entities](howto::entities): operations, signals, critical sections, reads
 //! - [start and steer instances](howto::clients): ids, tags, waits, suspension, lists
 //! - [leave the hub to a server](howto::remote), and share it with other programs
+//! - [keep it in PostgreSQL](howto::postgres), and [share it among machines](howto::cluster)
 //! - [test them](howto::testing): unit tests, a hub in virtual time, chaos, histories of old
 //! - [see how it is usually done](howto::patterns): a saga, an approval, a monitor
 //! - [serve endpoints](howto::endpoints): keys, an OpenAPI document, limits, metrics
 //! - [trigger them](howto::triggers): when a file arrives, when a time comes
+//! - [look after a hub](howto::operating), and [watch it](howto::telemetry)
 
 #![warn(missing_docs)]
 

@@ -1,6 +1,8 @@
 //! The application that a node runs: requests held for a reply, chains, timers, entities.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, error::Error, io, net::SocketAddr, path::PathBuf, time::Duration,
+};
 
 use axum::{
     extract::{Path, State as Shared},
@@ -161,24 +163,19 @@ async fn signal(
 }
 
 /// Runs a node until it is told to stop.
-pub fn serve(flags: &NodeFlags) -> Result<(), HostError> {
+pub fn serve(flags: &NodeFlags) -> Result<(), Box<dyn Error>> {
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     logs.with_writer(io::stderr).init();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build();
-    let failed = |error| HostError::Listen(flags.listen.to_string(), error);
-    runtime.map_err(failed)?.block_on(host(flags))
+    runtime?.block_on(host(flags))
 }
 
-async fn host(flags: &NodeFlags) -> Result<(), HostError> {
-    let cannot = |error: &dyn std::fmt::Display| {
-        HostError::Listen(flags.store.clone(), io::Error::other(error.to_string()))
-    };
+async fn host(flags: &NodeFlags) -> Result<(), Box<dyn Error>> {
     let store = PostgresOptions::new(&flags.store).patience(Duration::from_secs(5));
-    let store =
-        tokio::task::block_in_place(|| store.open("default")).map_err(|error| cannot(&error))?;
-    let journal = Journal::open(&flags.folder).map_err(|error| cannot(&error))?;
+    let store = tokio::task::block_in_place(|| store.open("default"))?;
+    let journal = Journal::open(&flags.folder)?;
     let cluster = Cluster::new(&flags.address, SECRET).ttl(Duration::from_millis(flags.ttl));
     Host::builder()
         .store(store)
@@ -199,5 +196,6 @@ async fn host(flags: &NodeFlags) -> Result<(), HostError> {
         .route("/signal/{counter}", post(signal))
         .build()?
         .serve(flags.listen)
-        .await
+        .await?;
+    Ok(())
 }

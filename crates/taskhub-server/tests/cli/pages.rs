@@ -85,10 +85,13 @@ fn three_nodes_on_one_machine_as_the_page_has_it() {
     let server = ServerOptions::default().as_installed().start().expect("PostgreSQL is installed");
     let folder = tempfile::tempdir().expect("a folder");
     let blocks = blocks("cluster.md", "sh");
-    let [role, start, look, ask, kill] = &blocks[..] else { panic!("the page has five blocks") };
+    let [role, start, look, ask, kill, update] = &blocks[..] else { panic!("six blocks") };
     // Jobs have numbers, as in a shell that somebody types in.
-    let mut script = format!("set -em\n{IN_THE_END}trap 'kill -9 %2 %3 2>/dev/null' EXIT\n");
+    let mut script = format!("set -em\n{IN_THE_END}trap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n");
     script += &[SUDO, role, start, "in_the_end share 3\n", look, ask, kill].concat();
+    // The first node is gone, and the third one is asked from now on.
+    script += "export TASKHUB_SERVER=http://127.0.0.1:7073\n";
+    script += &[update, "in_the_end share 2\n"].concat();
     let lines = script.lines().filter(|line| !line.starts_with("cargo install"));
     let url = server.url();
     let socket = url.split(['@', '/']).nth(3).expect("it has one");

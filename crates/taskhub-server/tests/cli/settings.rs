@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -62,6 +63,7 @@ fn what_serve_would_refuse_is_not_printed() {
         ("", &["--token", ""][..], "a token is empty"),
         ("", &["--http-origins", "example.com"], "is no origin"),
         ("", &["--log", "=="], "is no filter"),
+        ("", &["--hubs-max", "0"], "the default is 64"),
         ("[limits]\ncals = 1\n", &[], "did you mean `calls`?"),
         ("lisen = \"a\"\n", &[], "did you mean `listen`?"),
     ] {
@@ -69,6 +71,25 @@ fn what_serve_would_refuse_is_not_printed() {
         let said = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(1), "{flags:?}");
         assert!(said.contains(reason) && done.stdout.is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_start_says_what_to_do() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    for (flags, advice) in [
+        (&["--listen", "nonsense"][..], "it must be a host and a port"),
+        (&["--listen", &taken], "or end the program that uses it"),
+        (&["--listen", "127.0.0.1:0", "--data", "Cargo.toml"], "may read and write"),
+        (&["--listen", "127.0.0.1:0", "--traces-endpoint", "here"], "begin with `http://`"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = program(&[("TASKHUB_DATA", folder.path().to_str().unwrap())]);
+        let done = program.arg("serve").args(flags).output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{flags:?}");
+        assert!(said.contains(advice), "{said}");
     }
 }
 

@@ -44,15 +44,12 @@ pub enum HostError {
     /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// What was said of HTTP makes no sense.
+    /// The address cannot be listened on, or what was said of HTTP makes no sense.
     #[error(transparent)]
     Server(#[from] ServeError),
     /// There is no way to the collector of traces.
     #[error(transparent)]
     Traces(#[from] TracesError),
-    /// The address could not be listened on.
-    #[error("cannot listen on {0}: {1}; choose another address, or end who uses it")]
-    Listen(String, std::io::Error),
     /// The listener failed.
     #[error("the HTTP server failed: {0}")]
     Serve(std::io::Error),

