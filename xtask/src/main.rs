@@ -5,6 +5,7 @@ mod chaos;
 mod deny;
 mod fix;
 mod fuzz;
+mod postgres;
 mod sdk;
 mod setup;
 mod sim;
@@ -29,6 +30,8 @@ enum Chore {
     Test,
     /// Drive a real server with the Python and JavaScript SDKs of Durable Task
     Sdk,
+    /// Run the tests of the store on the oldest and the newest PostgreSQL that it is for
+    Postgres,
     /// Format the code and let clippy apply what it can
     Fix,
     /// Check licences, advisories and sources of the dependencies with cargo-deny
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Test => test::run(),
         Chore::Sdk => sdk::run(),
+        Chore::Postgres => postgres::run(),
         Chore::Fix => fix::run(),
         Chore::Deny => deny::run(),
         Chore::Sim { arguments } => sim::run(&arguments),

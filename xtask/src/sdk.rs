@@ -23,7 +23,7 @@ pub(crate) fn run() -> Outcome {
     let line = "cargo build --workspace --all-targets";
     Step::new(line, "the compiler says why above").run()?;
     install_python()?;
-    install_javascript()?;
+    install_packages(JAVASCRIPT, JAVASCRIPT_PACKAGES)?;
     run_together("cargo xtask sdk", &[python_tests()?, javascript_tests()?])
 }
 
@@ -44,21 +44,22 @@ fn install_python() -> Result<(), String> {
     copy(&wanted, &installed)
 }
 
-/// Installs exactly what `package-lock.json` lists.
-fn install_javascript() -> Result<(), String> {
+/// Installs in the folder `packages` exactly what `package-lock.json` in `listed` lists, unless it
+/// is there.
+pub(crate) fn install_packages(listed: &str, packages: &str) -> Result<(), String> {
     let file = |folder: &str, name: &str| format!("{folder}/{name}");
     let lock = "package-lock.json";
     // npm writes its own list once it has put everything in place.
-    let done = file(JAVASCRIPT_PACKAGES, "node_modules/.package-lock.json");
+    let done = file(packages, "node_modules/.package-lock.json");
     let there = root().join(done).exists();
-    if there && same(&file(JAVASCRIPT, lock), &file(JAVASCRIPT_PACKAGES, lock)) {
+    if there && same(&file(listed, lock), &file(packages, lock)) {
         return Ok(());
     }
     for name in ["package.json", lock] {
-        copy(&file(JAVASCRIPT, name), &file(JAVASCRIPT_PACKAGES, name))?;
+        copy(&file(listed, name), &file(packages, name))?;
     }
     let quiet = "--ignore-scripts --no-audit --no-fund --loglevel error";
-    Step::new(&format!("npm ci --prefix {JAVASCRIPT_PACKAGES} {quiet}"), NETWORK).run()
+    Step::new(&format!("npm ci --prefix {packages} {quiet}"), NETWORK).run()
 }
 
 fn python_tests() -> Result<Step, String> {

@@ -1,7 +1,8 @@
 //! A private PostgreSQL for a test or a benchmark, gone when it is dropped.
 //!
 //! It needs `initdb`, `pg_ctl` and `postgres`, as Debian's package `postgresql` has them; they are
-//! looked for in `PATH` and where Debian puts them. It listens on a socket in a folder of its own.
+//! looked for in `PATH` and where Debian puts them. A folder named by `TASKHUB_TEST_POSTGRES` comes
+//! first: so the same tests run on other versions. It listens on a socket in a folder of its own.
 //! When the process that started it dies in whichever way, a guard notices and stops the server.
 
 use std::{
@@ -21,10 +22,18 @@ const AS_INSTALLED: &str = "local all postgres trust\nlocal all all peer\n\
 /// How a database is made.
 const INIT: [&str; 8] = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
 
+/// Names a folder with the programs of the version that is wanted.
+const FOLDER: &str = "TASKHUB_TEST_POSTGRES";
+
+/// The folders in which programs of PostgreSQL are looked for, one after the other: that which is
+/// named, then those of Debian from the latest on, then those of `PATH`.
+#[derive(Debug)]
+struct Programs(Vec<PathBuf>);
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    programs: PathBuf,
+    programs: Programs,
     folder: TempDir,
     /// As whom it runs, when that is somebody else: PostgreSQL refuses to run as root.
     user: Option<(u32, u32)>,
@@ -96,7 +105,7 @@ impl ServerOptions {
     /// Makes a database and starts a server for it.
     pub fn start(self) -> Result<Server, ServerError> {
         let failed = |error: io::Error| ServerError(error.to_string());
-        let programs = programs().ok_or_else(|| ServerError("initdb is not found".to_owned()))?;
+        let programs = Programs::find()?;
         let within = self.within.unwrap_or_else(env::temp_dir);
         let folder = TempDir::new_in(within).map_err(failed)?;
         let user = other_user().map_err(failed)?;
@@ -123,7 +132,7 @@ impl ServerOptions {
         }
         settings.extend(self.settings.iter().map(|setting| format!("-c {setting}")));
         let settings = settings.join(" ");
-        let guard = guard(&programs, folder.path(), user).map_err(failed)?;
+        let guard = guard(&programs.path("pg_ctl"), folder.path(), user).map_err(failed)?;
         let mut server = Server { programs, folder, user, port: 0, settings, guard };
         let data = server.data();
         match &self.primary {
@@ -188,7 +197,7 @@ impl Server {
     /// One of the programs of PostgreSQL, set to talk to this server.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.programs.join(name));
+        let mut command = Command::new(self.programs.path(name));
         command.env("PGHOST", self.folder.path()).env("PGPORT", self.port.to_string());
         command.env("PGUSER", "postgres");
         command
@@ -223,7 +232,7 @@ impl Server {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<(), ServerError> {
-        let mut command = Command::new(self.programs.join(program));
+        let mut command = Command::new(self.programs.path(program));
         let command = as_user(&mut command, self.user).args(arguments).current_dir("/");
         // Not a pipe: the server would keep it open.
         let output = self.folder.path().join("output");
@@ -249,11 +258,11 @@ impl Drop for Server {
 }
 
 /// Starts a shell that waits for the end of its input, and then stops the server in `folder`.
-fn guard(programs: &Path, folder: &Path, user: Option<(u32, u32)>) -> io::Result<Child> {
+fn guard(pg_ctl: &Path, folder: &Path, user: Option<(u32, u32)>) -> io::Result<Child> {
     use std::os::unix::process::CommandExt as _;
-    let script = "cat; \"$0/pg_ctl\" -D \"$1/data\" -w -m immediate stop; rm -rf \"$1\"";
+    let script = "cat; \"$0\" -D \"$1/data\" -w -m immediate stop; rm -rf \"$1\"";
     let mut command = Command::new("/bin/sh");
-    as_user(&mut command, user).arg("-c").arg(script).arg(programs).arg(folder);
+    as_user(&mut command, user).arg("-c").arg(script).arg(pg_ctl).arg(folder);
     // Ctrl-C ends the test, and must not end its guard before.
     command.current_dir("/").process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
@@ -291,15 +300,26 @@ fn other_user() -> io::Result<Option<(u32, u32)>> {
     Ok(find("postgres").or_else(|| find("nobody")))
 }
 
-/// The folder of the programs of PostgreSQL, the latest if there are several.
-fn programs() -> Option<PathBuf> {
-    let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<_> = of_debian.map(|version| version.path().join("bin")).collect();
-    folders.sort();
-    folders.reverse();
-    let path = env::var_os("PATH").unwrap_or_default();
-    folders.extend(env::split_paths(&path));
-    folders.into_iter().find(|folder| folder.join("initdb").is_file())
+impl Programs {
+    fn find() -> Result<Self, ServerError> {
+        let of_debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        let mut folders: Vec<_> = of_debian.map(|version| version.path().join("bin")).collect();
+        folders.sort();
+        folders.extend(env::var_os(FOLDER).map(PathBuf::from));
+        folders.reverse();
+        folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let programs = Self(folders);
+        if programs.path("initdb").is_absolute() {
+            return Ok(programs);
+        }
+        Err(ServerError("initdb is not found".to_owned()))
+    }
+
+    /// Where a program is: what the named folder lacks, another version may have.
+    fn path(&self, name: &str) -> PathBuf {
+        let mut paths = self.0.iter().map(|folder| folder.join(name));
+        paths.find(|path| path.is_file()).unwrap_or_else(|| name.into())
+    }
 }
 
 /// A port that was free a moment ago.
