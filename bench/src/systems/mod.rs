@@ -7,9 +7,9 @@ mod held;
 mod in_memory;
 mod managed;
 mod over_grpc;
-mod pinned;
 mod postgres;
 mod python;
+mod raw;
 mod taskhub;
 
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 16] = [
+pub(crate) const ALL: [Contestant; 15] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -86,6 +86,18 @@ pub(crate) const ALL: [Contestant; 16] = [
         store: Store::Folder,
         is_variant: false,
         is_extra: false,
+        program: Program::Here,
+    },
+    Contestant {
+        name: "taskhub-raw",
+        colour: "#bf4b8a",
+        note: "taskhub-raw is a worker that knows the public protocol only, as those of the SDKs \
+               do: whole\nhistories, and a call for each result.",
+        works: &["w2"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: true,
         program: Program::Here,
     },
     Contestant {
@@ -168,16 +180,6 @@ pub(crate) const ALL: [Contestant; 16] = [
         ..ON_POSTGRES
     },
     Contestant {
-        name: "pg-1-core",
-        note: "pg-1-core and pg-2-cores are one and two nodes with one lane and a core of their \
-               own each,\nthe first ones of the machine, which clients ask over gRPC: keep the \
-               rest away from those\ncores, by `taskset -c 2,3` for instance.",
-        works: &["w2"],
-        is_extra: true,
-        ..ON_POSTGRES
-    },
-    Contestant { name: "pg-2-cores", works: &["w2"], is_extra: true, ..ON_POSTGRES },
-    Contestant {
         name: "duroxide-pg",
         colour: "#d29922",
         is_variant: false,
@@ -213,24 +215,18 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
     match name {
         "taskhub" => obey::<Taskhub<taskhub::Folder>>(order),
         "taskhub-grpc" => obey::<Taskhub<over_grpc::OverGrpc>>(order),
+        "taskhub-raw" => obey::<Taskhub<raw::Raw>>(order),
         "taskhub-pg" => obey::<Taskhub<postgres::OnPostgres<1, 4>>>(order),
         "pg-1-lane" => obey::<Taskhub<postgres::OnPostgres<1, 1>>>(order),
         "pg-2-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 2>>>(order),
         "pg-8-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 8>>>(order),
         "pg-2-nodes" => obey::<Taskhub<postgres::OnPostgres<2, 4>>>(order),
-        "pg-1-core" => obey::<Taskhub<pinned::Pinned<1>>>(order),
-        "pg-2-cores" => obey::<Taskhub<pinned::Pinned<2>>>(order),
         "taskhub-managed" => obey::<Taskhub<managed::Managed>>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }
-}
-
-/// Serves as a node of a hub in this database, for a system whose nodes are processes.
-pub(crate) fn node(database: &str) -> ! {
-    pinned::node(database)
 }
 
 impl Contestant {

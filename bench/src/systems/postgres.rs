@@ -20,8 +20,7 @@ impl<const NODES: usize, const LANES: u16> Setting for OnPostgres<NODES, LANES> 
     async fn open(place: &Place, steps: Steps) -> Result<Hub> {
         let mut clients = Vec::new();
         for _ in 0..NODES {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            clients.push(serve(&place.database, listener, LANES, steps.clone())?);
+            clients.push(node(place, LANES, steps.clone()).await?);
         }
         balanced(place, NODES).await?;
         Ok(Hub::at(clients))
@@ -29,15 +28,11 @@ impl<const NODES: usize, const LANES: u16> Setting for OnPostgres<NODES, LANES> 
 }
 
 /// Starts a node, and returns its client.
-pub(super) fn serve(
-    database: &str,
-    listener: TcpListener,
-    lanes: u16,
-    steps: Steps,
-) -> Result<Client> {
+async fn node(place: &Place, lanes: u16, steps: Steps) -> Result<Client> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let cluster = Cluster::new(address, "known to all nodes of the benchmark").lanes(lanes);
-    let store = PostgresStore::connect(database)?;
+    let store = PostgresStore::connect(place.database.as_str())?;
     let host = functions(steps).store(store).cluster(cluster).build()?;
     let client = host.client().clone();
     tokio::spawn(host.serve_on(listener, std::future::pending()));
@@ -45,7 +40,7 @@ pub(super) fn serve(
 }
 
 /// Waits until each of so many nodes owns its share.
-pub(super) async fn balanced(place: &Place, nodes: usize) -> Result<()> {
+async fn balanced(place: &Place, nodes: usize) -> Result<()> {
     let store = PostgresStore::connect(place.database.as_str())?;
     let leases = store.shared().ok_or("a database is shared")?;
     loop {

@@ -33,7 +33,7 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Done, InstanceId, Limits, Task, TaskResult, Ticket, Timestamp, TurnRecord, Verb,
+    Answer, Done, InstanceId, Limits, Task, Ticket, Timestamp, TurnRecord, Verb,
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
@@ -145,14 +145,16 @@ impl Hub {
     /// A worker elsewhere did what it was given. A delivery whose result no longer counts is
     /// well too: nothing happens. The answer comes when what was done is durable.
     pub async fn finish(&self, delivery: DeliveryId, done: Done) -> Answer {
-        let Some(task) = self.inner.workers.finish(delivery, &done) else { return Answer::Done };
-        let done = match lending::hand_over(&self.inner.workers, &task.ticket, done) {
-            Ok(answer) => return answer,
-            Err(done) => done,
-        };
-        let result = TaskResult { ticket: task.ticket, done };
+        let own = self.inner.workers.finish([(delivery, done)]).pop();
+        let Some(result) = own else { return Answer::Done };
         // Whoever owns the instance next gives it out again, and counts only results of that.
         self.ask_here(result.ticket.instance.clone(), Verb::Finish(Box::new(result))).await
+    }
+
+    /// The same for many deliveries at once, without an answer: where a result is lost before it
+    /// is durable, its work is given out again.
+    pub fn finish_all(&self, results: Vec<(DeliveryId, Done)>) {
+        self.inner.post.results(self.inner.workers.finish(results));
     }
 
     /// A worker elsewhere gives back what it was given: others get it first, if anybody wants it.

@@ -12,7 +12,9 @@ use std::{
 use foldhash::HashMap;
 use futures::stream;
 use prost::Message as _;
-use taskhub_wire::results::{HandedBack, Taken, handed_back, results_client::ResultsClient};
+use taskhub_wire::results::{
+    self as proto, HandedBack, Taken, handed_back, results_client::ResultsClient,
+};
 use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 use tonic::{
     Code, Status, metadata::AsciiMetadataValue, service::interceptor::InterceptedService,
@@ -106,11 +108,22 @@ impl Results {
     }
 
     fn taken(&self, taken: Taken) {
-        let Some(posted) = lock(&self.known).waiting.remove(&taken.number) else { return };
-        match status(taken) {
-            Ok(()) => {}
-            Err(status) if is_later(&status) => self.call(posted),
-            Err(status) => (posted.refused)(status),
+        let mut known = lock(&self.known);
+        let through: Vec<_> =
+            taken.numbers.iter().filter_map(|number| known.waiting.remove(number)).collect();
+        let refused: Vec<_> = taken
+            .refused
+            .into_iter()
+            .filter_map(|it| Some((known.waiting.remove(&it.number)?, it)))
+            .collect();
+        drop(known);
+        // Whoever posted it hears that it was taken.
+        drop(through);
+        for (posted, refused) in refused {
+            match status(refused) {
+                status if is_later(&status) => self.call(posted),
+                status => (posted.refused)(status),
+            }
         }
     }
 
@@ -172,15 +185,12 @@ fn of_stream(result: &Brought) -> Option<handed_back::Result> {
 }
 
 /// What a server said, as a call would have been answered.
-fn status(taken: Taken) -> Result<(), Status> {
-    let Taken { code, message, busy, .. } = taken;
-    if code == 0 {
-        return Ok(());
-    }
+fn status(refused: proto::Refused) -> Status {
+    let proto::Refused { code, message, busy, .. } = refused;
     let mut status = Status::new(Code::from(code), message);
     if busy {
         let after = AsciiMetadataValue::from_static("250");
         status.metadata_mut().insert("grpc-retry-pushback-ms", after);
     }
-    Err(status)
+    status
 }

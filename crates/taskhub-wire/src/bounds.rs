@@ -10,6 +10,9 @@ use crate::{
 /// The longest name of a function or an event, the longest version and trace, in bytes.
 const NAME_BYTES_MAX: usize = 1_024;
 
+/// Entities that are locked together: each hands all their names to the next one.
+const LOCKS_COUNT_MAX: usize = 1_000;
+
 /// All labels of an instance or a call together, in bytes.
 const TAGS_BYTES_MAX: usize = 64 << 10;
 
@@ -43,6 +46,14 @@ pub fn within(field: &'static str, bytes: usize, bytes_max: usize) -> Result<(),
     Ok(())
 }
 
+/// A list of so many.
+pub fn few(field: &'static str, count: usize, count_max: usize) -> Result<(), InvalidMessage> {
+    if count > count_max {
+        return Err(InvalidMessage::TooMany { field, count, count_max });
+    }
+    Ok(())
+}
+
 /// What code asks for.
 pub(crate) fn asked(event: &EventType) -> Result<(), InvalidMessage> {
     match event {
@@ -57,7 +68,10 @@ pub(crate) fn asked(event: &EventType) -> Result<(), InvalidMessage> {
             .and_then(|()| traced(it.trace_context.as_ref())),
         EventType::EntityOperationSignaled(it) => operation(&it.operation, &it.request_id)
             .and_then(|()| traced(it.trace_context.as_ref())),
-        EventType::EntityLockRequested(it) => section(&it.critical_section_id),
+        EventType::EntityLockRequested(it) => {
+            few("lockSet", it.lock_set.len(), LOCKS_COUNT_MAX)?;
+            section(&it.critical_section_id)
+        }
         EventType::EntityUnlockSent(it) => section(&it.critical_section_id),
         _ => Ok(()),
     }
@@ -73,6 +87,7 @@ fn called(
     short_tags("action.tags", tags)
 }
 
+/// The trace of a call. Its span is in the parent, too; the field of its own is not kept.
 pub(crate) fn traced(trace: Option<&TraceContext>) -> Result<(), InvalidMessage> {
     let Some(trace) = trace else { return Ok(()) };
     short("action.parentTraceContext.traceParent", &trace.trace_parent)?;

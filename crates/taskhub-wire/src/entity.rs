@@ -8,16 +8,15 @@ use taskhub_core::{
 use crate::{
     InvalidMessage,
     arrival::requested_out,
-    bounds::{short, traced},
+    bounds::{named, short, traced},
     call::{due_in, operation_in},
     failure_in, failure_out,
     ids::{entity_in, execution_in, execution_out, instance_in},
     proto::{
         EntityBatchRequest, EntityBatchResult, EntityRequest, HistoryEvent, OperationAction,
-        OperationInfo, OperationRequest, OperationResult, OperationResultFailure,
-        OperationResultSuccess, SendSignalAction, StartNewOrchestrationAction,
-        history_event::EventType, operation_action::OperationActionType,
-        operation_result::ResultType,
+        OperationInfo, OperationResult, OperationResultFailure, OperationResultSuccess,
+        SendSignalAction, StartNewOrchestrationAction, history_event::EventType,
+        operation_action::OperationActionType, operation_result::ResultType,
     },
     text::{text_in, text_out},
     timestamp_out, trace_out,
@@ -40,22 +39,6 @@ pub(crate) fn operations_out(ticket: &Ticket, operations: &Operations) -> Entity
     }
 }
 
-/// Operations in the older form, which does not say who waits for them.
-pub(crate) fn batch_out(ticket: &Ticket, operations: &Operations) -> EntityBatchRequest {
-    let request = |Requested { operation, .. }: &Requested| OperationRequest {
-        operation: operation.name.to_string(),
-        request_id: operation.request.to_string(),
-        input: text_out(operation.input.as_ref()),
-        trace_context: operation.trace.as_ref().map(trace_out),
-    };
-    EntityBatchRequest {
-        instance_id: ticket.instance.to_string(),
-        entity_state: text_out(operations.state.as_ref()),
-        operations: operations.requested.iter().map(request).collect(),
-        ..EntityBatchRequest::default()
-    }
-}
-
 pub(crate) fn operations_in(
     wire: EntityRequest,
 ) -> Result<(InstanceId, Option<ExecutionId>, Operations), InvalidMessage> {
@@ -66,6 +49,7 @@ pub(crate) fn operations_in(
     Ok((entity, execution, Operations { state: text_in(wire.entity_state), requested }))
 }
 
+/// Operations in the older form, which does not say who waits for them.
 pub(crate) fn batch_in(
     wire: EntityBatchRequest,
 ) -> Result<(InstanceId, Operations), InvalidMessage> {
@@ -142,7 +126,7 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
     match wire.operation_action_type.ok_or(InvalidMessage::Missing { field })? {
         OperationActionType::SendSignal(wire) => {
             let entity = entity_in("sendSignal.instanceId", &wire.instance_id)?;
-            short("sendSignal.name", &wire.name)?;
+            named("sendSignal.name", &wire.name)?;
             traced(wire.parent_trace_context.as_ref())?;
             let trace = wire.parent_trace_context;
             let operation = operation_in(guid(name), wire.name, wire.input, trace);
@@ -154,8 +138,9 @@ fn act_in(wire: OperationAction, name: ExecutionId) -> Result<Act, InvalidMessag
                 "" => InstanceId::trusted(name.to_string()),
                 id => instance_in("startNewOrchestration.instanceId", id)?,
             };
-            short("startNewOrchestration.name", &wire.name)?;
+            named("startNewOrchestration.name", &wire.name)?;
             short("startNewOrchestration.version", wire.version.as_deref().unwrap_or_default())?;
+            traced(wire.parent_trace_context.as_ref())?;
             let at = due_in(wire.scheduled_time.as_ref())?;
             let tags = std::collections::BTreeMap::new();
             let work =

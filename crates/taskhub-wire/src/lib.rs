@@ -32,7 +32,7 @@ mod work;
 mod work_item;
 
 pub use again::{Extent, is_answered_by_name, news_in};
-pub use bounds::{named, short, short_tags, within};
+pub use bounds::{few, named, short, short_tags, within};
 pub use chunks::Chunks;
 pub use entity::{performed_in, performed_out};
 pub use failure::{failure_in, failure_out};

@@ -84,7 +84,13 @@ fn completed_in(wire: CompleteOrchestrationAction) -> Result<Progress, InvalidMe
                 tags: Some(wire.tags).filter(|tags| !tags.is_empty()).map(tags_in),
             };
             let kept = wire.carryover_events.into_iter().filter_map(|it| it.event_type);
-            Progress::ContinuedAsNew(how, kept.filter_map(carried_in).collect())
+            let kept: Vec<_> = kept.filter_map(carried_in).collect();
+            for kind in &kept {
+                if let Kind::EventRaised { name, .. } = kind {
+                    short("completeOrchestration.carryoverEvents.name", name)?;
+                }
+            }
+            Progress::ContinuedAsNew(how, kept)
         }
         _ => return Err(InvalidMessage::End { number }),
     })

@@ -9,7 +9,7 @@ use taskhub_core::{
 use crate::{
     Extent, History, InvalidMessage,
     again::waiting_out,
-    entity::{batch_in, batch_out, operations_in, operations_out},
+    entity::{batch_in, operations_in, operations_out},
     history::{arrivals_in, turn_started_out},
     history_in, history_out,
     ids::{call_in, call_out, execution_in, execution_out, receiver_in},
@@ -31,8 +31,6 @@ pub struct Dialect {
     /// Whether the history of a turn is left out, because the worker keeps the code: what it needs
     /// is how far that history goes, and it fetches it if its code stands elsewhere.
     pub keeps_code: bool,
-    /// Whether operations of entities go in the older form, as one batch, instead of as events.
-    pub entity_batches: bool,
 }
 
 impl Dialect {
@@ -41,9 +39,9 @@ impl Dialect {
 }
 
 impl Default for Dialect {
-    /// What every SDK understands: whole histories, operations as events.
+    /// What every SDK understands: whole histories.
     fn default() -> Self {
-        Self { history_bytes_max: usize::MAX, keeps_code: false, entity_batches: false }
+        Self { history_bytes_max: usize::MAX, keeps_code: false }
     }
 }
 
@@ -54,9 +52,6 @@ pub fn work_item_out(task: &Task, completion_token: String, dialect: Dialect) ->
     let request = match job {
         Job::Activity(work) => Request::ActivityRequest(activity_out(ticket, work)),
         Job::Turn(turn) => Request::OrchestratorRequest(turn_out(ticket, turn, dialect)),
-        Job::Operations(it) if dialect.entity_batches => {
-            Request::EntityRequest(batch_out(ticket, it))
-        }
         Job::Operations(it) => Request::EntityRequestV2(operations_out(ticket, it)),
     };
     WorkItem { completion_token, request: Some(request), withdrawn: Vec::new() }
@@ -180,6 +175,7 @@ pub fn work_item_in(item: WorkItem) -> Result<Option<Given>, InvalidMessage> {
         Request::HealthPing(_) => None,
         Request::ActivityRequest(wire) => given(activity_in(wire)?),
         Request::OrchestratorRequest(wire) => given(turn_in(wire)?),
+        // The older form: we never send it, as every SDK reads the newer one. Other servers do.
         Request::EntityRequest(wire) => {
             let (entity, operations) = batch_in(wire)?;
             let job = Job::Operations(Box::new(operations));

@@ -28,6 +28,8 @@ pub(super) struct Dispatch {
     /// Which turn thread it serves.
     thread: usize,
     started: HashMap<Ticket, AbortHandle>,
+    /// For workers elsewhere, and not handed over yet.
+    elsewhere: Vec<Task>,
 }
 
 impl Dispatch {
@@ -48,12 +50,13 @@ impl Dispatch {
             workers,
             thread,
             started: HashMap::new(),
+            elsewhere: Vec::new(),
         }
     }
 
     pub(super) fn start(&mut self, task: Task) {
         if self.activities.is_elsewhere(&task) {
-            return self.workers.offer(task);
+            return self.elsewhere.push(task);
         }
         let (activities, slots) = (self.activities.clone(), self.slots.clone());
         let post = self.post.clone();
@@ -78,8 +81,16 @@ impl Dispatch {
         self.started.insert(ticket, started.abort_handle());
     }
 
+    /// Offers workers elsewhere what has come together for them, in one go.
+    pub(super) fn hand_over(&mut self) {
+        if !self.elsewhere.is_empty() {
+            self.workers.offer(std::mem::take(&mut self.elsewhere));
+        }
+    }
+
     /// Stops an activity whose result does not count any more: its future is dropped.
     pub(super) fn cancel(&mut self, ticket: &Ticket) {
+        self.hand_over();
         let started = self.started.remove(ticket);
         if let Some(started) = &started {
             started.abort();
@@ -98,6 +109,7 @@ impl Dispatch {
     pub(super) fn abandon(&mut self, of: impl Fn(PartitionId) -> bool) {
         let own = self.started.extract_if(|ticket, _| of(ticket.partition));
         own.for_each(|(_, started)| started.abort());
+        self.hand_over();
         let (post, own) = (&self.post, self.thread);
         self.workers
             .forget(|ticket| post.thread_of(ticket.partition) == own && of(ticket.partition));

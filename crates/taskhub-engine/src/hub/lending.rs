@@ -1,7 +1,9 @@
 //! Workers of this node at work for other nodes.
 
+use std::sync::Arc;
+
 use taskhub_core::{
-    Answer, Done, Task, Ticket,
+    Done, Task, Ticket,
     store::{Node, Shared, StoreError},
 };
 use tokio::sync::{oneshot, watch};
@@ -28,7 +30,7 @@ impl Hub {
 
     /// The workers that are connected to this node, and do not stand for another one.
     #[must_use]
-    pub fn lends(&self) -> watch::Receiver<Vec<(WorkerId, WorkerOptions)>> {
+    pub fn lends(&self) -> watch::Receiver<Vec<(WorkerId, Arc<WorkerOptions>)>> {
         self.inner.workers.lends()
     }
 
@@ -55,17 +57,5 @@ impl Drop for Borrowed {
 impl std::fmt::Debug for Borrowed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Borrowed({})", self.ticket.instance)
-    }
-}
-
-/// A result of lent work goes to who lent it; handed back if it is of work of this node.
-pub(super) fn hand_over(workers: &Workers, ticket: &Ticket, done: Done) -> Result<Answer, Done> {
-    match workers.lender(ticket) {
-        None => Err(done),
-        Some(lender) => {
-            // Who lent it may have gone: then it is done elsewhere again.
-            let _ = lender.send(done);
-            Ok(Answer::Done)
-        }
     }
 }

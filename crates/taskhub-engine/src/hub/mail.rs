@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use taskhub_core::{
-    Answer, Envelope, InstanceId, Limits, PartitionId, Refusal, Request,
+    Answer, Envelope, InstanceId, Limits, PartitionId, Refusal, Request, TaskResult,
     partition::Input,
     store::{Ownership, Store, StoreError, Wake},
 };
@@ -41,6 +41,8 @@ pub(super) enum Mail {
     Ask(PartitionId, Request, oneshot::Sender<Answer>),
     /// Something happened to a partition.
     Input(PartitionId, Input),
+    /// Workers elsewhere have these results.
+    Results(Vec<TaskResult>),
     /// Something happened to a partition, as long as it is owned under this epoch.
     Owned(Ownership, Input),
     /// A message comes by itself: sent in this generation of its lane, or durable.
@@ -105,6 +107,20 @@ impl Post {
     /// Sends to the thread of a partition; a thread that is gone has nobody left to tell.
     pub(super) fn send(&self, partition: PartitionId, mail: Mail) {
         let _ = self.threads[self.thread_of(partition)].send(mail);
+        self.step();
+    }
+
+    /// Sends its share of some results to each thread, in one piece.
+    pub(super) fn results(&self, results: Vec<TaskResult>) {
+        let mut shares: Vec<_> = self.threads.iter().map(|_| Vec::new()).collect();
+        for result in results {
+            shares[self.thread_of(result.ticket.partition)].push(result);
+        }
+        for (thread, share) in self.threads.iter().zip(shares) {
+            if !share.is_empty() {
+                let _ = thread.send(Mail::Results(share));
+            }
+        }
         self.step();
     }
 

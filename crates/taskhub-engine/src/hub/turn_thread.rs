@@ -144,6 +144,9 @@ impl TurnThread {
                 }
                 self.inputs.entry(partition).or_default().push(input);
             }
+            Mail::Results(results) => results.into_iter().for_each(|it| {
+                self.inputs.entry(it.ticket.partition).or_default().push(Input::TaskDone(it));
+            }),
             Mail::Owned(owner, input) => {
                 if self.shard.owns(owner) {
                     self.inputs.entry(owner.partition).or_default().push(input);
@@ -193,6 +196,7 @@ impl TurnThread {
         while let Some((partition, inputs)) = self.inputs.pop_first() {
             self.run(partition, inputs);
         }
+        self.links.dispatch.hand_over();
         self.links.cached.set(self.shard.cached());
     }
 

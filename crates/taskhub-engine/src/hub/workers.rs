@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Workers of this node, each with what it takes and how much at once.
-pub(super) type Lends = Vec<(WorkerId, WorkerOptions)>;
+pub(super) type Lends = Vec<(WorkerId, Arc<WorkerOptions>)>;
 
 /// The pool of a hub, and the way to its workers.
 #[derive(Clone)]
@@ -113,9 +113,10 @@ impl Workers {
         (Worker { workers: self.clone(), id, told }, unwanted)
     }
 
-    pub(super) fn offer(&self, task: Task) {
+    pub(super) fn offer(&self, tasks: Vec<Task>) {
         self.start_clock();
-        self.inner.act(|pool| pool.offer(task, clock::now()));
+        let now = clock::now();
+        self.inner.act(|pool| tasks.into_iter().for_each(|task| pool.offer(task, now)));
     }
 
     pub(super) fn cancel(&self, ticket: &Ticket) -> bool {
@@ -126,17 +127,25 @@ impl Workers {
         self.inner.act(|pool| pool.forget(of));
     }
 
-    /// Takes a result: the task it is of, if it still counts.
-    pub(super) fn finish(&self, delivery: DeliveryId, done: &Done) -> Option<Task> {
-        self.inner.act(|pool| {
-            pool.note(delivery, done);
-            pool.finish(delivery, clock::now())
-        })
-    }
-
-    /// Whoever waits for the result of this, if another node has lent it.
-    pub(super) fn lender(&self, ticket: &Ticket) -> Option<oneshot::Sender<Done>> {
-        super::lock(&self.inner.known).lenders.remove(ticket)
+    /// Takes results: those of work of this node that still count. One of lent work goes to who
+    /// lent it.
+    pub(super) fn finish(
+        &self,
+        results: impl IntoIterator<Item = (DeliveryId, Done)>,
+    ) -> Vec<TaskResult> {
+        let (now, mut own) = (clock::now(), Vec::new());
+        let mut known = super::lock(&self.inner.known);
+        for (delivery, done) in results {
+            known.pool.note(delivery, &done);
+            let Some(Task { ticket, .. }) = known.pool.finish(delivery, now) else { continue };
+            match known.lenders.remove(&ticket) {
+                // Who lent it may have gone: then it is done elsewhere again.
+                Some(lender) => drop(lender.send(done)),
+                None => own.push(TaskResult { ticket, done }),
+            }
+        }
+        self.inner.carry_out(known);
+        own
     }
 
     /// Work of another node comes; its result, unless it is cancelled.

@@ -1,5 +1,7 @@
 //! Work of another node, and what the workers of this node can do for others.
 
+use std::sync::Arc;
+
 use taskhub_core::{Epoch, PartitionId, Ticket};
 
 use super::{Pool, Queue, WorkerId, WorkerOptions, worker::Worker};
@@ -19,7 +21,7 @@ pub(super) fn queue<'a>(own: &'a mut Queue, lent: &'a mut Queue, ticket: &Ticket
 
 /// The next item for a worker: one of this node, or else one that another node has lent.
 pub(super) fn next(own: &mut Queue, lent: &mut Queue, worker: &Worker, kind: usize) -> Option<u64> {
-    let WorkerOptions { serves, is_node, .. } = &worker.options;
+    let WorkerOptions { serves, is_node, .. } = &*worker.options;
     own.pop(kind, serves).or_else(|| if *is_node { None } else { lent.pop(kind, serves) })
 }
 
@@ -31,7 +33,7 @@ impl Pool {
     }
 
     /// The workers of this node, which may work for others too.
-    pub(crate) fn lends(&self) -> Vec<(WorkerId, WorkerOptions)> {
+    pub(crate) fn lends(&self) -> Vec<(WorkerId, Arc<WorkerOptions>)> {
         let own = self.workers.iter().filter(|(_, it)| !it.options.is_node && !it.leaves);
         own.map(|(id, worker)| (*id, worker.options.clone())).collect()
     }

@@ -283,7 +283,7 @@ fn what_stands_for_another_node_gets_what_the_own_workers_have_no_room_for() {
     (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
     let to: Vec<_> = given(&mut pool).into_iter().map(|it| it.0).collect();
     assert_eq!(to, [own, node]);
-    assert_eq!(pool.lends(), [(own, options(1))]);
+    assert_eq!(pool.lends(), [(own, std::sync::Arc::new(options(1)))]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! One worker, as the pool sees it.
 
+use std::sync::Arc;
+
 use taskhub_core::{
     Piece, Task,
     mutation::{Mutation, mutated},
@@ -9,7 +11,7 @@ use super::{DeliveryId, WorkerOptions, lent::is_lent};
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub options: WorkerOptions,
+    pub options: Arc<WorkerOptions>,
     pub used: [usize; Piece::KINDS],
     /// It takes no more, though it may finish what it has.
     pub leaves: bool,
@@ -19,11 +21,12 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(options: WorkerOptions) -> Self {
+        let options = Arc::new(options);
         Self { options, used: [0; Piece::KINDS], leaves: false, latest: [0; Piece::KINDS] }
     }
 
     pub(super) fn room(&self, kind: usize) -> usize {
-        let WorkerOptions { activities, turns, entities, .. } = &self.options;
+        let WorkerOptions { activities, turns, entities, .. } = &*self.options;
         [*activities, *turns, *entities][kind]
     }
 

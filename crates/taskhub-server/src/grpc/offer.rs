@@ -6,7 +6,7 @@
 use taskhub_core::Text;
 use taskhub_engine::{Names, Serves, WorkerOptions};
 use taskhub_wire::{
-    InvalidMessage,
+    InvalidMessage, few,
     proto::{self, GetWorkItemsRequest, WorkItemFilters},
     short, within,
 };
@@ -41,13 +41,6 @@ pub(super) fn bounded(request: &GetWorkItemsRequest) -> Result<(), InvalidMessag
     }
     few(field, count, NAMES_COUNT_MAX)?;
     within(field, bytes, NAMES_BYTES_MAX)
-}
-
-fn few(field: &'static str, count: usize, count_max: usize) -> Result<(), InvalidMessage> {
-    if count > count_max {
-        return Err(InvalidMessage::TooMany { field, count, count_max });
-    }
-    Ok(())
 }
 
 /// Where a worker does not say how much it takes, it is left to us; a node means nothing by it.

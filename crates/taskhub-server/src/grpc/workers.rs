@@ -128,17 +128,33 @@ impl Given {
     }
 }
 
+/// What a worker handed back, as the hub takes it.
+pub(super) struct Ended {
+    /// The delivery, which still counts.
+    pub delivery: DeliveryId,
+    /// What it came to.
+    pub done: Done,
+    /// What to tell the worker, if that is not what it meant.
+    pub refused: Option<Status>,
+}
+
+impl Ended {
+    fn well(delivery: DeliveryId, done: Done) -> Self {
+        Self { delivery, done, refused: None }
+    }
+
+    /// The worker would only note the refusal, and be given the same again: so it has failed.
+    fn senseless(delivery: DeliveryId, done: Done, error: InvalidMessage) -> Self {
+        Self { delivery, done, refused: Some(bad_message(error)) }
+    }
+}
+
 /// An activity ended.
 pub(super) async fn activity(
     call: &Call<'_>,
     response: ActivityResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    let work = || Work::told(&call.name, &response.instance_id, Some(response.task_id));
-    let ended = Given::Activity.ended(call, &response.completion_token, work)?;
-    let Some((delivery, _)) = ended else {
-        return Ok(CompleteTaskResponse {});
-    };
-    finish(call, delivery, Done::Activity(outcome_in(response))).await
+    finish(call, of_activity(call, response)?).await
 }
 
 /// A turn of an orchestration ended.
@@ -146,23 +162,49 @@ pub(super) async fn turn(
     call: &Call<'_>,
     response: OrchestratorResponse,
 ) -> Result<CompleteTaskResponse, Status> {
+    finish(call, of_turn(call, response)?).await
+}
+
+/// Operations of an entity ended.
+pub(super) async fn operations(
+    call: &Call<'_>,
+    result: EntityBatchResult,
+) -> Result<CompleteTaskResponse, Status> {
+    finish(call, of_operations(call, result)?).await
+}
+
+/// What an activity came to, if anybody waits for it.
+pub(super) fn of_activity(
+    call: &Call<'_>,
+    response: ActivityResponse,
+) -> Result<Option<Ended>, Status> {
+    let work = || Work::told(&call.name, &response.instance_id, Some(response.task_id));
+    let ended = Given::Activity.ended(call, &response.completion_token, work)?;
+    Ok(ended.map(|(delivery, _)| Ended::well(delivery, Done::Activity(outcome_in(response)))))
+}
+
+/// What a turn came to, if anybody waits for it, and once it is whole.
+pub(super) fn of_turn(
+    call: &Call<'_>,
+    response: OrchestratorResponse,
+) -> Result<Option<Ended>, Status> {
     let work = || Work::told(&call.name, &response.instance_id, None);
     let ended = Given::Turn.ended(call, &response.completion_token, work)?;
-    let Some((delivery, ticket)) = ended else {
-        return Ok(CompleteTaskResponse {});
+    let Some((delivery, ticket)) = ended else { return Ok(None) };
+    let failed = |error: InvalidMessage| {
+        let done = came_to(Progress::Finished(Err(error.failure())));
+        Ok(Some(Ended::senseless(delivery, done, error)))
     };
     if response.requires_history {
         // It always had the whole history; so it is to be tried again, perhaps elsewhere.
         call.hub.give_back(delivery);
-        return Ok(CompleteTaskResponse {});
+        return Ok(None);
     }
     let counts = |delivery| call.hub.delivered(delivery).is_some();
     let response = match call.chunks.add(&call.name, delivery, response, counts) {
         Ok(Some(response)) => response,
-        Ok(None) => return Ok(CompleteTaskResponse {}),
-        Err(NotTaken::Invalid(error @ InvalidMessage::TooLarge { .. })) => {
-            return senseless(call, delivery, error).await;
-        }
+        Ok(None) => return Ok(None),
+        Err(NotTaken::Invalid(error @ InvalidMessage::TooLarge { .. })) => return failed(error),
         Err(error) => {
             // The next time it is given out, its chunks may come in order, and have room.
             call.hub.give_back(delivery);
@@ -178,20 +220,41 @@ pub(super) async fn turn(
             if let Some(span) = span {
                 told(call, &ticket, span);
             }
-            finish(call, delivery, Done::Turn(Box::new(taken))).await
+            Ok(Some(Ended::well(delivery, Done::Turn(Box::new(taken)))))
         }
-        Err(error) => senseless(call, delivery, error).await,
+        Err(error) => failed(error),
     }
 }
 
-/// The worker would only note the refusal, and be given the same turn again: the instance fails.
-async fn senseless(
+/// What operations came to, if anybody waits for that.
+pub(super) fn of_operations(
     call: &Call<'_>,
-    delivery: DeliveryId,
-    error: InvalidMessage,
-) -> Result<CompleteTaskResponse, Status> {
-    finish(call, delivery, came_to(Progress::Finished(Err(error.failure())))).await?;
-    Err(bad_message(error))
+    result: EntityBatchResult,
+) -> Result<Option<Ended>, Status> {
+    let ended = Given::Operations.named(call, &result.completion_token)?;
+    let Some((delivery, ticket)) = ended else { return Ok(None) };
+    let done = |performed| Done::Operations(Box::new(performed));
+    Ok(Some(match performed_in(&ticket, result) {
+        Ok(performed) => Ended::well(delivery, done(performed)),
+        Err(error) => {
+            let failed = Performed { failed: Some(error.failure()), ..Performed::default() };
+            Ended::senseless(delivery, done(failed), error)
+        }
+    }))
+}
+
+/// Tells the hub, and answers when it is durable.
+async fn finish(call: &Call<'_>, ended: Option<Ended>) -> Result<CompleteTaskResponse, Status> {
+    let Some(Ended { delivery, done, refused: meant }) = ended else {
+        return Ok(CompleteTaskResponse {});
+    };
+    match call.hub.finish(delivery, done).await {
+        Answer::Done | Answer::Refused(Refusal::NotFound(_)) => {
+            meant.map_or(Ok(CompleteTaskResponse {}), Err)
+        }
+        Answer::Refused(refusal) => Err(refused(refusal)),
+        other => Err(unexpected(other)),
+    }
 }
 
 /// A worker named a span for an execution.
@@ -203,37 +266,6 @@ fn told(call: &Call<'_>, ticket: &Ticket, span: OrchestrationTraceContext) {
         traces.leave(ticket.execution);
     }
     call.spans.note(ticket.execution, span);
-}
-
-/// Operations of an entity ended.
-pub(super) async fn operations(
-    call: &Call<'_>,
-    result: EntityBatchResult,
-) -> Result<CompleteTaskResponse, Status> {
-    let ended = Given::Operations.named(call, &result.completion_token)?;
-    let Some((delivery, ticket)) = ended else {
-        return Ok(CompleteTaskResponse {});
-    };
-    match performed_in(&ticket, result) {
-        Ok(performed) => finish(call, delivery, Done::Operations(Box::new(performed))).await,
-        Err(error) => {
-            let failed = Performed { failed: Some(error.failure()), ..Performed::default() };
-            finish(call, delivery, Done::Operations(Box::new(failed))).await?;
-            Err(bad_message(error))
-        }
-    }
-}
-
-async fn finish(
-    call: &Call<'_>,
-    delivery: DeliveryId,
-    done: Done,
-) -> Result<CompleteTaskResponse, Status> {
-    match call.hub.finish(delivery, done).await {
-        Answer::Done | Answer::Refused(Refusal::NotFound(_)) => Ok(CompleteTaskResponse {}),
-        Answer::Refused(refusal) => Err(refused(refusal)),
-        other => Err(unexpected(other)),
-    }
 }
 
 /// Lets others have an activity.
@@ -256,7 +288,7 @@ pub(super) async fn abandon_turn(
         return Ok(AbandonOrchestrationTaskResponse {});
     };
     if let Some((delivery, _)) = Given::Turn.named(call, &request.completion_token)? {
-        finish(call, delivery, came_to(Progress::Stuck(why.into()))).await?;
+        finish(call, Some(Ended::well(delivery, came_to(Progress::Stuck(why.into()))))).await?;
     }
     Ok(AbandonOrchestrationTaskResponse {})
 }

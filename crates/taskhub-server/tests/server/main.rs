@@ -19,6 +19,8 @@ mod nodes;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod owed;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod results;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod retention;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod running;

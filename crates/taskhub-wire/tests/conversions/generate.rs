@@ -16,7 +16,7 @@ pub(crate) fn maybe() -> impl Strategy<Value = Option<Text>> {
     prop::option::of(text())
 }
 
-fn name() -> impl Strategy<Value = Text> {
+pub(crate) fn name() -> impl Strategy<Value = Text> {
     "[A-Za-z]{1,9}".prop_map(Text::from)
 }
 

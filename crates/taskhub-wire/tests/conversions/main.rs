@@ -1,5 +1,6 @@
 //! The protocol, and the way between it and the core, there and back.
 
+mod bounded;
 mod generate;
 mod kinds;
 mod log;

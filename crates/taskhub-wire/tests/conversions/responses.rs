@@ -257,7 +257,7 @@ pub(crate) fn any_taken() -> impl Strategy<Value = Taken> {
 }
 
 fn performed() -> impl Strategy<Value = Performed> {
-    let signal = (generate::entity(), generate::text(), generate::maybe());
+    let signal = (generate::entity(), generate::name(), generate::maybe());
     let due = || prop::option::of(generate::at());
     let signal = (signal, due()).prop_map(|((entity, name, input), due)| {
         let operation = Operation::new("", name, input);

@@ -7,7 +7,10 @@ use taskhub_core::{
 };
 use taskhub_wire::{
     Dialect, Extent, history_out,
-    proto::{HistoryEvent, OrchestratorRequest, WorkItem, history_event::EventType, work_item},
+    proto::{
+        EntityBatchRequest, HistoryEvent, OperationRequest, OrchestratorRequest, WorkItem,
+        history_event::EventType, work_item,
+    },
     timestamp_out, turn_history_out, work_item_in, work_item_out,
 };
 
@@ -72,7 +75,7 @@ fn of_a_history_that_the_worker_has_only_the_extent_is_sent() {
 }
 
 #[test]
-fn operations_go_as_events_or_as_a_batch() {
+fn operations_go_as_events() {
     let trace = Some(Trace { parent: "00-1-2-01".into(), state: None });
     let operation = Operation { trace, ..Operation::new("r1", "add", None) };
     let caller = Caller { instance: instance(), execution: ExecutionId(7), call: CallId(3) };
@@ -94,13 +97,32 @@ fn operations_go_as_events_or_as_a_batch() {
     assert_eq!(first.parent_instance_id.as_deref(), Some("order-17"));
     assert_eq!(first.parent_execution_id, Some(ExecutionId(7).to_string()));
     assert_eq!(second.target_instance_id.as_deref(), Some("@counter@a"));
-    let batch = Dialect { entity_batches: true, ..Dialect::default() };
-    let item = work_item_out(&task, "t".into(), batch);
-    let Some(work_item::Request::EntityRequest(wire)) = item.request else { panic!("a batch") };
-    let ids: Vec<_> = wire.operations.iter().map(|it| &*it.request_id).collect();
-    assert_eq!((ids, wire.entity_state.as_deref()), (vec!["r1", "r1"], Some("1")));
-    let within = wire.operations[0].trace_context.as_ref().map(|it| &*it.trace_parent);
+    let within = second.trace_context.as_ref().map(|it| &*it.trace_parent);
     assert_eq!(within, Some("00-1-2-01"));
+}
+
+/// Other servers send it.
+#[test]
+fn operations_are_read_from_a_batch_too() {
+    let add = OperationRequest {
+        operation: "add".into(),
+        request_id: "r1".into(),
+        input: Some("5".into()),
+        trace_context: None,
+    };
+    let batch = EntityBatchRequest {
+        instance_id: "@counter@a".into(),
+        entity_state: Some("1".into()),
+        operations: vec![add],
+        ..EntityBatchRequest::default()
+    };
+    let request = Some(work_item::Request::EntityRequest(batch));
+    let item = WorkItem { request, ..WorkItem::default() };
+    let given = work_item_in(item).expect("it is valid").expect("it is work");
+    let operation = Operation::new("r1", "add", Some("5".into()));
+    let requested = vec![Requested { operation, caller: None, due: None }];
+    let operations = Operations { state: Some("1".into()), requested };
+    assert_eq!((given.instance, given.job), (entity(), Job::Operations(Box::new(operations))));
 }
 
 #[test]

@@ -12,9 +12,25 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 /// The pieces of work that have begun and have not ended, by their tokens. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Hand {
-    tasks: Arc<Mutex<HashMap<String, AbortHandle>>>,
+    tasks: Tasks,
     all: TaskTracker,
     runtime: Handle,
+}
+
+type Tasks = Arc<Mutex<HashMap<String, AbortHandle>>>;
+
+/// A piece of work is in hand until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    tasks: Tasks,
+    token: String,
+    _counted: TaskTrackerToken,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.tasks).remove(&self.token);
+    }
 }
 
 impl Hand {
@@ -23,17 +39,25 @@ impl Hand {
         Self { tasks: Arc::default(), all: TaskTracker::new(), runtime: Handle::current() }
     }
 
-    /// Begins with a piece. May be called from any thread.
+    /// Begins with a piece, in hand until it ends. May be called from any thread.
     pub(super) fn begin(&self, token: &str, work: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.lock();
-        let (hand, ended) = (self.clone(), token.to_owned());
-        let held = self.held();
-        let task = self.runtime.spawn(async move {
+        self.begin_held(token, |held| async move {
             let _held = held;
             work.await;
-            hand.lock().remove(&ended);
         });
-        tasks.insert(token.to_owned(), task.abort_handle());
+    }
+
+    /// The same for a piece that says itself until when it is in hand.
+    pub(super) fn begin_held<W>(&self, token: &str, work: impl FnOnce(Held) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (token, tasks) = (token.to_owned(), self.tasks.clone());
+        let held = Held { tasks, token: token.clone(), _counted: self.held() };
+        let work = work(held);
+        let mut tasks = lock(&self.tasks);
+        let task = self.runtime.spawn(work);
+        tasks.insert(token, task.abort_handle());
     }
 
     /// What counts as one more piece until it is dropped.
@@ -43,13 +67,13 @@ impl Hand {
 
     /// Stops a piece where it waits next. Whether it had begun and not ended.
     pub(super) fn stop(&self, token: &str) -> bool {
-        let task = self.lock().remove(token);
+        let task = lock(&self.tasks).remove(token);
         task.inspect(AbortHandle::abort).is_some()
     }
 
     /// The tokens of all pieces that have begun and not ended.
     pub(super) fn tokens(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        lock(&self.tasks).keys().cloned().collect()
     }
 
     /// Waits until all pieces have ended, but not for longer than this: then they are stopped.
@@ -64,12 +88,11 @@ impl Hand {
 
     /// Stops all pieces.
     pub(super) fn stop_all(&self) {
-        for (_, task) in self.lock().drain() {
-            task.abort();
-        }
+        let tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.values().for_each(AbortHandle::abort);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(tasks: &Tasks) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
+    tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use taskhub_wire::{
 };
 use tonic::{Code, Status};
 
-use super::{turns::Came, worker::Worker};
+use super::{hand::Held, turns::Came, worker::Worker};
 
 /// How long to keep work that nobody here can do, and a turn that was given back as parked before,
 /// so that it does not go to and fro.
@@ -33,7 +33,9 @@ impl Worker {
             Ok(given) => {
                 let Some(task) = given.map(Given::task) else { return };
                 let admission = self.code.activities.admit(&task);
-                self.hand.begin(&token.clone(), self.clone().task(task, token, admission));
+                let worker = self.clone();
+                self.hand
+                    .begin_held(&token.clone(), |held| worker.task(task, token, admission, held));
             }
             Err(error) => self.hand.begin(&token, self.clone().give_back(undone, error)),
         }
@@ -76,35 +78,45 @@ impl Worker {
         });
     }
 
-    /// Runs an activity, or operations of an entity.
-    async fn task(self: Arc<Self>, task: Task, token: String, admission: Option<Admission>) {
+    /// Runs an activity, or operations of an entity. It is in hand until its result is taken.
+    async fn task(
+        self: Arc<Self>,
+        task: Task,
+        token: String,
+        admission: Option<Admission>,
+        held: Held,
+    ) {
         let _admitted = match admission {
             Some(admission) => Some(admission.await),
             None => None,
         };
         let Ok(_slot) = self.slots.acquire().await else { return };
         let done = perform(&*self.code.activities, &task).await;
-        let Err(refused) = self.bring(&task, &token, &done).await else { return };
-        let instance = &task.ticket.instance;
-        tracing::warn!(%instance, %refused, "the server did not take a result");
-        if is_too_large(&refused) {
-            let message = format!("its result cannot be sent: {}", refused.message());
-            let failure = Failure::new("ResultTooLarge", message).non_retriable();
-            let failed = match &task.job {
-                Job::Activity(_) | Job::Turn(_) => Done::Activity(Err(failure)),
-                Job::Operations(_) => Done::Operations(Box::new(Performed {
-                    failed: Some(failure),
-                    ..Performed::default()
-                })),
-            };
-            let _ = self.bring(&task, &token, &failed).await;
-        }
+        let Some(brought) = Brought::of(&task, token.clone(), &done) else { return };
+        let worker = self.clone();
+        let refused = move |status| worker.result_refused(&task, token, &status, held);
+        self.link.post(brought, refused);
     }
 
-    async fn bring(&self, task: &Task, token: &str, done: &Done) -> Result<(), Status> {
-        let brought = Brought::of(task, token.to_owned(), done)
-            .ok_or_else(|| Status::internal("the result does not belong to the work"))?;
-        self.link.bring(brought).await
+    /// The server did not take a result. One that is too large to be sent is a failure.
+    fn result_refused(&self, task: &Task, token: String, refused: &Status, held: Held) {
+        let instance = &task.ticket.instance;
+        tracing::warn!(%instance, %refused, "the server did not take a result");
+        if !is_too_large(refused) {
+            return;
+        }
+        let message = format!("its result cannot be sent: {}", refused.message());
+        let failure = Failure::new("ResultTooLarge", message).non_retriable();
+        let failed = match &task.job {
+            Job::Activity(_) | Job::Turn(_) => Done::Activity(Err(failure)),
+            Job::Operations(_) => Done::Operations(Box::new(Performed {
+                failed: Some(failure),
+                ..Performed::default()
+            })),
+        };
+        if let Some(brought) = Brought::of(task, token, &failed) {
+            self.link.post(brought, move |_| drop(held));
+        }
     }
 
     /// Runs a turn whose history is to be fetched before.
