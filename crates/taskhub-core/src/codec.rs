@@ -16,6 +16,9 @@ use prost::Message as _;
 
 use crate::{Event, Message, Outcome, Parent, Tags};
 
+/// The key of a field 1 with a length, as each event has it.
+const EVENTS: u8 = 1 << 3 | 2;
+
 /// Why bytes could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no {what}: {why}")]
@@ -46,11 +49,38 @@ pub fn decode_events(bytes: &[u8]) -> Result<Vec<Event>, DecodeError> {
 
 /// Decodes the first event of a commit, whatever comes behind it.
 pub(crate) fn decode_first(bytes: &[u8]) -> Result<Event, DecodeError> {
-    const EVENTS: u8 = 1 << 3 | 2; // The key of a field 1 with a length.
     let first = bytes.strip_prefix(&[EVENTS]).unwrap_or_default();
     schema::Event::decode_length_delimited(first)
         .map_err(|why| DecodeError::new("first event", why))?
         .try_into()
+}
+
+/// Cuts the events of one commit where they are more than so many bytes: pieces that can each be
+/// decoded, with the number of the first event in them. A single event is not cut.
+pub(crate) fn cut(events: &[u8], bytes_max: usize) -> Vec<(u64, &[u8])> {
+    if events.len() <= bytes_max {
+        return vec![(0, events)];
+    }
+    let mut pieces = Vec::new();
+    let (mut rest, mut at, mut first, mut count) = (events, 0, 0, 0);
+    while let Some(length) = first_length(&rest[at..]) {
+        if at > 0 && at + length > bytes_max {
+            pieces.push((first, &rest[..at]));
+            (rest, at, first) = (&rest[at..], 0, count);
+        }
+        at += length;
+        count += 1;
+    }
+    pieces.push((first, rest));
+    pieces
+}
+
+/// How many bytes the first event has, with what stands before it.
+fn first_length(events: &[u8]) -> Option<usize> {
+    let rest = events.strip_prefix(&[EVENTS])?;
+    let length = prost::decode_length_delimiter(rest).ok()?;
+    let all = length.checked_add(1 + prost::length_delimiter_len(length))?;
+    (all <= events.len()).then_some(all)
 }
 
 /// Decodes a whole history from its pieces.
@@ -108,4 +138,34 @@ pub fn encode_parent(parent: &Parent) -> Bytes {
 /// Decodes who called an instance.
 pub fn decode_parent(bytes: &[u8]) -> Result<Parent, DecodeError> {
     schema::Parent::decode(bytes).map_err(|why| DecodeError::new("parent", why))?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Timestamp};
+
+    #[test]
+    fn many_events_are_cut_into_pieces_that_come_to_the_same() {
+        let raised = |length: usize| Kind::EventRaised {
+            name: "go".into(),
+            input: Some("x".repeat(length).into()),
+        };
+        let lengths = [1, 500, 30, 2_000, 7, 7, 130, 0];
+        let events = lengths.map(|length| Event { at: Timestamp(1), kind: raised(length) });
+        let whole = encode_events(&events);
+        for bytes_max in [0, 1, 100, 600, 5_000] {
+            let pieces = cut(&whole, bytes_max);
+            let mut read = Vec::new();
+            for (first, piece) in &pieces {
+                assert_eq!(*first, read.len() as u64);
+                let events = decode_events(piece).expect("it is cut between events");
+                assert!(piece.len() <= bytes_max || events.len() == 1);
+                read.extend(events);
+            }
+            assert_eq!(read, events);
+        }
+        assert_eq!(cut(&whole, 0).len(), lengths.len());
+        assert_eq!(cut(b"no events", 1), [(0, &b"no events"[..])], "it stays what it is");
+    }
 }

@@ -25,7 +25,7 @@ pub enum InvalidInstanceId {
     #[error("the id of an entity, @name@key, has a length of at most 100 bytes, this one has {0}")]
     EntityTooLong(usize),
     /// A character that URLs or logs would garble.
-    #[error(r"an instance id must not contain {0:?} (nor / \ ? # or control characters)")]
+    #[error(r"an instance id must not contain {0:?}: nothing of / \ ? # and no control character")]
     Character(char),
     /// The name of an entity has a character that its id cannot, or its key one that logs garble.
     #[error(
@@ -99,6 +99,19 @@ impl InstanceId {
     #[must_use]
     pub fn trusted(text: impl Into<Text>) -> Self {
         Self(text.into())
+    }
+
+    /// The id of an instance for which nobody chose one: that of the execution it begins with. Two
+    /// executions never share an id, so no other instance has it.
+    #[must_use]
+    pub fn fresh(execution: ExecutionId) -> Self {
+        Self(execution.to_string().into())
+    }
+
+    /// Whether nobody chose it: see [`fresh`](Self::fresh).
+    #[must_use]
+    pub fn is_fresh(&self, execution: ExecutionId) -> bool {
+        self.0.len() == 32 && *self.0 == *execution.to_string()
     }
 
     /// The id as text.

@@ -37,6 +37,10 @@ pub struct Limits {
     pub early_instances_max: usize,
     /// An input, output, event or status, in bytes.
     pub payload_bytes_max: usize,
+    /// What the code of one turn calls, shows and comes to, or what the operations of one turn of
+    /// an entity do, all together, in bytes; also the events that are kept for one instance that
+    /// nobody has started.
+    pub turn_bytes_max: usize,
     /// A text of a failure (its message, its stack), and why an instance is parked, in bytes. What
     /// is longer is cut, and says by how much. Details of failures are payloads.
     pub failure_text_bytes_max: usize,
@@ -82,6 +86,7 @@ impl Default for Limits {
             early_events_max: 1_000,
             early_instances_max: 10_000,
             payload_bytes_max: 4 << 20,
+            turn_bytes_max: 64 << 20,
             failure_text_bytes_max: 64 << 10,
             failure_causes_max: 32,
             calls_per_turn_max: 100_000,

@@ -8,6 +8,8 @@
 pub enum Mutation {
     /// The store no longer asks whether the writer still owns the partition.
     DropFence,
+    /// Whoever says that an id is fresh is believed.
+    BelieveFresh,
     /// What a turn adds to a history replaces it.
     RewriteHistory,
     /// A turn is written without the messages that it sends.
@@ -116,8 +118,9 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 53] = [
+    pub const ALL: [(Self, u8); 54] = [
         (Self::DropFence, 1),
+        (Self::BelieveFresh, 2),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
         (Self::SplitTurn, 3),

@@ -37,7 +37,7 @@ mod turn;
 mod waiters;
 mod wakes;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use foldhash::{HashMap, HashMapExt as _};
 
@@ -58,6 +58,9 @@ use tasks::Tasks;
 use waiters::Waiters;
 use wakes::Wakes;
 
+/// How long what could not be read is left alone.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
 /// What can happen to a partition.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -72,6 +75,9 @@ pub enum Input {
     TaskDone(TaskResult),
     /// An instance that was asked for has been read.
     Loaded(InstanceId, Result<Option<Box<Stored>>, StoreError>),
+    /// What this instance did next is more than the store takes, for this reason: it is parked, as
+    /// it would do the same again.
+    Unwritable(InstanceId, Text),
     /// A page of wakes that was asked for has been read.
     Wakes(Result<Vec<Wake>, StoreError>),
     /// A page of busy instances that was asked for has been read.
@@ -201,11 +207,11 @@ impl Partition {
     /// When it wants to be called though nothing happened. May lie in the past.
     #[must_use]
     pub fn next_wake(&self) -> Option<Timestamp> {
-        if !self.again.is_empty() || self.tasks.is_hungry() || self.can_walk() {
+        if !self.again.is_empty() || self.tasks.is_hungry() {
             return Some(Timestamp::START);
         }
         let retry = self.retries.first().map(|(at, _)| *at);
-        self.wakes.next().into_iter().chain(retry).min()
+        self.wakes.next().into_iter().chain(retry).chain(self.next_walk()).min()
     }
 
     /// Takes in what happened, then runs each instance that it concerns, once.
@@ -227,7 +233,7 @@ impl Partition {
         }
         self.feed_tasks(out);
         self.wake(now, out);
-        self.walk(out);
+        self.walk(now, out);
         while let Some(id) = self.dirty.pop() {
             self.step(&id, now);
         }

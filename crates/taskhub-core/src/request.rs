@@ -118,7 +118,8 @@ impl Verb {
 /// What a start does when its id is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reuse {
-    /// The id was made just now and cannot be in use; nothing is looked up.
+    /// The id was made just now and cannot be in use: refuses if it is. Nothing is looked up for
+    /// the id of the execution ([`InstanceId::fresh`]).
     Fresh,
     /// Replaces an instance that has one of these statuses; refuses otherwise.
     Replace(Vec<RuntimeStatus>),
@@ -157,7 +158,7 @@ pub enum Refusal {
     NotFound(InstanceId),
     /// The id of a start is in use.
     #[error(
-        "orchestration instance already exists: {0} is {1:?}; use another id, or purge it first"
+        "orchestration instance already exists: {0} is {1:?}; use another id, or end and purge it"
     )]
     Exists(InstanceId, RuntimeStatus),
     /// The instance has ended.

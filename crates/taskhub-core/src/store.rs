@@ -293,6 +293,9 @@ pub enum StoreError {
     /// There is no room; it goes on by itself when there is.
     #[error("no space is left on the store's disk: free some, nothing is lost meanwhile ({0})")]
     Full(String),
+    /// What was to be written is more than it takes at once, and always will be.
+    #[error("the store does not take so much at once: {0}")]
+    TooLarge(String),
     /// It cannot be reached or used for now.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -200,6 +200,12 @@ impl Hub {
         self.inner.tallies.now()
     }
 
+    /// Why its store can write nothing at the moment, if that is so: then nothing is served.
+    #[must_use]
+    pub fn store_failure(&self) -> Option<String> {
+        self.inner.tallies.failing()
+    }
+
     /// How many partitions the hub has.
     #[must_use]
     pub fn partitions(&self) -> u16 {

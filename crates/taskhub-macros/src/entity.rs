@@ -140,6 +140,7 @@ impl Operation {
         let body = quote!(::taskhub::handle::OperationBody);
         let outer = quote! {
             #(#outer)*
+            #[track_caller]
             #vis fn #method(#this, #(#names: #types),*) -> #body<'_, #handle> {
                 #body::new(self.#inner(#(#names),*))
             }

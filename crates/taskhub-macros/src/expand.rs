@@ -202,6 +202,7 @@ fn call(kind: Kind, function: &Function) -> TokenStream {
     };
     quote! {
         #(#outer)*
+        #[track_caller]
         #vis fn #handle(#(#names: #types),*) -> ::taskhub::handle::Body<#handle> {
             #(#within)*
             #[allow(clippy::unused_async, clippy::needless_pass_by_value)]

@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
         Command::Serve(flags) => serve::run(*flags).map_err(Failure::from),
         Command::Client(asked) => asked.run(),
         Command::Keys(flags) => keys::run(flags),
-        Command::Copy(flags) => copy::run(&flags).map_err(Failure::from),
+        Command::Copy(flags) => copy::run(&flags),
         Command::Completions { shell } => {
             let (mut program, mut script) = (Arguments::command(), Vec::new());
             clap_complete::generate(shell, &mut program, "taskhub", &mut script);

@@ -73,5 +73,6 @@ pub(crate) fn refusal(status: StatusCode, message: &str) -> Response {
 }
 
 fn nothing_here(uri: &Uri) -> Response {
-    refusal(StatusCode::NOT_FOUND, &format!("there is nothing at {}", uri.path()))
+    let message = format!("there is nothing at {}; /swagger shows what is where", uri.path());
+    refusal(StatusCode::NOT_FOUND, &message)
 }

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use futures::future::join_all;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Config, Traces, TracesError};
 use place::Place;
+pub(crate) use place::{hubs_in, is_hub};
 use slot::Slot;
 
 pub use name::{HubName, InvalidHubName};
@@ -38,6 +39,8 @@ struct Inner {
     count_max: usize,
     limits: Limits,
     slots: Mutex<BTreeMap<HubName, Arc<Slot>>>,
+    /// What is seen of hubs that nobody has made, where such can be asked for.
+    nothing: Option<Arc<Slot>>,
     stopping: CancellationToken,
     traces: Option<Traces>,
 }
@@ -76,6 +79,17 @@ pub enum HubError {
         folder: PathBuf,
         /// What the operating system said.
         error: std::io::Error,
+    },
+    /// The folder of the hubs is itself that of a hub.
+    #[error(
+        "{} is the folder of a hub, not one with a folder for each hub: move its files into \
+         {}/default, or name the folder above it",
+        folder.display(),
+        folder.display()
+    )]
+    Misplaced {
+        /// The folder.
+        folder: PathBuf,
     },
     /// It is not this server's hub.
     #[error("hub {0} was opened by the application that it runs in, which alone can delete it")]
@@ -118,15 +132,19 @@ impl Hubs {
         let limits = Limits { payload_bytes_max, spans: traces.is_some(), ..Limits::default() };
         let settings = config.clone();
         let place = blocking(move || Place::of(&settings)).await?;
+        let stopping = CancellationToken::new();
+        let nothing = (Place::Nowhere, HubName::default());
+        let nothing = Slot::new(nothing, limits.clone(), stopping.clone(), None);
         let hubs = Self {
             inner: Arc::new(Inner {
+                nothing: listed.is_none().then(|| Arc::new(nothing)),
                 place: Some(place),
                 default: HubName::default(),
                 count_max: config.hubs.count_max.max(listed.as_ref().map_or(1, Vec::len)),
                 listed,
                 limits,
                 slots: Mutex::default(),
-                stopping: CancellationToken::new(),
+                stopping,
                 traces,
             }),
         };
@@ -152,6 +170,7 @@ impl Hubs {
         let slot = Slot::given(hub, limits.clone(), stopping.clone());
         Self {
             inner: Arc::new(Inner {
+                nothing: None,
                 place: None,
                 default: name.clone(),
                 count_max: 1,
@@ -169,6 +188,7 @@ impl Hubs {
     pub fn nowhere(traces: Option<Traces>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                nothing: None,
                 place: None,
                 default: HubName::default(),
                 count_max: 0,
@@ -213,9 +233,32 @@ impl Hubs {
         }
     }
 
+    /// The hub of that name for who looks, which makes none: one that nobody has made is empty.
+    pub async fn seen(&self, name: &HubName) -> Result<Hub, HubError> {
+        let inner = &*self.inner;
+        let open = self.lock().get(name).and_then(|slot| slot.hub());
+        if let Some(hub) = open.filter(|_| !inner.stopping.is_cancelled()) {
+            return Ok(hub);
+        }
+        if let (Some(nothing), Some(place)) = (&inner.nothing, inner.place.clone()) {
+            let wanted = name.clone();
+            if !blocking(move || place.has(&wanted)).await? {
+                return match nothing.hub() {
+                    Some(hub) => Ok(hub),
+                    None => nothing.clone().open().await,
+                };
+            }
+        }
+        self.hub(name).await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<HubName, Arc<Slot>>> {
+        self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn slot(&self, name: &HubName) -> Result<Arc<Slot>, HubError> {
         let inner = &*self.inner;
-        let mut slots = inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.lock();
         if inner.stopping.is_cancelled() {
             return Err(HubError::Stopping);
         }
@@ -248,7 +291,7 @@ impl Hubs {
         }
         slot.delete().await?;
         // Whoever waits for the slot just now makes an empty hub in it, and keeps it counted.
-        let mut slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.lock();
         if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) == 1 && slot.hub().is_none())
         {
             slots.remove(name);
@@ -265,14 +308,14 @@ impl Hubs {
     /// The names of the hubs that are open.
     #[must_use]
     pub fn names(&self) -> Vec<HubName> {
-        let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.lock();
         let open = slots.iter().filter(|(_, slot)| slot.hub().is_some());
         open.map(|(name, _)| name.clone()).collect()
     }
 
     /// The hubs that are open, by name.
     pub(crate) fn open_ones(&self) -> Vec<(HubName, Hub)> {
-        let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.lock();
         let open = slots.iter().filter_map(|(name, slot)| Some((name.clone(), slot.hub()?)));
         open.collect()
     }
@@ -298,9 +341,9 @@ impl Hubs {
     /// Stops all hubs gracefully; from now on there is none.
     pub async fn stop(&self) {
         let slots: Vec<_> = {
-            let slots = self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = self.lock();
             self.inner.stopping.cancel();
-            slots.values().cloned().collect()
+            slots.values().chain(&self.inner.nothing).cloned().collect()
         };
         join_all(slots.iter().map(|slot| slot.close())).await;
         if let Some(traces) = &self.inner.traces {

@@ -162,6 +162,11 @@ impl Keys {
         self.with(<[Key]>::to_vec)
     }
 
+    /// The folder that they are in, if they are in any.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.inner.file.as_deref()?.parent()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -33,6 +33,6 @@ pub use hubs::{HubError, HubName, Hubs, InvalidHubName};
 pub use keys::{AuthLevel, Key, KeyKind, Keys, KeysError};
 pub use metrics::Metrics;
 pub use retention::keep;
-pub use serve::{Around, ServeError, Server, asked_to_end};
+pub use serve::{Around, END_TIME_MAX, ServeError, Server, asked_to_end};
 pub use tls::TlsError;
 pub use traces::{Request, Traces, TracesError};

@@ -122,6 +122,7 @@ impl Metrics {
             self.gauge(names::WAITING, label(), waiting);
             self.gauge(names::GIVEN, label(), given);
             self.gauge(names::HELD, label(), hub.held_requests());
+            self.gauge(names::FAILING, label(), usize::from(hub.store_failure().is_some()));
             self.counter(names::COMMITS, label(), tally.commits);
             self.counter(names::COMMIT_FAILURES, label(), tally.failures);
             self.counter(names::COMMIT_CHANGES, label(), tally.changes);

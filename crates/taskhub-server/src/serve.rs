@@ -31,6 +31,10 @@ use front::Front;
 /// How long open connections may take to end once the hubs have stopped.
 const GOODBYE: Duration = Duration::from_secs(5);
 
+/// How long a process that was asked to end may take, beside the time that its activities have
+/// ([`Limits::drain_time_max`](taskhub_core::Limits)): whatever does not end by then is cut off.
+pub const END_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// How long to wait for open files to become free.
 const PAUSE: Duration = Duration::from_millis(200);
 

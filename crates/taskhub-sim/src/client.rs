@@ -51,8 +51,8 @@ impl World {
         {
             self.coverage.count("events: asked for twice");
         }
-        let execution =
-            ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
+        let drawn = ExecutionId(u128::from(self.requests) << 64 | u128::from(self.random.word()));
+        let execution = begun_by(&wanted.instance, &act).unwrap_or(drawn);
         let again = again.map(|was| self.again(&wanted.instance, was, execution));
         let asked = Asked {
             again,
@@ -208,6 +208,12 @@ impl World {
         };
         Request { id: asked.request, instance: asked.instance.clone(), verb }
     }
+}
+
+/// The execution whose id a fresh instance has.
+fn begun_by(instance: &InstanceId, act: &Act) -> Option<ExecutionId> {
+    let Act::Start(_, Reuse::Fresh, _) = act else { return None };
+    u128::from_str_radix(instance.as_str(), 16).ok().map(ExecutionId)
 }
 
 /// Names the operation that a client asks for with this request.

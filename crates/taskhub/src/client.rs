@@ -11,11 +11,13 @@ mod start;
 mod status;
 mod update;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Verb};
+use taskhub_core::{
+    Answer, ExecutionId, InstanceId, InvalidInstanceId, Text, Verb, turn::Functions,
+};
 use taskhub_engine::Hub;
 use taskhub_server::Traces;
 
@@ -33,7 +35,9 @@ pub use start::Start;
 pub use status::Status;
 pub use update::Ask;
 
-use crate::{Remote, RemoteError, Timestamp, data::encode, handle::Startable};
+use crate::{
+    Remote, RemoteError, Timestamp, data::encode, handle::Startable, registry::unregistered,
+};
 
 /// Requests that a bulk operation makes at the same time.
 const AT_ONCE: usize = 64;
@@ -61,13 +65,29 @@ const OWN_NAMES: &str = "taskhub.";
 pub struct Client {
     connection: Connection,
     traces: Option<Traces>,
+    /// The functions of this process, where nobody else has any.
+    functions: Option<Arc<dyn Functions>>,
 }
 
 impl Client {
     /// A connection to a hub that runs in this process.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        Self { connection: Connection::Here(hub), traces: None }
+        Self { connection: Connection::Here(hub), traces: None, functions: None }
+    }
+
+    /// The same, which knows that nobody runs anything but these functions.
+    pub(crate) fn knowing(self, functions: Option<Arc<dyn Functions>>) -> Self {
+        Self { functions, ..self }
+    }
+
+    /// That nobody runs what an instance waits for, as far as that is known here.
+    fn hint(&self, status: &Status) -> Option<Text> {
+        let waits = !status.is_ended() && status.id.as_entity().is_none();
+        let functions = self.functions.as_ref().filter(|_| waits)?;
+        let (name, version) = (&*status.name, status.version.as_deref());
+        let is_missing = functions.orchestration(name, version).is_none();
+        is_missing.then(|| unregistered(name, version).into())
     }
 
     /// The same, with a way for traces.
@@ -75,8 +95,8 @@ impl Client {
         Self { traces, ..self }
     }
 
-    /// A fresh id of an instance that lives in this process.
-    pub(crate) fn fresh_here(&self) -> InstanceId {
+    /// A fresh execution, of an instance that lives in this process if it has no other id.
+    pub(crate) fn fresh_here(&self) -> ExecutionId {
         self.connection.fresh_here()
     }
 
@@ -95,7 +115,7 @@ impl Client {
     }
 
     pub(crate) fn over(link: taskhub_link::Link) -> Self {
-        Self { connection: Connection::There(link), traces: None }
+        Self { connection: Connection::There(link), traces: None, functions: None }
     }
 
     /// The engine behind it; `None` when a server has the hub.

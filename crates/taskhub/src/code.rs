@@ -20,6 +20,7 @@ use crate::{
     data::{decode, encode},
     gate::Gate,
     handle::{ActivityCode, Body, OrchestrationCode},
+    turn::Inside,
 };
 
 /// An orchestration without its types.
@@ -58,6 +59,7 @@ impl<S: OrchestrationCode> Future for Muted<S> {
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let replays = self.scope.is_replaying();
         let body = Pin::new(&mut self.body);
+        let _inside = Inside::enter(S::NAME);
         if replays {
             dispatcher::with_default(&Dispatch::none(), || body.poll(task))
         } else {

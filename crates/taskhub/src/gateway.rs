@@ -19,7 +19,6 @@ use taskhub_core::{
 };
 use taskhub_server::{Request as Span, http::keyed};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::{
     Client, HubError,
@@ -55,6 +54,8 @@ pub struct Gateway {
     within: Duration,
     on_timeout: OnTimeout,
     check: fn(Option<&str>) -> Result<(), String>,
+    /// What a request without a body and without fields asks for.
+    empty: Option<Text>,
 }
 
 /// A gateway to an orchestration: an ordinary axum handler. It may take 60 s, then it is
@@ -86,6 +87,8 @@ pub fn sync_over_async<M, C: Startable<M>>(target: C) -> Gateway {
         version,
         within: Duration::from_mins(1),
         on_timeout: OnTimeout::Terminate,
+        // Where nothing will do it is nothing, else fields of which there are none.
+        empty: decode::<C::Input>(None, "it").is_err().then(|| "{}".into()),
         check: |input| match decode::<C::Input>(input, "it") {
             Ok(_) => Ok(()),
             Err(failure) => Err(failure.to_string()),
@@ -110,11 +113,12 @@ impl Gateway {
 
     /// Starts what a request asks for, or says why not.
     async fn begin(self, request: Request, hub: Client) -> Result<Held, Box<Response>> {
-        let Asked { instance, reuse, input, trace } = self.clone().read(request, &hub).await?;
-        let until = Instant::now() + self.within;
+        let asked = self.clone().read(request, &hub).await?;
+        let Asked { instance, execution, reuse, input, trace } = asked;
+        let until = Instant::now().checked_add(self.within);
         let span = hub.traces().map(|it| it.start(self.name, &instance, trace.as_ref()));
         let trace = span.as_ref().map(Span::trace).or(trace);
-        let started = Started { trace, ..self.started(hub.now().core(), input) };
+        let started = Started { trace, ..self.started(execution, hub.now().core(), input) };
         let start = Verb::Start { started: Box::new(started), reuse };
         if let Err(why) = hub.ask_of(instance.clone(), start).await {
             return Err(Box::new(spanned(span, refused(&why))));
@@ -129,28 +133,18 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let input = input(&parts, Request::from_parts(parts.clone(), body)).await?;
         let wrong = |why: String| Box::new((StatusCode::BAD_REQUEST, why).into_response());
+        let input = input.or_else(|| self.empty.clone());
         (self.check)(input.as_deref())
             .map_err(|why| wrong(format!("the request does not fit `{}`: {why}\n", self.name)))?;
-        let instance = self.instance(&parts.headers, hub);
-        let (instance, reuse) = instance.map_err(|why| wrong(format!("{why}\n")))?;
-        Ok(Asked { instance, reuse, input, trace: traced(&parts.headers) })
+        let named = keyed(self.name, &parts.headers).map_err(|why| wrong(format!("{why}\n")))?;
+        // It is waited for here, so a fresh one lives here as well.
+        let execution = hub.fresh_here();
+        let fresh = || (InstanceId::fresh(execution), Reuse::Fresh);
+        let (instance, reuse) = named.map_or_else(fresh, |id| (id, Reuse::Join));
+        Ok(Asked { instance, execution, reuse, input, trace: traced(&parts.headers) })
     }
 
-    /// The instance that answers this request: a fresh one, or the one that the key names. It is
-    /// waited for here, so a fresh one lives here as well.
-    fn instance(
-        &self,
-        headers: &HeaderMap,
-        hub: &Client,
-    ) -> Result<(InstanceId, Reuse), &'static str> {
-        Ok(match keyed(self.name, headers)? {
-            Some(id) => (id, Reuse::Join),
-            None => (hub.fresh_here(), Reuse::Fresh),
-        })
-    }
-
-    fn started(&self, now: Timestamp, input: Option<Text>) -> Started {
-        let execution = ExecutionId(Uuid::now_v7().as_u128());
+    fn started(&self, execution: ExecutionId, now: Timestamp, input: Option<Text>) -> Started {
         let deadline = (self.on_timeout == OnTimeout::Terminate).then(|| now.plus(self.within));
         Started {
             version: self.version.map(Text::from),
@@ -163,6 +157,7 @@ impl Gateway {
 /// What a request asks for.
 struct Asked {
     instance: InstanceId,
+    execution: ExecutionId,
     reuse: Reuse,
     input: Option<Text>,
     trace: Option<Trace>,
@@ -172,7 +167,8 @@ struct Asked {
 struct Held {
     hub: Client,
     instance: InstanceId,
-    until: Instant,
+    /// Until when its end is waited for; `None` is for ever.
+    until: Option<Instant>,
     on_timeout: OnTimeout,
     /// Its span, which ends when it is answered.
     span: Option<Box<Span>>,
@@ -180,16 +176,21 @@ struct Held {
 
 impl Held {
     async fn answer(self) -> Response {
-        let late = match self.on_timeout {
-            OnTimeout::Terminate => self.until + GRACE,
-            OnTimeout::Accepted => self.until,
+        let grace = match self.on_timeout {
+            OnTimeout::Terminate => GRACE,
+            OnTimeout::Accepted => Duration::ZERO,
         };
+        let late = self.until.and_then(|until| until.checked_add(grace));
         let wait = self.hub.ask_of(self.instance.clone(), Verb::Wait);
-        let response = match tokio::time::timeout_at(late, wait).await {
-            Ok(Ok(Answer::Status(record))) => ended(&self.instance, &record),
-            Ok(Err(why)) => refused(&why),
-            Ok(Ok(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Err(_) => self.late(),
+        let answer = match late {
+            Some(late) => tokio::time::timeout_at(late, wait).await.ok(),
+            None => Some(wait.await),
+        };
+        let response = match answer {
+            Some(Ok(Answer::Status(record))) => ended(&self.instance, &record),
+            Some(Err(why)) => refused(&why),
+            Some(Ok(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            None => self.late(),
         };
         spanned(self.span.map(|span| *span), response)
     }

@@ -39,7 +39,7 @@ pub use operation::{
     Changes, Operates, Operation, OperationBody, OperationCode, OperationSignature, Reads,
 };
 
-use crate::{ActivityContext, Context, Data, Failure, Result, Retry, activity::Needed};
+use crate::{ActivityContext, Context, Data, Failure, Result, Retry, activity::Needed, turn};
 
 /// The kind of a durable function, and what its future may do.
 pub trait Kind: sealed::Sealed + 'static {
@@ -138,14 +138,18 @@ pub struct Body<S: Signature>(<S::Kind as Kind>::Future<Result<S::Output>>);
 
 impl<S: Signature<Kind = Activity>> Body<S> {
     #[doc(hidden)]
+    #[track_caller]
     pub fn activity(future: impl Future<Output = Result<S::Output>> + Send + 'static) -> Self {
+        turn::refuse_direct::<S>();
         Self(Box::pin(future))
     }
 }
 
 impl<S: Signature<Kind = Orchestration>> Body<S> {
     #[doc(hidden)]
+    #[track_caller]
     pub fn orchestration(future: impl Future<Output = Result<S::Output>> + 'static) -> Self {
+        turn::refuse_direct::<S>();
         Self(Box::pin(future))
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use taskhub_core::{Event, InstanceId, Outcome, RuntimeStatus, Text};
+use taskhub_core::{Event, InstanceId, Kind, Outcome, RuntimeStatus, Text};
 
 use line::{FailureLine, Line};
 use payload::Payload;
@@ -150,11 +150,18 @@ impl History {
         })
     }
 
-    /// Writes it into a folder, which is made if need be, as `<instance id>.json`; says where.
+    /// Writes it into a folder, which is made if need be, as `<function>-<instance id>.json`; says
+    /// where. What was there under that name is replaced.
     pub fn save(&self, folder: impl AsRef<Path>) -> io::Result<PathBuf> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder)?;
-        let path = folder.join(format!("{}.json", self.instance));
+        let function = match self.events.first().map(|event| &event.kind) {
+            Some(Kind::Started(started)) => &*started.name,
+            _ => "unknown",
+        };
+        // An id has no such characters, a name may have any.
+        let function = function.replace(['/', '\\', ':'], "_");
+        let path = folder.join(format!("{function}-{}.json", self.instance));
         std::fs::write(&path, self.to_json())?;
         Ok(path)
     }

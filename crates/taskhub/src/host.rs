@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, routing::MethodRouter};
@@ -19,7 +20,10 @@ use taskhub_engine::{Code, Hub, NodeOptions, store::Embedded};
 use taskhub_server::{
     Around, HubName, Hubs, Keys, Lending, RetentionConfig, ServeError, Server, Traces, keep,
 };
-use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::{
+    net::{TcpListener, ToSocketAddrs},
+    runtime::Handle,
+};
 
 use engine::Engine;
 use web::{Served, Web};
@@ -75,6 +79,7 @@ pub struct Host {
     around: Around,
     retention: RetentionConfig,
     engine: Engine,
+    drain_time_max: Duration,
     _lends: Option<Lending>,
 }
 
@@ -97,11 +102,16 @@ impl Host {
 
     /// Serves the routes over HTTP until SIGTERM or Ctrl-C, then stops gracefully: held requests
     /// are handed back with 503 and `Retry-After`, turns in hand are finished.
+    ///
+    /// A second signal ends the process at once, with the exit code 130. So does it end when it is
+    /// still there 20 seconds and [`Limits::drain_time_max`] after the first one, since code of a
+    /// turn or of an activity keeps a thread.
     pub async fn serve(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<(), HostError> {
         let shown = format!("{address:?}");
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| ServeError::Listen(shown, error))?;
-        self.serve_on(listener, taskhub_server::asked_to_end()).await
+        let within = self.drain_time_max + taskhub_server::END_TIME_MAX;
+        self.serve_on(listener, taskhub_server::asked_to_end(within)).await
     }
 
     /// Serves the routes on a listener until `stop` completes, then stops gracefully.
@@ -113,7 +123,7 @@ impl Host {
         // Each held request is an open connection.
         let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_default();
         let address = listener.local_addr().map_err(HostError::Serve)?;
-        tracing::info!(%address, files, "serving");
+        tracing::info!(%address, open_files_max = files, "serving");
         self.is_local.store(address.ip().is_loopback(), Ordering::Relaxed);
         if let Some(keys) = &self.keys {
             keys.warn(address.ip().is_loopback());
@@ -141,7 +151,8 @@ impl Host {
 }
 
 impl HostBuilder {
-    /// Where the hub is kept; the folder `taskhub.hub` when this is not called.
+    /// Where the hub is kept. When neither this nor [`connect`](Self::connect) is called, it is the
+    /// folder `taskhub.hub` below the working directory, and the log says so.
     pub fn store(mut self, store: impl Store) -> Self {
         self.place = Place::Store(Arc::new(store));
         self
@@ -256,6 +267,9 @@ impl HostBuilder {
         let node = self.cluster.as_ref().map_or_else(NodeOptions::default, Cluster::node);
         match std::mem::take(&mut self.place) {
             Place::Folder => self.build_on(|code, limits| {
+                let folder = std::path::absolute(FOLDER).unwrap_or_else(|_| FOLDER.into());
+                let folder = folder.display();
+                tracing::info!(%folder, "no store was named: the hub is kept in this folder");
                 let store = Arc::new(Embedded::open(FOLDER)?);
                 Ok(Hub::open(store, code, limits)?)
             }),
@@ -273,7 +287,7 @@ impl HostBuilder {
     ) -> Result<Host, HostError> {
         self.build_with(|registered, limits| {
             let hub = open(registered.code(), limits)?;
-            let client = Client::new(hub.clone());
+            let client = registered.told(Client::new(hub.clone()));
             registered.attach(&client);
             Ok((client, Engine::Here(hub)))
         })
@@ -291,8 +305,10 @@ impl HostBuilder {
         self,
         open: impl FnOnce(Registered, Limits) -> Result<(Client, Engine), HostError>,
     ) -> Result<Host, HostError> {
+        Handle::try_current().map_err(|_| HostError::NoRuntime)?;
         let (registry, armed) = self.triggers.build(self.registry)?;
         let traces = Traces::open(&self.web.traces)?;
+        let drain_time_max = self.limits.drain_time_max;
         let limits = Limits { spans: traces.is_some(), ..self.limits };
         let (client, engine) = open(registry.build()?.traced(traces.clone()), limits)?;
         let client = client.traced(traces.clone());
@@ -322,6 +338,7 @@ impl HostBuilder {
             around,
             retention,
             engine,
+            drain_time_max,
             _lends: lends,
         })
     }

@@ -21,6 +21,7 @@ use crate::{
     labels, update,
     versions::Versions,
 };
+pub(crate) use named::unregistered;
 use named::{Named, Replays};
 
 /// What a process can run. A host collects it; build one by hand to embed an engine.
@@ -186,10 +187,10 @@ impl Registry {
             client: client.clone(),
         };
         let code = Code {
-            functions: Arc::new(Replays::new(this.orchestrations, this.versions)),
+            functions: Arc::new(Replays::new(this.orchestrations, this.versions, !this.workers)),
             activities: Arc::new(activities),
         };
-        Ok(Registered { code, client, serves, traces: None })
+        Ok(Registered { code, client, serves, alone: !this.workers, traces: None })
     }
 }
 
@@ -210,6 +211,8 @@ pub struct Registered {
     code: Code,
     client: Arc<SetOnce<Client>>,
     serves: WorkItemFilters,
+    /// Whether nobody but this process has functions.
+    alone: bool,
     /// Where the spans of activities go.
     traces: Option<Traces>,
 }
@@ -224,9 +227,15 @@ impl Registered {
     /// Says which hub runs the code. Activities wait for this: they may ask for a [`Client`].
     #[must_use]
     pub fn connect(self, hub: Hub) -> Client {
-        let client = Client::new(hub);
+        let client = self.told(Client::new(hub));
         self.attach(&client);
         client
+    }
+
+    /// The same client, which knows what nobody runs, unless workers elsewhere may.
+    pub(crate) fn told(&self, client: Client) -> Client {
+        let alone = self.alone.then(|| self.code.functions.clone());
+        client.knowing(alone)
     }
 
     /// The same, with a way for the traces of activities.

@@ -54,6 +54,7 @@
 //! After each step the whole history is replayed several times and compared, cut into turns in
 //! different ways. Code that is not deterministic fails the test there, and says where it differs.
 
+pub(crate) mod blocked;
 mod chaos;
 mod check;
 mod entities;
@@ -144,6 +145,7 @@ impl<S: OrchestrationCode> Prepared<S> {
 impl<S: OrchestrationCode> Run<S> {
     /// Prepares a run; [`Prepared::input`] begins it.
     pub fn of<M, F: Function<M, Signature = S>>(_orchestration: F) -> Prepared<S> {
+        blocked::watch();
         Prepared { id: InstanceId::trusted("test"), at: NOON, signature: PhantomData }
     }
 

@@ -1,16 +1,14 @@
 //! What comes in: which instance it concerns, and whether that has to be read first.
 
 use super::{
-    Decisions, Effect, Input, Partition, Read, instance::Instance, runner::Runner, slots::Slot,
+    Decisions, Effect, Input, Partition, RETRY_AFTER, Read, instance::Instance, runner::Runner,
+    slots::Slot,
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, InstanceId, Record, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
     store::{StoreError, Stored},
 };
-
-/// How long an instance that could not be read is left alone.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl Partition {
     pub(super) fn accept(&mut self, input: Input, now: Timestamp, out: &mut Decisions) {
@@ -20,9 +18,13 @@ impl Partition {
                 self.delivered.forget(seq);
             }
             Input::Forget(request) => self.waiters.forget(request),
-            Input::Wakes(page) => self.wakes.take(page),
-            Input::Busy(page) => self.busy.take(page),
+            Input::Wakes(page) => self.wakes.take(page, now),
+            Input::Busy(page) => self.busy.take(page, now),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
+            Input::Unwritable(ref id, _) => {
+                let id = id.clone();
+                self.route(&id, input, now, out);
+            }
             Input::Request(request) => {
                 let id = request.instance.clone();
                 if request.verb.waits() {
@@ -54,7 +56,15 @@ impl Partition {
                 self.refuse(input, Refusal::Busy("its queue is full"));
             }
             Some(Slot::Loading(queue)) => queue.push(input),
-            Some(_) => self.apply(id, input, now),
+            Some(slot) => {
+                // What waits to be written is a commit by itself: no record grows without a bound.
+                let most = self.limits.batch_bytes_max;
+                let is_full = matches!(slot, Slot::Known(known) if known.fresh_bytes >= most);
+                if is_full && !self.step_first(id, now) {
+                    return self.queue(id, input);
+                }
+                self.apply(id, input, now);
+            }
             None if is_fresh(&input) => {
                 self.slots.put(id.clone(), Slot::Absent(self.outbox.durable()));
                 self.apply(id, input, now);
@@ -156,6 +166,12 @@ impl Partition {
             Input::Request(request) => self.request(request, now),
             Input::Deliver(envelope) => self.deliver(envelope, now),
             Input::TaskDone(result) => self.task_done(result, now),
+            Input::Unwritable(_, why) => {
+                if let Some(instance) = self.slots.known_mut(id).filter(|it| it.is_alive()) {
+                    instance.park(&why);
+                }
+                self.touch(id);
+            }
             _ => debug_assert!(false, "{id} got an input that concerns no instance"),
         }
     }
@@ -173,8 +189,13 @@ fn is_of_client(input: &Input) -> bool {
     matches!(input, Input::Request(request) if !matches!(request.verb, Verb::Finish(_)))
 }
 
+/// Whether it starts an instance whose id cannot be in use. That is believed of an id that was made
+/// with the execution: of one that somebody chose it may be said by mistake, and nobody could
+/// write a second beginning behind a history that is there.
 fn is_fresh(input: &Input) -> bool {
-    matches!(input, Input::Request(Request { verb: Verb::Start { reuse: Reuse::Fresh, .. }, .. }))
+    let Input::Request(Request { instance, verb, .. }) = input else { return false };
+    let Verb::Start { started, reuse: Reuse::Fresh } = verb else { return false };
+    instance.is_fresh(started.execution) || mutated(Mutation::BelieveFresh)
 }
 
 /// Whether an instance has ended, and called activities that are not done.

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 use foldhash::{HashSet, HashSetExt as _};
 
-use super::{Decisions, Partition, Read, slots::Slot};
+use super::{Decisions, Partition, RETRY_AFTER, Read, slots::Slot};
 use crate::mutation::{Mutation, mutated};
-use crate::{CommitSeq, InstanceId, store::StoreError};
+use crate::{CommitSeq, InstanceId, Timestamp, store::StoreError};
 
 /// How far the walk has come. It goes on by id, so that it meets nobody twice, and ends.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ enum Rest {
     /// then the store lists all that were passed over.
     Due(CommitSeq),
     Asked,
+    /// A page could not be read: it is asked for again at this time.
+    Unread(Timestamp),
 }
 
 impl Busy {
@@ -46,18 +48,16 @@ impl Busy {
             count_max,
         };
         if !mutated(Mutation::ForgetBusy) {
-            busy.take(Ok(page));
+            busy.take(Ok(page), Timestamp::START);
         }
         busy
     }
 
-    /// A page was read; if that failed it is asked for again.
-    pub(super) fn take(&mut self, page: Result<Vec<InstanceId>, StoreError>) {
-        self.rest = Rest::More;
+    /// A page was read; if that failed it is asked for again, a little later.
+    pub(super) fn take(&mut self, page: Result<Vec<InstanceId>, StoreError>, now: Timestamp) {
+        self.rest = Rest::Unread(now.plus(RETRY_AFTER));
         let Ok(page) = page else { return };
-        if page.len() < self.count_max {
-            self.rest = Rest::Nothing;
-        }
+        self.rest = if page.len() < self.count_max { Rest::Nothing } else { Rest::More };
         self.after = page.last().cloned();
         self.page = page.into();
     }
@@ -83,9 +83,10 @@ impl Busy {
     }
 
     /// Asks for a further page, unless it has to wait.
-    fn next_page(&mut self, durable: CommitSeq) -> Option<Read> {
+    fn next_page(&mut self, durable: CommitSeq, now: Timestamp) -> Option<Read> {
         let ready = match self.rest {
             Rest::More => true,
+            Rest::Unread(until) => until <= now,
             Rest::Due(seq) => seq <= durable,
             Rest::Nothing | Rest::Asked => false,
         };
@@ -103,15 +104,20 @@ impl Partition {
         self.tasks.spare().saturating_sub(self.busy.loading.len())
     }
 
-    /// Whether the walk could go on at once.
-    pub(super) fn can_walk(&self) -> bool {
+    /// When the walk could go on; the past is at once.
+    pub(super) fn next_walk(&self) -> Option<Timestamp> {
         let begins = self.busy.is_done() && self.tasks.passed_over;
-        (begins || !self.busy.page.is_empty() || self.busy.rest == Rest::More)
-            && self.room_to_walk() > 0
+        let at = match self.busy.rest {
+            _ if begins || !self.busy.page.is_empty() => Timestamp::START,
+            Rest::More => Timestamp::START,
+            Rest::Unread(until) => until,
+            Rest::Nothing | Rest::Due(_) | Rest::Asked => return None,
+        };
+        (self.room_to_walk() > 0).then_some(at)
     }
 
     /// Reads busy instances that are not in memory; that makes them go on.
-    pub(super) fn walk(&mut self, out: &mut Decisions) {
+    pub(super) fn walk(&mut self, now: Timestamp, out: &mut Decisions) {
         let mut room = self.room_to_walk();
         while room > 0
             && let Some(id) = self.busy.page.pop_front()
@@ -136,7 +142,7 @@ impl Partition {
         if self.busy.is_done() && std::mem::take(&mut self.tasks.passed_over) {
             self.busy.begin(self.outbox.last());
         }
-        out.reads.extend(self.busy.next_page(self.outbox.durable()));
+        out.reads.extend(self.busy.next_page(self.outbox.durable(), now));
     }
 }
 
@@ -144,26 +150,29 @@ impl Partition {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp(0);
+
     #[test]
     fn a_walk_begins_anew_when_the_store_knows_who_was_passed_over() {
         let mut busy = Busy::new(Vec::new(), 2);
         busy.begin(CommitSeq(5));
-        assert_eq!(busy.next_page(CommitSeq(4)), None);
+        assert_eq!(busy.next_page(CommitSeq(4), NOW), None);
         let first = Read::Busy { after: None, limit: 2 };
-        assert_eq!(busy.next_page(CommitSeq(5)), Some(first));
-        assert_eq!(busy.next_page(CommitSeq(5)), None, "it is on its way");
+        assert_eq!(busy.next_page(CommitSeq(5), NOW), Some(first));
+        assert_eq!(busy.next_page(CommitSeq(5), NOW), None, "it is on its way");
     }
 
     #[test]
-    fn a_page_that_could_not_be_read_is_asked_for_again() {
+    fn a_page_that_could_not_be_read_is_asked_for_again_a_little_later() {
         let id = InstanceId::trusted("a");
         let mut busy = Busy::new(vec![id.clone()], 1);
         busy.page.clear();
         let next = Some(Read::Busy { after: Some(id), limit: 1 });
-        assert_eq!(busy.next_page(CommitSeq(0)), next);
-        busy.take(Err(StoreError::Unavailable("this is a test".into())));
-        assert_eq!(busy.next_page(CommitSeq(0)), next);
-        busy.take(Ok(Vec::new()));
+        assert_eq!(busy.next_page(CommitSeq(0), NOW), next);
+        busy.take(Err(StoreError::Unavailable("this is a test".into())), NOW);
+        assert_eq!(busy.next_page(CommitSeq(0), NOW), None, "not at once");
+        assert_eq!(busy.next_page(CommitSeq(0), NOW.plus(RETRY_AFTER)), next);
+        busy.take(Ok(Vec::new()), NOW);
         assert!(busy.is_done());
     }
 }

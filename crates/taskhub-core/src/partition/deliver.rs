@@ -269,8 +269,23 @@ pub(super) fn within(outcome: Outcome, limits: &Limits) -> Outcome {
     }
 }
 
+/// The failure of code that makes payloads of these sizes in one turn, if they are too large, or
+/// too many: what a turn does is written in one commit, and no store takes just anything.
+pub(super) fn too_much(sizes: &[usize], limits: &Limits) -> Option<Failure> {
+    let largest = sizes.iter().copied().max().unwrap_or(0);
+    if largest > limits.payload_bytes_max {
+        return Some(too_large(largest, limits));
+    }
+    let (all, most) = (sizes.iter().sum::<usize>(), limits.turn_bytes_max);
+    let message = format!(
+        "one turn wrote {all} bytes, {most} are allowed; call fewer at once, pass references, or \
+         raise `Limits::turn_bytes_max`"
+    );
+    (all > most).then(|| Failure::new("TurnTooLarge", message).non_retriable())
+}
+
 /// The failure of code that makes a payload of this size.
-pub(super) fn too_large(bytes: usize, limits: &Limits) -> Failure {
+fn too_large(bytes: usize, limits: &Limits) -> Failure {
     let message = format!(
         "a payload of {bytes} bytes is too large, {} are allowed; pass a reference to it, or \
          raise `Limits::payload_bytes_max`",

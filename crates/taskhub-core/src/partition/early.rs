@@ -72,7 +72,9 @@ impl Partition {
         }
         let Some(instance) = self.slots.known_mut(id) else { return };
         let Some(early) = instance.runner.early() else { return };
-        if early.events.len() >= self.limits.early_events_max {
+        let bytes = early.payload_bytes() + event.payload_bytes();
+        if early.events.len() >= self.limits.early_events_max || bytes > self.limits.turn_bytes_max
+        {
             let why = Refusal::Busy("too many events wait for an instance that is not started");
             return self.reply(request, id, refused(why));
         }

@@ -22,6 +22,8 @@ pub(super) struct Entity {
     out: Option<(Piece, Vec<Requested>)>,
     /// So many of the next operations are given out one at a time.
     alone: usize,
+    /// How many bytes all that waits takes, what a worker has included.
+    waiting_bytes: usize,
 }
 
 /// Something that an entity was asked for.
@@ -46,7 +48,10 @@ impl Entity {
         match &event.kind {
             Kind::Entity(state) => self.now = (**state).clone(),
             Kind::OperationRequested(requested) => self.ask((**requested).clone()),
-            Kind::LockRequested(request) => self.queue.push_back(Item::Lock((**request).clone())),
+            Kind::LockRequested(request) => {
+                self.waiting_bytes += lock_bytes(request);
+                self.queue.push_back(Item::Lock((**request).clone()));
+            }
             Kind::LockReleased { section } => self.release(section),
             _ => {}
         }
@@ -55,6 +60,7 @@ impl Entity {
     /// Whether something is due is for the clock to say: the time of an event may be ahead of it,
     /// after an owner whose clock was.
     fn ask(&mut self, requested: Requested) {
+        self.waiting_bytes += operation_bytes(&requested);
         match requested.due {
             Some(due) => {
                 self.asked += 1;
@@ -71,7 +77,14 @@ impl Entity {
         if self.now.lock.as_ref().is_some_and(|lock| lock.section == *section) {
             self.now.lock = None;
         }
-        self.queue.retain(|item| !matches!(item, Item::Lock(lock) if lock.section == *section));
+        let waiting_bytes = &mut self.waiting_bytes;
+        self.queue.retain(|item| match item {
+            Item::Lock(lock) if lock.section == *section => {
+                *waiting_bytes -= lock_bytes(lock);
+                false
+            }
+            _ => true,
+        });
     }
 
     /// Moves what was asked for later, and is due now, to the queue.
@@ -132,6 +145,7 @@ impl Entity {
         }
         let Some(Item::Lock(_)) = self.queue.front() else { return None };
         let Some(Item::Lock(request)) = self.queue.pop_front() else { return None };
+        self.waiting_bytes -= lock_bytes(&request);
         self.now.lock = Some(Lock {
             section: request.section.clone(),
             holder: request.caller.instance.clone(),
@@ -191,7 +205,9 @@ impl Entity {
         }
         if mutated(Mutation::PerformAgain) {
             self.queue.extend(requested.iter().cloned().map(Item::Operation));
+            return Some(requested);
         }
+        self.waiting_bytes -= requested.iter().map(operation_bytes).sum::<usize>();
         Some(requested)
     }
 
@@ -220,16 +236,29 @@ impl Entity {
 
     /// About how many bytes it keeps in memory.
     pub(super) fn bytes(&self) -> usize {
-        let text = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
-        let operation = |it: &Requested| 256 + text(&it.operation.input);
-        let queued = self.queue.iter().map(|item| match item {
-            Item::Operation(it) => operation(it),
-            Item::Lock(it) => 128 + 64 * it.entities.len(),
-        });
-        let out = self.out.iter().flat_map(|(_, out)| out).map(operation);
-        let waiting = queued.chain(self.delayed.values().map(operation)).chain(out);
-        size_of::<Self>() + text(&self.now.state) + waiting.sum::<usize>()
+        debug_assert_eq!(self.waiting_bytes, self.count_waiting_bytes());
+        size_of::<Self>()
+            + self.now.state.as_ref().map_or(0, |text| text.len())
+            + self.waiting_bytes
     }
+
+    /// What [`Self::waiting_bytes`] has to be.
+    fn count_waiting_bytes(&self) -> usize {
+        let queued = self.queue.iter().map(|item| match item {
+            Item::Operation(requested) => operation_bytes(requested),
+            Item::Lock(request) => lock_bytes(request),
+        });
+        let out = self.out.iter().flat_map(|(_, out)| out).map(operation_bytes);
+        queued.chain(self.delayed.values().map(operation_bytes)).chain(out).sum()
+    }
+}
+
+fn operation_bytes(requested: &Requested) -> usize {
+    256 + requested.operation.input.as_ref().map_or(0, |text| text.len())
+}
+
+fn lock_bytes(request: &LockRequest) -> usize {
+    128 + 64 * request.entities.len()
 }
 
 impl Item {

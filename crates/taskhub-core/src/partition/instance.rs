@@ -24,6 +24,8 @@ pub(super) struct Instance {
     pub runner: Runner,
     /// Events that are not in a turn record yet.
     pub fresh: Vec<Event>,
+    /// How many bytes of payload came with them.
+    pub fresh_bytes: usize,
     /// Whether what is stored of an earlier execution is to be forgotten.
     pub replaces: bool,
     /// Whether the record changed otherwise.
@@ -110,6 +112,7 @@ impl Instance {
             ledger: Ledger::default(),
             runner: Runner::Nobody,
             fresh: Vec::new(),
+            fresh_bytes: 0,
             replaces: false,
             changed: false,
             shows: true,
@@ -133,11 +136,11 @@ impl Instance {
             Runner::Here(code) => code.absorb(position, &event),
             Runner::Entity(entity) => {
                 entity.note(&event);
-                return self.fresh.push(event);
+                return self.push(event);
             }
             Runner::Early(early) => {
                 early.note(&event.kind);
-                return self.fresh.push(event);
+                return self.push(event);
             }
             Runner::Elsewhere(_) | Runner::Nobody => {}
         }
@@ -147,6 +150,11 @@ impl Instance {
     /// Writes an event.
     pub(super) fn write(&mut self, event: Event) {
         self.ledger.note(&event);
+        self.push(event);
+    }
+
+    fn push(&mut self, event: Event) {
+        self.fresh_bytes += event.kind.payload_bytes();
         self.fresh.push(event);
     }
 
@@ -162,7 +170,7 @@ impl Instance {
         self.record.version.clone_from(&started.version);
         self.record.events = 0;
         self.replaces = true;
-        self.fresh.clear();
+        (self.fresh, self.fresh_bytes) = (Vec::new(), 0);
         // As the event will say, so that the code sees the same time at every replay.
         let at = now.max(self.record.updated_at);
         self.runner = self.begin(&started, at, functions);
@@ -285,6 +293,7 @@ impl Instance {
             return HistoryChange::Keep;
         }
         let fresh = std::mem::take(&mut self.fresh);
+        self.fresh_bytes = 0;
         let events = codec::encode_events(&fresh);
         let at = self.record.events;
         self.record.events += fresh.len() as u64;

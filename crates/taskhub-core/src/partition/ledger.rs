@@ -15,6 +15,8 @@ pub(super) struct Ledger {
     pub activities: BTreeSet<CallId>,
     /// Those of them that were not handed to a worker, with what to run.
     pub unsent: VecDeque<(CallId, Work)>,
+    /// How many bytes these take.
+    unsent_bytes: usize,
     /// Children without a result.
     pub children: BTreeMap<CallId, InstanceId>,
     /// Children that the code does not wait for any more; they may run on, or have ended since.
@@ -77,6 +79,7 @@ impl Ledger {
             }
             Kind::ActivityScheduled { call, work } => {
                 self.activities.insert(*call);
+                self.unsent_bytes += work_bytes(work);
                 self.unsent.push_back((*call, work.clone()));
             }
             Kind::ChildScheduled { call, instance, .. } => {
@@ -117,7 +120,9 @@ impl Ledger {
     /// Takes out the activities without a result.
     pub(super) fn take_activities(&mut self) -> Self {
         let activities = std::mem::take(&mut self.activities);
-        Self { activities, unsent: std::mem::take(&mut self.unsent), ..Self::default() }
+        let (unsent, unsent_bytes) =
+            (std::mem::take(&mut self.unsent), std::mem::take(&mut self.unsent_bytes));
+        Self { activities, unsent, unsent_bytes, ..Self::default() }
     }
 
     /// The children that may run.
@@ -155,6 +160,7 @@ impl Ledger {
     /// The next activity to hand to a worker, if it still matters.
     pub(super) fn next_unsent(&mut self) -> Option<(CallId, Work)> {
         while let Some((call, work)) = self.unsent.pop_front() {
+            self.unsent_bytes -= work_bytes(&work);
             if self.activities.contains(&call) {
                 return Some((call, work));
             }
@@ -179,11 +185,16 @@ impl Ledger {
 
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
-        let input = |(_, work): &(CallId, Work)| work.input.as_ref().map_or(64, |text| text.len());
-        let inputs: usize = self.unsent.iter().map(input).sum();
+        let unsent = self.unsent.iter().map(|(_, work)| work_bytes(work));
+        debug_assert_eq!(self.unsent_bytes, unsent.sum::<usize>());
         let sections = self.sections.values().map(|section| 128 + 32 * section.entities.len());
-        let inputs = inputs + sections.sum::<usize>() + 32 * self.operations.len();
+        let inputs = self.unsent_bytes + sections.sum::<usize>() + 32 * self.operations.len();
         let children = self.children.len() + self.given_up.len();
         32 * self.activities.len() + 96 * children + 128 * self.timers.len() + inputs
     }
+}
+
+/// About how many bytes an activity takes that waits to be handed out.
+fn work_bytes(work: &Work) -> usize {
+    64 + work.input.as_ref().map_or(0, |text| text.len())
 }

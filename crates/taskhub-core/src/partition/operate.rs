@@ -2,7 +2,7 @@
 
 use super::{
     Partition,
-    deliver::{too_large, within},
+    deliver::{too_much, within},
     instance::Instance,
     runner::Runner,
     slots::Slot,
@@ -122,7 +122,8 @@ impl Instance {
         let Runner::Entity(entity) = &mut self.runner else { return false };
         // Which of several made it too large nobody knows: each answers for itself.
         let is_whole = performed.failed.is_none();
-        if is_whole && largest(&performed) > limits.payload_bytes_max && entity.split(piece) {
+        if is_whole && too_much(&sizes(&performed, limits), limits).is_some() && entity.split(piece)
+        {
             self.begin_anew(now);
             return true;
         }
@@ -154,10 +155,10 @@ fn checked(mut performed: Performed, limits: &Limits) -> Performed {
     let outcomes = performed.outcomes.into_iter().map(|outcome| within(outcome, limits));
     performed.outcomes = outcomes.collect();
     performed.failed = performed.failed.map(|failure| failure.within(limits));
-    let largest = largest(&performed);
+    let too_much = too_much(&sizes(&performed, limits), limits);
     let nothing = performed.outcomes.is_empty() && performed.failed.is_none();
-    if largest > limits.payload_bytes_max {
-        performed.failed = Some(too_large(largest, limits));
+    if too_much.is_some() {
+        performed.failed = too_much;
     } else if nothing {
         let message = "the worker gave no result for any of the operations";
         performed.failed = Some(Failure::new("NoResult", message));
@@ -165,14 +166,17 @@ fn checked(mut performed: Performed, limits: &Limits) -> Performed {
     performed
 }
 
-/// The bytes of the state, or of the largest input that is sent to others.
-fn largest(performed: &Performed) -> usize {
+/// The bytes of the state, of each input that is sent to others, and of each answer. (One that is
+/// too large by itself fails by itself.)
+fn sizes(performed: &Performed, limits: &Limits) -> Vec<usize> {
     let bytes = |text: &Option<Text>| text.as_ref().map_or(0, |text| text.len());
     let acts = performed.acts.iter().map(|act| match act {
         Act::Signal(_, requested) => bytes(&requested.operation.input),
         Act::Start { work, .. } => bytes(&work.input),
     });
-    acts.max().unwrap_or(0).max(bytes(&performed.state))
+    let answers = performed.outcomes.iter().map(|outcome| outcome.as_ref().map_or(0, bytes));
+    let answers = answers.map(|bytes| bytes.min(limits.payload_bytes_max));
+    acts.chain(answers).chain([bytes(&performed.state)]).collect()
 }
 
 /// Tells who waits how the operation ended.

@@ -55,8 +55,13 @@ impl Early {
         Timestamp(self.until.0 - hurry)
     }
 
+    /// How many bytes of payload the events have.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.events.iter().map(Kind::payload_bytes).sum()
+    }
+
     fn bytes(&self) -> usize {
-        self.events.iter().map(|kind| 96 + kind.payload_bytes()).sum()
+        96 * self.events.len() + self.payload_bytes()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a turn of an orchestration does to its instance, wherever its code ran.
 
 use super::{
-    deliver::{too_large, within},
+    deliver::{too_much, within},
     instance::Instance,
 };
 use crate::mutation::{Mutation, mutated};
@@ -105,8 +105,8 @@ impl Instance {
             _ => None,
         };
         let shown = custom_status.iter().chain(last).map(|text| text.len());
-        let largest = actions.iter().map(Kind::payload_bytes).chain(shown).max().unwrap_or(0);
-        (largest > limits.payload_bytes_max).then(|| too_large(largest, limits))
+        let sizes: Vec<_> = actions.iter().map(Kind::payload_bytes).chain(shown).collect();
+        too_much(&sizes, limits)
     }
 
     /// A call that the code made, in the trace of whoever started the instance, unless the code

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::{Decisions, Partition, Read, slots::Slot};
+use super::{Decisions, Partition, RETRY_AFTER, Read, slots::Slot};
 use crate::mutation::{Mutation, mutated};
 use crate::{
     CommitSeq, InstanceId, Timestamp,
@@ -22,6 +22,8 @@ pub(super) struct Wakes {
     /// Wakes behind this one are in the store only; `None` when all are in memory.
     horizon: Option<Wake>,
     refill: Refill,
+    /// A page could not be read: none is asked for before this time.
+    rests_until: Option<Timestamp>,
     /// Wakes behind this one came while a page was on its way, and found no room.
     ceiling: Option<Wake>,
     count_max: usize,
@@ -43,10 +45,11 @@ impl Wakes {
             by_instance: HashMap::new(),
             horizon: None,
             refill: Refill::Idle,
+            rests_until: None,
             ceiling: None,
             count_max,
         };
-        wakes.take(Ok(page));
+        wakes.take(Ok(page), Timestamp::START);
         wakes
     }
 
@@ -55,9 +58,10 @@ impl Wakes {
         self.window.len()
     }
 
-    /// A page was read; if that failed it is asked for again.
-    pub(super) fn take(&mut self, page: Result<Vec<Wake>, StoreError>) {
+    /// A page was read; if that failed it is asked for again, a little later.
+    pub(super) fn take(&mut self, page: Result<Vec<Wake>, StoreError>, now: Timestamp) {
         self.refill = Refill::Idle;
+        self.rests_until = page.is_err().then(|| now.plus(RETRY_AFTER));
         if let Ok(page) = page {
             self.horizon = if page.len() < self.count_max { None } else { page.last().cloned() };
             for wake in page {
@@ -120,14 +124,18 @@ impl Wakes {
         }
     }
 
-    /// When the next one is due.
+    /// When the next one is due, or a page is to be asked for once more.
     pub(super) fn next(&self) -> Option<Timestamp> {
+        self.next_due().into_iter().chain(self.rests_until).min()
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
         let late = if mutated(Mutation::FireLate) { 20 } else { 0 };
         self.window.first().map(|wake| wake.at.plus(Duration::from_secs(late)))
     }
 
     fn pop(&mut self, now: Timestamp) -> Option<InstanceId> {
-        if self.next()? > now {
+        if self.next_due()? > now {
             return None;
         }
         let wake = self.window.pop_first()?;
@@ -136,7 +144,11 @@ impl Wakes {
     }
 
     /// Asks for a further page when the window runs low; after what is written now is durable.
-    fn refill(&mut self, last: CommitSeq, durable: CommitSeq) -> Option<Read> {
+    fn refill(&mut self, last: CommitSeq, durable: CommitSeq, now: Timestamp) -> Option<Read> {
+        if self.rests_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        self.rests_until = None;
         if self.refill == Refill::Idle
             && self.horizon.is_some()
             && self.window.len() <= self.count_max / 2
@@ -176,7 +188,7 @@ impl Partition {
             }
             out.reads.push(Read::Instance(id));
         }
-        out.reads.extend(self.wakes.refill(self.outbox.last(), self.outbox.durable()));
+        out.reads.extend(self.wakes.refill(self.outbox.last(), self.outbox.durable(), now));
     }
 
     /// Asks for an instance that is not in memory.
@@ -218,6 +230,7 @@ mod tests {
     use super::*;
 
     const PAGE: usize = 4;
+    const NOW: Timestamp = Timestamp(0);
 
     fn id(at: i64) -> InstanceId {
         InstanceId::trusted(format!("due at {at}"))
@@ -250,45 +263,48 @@ mod tests {
     #[test]
     fn a_page_is_asked_for_when_what_was_written_before_is_durable() {
         let mut wakes = running_low();
-        assert_eq!(wakes.refill(CommitSeq(7), CommitSeq(6)), None);
-        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(7)), Some(behind(4)));
-        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(8)), None, "it is on its way");
+        assert_eq!(wakes.refill(CommitSeq(7), CommitSeq(6), NOW), None);
+        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(7), NOW), Some(behind(4)));
+        assert_eq!(wakes.refill(CommitSeq(8), CommitSeq(8), NOW), None, "it is on its way");
     }
 
     #[test]
     fn a_wake_is_kept_that_the_page_on_its_way_does_not_have() {
         let mut wakes = running_low();
-        wakes.refill(CommitSeq(7), CommitSeq(6));
+        wakes.refill(CommitSeq(7), CommitSeq(6), NOW);
         set(&mut wakes, 13);
-        wakes.refill(CommitSeq(8), CommitSeq(7));
+        wakes.refill(CommitSeq(8), CommitSeq(7), NOW);
         set(&mut wakes, 11);
-        wakes.take(Ok(page(&[10, 12, 14, 16])));
+        wakes.take(Ok(page(&[10, 12, 14, 16])), NOW);
         assert_eq!(pop_all(&mut wakes), [3, 4, 10, 11, 12, 13, 14, 16].map(id));
     }
 
     #[test]
     fn what_lies_behind_a_gap_waits_for_the_page_that_fills_it() {
         let mut wakes = running_low();
-        wakes.refill(CommitSeq(1), CommitSeq(1));
+        wakes.refill(CommitSeq(1), CommitSeq(1), NOW);
         for at in 50..54 {
             set(&mut wakes, at);
         }
-        wakes.take(Err(StoreError::Unavailable("this is a test".into())));
-        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5)), Some(behind(4)));
-        wakes.take(Ok(page(&[10, 20, 30, 40])));
+        wakes.take(Err(StoreError::Unavailable("this is a test".into())), NOW);
+        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5), NOW), None, "not at once");
+        let later = NOW.plus(RETRY_AFTER);
+        assert!(wakes.next() <= Some(later));
+        assert_eq!(wakes.refill(CommitSeq(5), CommitSeq(5), later), Some(behind(4)));
+        wakes.take(Ok(page(&[10, 20, 30, 40])), NOW);
         assert_eq!(pop_all(&mut wakes), [3, 4, 10, 20, 30, 40].map(id));
     }
 
     #[test]
     fn wakes_that_found_no_room_while_a_page_was_read_come_with_the_next() {
         let mut wakes = running_low();
-        wakes.refill(CommitSeq(1), CommitSeq(1));
+        wakes.refill(CommitSeq(1), CommitSeq(1), NOW);
         for at in (10..40).rev() {
             set(&mut wakes, at);
         }
-        wakes.take(Ok(page(&[60, 70])));
+        wakes.take(Ok(page(&[60, 70])), NOW);
         assert_eq!(pop_all(&mut wakes), [3, 4, 10, 11, 12, 13, 14, 15].map(id));
-        assert_eq!(wakes.refill(CommitSeq(31), CommitSeq(31)), Some(behind(15)));
+        assert_eq!(wakes.refill(CommitSeq(31), CommitSeq(31), NOW), Some(behind(15)));
     }
 
     #[test]
@@ -298,6 +314,6 @@ mod tests {
             set(&mut wakes, at);
         }
         assert_eq!(pop_all(&mut wakes), [0, 1, 2, 3, 4, 5, 6, 7].map(id));
-        assert_eq!(wakes.refill(CommitSeq(100), CommitSeq(100)), Some(behind(7)));
+        assert_eq!(wakes.refill(CommitSeq(100), CommitSeq(100), NOW), Some(behind(7)));
     }
 }

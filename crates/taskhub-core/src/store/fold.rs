@@ -6,7 +6,12 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 
 use super::StoreError;
-use crate::{Batch, Change, Envelope, HistoryChange, InstanceId, MessageId, PartitionId, Record};
+use crate::{
+    Batch, Change, Envelope, HistoryChange, InstanceId, MessageId, PartitionId, Record, codec,
+};
+
+/// How many bytes a piece of history has that has more than one event.
+const PIECE_BYTES_MAX: usize = 16 << 20;
 
 /// What remains of a batch.
 #[derive(Debug)]
@@ -34,8 +39,9 @@ pub struct Effect<'a> {
     pub follows: Option<u64>,
     /// Whether the stored history goes.
     pub forgets: bool,
-    /// New pieces of history, each with the number of its first event.
-    pub pieces: Vec<(u64, &'a Bytes)>,
+    /// New pieces of history, each with the number of its first event. What a turn adds is cut
+    /// into several where it is large: a row has its bounds in every database.
+    pub pieces: Vec<(u64, &'a [u8])>,
     /// How many events it has now; `None` while the store has to tell.
     count: Option<u64>,
 }
@@ -112,7 +118,8 @@ impl<'a> Effect<'a> {
 
     fn push(&mut self, at: u64, events: &'a Bytes) {
         if !events.is_empty() {
-            self.pieces.push((at, events));
+            let pieces = codec::cut(events, PIECE_BYTES_MAX);
+            self.pieces.extend(pieces.into_iter().map(|(number, piece)| (at + number, piece)));
         }
     }
 }

@@ -220,6 +220,9 @@ impl Execution {
         if let Some(missing) = state.plan.missing() {
             return Progress::Stuck(missing);
         }
+        if let Some(why) = state.waits_in_vain() {
+            return Progress::Stuck(why);
+        }
         if !state.is_waiting() && self.run.is_some() {
             return Progress::Stuck(WAITS_ON_NOTHING.into());
         }

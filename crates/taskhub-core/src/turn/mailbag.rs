@@ -11,6 +11,8 @@ use crate::{Text, Timestamp};
 #[derive(Debug)]
 pub(super) struct Mailbag {
     names: HashMap<String, Name>,
+    /// How many bytes the events take that nobody has taken.
+    raised_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ pub(super) type Offer = (Position, Waiter);
 
 impl Mailbag {
     pub(super) fn new() -> Self {
-        Self { names: HashMap::new() }
+        Self { names: HashMap::new(), raised_bytes: 0 }
     }
 
     /// Changes one name's queues; returns the offer that stood before and the one that stands now.
@@ -62,6 +64,7 @@ impl Mailbag {
 
     pub(super) fn raise(&mut self, raised: Raised) -> (Option<Offer>, Option<Offer>) {
         let name = raised.name.clone();
+        self.raised_bytes += raised.bytes();
         self.change(&name, |entry| entry.raised.push_back(raised))
     }
 
@@ -88,6 +91,7 @@ impl Mailbag {
             entry.waiting.remove(&who);
             taken = entry.raised.pop_front();
         });
+        self.raised_bytes -= taken.as_ref().map_or(0, Raised::bytes);
         (taken, before, after)
     }
 
@@ -100,9 +104,17 @@ impl Mailbag {
 
     /// About how many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
-        let payload = |raised: &Raised| 64 + raised.input.as_ref().map_or(0, |text| text.len());
-        let payloads: usize = self.names.values().flat_map(|name| &name.raised).map(payload).sum();
-        640 * self.names.len() + payloads // A name has a place in the table, two texts, a tree.
+        let raised = self.names.values().flat_map(|name| &name.raised);
+        debug_assert_eq!(self.raised_bytes, raised.map(Raised::bytes).sum::<usize>());
+        // A name has a place in the table, two texts, a tree.
+        640 * self.names.len() + self.raised_bytes
+    }
+}
+
+impl Raised {
+    /// About how many bytes it takes.
+    fn bytes(&self) -> usize {
+        64 + self.input.as_ref().map_or(0, |text| text.len())
     }
 }
 

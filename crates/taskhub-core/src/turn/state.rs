@@ -303,6 +303,20 @@ impl State {
         self.given_up.iter().copied()
     }
 
+    /// A call that the code waits for, though history says that it was given up: its result can not
+    /// come any more. (A rewind tries what the code makes of less.)
+    pub(super) fn waits_in_vain(&self) -> Option<Text> {
+        if self.replay_until == Position::MAX {
+            return None;
+        }
+        let waits = |id: &&CallId| {
+            let call = self.by_id.get(*id).and_then(|seq| self.calls.get(seq));
+            call.is_some_and(|call| call.done.is_none())
+        };
+        let id = self.given_up.iter().filter(waits).min()?;
+        Some(format!("history says that the code gave up {id}, the code waits for it").into())
+    }
+
     /// History says that this was noted. It is found by its name, wherever the code now stands.
     pub(super) fn recall(&mut self, call: CallId, name: Text, value: Text) {
         self.plan.skip(call);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use taskhub_core::{
     Answer, CallId, Change, Done, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
-    Message, MessageId, Parent, PartitionId, Piece, Record, Request, RequestId, Reuse,
+    Message, MessageId, Parent, PartitionId, Piece, Record, Refusal, Request, RequestId, Reuse,
     RuntimeStatus, Started, TaskResult, Text, Ticket, Timestamp, TurnRecord, Verb,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Ownership, StoreError, Stored},
@@ -209,6 +209,22 @@ fn an_instance_that_could_not_be_read_is_read_again_whatever_else_waits() {
     bench.handle(vec![Input::Loaded(id.clone(), failed)], NOW);
     let decided = bench.handle(Vec::new(), Timestamp(NOW.0 + 1_000_000));
     assert!(decided.reads.contains(&Read::Instance(id)), "{decided:?}");
+}
+
+#[test]
+fn a_start_that_is_said_to_be_fresh_and_is_not_is_refused_and_never_written_behind_a_history() {
+    let (mut bench, id) = with_one_instance();
+    let mut other = Bench::new(&Limits::default());
+    std::mem::swap(&mut other.stored, &mut bench.stored);
+    let decided = other.handle(vec![start(2, &id, Reuse::Fresh, None)], NOW);
+    assert_eq!(decided.reads, [Read::Instance(id.clone())], "somebody chose this id");
+    let stored = other.stored.get(&id).cloned().map(Box::new);
+    let (turns, effects) = other.settle(vec![Input::Loaded(id.clone(), Ok(stored))]);
+    let refused = Answer::Refused(Refusal::Exists(id, RuntimeStatus::Running));
+    assert_eq!((turns, effects), (Vec::new(), vec![Effect::Answer(RequestId(2), refused)]));
+    let fresh = InstanceId::fresh(ExecutionId(3));
+    let decided = other.handle(vec![start(3, &fresh, Reuse::Fresh, None)], NOW);
+    assert!(decided.reads.is_empty() && !decided.turns.is_empty(), "nobody can have this one");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Children that their parent does not wait for any more: they run on, and still are its children.
+//! What code does not wait for any more: children run on, and code that waits again is parked.
 
 use std::{pin::pin, time::Duration};
 
 use crate::bench::{Bench, Code, act, child, event, sleep};
-use futures::future::select;
+use futures::future::{join, select};
 use taskhub_core::{Answer, ExecutionId, RuntimeStatus, Started, Verb};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -85,4 +85,35 @@ fn who_took_the_id_of_a_child_that_was_given_up_is_left_alone() {
     bench.start_with(Started::new("child", None, ExecutionId(99)));
     terminate(&mut bench, true);
     assert_eq!(bench.status("child"), RuntimeStatus::Running);
+}
+
+/// Ships without waiting for the answer of a slow one for longer than a minute.
+const HASTY: Code = &[("order", |scope| {
+    Box::pin(async move {
+        select(pin!(act(&scope, "slow")), pin!(sleep(&scope, 60))).await;
+        event(&scope, "go").await
+    })
+})];
+
+/// The same, changed: it waits for both.
+const THOROUGH: Code = &[("order", |scope| {
+    Box::pin(async move {
+        let _ = join(act(&scope, "slow"), sleep(&scope, 60)).await;
+        event(&scope, "go").await
+    })
+})];
+
+#[test]
+fn code_that_waits_for_what_it_gave_up_before_it_was_changed_is_parked() {
+    let mut bench = Bench::new(HASTY);
+    bench.start("order");
+    bench.advance(MINUTE);
+    assert!(bench.activities().is_empty(), "it was given up");
+    bench.deploy(THOROUGH);
+    let raise = || Verb::Raise { name: "go".into(), input: None };
+    assert_eq!(bench.ask("order", raise()), Answer::Done);
+    let why = bench.record("order").stuck.clone().expect("its activity can never be done");
+    assert_eq!(&*why, "history says that the code gave up #0, the code waits for it");
+    bench.deploy(HASTY);
+    assert_eq!(bench.status("order"), RuntimeStatus::Completed, "the right code is back");
 }

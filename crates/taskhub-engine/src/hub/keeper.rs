@@ -23,6 +23,7 @@ use super::{
     Held, lock,
     mail::{self, Mail, Post},
     owners::Owners,
+    tally::Tallies,
     tenure::Tenure,
     trouble::Trouble,
 };
@@ -70,6 +71,7 @@ pub(super) struct Keeper {
     /// How long a claim holds.
     pub ttl: Duration,
     pub state: State,
+    pub tallies: Arc<Tallies>,
 }
 
 /// How often a node looks whether others have come or gone; hardly ever, if its store is its own.
@@ -122,8 +124,14 @@ impl Keeper {
                 continue;
             }
             match self.tend() {
-                Ok(()) => self.state.trouble.is_over(),
+                // At its end it only gives back, which tells nothing of the store.
+                Ok(()) if self.state.stopping.is_some() => {}
+                Ok(()) => {
+                    self.state.trouble.is_over();
+                    self.tallies.fails(None);
+                }
                 Err(error) => {
+                    self.tallies.fails(Some(error.to_string()));
                     let what = "the partitions of this node cannot be kept while the store fails";
                     self.state.trouble.tell(&error.to_string(), what);
                     self.state.pace.fails(Instant::now());

@@ -12,7 +12,7 @@ use std::{
 use taskhub_core::{
     Batch, Limits, PartitionId, Refusal, TurnRecord,
     partition::Input,
-    store::{CommitError, Ownership, Store},
+    store::{CommitError, Ownership, Store, StoreError},
 };
 
 use super::{
@@ -86,7 +86,7 @@ impl LaneThread {
                     self.trouble.is_over();
                     self.tell(&batch, sent);
                 }
-                Err(error) => self.close(&error),
+                Err(error) => self.close(&error, &batch),
             }
         }
     }
@@ -150,10 +150,14 @@ impl LaneThread {
 
     /// A commit failed, and nobody knows whether it is there. All that builds on it is forgotten,
     /// and the keeper opens the partitions again from the store, under new epochs, so that what
-    /// was decided meanwhile can never be written.
-    fn close(&mut self, error: &CommitError) {
-        let why = error.to_string();
+    /// was decided meanwhile can never be written. A turn that the store will never take would be
+    /// made again: its instance is parked.
+    fn close(&mut self, error: &CommitError, batch: &Batch) {
+        let (why, is_fenced) = (error.to_string(), matches!(error, CommitError::Fenced(_)));
         self.links.tallies.failed();
+        if !is_fenced {
+            self.links.tallies.fails(Some(why.clone()));
+        }
         self.trouble.tell(&why, "a commit failed; its partitions are closed until the store works");
         self.generation += 1;
         let (post, generation) = (&self.links.post, self.generation);
@@ -162,12 +166,22 @@ impl LaneThread {
             let mut held = super::lock(&self.links.held);
             let lost = Refusal::Lost(why);
             post.send_all(|| Mail::Close(self.number, generation, lost.clone()));
+            if let Some((partition, input)) = unwritable(error, batch) {
+                post.send(partition, Mail::Void(partition, input));
+            }
             held.close(self.number, post.lanes())
         };
         self.lane.close(&closed);
         self.begun.clear();
-        let is_fenced = matches!(error, CommitError::Fenced(_));
         let blame = if is_fenced { Blame::Fence } else { Blame::Store };
         let _ = self.links.keeper.send(Errand::Closed(closed, blame));
     }
+}
+
+/// Whose turn it was that the store does not take: the largest, which has its batch for itself.
+fn unwritable(error: &CommitError, batch: &Batch) -> Option<(PartitionId, Input)> {
+    let CommitError::Store(error @ StoreError::TooLarge(_)) = error else { return None };
+    let turn = batch.turns.iter().max_by_key(|turn| turn.bytes())?;
+    let why = format!("what it did next cannot be written, {} bytes: {error}", turn.bytes());
+    Some((turn.partition, Input::Unwritable(turn.instance.clone(), why.into())))
 }

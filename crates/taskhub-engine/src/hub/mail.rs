@@ -56,6 +56,8 @@ pub(super) enum Mail {
     Open(Vec<Opened>),
     /// A lane failed: its partitions are not owned any more, all that hangs on them is refused.
     Close(u16, Generation, Refusal),
+    /// What a partition is to be told first when it is opened again.
+    Void(PartitionId, Input),
     /// Another node has claimed a partition.
     Lose(Ownership),
     /// The leases had run out and are renewed: what was lost has been told.

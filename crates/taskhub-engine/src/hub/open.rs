@@ -90,7 +90,7 @@ impl Hub {
         let Crew { held, owners, tallies, threads, .. } = crew;
         let requests = Requests::new(post.clone(), partitions, &limits);
         let mut router = Router::alone(requests, store.clone(), held);
-        router.owners = owners;
+        (router.owners, router.tallies) = (owners, tallies.clone());
         (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
         router.peers = options.peers;
         let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
@@ -179,12 +179,9 @@ impl Crew {
 
     fn readers(&mut self, reads: &readers::Reads) -> Result<(), OpenError> {
         for index in 0..self.limits.readers_count.max(1) {
-            let reader = Reader {
-                store: self.store.clone(),
-                reads: reads.clone(),
-                post: self.post.clone(),
-                inbox_max: self.limits.backlog_count_max,
-            };
+            let inbox_max = self.limits.backlog_count_max;
+            let (store, post) = (self.store.clone(), self.post.clone());
+            let reader = Reader::new(store, reads.clone(), post, inbox_max);
             self.threads.push(spawn(format!("taskhub-reader-{index}"), move || reader.run())?);
         }
         Ok(())
@@ -208,6 +205,7 @@ impl Crew {
             tenure: self.tenure.clone(),
             ttl,
             state,
+            tallies: self.tallies.clone(),
         };
         keeper.tend()?;
         self.threads.push(spawn("taskhub-keeper".to_owned(), move || keeper.run(&errands))?);

@@ -8,10 +8,13 @@ use std::sync::{
 use taskhub_core::{
     MessageId,
     partition::{Input, Read},
-    store::{Ownership, Store},
+    store::{Ownership, Store, StoreError},
 };
 
-use super::mail::{Mail, Post};
+use super::{
+    mail::{Mail, Post},
+    trouble::Trouble,
+};
 
 /// What is to be read for a partition, as owned when it asked.
 pub(super) enum Wanted {
@@ -31,25 +34,40 @@ pub(super) fn channel() -> (Sender<Wanted>, Reads) {
 
 /// One reading thread.
 pub(super) struct Reader {
-    pub store: Arc<dyn Store>,
-    pub reads: Reads,
-    pub post: Post,
-    /// How many messages of an inbox are read at once.
-    pub inbox_max: usize,
+    store: Arc<dyn Store>,
+    reads: Reads,
+    post: Post,
+    inbox_max: usize,
+    trouble: Trouble,
 }
 
 impl Reader {
-    pub(super) fn run(&self) {
+    /// One that reads up to so many messages of an inbox at once.
+    pub(super) fn new(store: Arc<dyn Store>, reads: Reads, post: Post, inbox_max: usize) -> Self {
+        Self { store, reads, post, inbox_max, trouble: Trouble::default() }
+    }
+
+    pub(super) fn run(mut self) {
         loop {
             let wanted = super::lock(&self.reads).recv();
             let Ok(wanted) = wanted else { return };
             let (Wanted::Read(owner, _) | Wanted::Inbox(owner, _)) = wanted;
-            self.post.send(owner.partition, self.answer(wanted));
+            let mail = self.answer(wanted);
+            self.post.send(owner.partition, mail);
         }
     }
 
-    /// Reads what the owner of a partition wants.
-    pub(super) fn answer(&self, wanted: Wanted) -> Mail {
+    /// Reads what the owner of a partition wants. Whatever could not be read is asked for again.
+    pub(super) fn answer(&mut self, wanted: Wanted) -> Mail {
+        let mail = self.look_up(wanted);
+        if let Some((what, error)) = failed(&mail) {
+            let error = format!("{what}: {error}");
+            self.trouble.tell(&error, "something could not be read; it is tried again");
+        }
+        mail
+    }
+
+    fn look_up(&self, wanted: Wanted) -> Mail {
         match wanted {
             Wanted::Read(owner, read) => Mail::Owned(owner, self.read(owner, read)),
             Wanted::Inbox(owner, known) => {
@@ -79,4 +97,18 @@ impl Reader {
             }
         }
     }
+}
+
+/// What could not be read, and why.
+fn failed(mail: &Mail) -> Option<(String, &StoreError)> {
+    let (owner, what, error) = match mail {
+        Mail::Owned(_, Input::Loaded(id, Err(error))) => {
+            return Some((format!("instance {id}"), error));
+        }
+        Mail::Owned(owner, Input::Wakes(Err(error))) => (owner, "timers", error),
+        Mail::Owned(owner, Input::Busy(Err(error))) => (owner, "busy instances", error),
+        Mail::Found(owner, Err(error)) => (owner, "inbox", error),
+        _ => return None,
+    };
+    Some((format!("{what} of partition {}", owner.partition.0), error))
 }

@@ -11,7 +11,7 @@ use taskhub_core::{
     store::{Lease, Shared, Store, StoreError},
 };
 
-use super::{Held, lock, owners::Owners, requests::Requests};
+use super::{Held, lock, owners::Owners, requests::Requests, tally::Tallies};
 use crate::{Peers, Unreached};
 
 /// How long it waits until it asks again where an instance lives: ever longer.
@@ -42,6 +42,8 @@ pub(super) struct Router {
     /// Where the partitions were when somebody looked, and when this router did.
     pub owners: Owners,
     pub looked: Mutex<Option<Instant>>,
+    /// Who knows whether the store fails.
+    pub tallies: Arc<Tallies>,
 }
 
 /// Where a question can go.
@@ -67,7 +69,8 @@ impl Router {
     pub(super) fn alone(requests: Requests, store: Arc<dyn Store>, held: Held) -> Self {
         let (node, ttl, owners) = (Text::from(""), Duration::ZERO, Owners::unknown());
         let (shares, peers, looked) = (false, None, Mutex::default());
-        Self { node, requests, store, held, shares, peers, ttl, owners, looked }
+        let tallies = Arc::default();
+        Self { node, requests, store, held, shares, peers, ttl, owners, looked, tallies }
     }
 
     /// Asks the owner of an instance, wherever it is, and waits for the answer. Many wait for
@@ -78,6 +81,7 @@ impl Router {
         } else {
             self.requests.count(&verb)
         };
+        let reads = reads(&verb);
         let asked = counted.map(|counted| {
             let id = instance.clone();
             let asking = if self.shares {
@@ -89,7 +93,13 @@ impl Router {
         });
         async move {
             match asked {
-                Ok((_counted, Ok(here))) => told(here.await, instance),
+                Ok((_counted, Ok(here))) => match here.await {
+                    // Nothing was to be done, so nothing can have been.
+                    Answer::Refused(Refusal::Lost(why)) if reads => {
+                        Answer::Refused(Refusal::Unavailable(instance, why))
+                    }
+                    answer => self.told(answer, instance),
+                },
                 Ok((_counted, Err(around))) => around.await,
                 Err(refusal) => Answer::Refused(refusal),
             }
@@ -112,13 +122,13 @@ impl Router {
     /// Asks until there is an answer, as long as nothing can have happened. What only reads is
     /// asked again whatever became of it, so a wait is held while its instance moves.
     async fn ask_around(&self, instance: InstanceId, verb: Verb) -> Answer {
-        let reads = matches!(verb, Verb::Status) || verb.waits();
+        let reads = reads(&verb);
         let patience = self.ttl + self.ttl / 3;
         let (mut since, mut pause) = (Instant::now(), RETRY_AFTER);
         loop {
             let asked = Instant::now();
             let (came, reached) = match self.ask_once(&instance, &verb, reads).await {
-                Came::Answer(answer) => return told(answer, instance),
+                Came::Answer(answer) => return self.told(answer, instance),
                 Came::Unasked(why) => (why, false),
                 Came::Moved => ("its partition is being handed over".to_owned(), true),
                 Came::Lost(why) if reads => (why, true),
@@ -139,10 +149,29 @@ impl Router {
         }
     }
 
+    /// Why nobody has an instance: since the store fails, or since this is so.
+    fn why(&self, otherwise: &str) -> String {
+        let failing = self.tallies.failing().map(|why| format!("the store fails: {why}"));
+        failing.unwrap_or_else(|| otherwise.to_owned())
+    }
+
+    /// Only nodes hear of each other that an instance has moved.
+    fn told(&self, answer: Answer, instance: InstanceId) -> Answer {
+        match answer {
+            Answer::Refused(Refusal::Moved(_)) => {
+                let why = self.why("its partition is being taken over");
+                Answer::Refused(Refusal::Unavailable(instance, why))
+            }
+            answer => answer,
+        }
+    }
+
     async fn ask_once(&self, instance: &InstanceId, verb: &Verb, reads: bool) -> Came {
         let answer = match self.way(instance) {
             Way::Here => self.requests.send(instance.clone(), verb.clone()).await,
-            Way::Nowhere => return Came::Unasked("no node owns its partition just now".to_owned()),
+            Way::Nowhere => {
+                return Came::Unasked(self.why("no node owns its partition just now"));
+            }
             Way::To(lease) => {
                 let Some(peers) = &self.peers else {
                     return Came::Unasked("it lives on another node".to_owned());
@@ -209,13 +238,7 @@ impl Router {
     }
 }
 
-/// Only nodes hear of each other that an instance has moved.
-fn told(answer: Answer, instance: InstanceId) -> Answer {
-    match answer {
-        Answer::Refused(Refusal::Moved(_)) => {
-            let why = "its partition is being taken over".to_owned();
-            Answer::Refused(Refusal::Unavailable(instance, why))
-        }
-        answer => answer,
-    }
+/// Whether what is asked changes nothing.
+fn reads(verb: &Verb) -> bool {
+    matches!(verb, Verb::Status) || verb.waits()
 }

@@ -71,6 +71,8 @@ pub(super) struct Tallies {
     waiting: AtomicU64,
     caches: Mutex<Vec<Arc<Cached>>>,
     watch: Mutex<Option<Watch>>,
+    /// Why nothing can be committed, as long as that is so.
+    failing: Mutex<Option<String>>,
 }
 
 /// What one thread of turns has in memory.
@@ -152,6 +154,16 @@ impl Tallies {
     /// So many changes are durable, so long after a thread of turns began with them.
     pub(super) fn durable(&self, turns: usize, after: Duration) {
         self.turn_times.took(after, number(turns));
+    }
+
+    /// The store fails, or works again.
+    pub(super) fn fails(&self, why: Option<String>) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Why the store fails, if it does.
+    pub(super) fn failing(&self) -> Option<String> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A commit failed.

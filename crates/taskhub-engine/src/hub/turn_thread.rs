@@ -91,6 +91,8 @@ struct TurnThread {
     links: Links,
     answers: HashMap<RequestId, Asker>,
     inputs: BTreeMap<PartitionId, Vec<Input>>,
+    /// What partitions are told first when they are opened again.
+    void: BTreeMap<PartitionId, Input>,
     /// Of each lane.
     generations: Vec<Generation>,
     looks: Looks,
@@ -101,10 +103,9 @@ struct TurnThread {
 
 impl TurnThread {
     fn new(shard: Shard, links: Links) -> Self {
-        let (answers, inputs) = (HashMap::new(), BTreeMap::new());
-        let generations = vec![0; links.lanes.len()];
-        let looks = Looks::default();
-        Self { shard, links, answers, inputs, generations, looks, term: 0, stop_by: None }
+        let (answers, inputs, void) = (HashMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (generations, looks) = (vec![0; links.lanes.len()], Looks::default());
+        Self { shard, links, answers, inputs, void, generations, looks, term: 0, stop_by: None }
     }
 
     /// Whether it is to stop, and has answered all that it took in.
@@ -147,16 +148,16 @@ impl TurnThread {
             Mail::Results(results) => results.into_iter().for_each(|it| {
                 self.inputs.entry(it.ticket.partition).or_default().push(Input::TaskDone(it));
             }),
-            Mail::Owned(owner, input) => {
-                if self.shard.owns(owner) {
-                    self.inputs.entry(owner.partition).or_default().push(input);
-                }
+            Mail::Owned(owner, input) if self.shard.owns(owner) => {
+                self.inputs.entry(owner.partition).or_default().push(input);
             }
+            Mail::Owned(..) => {}
             Mail::Deliver(passed, sent_in) => self.deliver(passed, sent_in),
             Mail::Look(partition, tell) => self.look(partition, tell),
             Mail::Found(owner, found) => self.found(owner, found),
             Mail::Open(share) => self.open(share),
             Mail::Close(lane, generation, why) => self.close(lane, generation, &why),
+            Mail::Void(partition, input) => drop(self.void.insert(partition, input)),
             Mail::Lose(owned) => self.lose(owned),
             Mail::Leave(owned) => self.leave(owned),
             Mail::Term(term) => self.term = term,
@@ -178,9 +179,8 @@ impl TurnThread {
             let _ = sender.send(Answer::Refused(Refusal::Moved(request.instance)));
             return;
         }
-        let waits = request.verb.waits();
+        let (instance, waits) = (request.instance.clone(), request.verb.waits());
         let reads = waits || matches!(request.verb, Verb::Status);
-        let instance = request.instance.clone();
         self.answers.insert(request.id, Asker { partition, instance, waits, reads, sender });
         self.inputs.entry(partition).or_default().push(Input::Request(request));
     }

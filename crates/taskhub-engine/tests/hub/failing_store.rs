@@ -26,6 +26,9 @@ struct Failing {
     torn: Arc<AtomicBool>,
 }
 
+/// How many bytes of one turn it takes.
+const BYTES_MAX: usize = 100_000;
+
 impl Failing {
     fn check(&self) -> Result<(), StoreError> {
         if self.full.load(Ordering::SeqCst) {
@@ -56,6 +59,9 @@ impl Store for Failing {
     }
     fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         self.check()?;
+        if batch.turns.iter().any(|turn| turn.bytes() > BYTES_MAX) {
+            return Err(StoreError::TooLarge("this is a test".into()).into());
+        }
         self.store.commit(batch)
     }
     fn inbox(
@@ -105,8 +111,15 @@ impl Functions for Here {
 }
 
 impl Orchestration for Here {
-    fn begin(&self, scope: Scope, _: Option<Text>) -> Run {
-        Box::pin(async move { scope.call(Command::Event { name: "reply".into() }).await })
+    fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
+        Box::pin(async move {
+            let reply = scope.call(Command::Event { name: "reply".into() }).await;
+            if input.is_some() {
+                scope.set_custom_status("x".repeat(BYTES_MAX).into());
+                return scope.call(Command::Event { name: "never".into() }).await;
+            }
+            reply
+        })
     }
 }
 
@@ -160,10 +173,19 @@ async fn a_full_disk_refuses_what_it_cannot_keep_and_recovers_when_there_is_room
     let lost = hub.ask(id("meanwhile"), start()).await;
     assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
     let held = held.await.expect("it does not panic");
-    assert!(matches!(held, Answer::Refused(Refusal::Lost(_))), "{held:?}");
+    assert!(matches!(held, Answer::Refused(Refusal::Unavailable(..))), "{held:?}");
+    for verb in [start(), reply(), Verb::Status, Verb::Wait] {
+        let Answer::Refused(why) = hub.ask(id("before"), verb).await else { panic!("it is full") };
+        assert!(matches!(why, Refusal::Unavailable(..)), "nothing happened: {why:?}");
+        assert!(why.to_string().contains("the store fails: "), "{why}");
+    }
+    assert!(hub.store_failure().is_some_and(|why| why.contains("this is a test")));
 
     full.store(false, Ordering::SeqCst);
     assert_eq!(patiently(&hub, "before", reply()).await, Answer::Done);
+    while hub.store_failure().is_some() {
+        tokio::task::yield_now().await;
+    }
     let Answer::Status(record) = hub.ask(id("before"), Verb::Wait).await else { panic!() };
     assert_eq!(record.outcome, Some(Ok(Some("sun".into()))));
     hub.stop().await;
@@ -202,5 +224,24 @@ async fn nobody_waits_for_ever_when_the_store_fails_again_while_it_is_opened() {
     assert!(matches!(held, Answer::Refused(Refusal::Unavailable(..))), "{held:?}");
     torn.store(false, Ordering::SeqCst);
     assert_eq!(patiently(&hub, &early, reply()).await, Answer::Done);
+    hub.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_the_store_never_takes_parks_its_instance_and_stops_nobody_else() {
+    let (full, torn) = (Arc::default(), Arc::default());
+    let store = Failing { store: MemoryStore::new(1), full, torn };
+    let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
+    let hub = Hub::open(Arc::new(store), &code, Limits::default()).expect("the store works");
+    let started = Started::new("giant", Some("large".into()), ExecutionId(8));
+    let start_giant = Verb::Start { started: Box::new(started), reuse: Reuse::Join };
+    assert!(matches!(hub.ask(id("giant"), start_giant).await, Answer::Started(_)));
+    assert!(matches!(hub.ask(id("other"), start()).await, Answer::Started(_)));
+    let lost = hub.ask(id("giant"), reply()).await;
+    assert!(matches!(lost, Answer::Refused(Refusal::Lost(_))), "{lost:?}");
+    let Answer::Status(record) = patiently(&hub, "giant", Verb::Status).await else { panic!() };
+    let why = record.stuck.expect("it would do the same again");
+    assert!(why.starts_with("what it did next cannot be written, 100"), "{why}");
+    assert_eq!(patiently(&hub, "other", reply()).await, Answer::Done);
     hub.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,9 +12,13 @@ use std::{
 use clap::Args;
 use taskhub_core::store::Store;
 use taskhub_engine::store::Embedded;
-use taskhub_postgres::PostgresOptions;
+use taskhub_postgres::{Copied, Postgres, PostgresOptions};
 
-use crate::asked_to_end;
+use super::Failure;
+use crate::{
+    END_TIME_MAX, HubName, asked_to_end,
+    hubs::{hubs_in, is_hub},
+};
 
 /// The flags of `taskhub copy`.
 #[derive(Debug, Args)]
@@ -28,27 +33,75 @@ pub(super) struct Flags {
 }
 
 /// Copies the hub and says how much was in it.
-pub(super) fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
-    let (from, to) = (open(&flags.from, &flags.hub)?, open(&flags.to, &flags.hub)?);
+pub(super) fn run(flags: &Flags) -> Result<(), Failure> {
+    // What is there is looked for first, so that a slip of the pen makes nothing.
+    let from = find(&flags.from, &flags.hub)?;
+    let to = make(&flags.to, &flags.hub)?;
+    let copied = copied(&*from, &*to).map_err(Failure::from)?;
+    println!("copied {} instances and {} messages", copied.instances, copied.messages);
+    Ok(())
+}
+
+fn copied(from: &dyn Store, to: &dyn Store) -> Result<Copied, Box<dyn Error>> {
     // Whoever is interrupted gives both hubs back.
     let stopped = Arc::new(AtomicBool::new(false));
     let mut signals = tokio::runtime::Builder::new_multi_thread();
     let signals = signals.worker_threads(1).enable_all().build()?;
     let tell = stopped.clone();
     signals.spawn(async move {
-        asked_to_end().await;
+        asked_to_end(END_TIME_MAX).await;
         tell.store(true, Ordering::Relaxed);
     });
     let is_stopped = || stopped.load(Ordering::Relaxed);
-    let copied = taskhub_postgres::copy(&*from, &*to, &is_stopped)?;
-    println!("copied {} instances and {} messages", copied.instances, copied.messages);
-    Ok(())
+    Ok(taskhub_postgres::copy(from, to, &is_stopped)?)
 }
 
-fn open(place: &str, hub: &str) -> Result<Box<dyn Store>, Box<dyn Error>> {
-    Ok(if place.contains("://") {
-        Box::new(PostgresOptions::new(place).open(hub)?)
-    } else {
-        Box::new(Embedded::open(place)?)
-    })
+/// A hub that is there; none is made.
+fn find(place: &str, hub: &str) -> Result<Box<dyn Store>, Failure> {
+    let Some(database) = database(place)? else {
+        is_no_folder_of_hubs(place)?;
+        if !is_hub(Path::new(place)) {
+            return Err(Failure::NotFound(format!("there is no hub in {place}")));
+        }
+        return Ok(Box::new(Embedded::open(place).map_err(boxed)?));
+    };
+    let names = database.hubs().map_err(boxed)?;
+    if !names.iter().any(|name| name == hub) {
+        let (known, none) = (names.join(", "), names.is_empty());
+        let known = if none { "there are none".to_owned() } else { format!("there are {known}") };
+        return Err(Failure::NotFound(format!(
+            "there is no hub {hub} in that database: {known}; see `--hub`"
+        )));
+    }
+    Ok(Box::new(database.open(hub).map_err(boxed)?))
+}
+
+/// A hub that is made if it is not there.
+fn make(place: &str, hub: &str) -> Result<Box<dyn Store>, Failure> {
+    if let Some(database) = database(place)? {
+        return Ok(Box::new(database.open(hub).map_err(boxed)?));
+    }
+    is_no_folder_of_hubs(place)?;
+    Ok(Box::new(Embedded::open(place).map_err(boxed)?))
+}
+
+fn database(place: &str) -> Result<Option<Postgres>, Failure> {
+    let is_one = place.contains("://");
+    is_one.then(|| PostgresOptions::new(place).connect().map_err(boxed)).transpose()
+}
+
+/// A server keeps its hubs in a folder, a hub in a folder of its own in that.
+fn is_no_folder_of_hubs(place: &str) -> Result<(), Failure> {
+    let hubs = hubs_in(Path::new(place)).unwrap_or_default();
+    let Some(first) = hubs.iter().find(|hub| hub.as_str() == HubName::DEFAULT).or(hubs.first())
+    else {
+        return Ok(());
+    };
+    let meant = Path::new(place).join(first.as_str());
+    let meant = meant.display();
+    Err(Failure::NotFound(format!("{place} is a folder of hubs, and no hub; you mean {meant}?")))
+}
+
+fn boxed(error: impl Error + 'static) -> Failure {
+    Failure::from(Box::<dyn Error>::from(error))
 }

@@ -7,7 +7,10 @@ use serde::Serialize;
 use taskhub_wire::keys::{Key, ListRequest};
 
 use super::client::{Access, Failure, Link, line, speak, table, text};
-use crate::{Config, KeyKind, Keys};
+use crate::{
+    Config, KeyKind, Keys,
+    hubs::{hubs_in, is_hub},
+};
 
 /// The flags of `taskhub keys`.
 #[derive(Debug, Args)]
@@ -82,7 +85,9 @@ pub(super) fn run(flags: Flags) -> Result<(), Failure> {
         match flags.verb {
             Verb::List { place } => list(place.open().await?, place.json).await,
             Verb::Create(which) => {
-                let secret = which.place.open().await?.create(which.key()).await?;
+                let held = which.place.open().await?;
+                held.warn_of_no_hub();
+                let secret = held.create(which.key()).await?;
                 which.tell(Some(&secret))
             }
             Verb::Rotate(which) => {
@@ -91,7 +96,14 @@ pub(super) fn run(flags: Flags) -> Result<(), Failure> {
             }
             Verb::Remove(which) => {
                 which.place.open().await?.remove(which.key()).await?;
-                which.tell(None)
+                which.tell(None)?;
+                if which.place.open().await?.list().await?.is_empty() {
+                    eprintln!(
+                        "taskhub: that was the last key: without any, a server that only this \
+                         machine reaches lets everybody manage instances, and any other nobody"
+                    );
+                }
+                Ok(())
             }
         }
     })
@@ -127,7 +139,8 @@ impl Which {
         if self.place.json {
             return Ok(line(&Shown { key: secret, ..Shown::of(&self.key()) })?);
         }
-        Ok(secret.map_or(Ok(()), text)?)
+        let removed = || text(format!("{} removed", self.name));
+        Ok(secret.map_or_else(removed, text)?)
     }
 }
 
@@ -158,6 +171,16 @@ impl Place {
 }
 
 impl Held {
+    /// Keys may be made before a server starts; those in another folder than its own it never sees.
+    fn warn_of_no_hub(&self) {
+        let Self::Here(keys) = self else { return };
+        let Some(folder) = keys.folder().filter(|_| keys.is_empty()) else { return };
+        if !is_hub(folder) && hubs_in(folder).unwrap_or_default().is_empty() {
+            let folder = folder.display();
+            eprintln!("taskhub: no hub is in {folder} yet; only a server of it will know the key");
+        }
+    }
+
     async fn list(self) -> Result<Vec<Key>, Failure> {
         match self {
             Self::Here(keys) => Ok(keys.list().into_iter().map(Into::into).collect()),

@@ -11,7 +11,9 @@ use clap::{Args, CommandFactory as _};
 use tracing_subscriber::EnvFilter;
 
 use super::{Arguments, variables};
-use crate::{Age, Config, LogFormat, Server, TlsConfig, asked_to_end, config::LogConfig};
+use crate::{
+    Age, Config, END_TIME_MAX, LogFormat, Server, TlsConfig, asked_to_end, config::LogConfig,
+};
 
 /// The flags of `taskhub serve`. Each is a key of `taskhub.toml` too.
 #[derive(Debug, Args)]
@@ -91,10 +93,10 @@ pub(super) struct Flags {
     #[arg(long, value_name = "AGE", env = "TASKHUB_RETENTION_CANCELED")]
     retention_canceled: Option<Age>,
     /// The largest gRPC message, in bytes [default: 67108864]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_MESSAGE_BYTES", value_parser = bytes)]
     message_bytes: Option<usize>,
     /// The largest input, output, event or status, in bytes [default: 4194304]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_PAYLOAD_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_PAYLOAD_BYTES", value_parser = bytes)]
     payload_bytes: Option<usize>,
     /// How many calls may be under way, waiting ones included [default: 100000]
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CALLS")]
@@ -103,7 +105,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CONNECTIONS")]
     connections: Option<usize>,
     /// The largest head of a request, in bytes [default: 65536]
-    #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES")]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES", value_parser = bytes)]
     header_bytes: Option<usize>,
     /// How long the body of an HTTP request may take to come, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", env = "TASKHUB_BODY_SECONDS")]
@@ -172,6 +174,11 @@ impl Flags {
     }
 }
 
+/// A size; the others of the command line are numbers, too.
+fn bytes(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "it is a number of bytes, without a unit: 1 MiB is 1048576".to_owned())
+}
+
 fn over<T>(setting: &mut T, flag: Option<T>) {
     if let Some(flag) = flag {
         *setting = flag;
@@ -190,15 +197,15 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
     let config = flags.config()?;
     config.check()?;
     let filter = filter(&config.log)?;
-    if print {
-        print!("{}", config.print());
-        return Ok(());
-    }
     log(filter, config.log.format);
     let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for (variable, meant) in variables::unknown(&Arguments::command(), set) {
         let meant = meant.unwrap_or_default();
         tracing::warn!(variable, meant, "this variable is not known and changes nothing");
+    }
+    if print {
+        print!("{}", config.print());
+        return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // Each connection is an open file.
@@ -206,9 +213,11 @@ pub(super) fn run(flags: Flags) -> Result<(), Box<dyn Error>> {
         let server = Server::start(&config).await?;
         let version = env!("CARGO_PKG_VERSION");
         for address in server.addresses() {
-            tracing::info!(%address, data = %config.data.display(), files, version, "serving");
+            let (data, open_files_max) = (config.data.display(), files);
+            tracing::info!(%address, %data, open_files_max, version, "serving");
         }
-        server.run(asked_to_end()).await;
+        let within = taskhub_core::Limits::default().drain_time_max + END_TIME_MAX;
+        server.run(asked_to_end(within)).await;
         Ok(())
     })
 }

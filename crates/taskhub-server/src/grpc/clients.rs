@@ -30,12 +30,12 @@ pub(super) async fn start(
     mut request: CreateInstanceRequest,
 ) -> Result<CreateInstanceResponse, Status> {
     let policy = request.orchestration_id_reuse_policy.take();
+    let execution = execution(call, request.execution_id.as_deref())?;
     let (id, reuse) = if request.instance_id.is_empty() {
-        (InstanceId::trusted(Uuid::now_v7().simple().to_string()), Reuse::Fresh)
+        (InstanceId::fresh(execution), Reuse::Fresh)
     } else {
         (instance_id(&request.instance_id)?, reuse(policy.as_ref())?)
     };
-    let execution = execution(call, request.execution_id.as_deref())?;
     let raised = request.raise.take().map(|event| (event.name, event.input));
     let mut started = Box::new(started(request, execution)?);
     started.trace = started.trace.or_else(|| call.trace.clone());

@@ -21,7 +21,7 @@ impl Cluster for Described {
         &self,
         request: Request<DescribeRequest>,
     ) -> Result<Response<DescribeResponse>, Status> {
-        let hub = self.0.hub(&hub_name(request.metadata())?).await.map_err(no_hub)?;
+        let hub = self.0.seen(&hub_name(request.metadata())?).await.map_err(no_hub)?;
         let Some(Members { nodes, leases }) = hub.members().await.map_err(unreadable)? else {
             let why = "this hub is in a folder that one process owns: it has no nodes";
             return Err(Status::failed_precondition(why));

@@ -16,13 +16,13 @@ pub(super) async fn restart(
     request: RestartInstanceRequest,
 ) -> Result<RestartInstanceResponse, Status> {
     let old = instance_id(&request.instance_id)?;
-    let fresh = Uuid::now_v7();
+    let execution = ExecutionId(Uuid::now_v7().as_u128());
     let (id, reuse) = if request.restart_with_new_instance_id {
-        (InstanceId::trusted(fresh.simple().to_string()), Reuse::Fresh)
+        (InstanceId::fresh(execution), Reuse::Fresh)
     } else {
         (old.clone(), Reuse::ended())
     };
-    match call.hub.restart(old, id.clone(), reuse, ExecutionId(fresh.as_u128())).await {
+    match call.hub.restart(old, id.clone(), reuse, execution).await {
         Answer::Started(_) => Ok(RestartInstanceResponse { instance_id: id.to_string() }),
         other => Err(unexpected(other)),
     }

@@ -26,6 +26,17 @@ const HUB_KEYS: [&str; 2] = ["taskhub", "durable-taskhub"];
 /// Calls that read lists or histories at the same time; the others wait for their turn.
 const READS_COUNT_MAX: usize = 64;
 
+/// The calls that make the hub that they name: a wait may be there before what it waits for. The
+/// others are about what is in a hub.
+const MAKING: [&str; 6] = [
+    "start_instance",
+    "signal_entity",
+    "raise_event",
+    "get_work_items",
+    "wait_for_instance_start",
+    "wait_for_instance_completion",
+];
+
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -88,16 +99,24 @@ impl Service {
         &self.hubs
     }
 
-    async fn call<T>(&self, request: &Request<T>) -> Result<Call<'_>, Status> {
-        self.call_to(hub_name(request.metadata())?, Caller::of(request)).await
+    /// A call of this name; not every one makes a hub.
+    async fn call<T>(&self, rpc: &str, request: &Request<T>) -> Result<Call<'_>, Status> {
+        let name = hub_name(request.metadata())?;
+        let makes = MAKING.contains(&rpc);
+        let hub = if makes { self.hubs.hub(&name).await } else { self.hubs.seen(&name).await };
+        Ok(self.call_of(hub.map_err(no_hub)?, name, Caller::of(request)))
     }
 
     /// A call of somebody to a hub.
     pub(super) async fn call_to(&self, name: HubName, by: Caller) -> Result<Call<'_>, Status> {
+        let hub = self.hubs.seen(&name).await.map_err(no_hub)?;
+        Ok(self.call_of(hub, name, by))
+    }
+
+    fn call_of(&self, hub: Hub, name: HubName, by: Caller) -> Call<'_> {
         let Caller { connection, from_node, trace } = by;
-        let hub = self.hubs.hub(&name).await.map_err(no_hub)?;
         let Self { hubs, chunks, spans, reads } = self;
-        Ok(Call { hub, name, hubs, chunks, spans, connection, from_node, trace, reads })
+        Call { hub, name, hubs, chunks, spans, connection, from_node, trace, reads }
     }
 }
 
@@ -173,7 +192,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::GetWorkItemsRequest>,
             ) -> Result<Response<Self::GetWorkItemsStream>, Status> {
-                let call = self.call(&request).await?;
+                let call = self.call("get_work_items", &request).await?;
                 let stream = work_items::stream(&call, request)?;
                 Ok(Response::new(Box::pin(stream)))
             }
@@ -182,7 +201,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::StreamInstanceHistoryRequest>,
             ) -> Result<Response<Self::StreamInstanceHistoryStream>, Status> {
-                let call = self.call(&request).await?;
+                let call = self.call("stream_instance_history", &request).await?;
                 let stream = histories::stream(&call, request.into_inner()).await?;
                 Ok(Response::new(Box::pin(stream)))
             }
@@ -191,7 +210,7 @@ macro_rules! service {
                 &self,
                 request: Request<proto::$asks>,
             ) -> Result<Response<proto::$answers>, Status> {
-                let call = self.call(&request).await?;
+                let call = self.call(stringify!($rpc), &request).await?;
                 $family::$answer(&call, request.into_inner()).await.map(Response::new)
             })*
         }

@@ -161,7 +161,12 @@ impl Management {
             Some(name) => HubName::parse(&name).map_err(|error| answer::no_hub(error.into()))?,
             None => self.hubs.default_name().clone(),
         };
-        let hub = self.hubs.hub(&name).await.map_err(answer::no_hub)?;
+        let hub = if makes_hub(&parts.method, rest) {
+            self.hubs.hub(&name).await
+        } else {
+            self.hubs.seen(&name).await
+        };
+        let hub = hub.map_err(answer::no_hub)?;
         let links = links.hub(name.as_str());
         // Whoever is given the addresses has shown the key that they need.
         let links = match crate::keys::sent(&parts) {
@@ -173,6 +178,13 @@ impl Management {
         let reads = self.reads;
         Ok((Box::new(Call { hub, links, parts, query, bytes_max, reads, traces }), path))
     }
+}
+
+/// Whether a request makes the hub that it names: only a start and a signal do.
+fn makes_hub(method: &Method, path: &str) -> bool {
+    let kind = path.trim_matches('/').split('/').next().unwrap_or_default();
+    let makes = ["orchestrators", "entities"].iter().any(|it| kind.eq_ignore_ascii_case(it));
+    makes && method == Method::POST
 }
 
 /// Whether a path is one of the API, in any spelling.

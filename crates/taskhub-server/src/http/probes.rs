@@ -20,10 +20,16 @@ pub fn probes(hubs: Hubs) -> Router {
         .with_state(hubs)
 }
 
-/// 200 as long as calls are served, 503 once the server stops.
+/// 200 as long as calls are served, 503 once the server stops or while a hub's store fails.
 async fn ready(State(hubs): State<Hubs>) -> Response {
     if hubs.stopping().is_cancelled() {
         return super::refusal(StatusCode::SERVICE_UNAVAILABLE, "this server is shutting down");
+    }
+    for (name, hub) in hubs.open_ones() {
+        if let Some(why) = hub.store_failure() {
+            let message = format!("the store of hub {name} fails: {why}");
+            return super::refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
+        }
     }
     "ok".into_response()
 }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use taskhub_core::store::Store;
-use taskhub_engine::{Hub, NodeOptions, store::Embedded};
+use taskhub_engine::{
+    Hub, NodeOptions,
+    store::{Embedded, MemoryStore},
+};
 use taskhub_postgres::{Postgres, PostgresOptions};
 
 use super::{HubError, HubName};
@@ -22,6 +25,8 @@ const FILE: &str = "hub.db";
 pub(super) enum Place {
     /// Each has a folder of its name in this one.
     Folder(PathBuf),
+    /// In memory, empty, since nothing is ever done to it.
+    Nowhere,
     /// They share a database, perhaps with other nodes.
     Database(Postgres, ClusterConfig),
 }
@@ -37,6 +42,9 @@ impl Place {
                 let database = database.connect()?;
                 Self::Database(database, config.cluster.clone())
             }
+            None if is_hub(&config.data) => {
+                return Err(HubError::Misplaced { folder: config.data.clone() });
+            }
             None => Self::Folder(config.data.clone()),
         })
     }
@@ -49,6 +57,15 @@ impl Place {
                 let names = database.hubs()?;
                 Ok(names.iter().filter_map(|name| HubName::parse(name).ok()).collect())
             }
+            Self::Nowhere => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether somebody has made this hub.
+    pub(super) fn has(&self, hub: &HubName) -> Result<bool, HubError> {
+        match self {
+            Self::Folder(data) => Ok(is_hub(&data.join(hub.as_str()))),
+            Self::Database(..) | Self::Nowhere => Ok(self.hubs()?.contains(hub)),
         }
     }
 
@@ -57,13 +74,14 @@ impl Place {
         Ok(match self {
             Self::Folder(data) => Arc::new(Embedded::open(data.join(hub.as_str()))?),
             Self::Database(database, _) => Arc::new(database.open(hub.as_str())?),
+            Self::Nowhere => Arc::new(MemoryStore::new(1)),
         })
     }
 
     /// How this process takes part in a hub.
     pub(super) fn node(&self, hub: &HubName) -> NodeOptions {
         match self {
-            Self::Folder(_) => NodeOptions::default(),
+            Self::Folder(_) | Self::Nowhere => NodeOptions::default(),
             Self::Database(_, cluster) => cluster.node(hub),
         }
     }
@@ -71,7 +89,7 @@ impl Place {
     /// Lends the workers of a hub to the other nodes that have it, as long as this is kept.
     pub(super) fn lend(&self, name: &HubName, hub: &Hub) -> Option<Lending> {
         match self {
-            Self::Folder(_) => None,
+            Self::Folder(_) | Self::Nowhere => None,
             Self::Database(_, cluster) => cluster.lend(name, hub),
         }
     }
@@ -89,6 +107,7 @@ impl Place {
                 }
             }
             Self::Database(database, _) => Ok(database.delete(hub.as_str())?),
+            Self::Nowhere => Ok(()),
         }
     }
 }
@@ -96,12 +115,22 @@ impl Place {
 fn found(data: &Path) -> Result<Vec<HubName>, HubError> {
     let failed = |error| HubError::Data { folder: data.into(), error };
     std::fs::create_dir_all(data).map_err(failed)?;
+    hubs_in(data).map_err(failed)
+}
+
+/// Whether this is the folder of a hub.
+pub(crate) fn is_hub(folder: &Path) -> bool {
+    folder.join(FILE).is_file()
+}
+
+/// The hubs that have their folders in this one, sorted.
+pub(crate) fn hubs_in(data: &Path) -> io::Result<Vec<HubName>> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(data).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
+    for entry in std::fs::read_dir(data)? {
+        let entry = entry?;
         let name = entry.file_name().to_str().map(HubName::parse);
         if let Some(Ok(name)) = name
-            && entry.path().join(FILE).is_file()
+            && is_hub(&entry.path())
         {
             names.push(name);
         }

@@ -121,7 +121,9 @@ fn open(place: &Place, name: &HubName, limits: Limits) -> Result<Hub, HubError> 
     let store = place.open(name)?;
     let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
     let hub = Hub::open_as(store, &code, limits, place.node(name))?;
-    tracing::info!(hub = %name, "hub opened");
+    if !matches!(place, Place::Nowhere) {
+        tracing::info!(hub = %name, "hub opened");
+    }
     Ok(hub)
 }
 

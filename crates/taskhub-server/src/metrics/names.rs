@@ -13,6 +13,7 @@ pub(super) const COMMIT_CHANGES: &str = "taskhub_commit_changes_total";
 pub(super) const COMMIT_BYTES: &str = "taskhub_commit_bytes_total";
 pub(super) const TURNS: &str = "taskhub_turns_total";
 pub(super) const TURN_MICROS: &str = "taskhub_turn_microseconds_total";
+pub(super) const FAILING: &str = "taskhub_store_failing";
 pub(super) const UNCOMMITTED: &str = "taskhub_turns_uncommitted";
 pub(super) const READS: &str = "taskhub_instances_read_total";
 pub(super) const CACHED: &str = "taskhub_cached_instances";
@@ -50,6 +51,7 @@ pub(super) fn describe(recorder: &PrometheusRecorder) {
         recorder.describe_counter(name.into(), None, text.into());
     }
     for (name, text) in [
+        (FAILING, "1 while nothing can be committed, 0 otherwise."),
         (UNCOMMITTED, "Changes that wait to be committed."),
         (CACHED, "Instances in memory."),
         (CACHED_BYTES, "About how many bytes they take."),

@@ -117,7 +117,7 @@ async fn an_export_has_the_events_of_every_instance_that_matches() {
 async fn an_event_is_raised_with_its_input() {
     let server = Running::plain().await;
     server.well(&["start", "charge", "--id", "a"]).await;
-    assert_eq!(server.well(&["raise", "a", "go", "--input", "true"]).await, "a\n");
+    assert_eq!(server.well(&["raise", "a", "go", "--input", "true"]).await, "a raised\n");
     let events = server.json(&["history", "a", "--json"]).await;
     let raised = events.iter().find_map(|event| event.get("eventRaised")).unwrap();
     assert_eq!((&raised["name"], &raised["input"]), (&json!("go"), &json!("true")));

@@ -67,3 +67,18 @@ async fn keys_are_changed_by_those_alone_who_may_speak_to_the_server() {
     assert!(refused.code == 6 && refused.err.contains("tokens"), "{}", refused.err);
     open.stop().await;
 }
+
+#[tokio::test]
+async fn a_key_for_nobody_and_the_last_key_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("data").display().to_string();
+    let made = taskhub(&["keys", "create", "--data", &here]).await;
+    assert!(made.code == 0 && made.err.contains("no hub is in"), "{}", made.err);
+    let more = taskhub(&["keys", "create", "more", "--data", &here]).await;
+    assert_eq!((more.code, more.err.as_str()), (0, ""), "it is known by then");
+    let removed = taskhub(&["keys", "remove", "more", "--data", &here]).await;
+    assert_eq!((removed.out.as_str(), removed.err.as_str()), ("more removed\n", ""));
+    let last = taskhub(&["keys", "remove", "--data", &here]).await;
+    assert_eq!(last.out, "default removed\n");
+    assert!(last.err.contains("that was the last key"), "{}", last.err);
+}

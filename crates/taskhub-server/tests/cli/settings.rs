@@ -134,3 +134,17 @@ fn a_server_without_keys_says_who_may_manage_instances() {
     taskhub_server::Keys::open(folder.path()).unwrap().create("default", None).unwrap();
     assert!(!warned(&[], "manage instances"));
 }
+
+/// As it is when a backup is put beside the folders of the hubs instead of into one.
+#[test]
+fn a_hub_in_the_folder_of_the_hubs_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hub.db"), "").unwrap();
+    let mut server = program(&[]);
+    server.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path());
+    let ended = server.output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("move its files into") && said.contains("/default"), "{said}");
+    assert!(!folder.path().join("default").exists());
+}

@@ -100,6 +100,7 @@ async fn rubbish_is_wrong_usage() {
         (&["start", "charge", "--tag", "blue"], "KEY=VALUE"),
         (&["start", "charge", "--at", "soon"], "soon"),
         (&["start", ""], "name"),
+        (&["start", "charge", "--id", ""], "--id"),
         (&["list", "--status", "happy"], "happy"),
         (&["list", "--created-after", "yesterday"], "yesterday"),
         (&["list", "--hub", "not a hub"], "not a hub"),
@@ -127,7 +128,67 @@ async fn a_certificate_of_ones_own_is_trusted_only_when_it_is_named() {
     let tls = TlsConfig { cert: cert.clone(), key };
     let mut server = Running::with(|config| config.tls = Some(tls)).await;
     server.url = server.url.replace("http://127.0.0.1", "https://localhost");
-    assert_eq!(server.taskhub(&["list"]).await.code, 5);
+    says(&server.taskhub(&["list"]).await, 5, "`--ca`");
     server.well(&["list", "--ca", cert.to_str().unwrap()]).await;
+    server.stop().await;
+}
+
+/// What people try first: openssl makes certificates of authorities unless it is told otherwise.
+#[tokio::test]
+async fn the_certificate_of_an_authority_is_told_from_no_server() {
+    let files = tempfile::tempdir().unwrap();
+    let mut made = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    made.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&cert, made.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    let tls = TlsConfig { cert: cert.clone(), key };
+    let server = Running::with(|config| config.tls = Some(tls)).await;
+    let at = server.url.replace("http://127.0.0.1", "https://localhost");
+    let authority = taskhub(&["list", "--server", &at, "--ca", cert.to_str().unwrap()]).await;
+    says(&authority, 5, "-addext basicConstraints=critical,CA:FALSE");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_at_a_hub_that_nobody_made_makes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::with(|config| {
+        config.data = folder.path().to_owned();
+        config.hubs.count_max = 2;
+    })
+    .await;
+    for hub in ["a", "b", "c"] {
+        says(&server.taskhub(&["status", "w3", "--hub", hub]).await, 3, "no instance w3");
+        assert!(!server.well(&["list", "--hub", hub]).await.contains("w3"));
+    }
+    assert!(!folder.path().join("a").exists());
+    server.well(&["start", "charge", "--id", "w3", "--hub", "a"]).await;
+    server.well(&["status", "w3", "--hub", "a"]).await;
+    says(&server.taskhub(&["start", "charge", "--hub", "b"]).await, 1, "hubs.count_max");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_bears_that_the_server_is_away_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |listen: &str| {
+        let (data, listen) = (folder.path().to_owned(), vec![listen.to_owned()]);
+        Running::with(|config| (config.data, config.listen) = (data, listen))
+    };
+    let server = at("127.0.0.1:0").await;
+    let url = server.url.clone();
+    let waiting = tokio::spawn(async move {
+        taskhub(&["start", "charge", "--id", "w", "--wait", "--server", &url]).await
+    });
+    while server.taskhub(&["status", "w"]).await.code != 0 {}
+    let listen = server.url.trim_start_matches("http://").to_owned();
+    server.stop().await;
+    let server = at(&listen).await;
+    server.well(&["terminate", "w"]).await;
+    let ended = waiting.await.unwrap();
+    assert_eq!(ended.code, 7, "{}", ended.err);
+    assert!(ended.err.contains("waiting for instance w"), "{}", ended.err);
     server.stop().await;
 }

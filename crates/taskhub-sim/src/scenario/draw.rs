@@ -2,7 +2,7 @@
 
 mod workers;
 
-use taskhub_core::{InstanceId, Limits, Reuse, RuntimeStatus};
+use taskhub_core::{ExecutionId, InstanceId, Limits, Reuse, RuntimeStatus};
 
 use workers::{draw_patience, draw_workers};
 
@@ -71,7 +71,8 @@ fn draw_limits(random: &mut Random) -> Limits {
         limits.batch_count_max = 1 + random.index(6);
     }
     if random.chance(200) {
-        limits.batch_bytes_max = 600;
+        // So small that what arrives at once does not fit into one record either.
+        limits.batch_bytes_max = if limits.batch_count_max < 4 { 20 } else { 600 };
     }
     if random.chance(150) {
         limits.backlog_count_max = 1 + random.index(3);
@@ -167,9 +168,8 @@ fn draw_life(
     operations: &mut Vec<Operation>,
 ) {
     let reuse = draw_reuse(random, true);
-    // A fresh id is one that nobody else could have used.
-    let fresh = if reuse == Reuse::Fresh { "fresh" } else { "i" };
-    let instance = InstanceId::trusted(format!("{fresh}{index}"));
+    let fresh = reuse == Reuse::Fresh;
+    let instance = id_of_life(index, fresh);
     let begin = random.between(0, CALM_AFTER / 3);
     let program = if random.chance(300) { random.index(4) } else { random.index(programs.len()) };
     let after = random.chance(100).then(|| random.between(-SECONDS, 8 * SECONDS));
@@ -195,13 +195,11 @@ fn draw_life(
         };
         let payload = format!("{index}-{number}").into();
         let raise = match random.below(10) {
-            0 if fresh != "fresh" => {
+            0 if !fresh => {
                 let (program, reuse) = (random.index(programs.len()), draw_reuse(random, false));
                 Act::StartOrRaise(program, reuse, name.into(), payload)
             }
-            1 if fresh != "fresh" => {
-                Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS))
-            }
+            1 if !fresh => Act::RaiseEarly(name.into(), payload, random.between(0, 5 * SECONDS)),
             _ => Act::Raise(name.into(), payload),
         };
         let early = if matches!(raise, Act::RaiseEarly(..)) { begin / 2 } else { 0 };
@@ -215,9 +213,18 @@ fn draw_life(
         let number = 100 + random.below(1_000_000);
         let act = draw_act(random, usize::try_from(number).unwrap_or(0), programs.len());
         let again = matches!(act, Act::Start(..) | Act::Restart(_));
-        if !(again && fresh == "fresh") {
+        if !(again && fresh) {
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
+    }
+}
+
+/// A fresh id is one that nobody else could have used: that of its execution.
+fn id_of_life(index: usize, fresh: bool) -> InstanceId {
+    if fresh {
+        InstanceId::fresh(ExecutionId(1 << 120 | index as u128))
+    } else {
+        InstanceId::trusted(format!("i{index}"))
     }
 }
 
@@ -248,6 +255,7 @@ fn draw_act(random: &mut Random, number: usize, programs: usize) -> Act {
 fn draw_reuse(random: &mut Random, first: bool) -> Reuse {
     match random.below(6) {
         0 | 1 if first => Reuse::Fresh,
+        1 => Reuse::Fresh, // Somebody says so of an id that may well be in use.
         2 => Reuse::Join,
         3 => Reuse::Replace(Vec::new()),
         4 => Reuse::Replace(RuntimeStatus::ALL.to_vec()),

@@ -54,13 +54,13 @@ impl Connection {
         }
     }
 
-    /// A fresh id, which sorts by time, of an instance that lives in this process: what it is asked
-    /// is not passed on. Should none be found soon, any will do.
-    pub(super) fn fresh_here(&self) -> InstanceId {
-        let fresh = || InstanceId::trusted(Uuid::now_v7().simple().to_string());
+    /// A fresh execution, which sorts by time, whose instance lives in this process if it has no
+    /// other id: what it is asked is not passed on. Should none be found soon, any will do.
+    pub(super) fn fresh_here(&self) -> ExecutionId {
+        let fresh = || ExecutionId(Uuid::now_v7().as_u128());
         let Self::Here(hub) = self else { return fresh() };
         let mut tries = std::iter::repeat_with(fresh).take(FRESH_TRIES);
-        tries.find(|id| hub.is_here(id)).unwrap_or_else(fresh)
+        tries.find(|it| hub.is_here(&InstanceId::fresh(*it))).unwrap_or_else(fresh)
     }
 
     /// Forgets an instance that has ended, and what it called.

@@ -82,35 +82,33 @@ pub struct Restart<H> {
     ended: Result<InstanceId, InvalidInstanceId>,
     id: Option<Result<InstanceId, InvalidInstanceId>>,
     reuse: Reuse,
-    fresh: Uuid,
+    execution: ExecutionId,
     handle: PhantomData<fn() -> H>,
 }
 
 impl<H> Restart<H> {
     pub(super) fn new(client: Client, ended: Result<InstanceId, InvalidInstanceId>) -> Self {
-        let (reuse, fresh) = (Reuse::ended(), Uuid::now_v7());
-        Self { client, ended, id: None, reuse, fresh, handle: PhantomData }
+        let (reuse, execution) = (Reuse::ended(), ExecutionId(Uuid::now_v7().as_u128()));
+        Self { client, ended, id: None, reuse, execution, handle: PhantomData }
     }
 
     /// The id of the new run. An instance of that id that has ended is replaced.
     pub fn id(mut self, id: impl AsRef<str>) -> Self {
-        self.id = Some(InstanceId::parse(id.as_ref()));
+        (self.id, self.reuse) = (Some(InstanceId::parse(id.as_ref())), Reuse::ended());
         self
     }
 
     /// Gives the new run a fresh id, which sorts by time.
     pub fn new_id(mut self) -> Self {
-        self.id = Some(Ok(InstanceId::trusted(self.fresh.simple().to_string())));
-        self.reuse = Reuse::Fresh;
+        (self.id, self.reuse) = (Some(Ok(InstanceId::fresh(self.execution))), Reuse::Fresh);
         self
     }
 
     async fn send(self) -> Result<InstanceRef<H>, RestartError> {
         let ended = self.ended.map_err(HubError::from)?;
         let id = self.id.unwrap_or_else(|| Ok(ended.clone())).map_err(HubError::from)?;
-        let execution = ExecutionId(self.fresh.as_u128());
         let connection = &self.client.connection;
-        match connection.restart(ended, id.clone(), self.reuse, execution).await? {
+        match connection.restart(ended, id.clone(), self.reuse, self.execution).await? {
             Answer::Started(_) => Ok(InstanceRef::new(self.client, Ok(id))),
             other => Err(HubError::Unexpected(format!("{other:?}")).into()),
         }

@@ -250,6 +250,10 @@ pub enum WaitError {
     /// is parked, for this reason.
     #[error("the instance is parked until somebody mends it and resumes it: {0}")]
     Parked(Text),
+    /// What was waited for has not come to pass, and will not before somebody has the code: nobody
+    /// runs the orchestration that is named here. The instance waits for it.
+    #[error("the instance has not come so far within {0:?}: {1}")]
+    Unregistered(Duration, Text),
     /// The instance failed.
     #[error("the instance failed: {0}")]
     Failed(Failure),

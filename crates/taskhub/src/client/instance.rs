@@ -196,13 +196,16 @@ impl<H> InstanceRef<H> {
         let asked = self.client.ask(&self.id, verb);
         match tokio::time::timeout(timeout, asked).await {
             Ok(answer) => Ok(self.read(answer?)?),
-            Err(_) => Err(self.late().await.unwrap_or(WaitError::Timeout(timeout))),
+            Err(_) => Err(self.late(timeout).await),
         }
     }
 
-    /// Why it has not come so far, if that is known.
-    async fn late(&self) -> Option<WaitError> {
-        self.look().await?.stuck.map(WaitError::Parked)
+    /// Why it has not come so far, as far as that is known.
+    async fn late(&self, timeout: Duration) -> WaitError {
+        let Some(status) = self.look().await else { return WaitError::Timeout(timeout) };
+        let parked = status.stuck.map(WaitError::Parked);
+        let unregistered = status.hint.map(|hint| WaitError::Unregistered(timeout, hint));
+        parked.or(unregistered).unwrap_or(WaitError::Timeout(timeout))
     }
 
     /// Where it stands, if that is told soon.
@@ -212,7 +215,11 @@ impl<H> InstanceRef<H> {
 
     fn read(&self, answer: Answer) -> Result<Status, HubError> {
         match (answer, &self.id) {
-            (Answer::Status(record), Ok(id)) => Ok(Status::of(id.clone(), *record)),
+            (Answer::Status(record), Ok(id)) => {
+                let mut status = Status::of(id.clone(), *record);
+                status.hint = self.client.hint(&status);
+                Ok(status)
+            }
             (other, _) => Err(HubError::Unexpected(format!("{other:?}"))),
         }
     }

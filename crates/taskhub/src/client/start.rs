@@ -19,6 +19,7 @@ pub struct Start<H> {
     name: Text,
     input: Result<Option<Text>>,
     id: Option<String>,
+    here: bool,
     version: Option<Text>,
     tags: BTreeMap<Text, Text>,
     first_turn: Option<Timestamp>,
@@ -35,6 +36,7 @@ impl<H> Start<H> {
             name: name.into(),
             input,
             id: None,
+            here: false,
             version: None,
             tags: BTreeMap::new(),
             first_turn: None,
@@ -56,8 +58,7 @@ impl<H> Start<H> {
     /// does for whom it holds: what is asked here of the instance is not passed on to another node.
     /// Without it the instances that one node starts are spread over all of them.
     pub fn here(mut self) -> Self {
-        self.id = Some(self.client.fresh_here().to_string());
-        self.reuse = Reuse::Fresh;
+        (self.id, self.here) = (None, true);
         self
     }
 
@@ -118,13 +119,17 @@ impl<H> Start<H> {
     }
 
     async fn send(self) -> Result<InstanceRef<H>, StartError> {
-        let fresh = Uuid::now_v7();
+        let execution = if self.here {
+            self.client.fresh_here()
+        } else {
+            ExecutionId(Uuid::now_v7().as_u128())
+        };
         let (id, reuse) = match &self.id {
             Some(id) => (InstanceId::parse(id).map_err(HubError::from)?, self.reuse),
-            None => (InstanceId::trusted(fresh.simple().to_string()), Reuse::Fresh),
+            None => (InstanceId::fresh(execution), Reuse::Fresh),
         };
         let input = self.input.map_err(StartError::Input)?;
-        let mut started = Started::new(self.name, input, ExecutionId(fresh.as_u128()));
+        let mut started = Started::new(self.name, input, execution);
         started.version = self.version;
         started.start_at = self.first_turn.map(Timestamp::core);
         started.deadline = self.deadline.map(Timestamp::core);

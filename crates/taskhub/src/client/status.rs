@@ -30,6 +30,9 @@ pub struct Status {
     pub parent: Option<InstanceId>,
     /// Why it is parked: it cannot go on until a person helps, then resumes it.
     pub stuck: Option<Text>,
+    /// Why nothing happens though it is not parked: nobody here runs its orchestration. Lists, and
+    /// clients of a hub that others run functions for, do not tell.
+    pub hint: Option<Text>,
     /// How many events its history has.
     pub events: u64,
     pub(super) outcome: Option<Outcome>,
@@ -49,6 +52,7 @@ impl Status {
             tags: record.tags.iter().cloned().collect(),
             parent: record.parent.map(|parent| parent.instance),
             stuck: record.stuck,
+            hint: None,
             events: record.events,
             outcome: record.outcome,
             custom: record.custom_status,

@@ -74,7 +74,7 @@ impl<O: Data> Ask<O> {
         // Who has named it may come back for the answer: then only this wait ends.
         let (start, wait) = match self.id {
             Some(id) => (start.id(id), self.within),
-            None => (start.deadline(deadline), self.within + TIME_MAX),
+            None => (start.deadline(deadline), self.within.saturating_add(TIME_MAX)),
         };
         let asking = start.await.map_err(|error| match error {
             StartError::Hub(error) => UpdateError::Hub(error),
@@ -91,7 +91,7 @@ impl<O: Data> Ask<O> {
                 decode(text.as_deref(), "the answer").map_err(UpdateError::Answer)
             }
             Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
-            Err(WaitError::Terminated(_) | WaitError::Timeout(_)) => {
+            Err(WaitError::Terminated(_) | WaitError::Timeout(_) | WaitError::Unregistered(..)) => {
                 Err(unanswered(&target).await.unwrap_or(UpdateError::Timeout(self.within)))
             }
             Err(WaitError::Hub(error)) => Err(UpdateError::Hub(error)),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::External;
-use crate::{Data, Entity, EntityContext, Result, activity::Needed};
+use crate::{Data, Entity, EntityContext, Result, activity::Needed, turn};
 
 /// The kind of what entities do; only an [`External`] names it.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,9 @@ pub struct OperationBody<'entity, S: OperationSignature>(
 
 impl<'entity, S: OperationSignature> OperationBody<'entity, S> {
     #[doc(hidden)]
+    #[track_caller]
     pub fn new(future: impl Future<Output = Result<S::Output>> + Send + 'entity) -> Self {
+        turn::refuse_direct_operation::<S>();
         Self(Box::pin(future))
     }
 }

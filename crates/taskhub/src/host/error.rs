@@ -38,6 +38,12 @@ pub enum HostError {
     /// The threads for the turns of orchestrations could not be started.
     #[error("a thread could not be started: {0}; are there too many processes?")]
     Thread(std::io::Error),
+    /// There is no runtime to work on.
+    #[error(
+        "a host is built within tokio: call `build()` in an `async` function, below \
+         `#[tokio::main]` or `Runtime::block_on`"
+    )]
+    NoRuntime,
     /// Something that only the process of a hub can offer.
     #[error("the server that has the hub offers `{0}`; remove it here, beside `.connect(..)`")]
     Elsewhere(&'static str),

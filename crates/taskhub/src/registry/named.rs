@@ -1,8 +1,8 @@
 //! Functions by name and version.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use taskhub_core::turn::{Functions, Orchestration};
@@ -78,23 +78,51 @@ impl<T> Named<T> {
     }
 }
 
+/// Of how many names it is said that nobody runs them.
+const MISSED_MAX: usize = 100;
+
+/// What to say of an orchestration that nobody runs.
+pub(crate) fn unregistered(name: &str, version: Option<&str>) -> String {
+    let version = version.map_or_else(String::new, |it| format!(", version `{it}`"));
+    format!(
+        "nobody here runs the orchestration `{name}`{version}: register it by \
+         `.orchestration(..)`, or start a worker that has it; its instances wait until then"
+    )
+}
+
 /// The orchestrations of a process.
 pub(super) struct Replays {
     functions: Named<Arc<dyn Orchestration>>,
     versions: Versions,
     /// What runs where none of the versions will do: by name, if it is to fail.
     mismatched: Named<Mismatched>,
+    /// What was asked for and is not here, where nobody else has it either.
+    missed: Option<Mutex<BTreeSet<String>>>,
 }
 
 impl Replays {
-    pub(super) fn new(functions: Named<Arc<dyn Orchestration>>, versions: Versions) -> Self {
+    pub(super) fn new(
+        functions: Named<Arc<dyn Orchestration>>,
+        versions: Versions,
+        alone: bool,
+    ) -> Self {
         let mut mismatched = Named::default();
         if versions.fails() {
             for (name, _) in functions.iter() {
                 let _ = mismatched.add(name, None, Mismatched(name));
             }
         }
-        Self { functions, versions, mismatched }
+        Self { functions, versions, mismatched, missed: alone.then(Mutex::default) }
+    }
+
+    /// Says once of each name that nobody runs it.
+    fn miss(&self, name: &str, version: Option<&str>) {
+        let Some(missed) = &self.missed else { return };
+        let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = unregistered(name, version);
+        if missed.len() < MISSED_MAX && missed.insert(news.clone()) {
+            tracing::warn!("{news}");
+        }
     }
 }
 
@@ -103,7 +131,10 @@ impl Functions for Replays {
         if let Some(code) = self.functions.find(name, version, self.versions) {
             return Some(&**code);
         }
-        let mismatched = self.mismatched.find(name, version, self.versions)?;
-        Some(mismatched)
+        let mismatched = self.mismatched.find(name, version, self.versions);
+        if mismatched.is_none() {
+            self.miss(name, version);
+        }
+        mismatched.map(|it| it as &dyn Orchestration)
     }
 }

@@ -48,7 +48,7 @@ use crate::{
 };
 
 /// Failures by which the engine ends a turn without writing down what the code did in it.
-const CUT_SHORT: [&str; 2] = ["HistoryTooLong", "PayloadTooLarge"];
+const CUT_SHORT: [&str; 3] = ["HistoryTooLong", "PayloadTooLarge", "TurnTooLarge"];
 
 /// The histories in the files `*.json` of a folder.
 pub fn folder(path: impl Into<PathBuf>) -> Folder {

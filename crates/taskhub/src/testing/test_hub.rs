@@ -12,7 +12,7 @@ use taskhub_core::{Change, HistoryChange, TurnRecord, codec};
 use taskhub_engine::{Death, Dies, Hub, Lockstep, store::MemoryStore};
 use tokio::time::Instant;
 
-use super::NOON;
+use super::{NOON, blocked};
 use crate::{Client, Host, HostBuilder, HostError, Timestamp};
 
 /// Several, so that instances reach each other across partitions, as they do in earnest.
@@ -71,6 +71,7 @@ impl TestHub {
     /// An empty hub.
     #[must_use]
     pub fn new() -> Self {
+        blocked::watch();
         Self {
             store: MemoryStore::new(PARTITIONS),
             began: Instant::now(),

@@ -157,13 +157,44 @@ pub(crate) async fn keep_schedule(ctx: Context, waiting: Waiting) -> Result<Stri
     let (name, due) = (waiting.name.clone(), waiting.next);
     let past_due = ctx.now() - due > TOLERANCE;
     let tick = Tick { name: name.clone(), due, past_due };
-    if let Err(failure) = ctx.call(run_scheduled, tick).await {
+    let mut patience = PATIENCE_COUNT;
+    let run = || ctx.call(run_scheduled, tick.clone());
+    if let Err(failure) = known(&ctx, &mut patience, run).await {
         tracing::error!(schedule = name, %failure, "a schedule's handler failed; it goes on");
     }
-    match ctx.call(next_due, name).await? {
-        Some(next) => ctx.continue_as_new(keep_schedule, Waiting { next, ..waiting }),
-        None => Ok("the program has no such schedule any more".to_owned()),
+    match known(&ctx, &mut patience, || ctx.call(next_due, name.clone())).await {
+        Ok(Some(next)) => ctx.continue_as_new(keep_schedule, Waiting { next, ..waiting }),
+        Err(failure) if failure.kind() != UNKNOWN => Err(failure),
+        _ => Ok("the program has no such schedule any more".to_owned()),
     }
+}
+
+/// Where several nodes are updated one after another, some know a schedule before others do: what
+/// came to one that does not is tried again so often, after such a pause each time.
+const PATIENCE_COUNT: u32 = 60;
+const UNKNOWN_PAUSE: Duration = Duration::from_mins(1);
+
+/// The kind of the failure where the program knows no schedule of that name.
+const UNKNOWN: &str = "taskhub.UnknownSchedule";
+
+/// What a call comes to where the program knows the schedule, if it comes there in time.
+async fn known<T, C>(ctx: &Context, patience: &mut u32, call: impl Fn() -> C) -> Result<T>
+where
+    C: IntoFuture<Output = Result<T>>,
+{
+    loop {
+        let done = call().await;
+        let is_unknown = done.as_ref().is_err_and(|failure| failure.kind() == UNKNOWN);
+        if !is_unknown || *patience == 0 {
+            return done;
+        }
+        *patience -= 1;
+        ctx.sleep(UNKNOWN_PAUSE).await;
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(UNKNOWN, format!("no schedule is called `{name}`")).no_retry()
 }
 
 #[activity(name = "taskhub.schedule.run")]
@@ -174,7 +205,7 @@ pub(crate) async fn run_scheduled(
     tick: Tick,
 ) -> Result<()> {
     let Some(scheduled) = schedules.0.0.get(&tick.name) else {
-        return Err(Failure::terminal(format!("no schedule is called `{}`", tick.name)));
+        return Err(unknown(&tick.name));
     };
     let next = scheduled.ncrontab.next_after(hub.now());
     let occurrence = Occurrence { due: tick.due, past_due: tick.past_due, next };
@@ -187,7 +218,8 @@ pub(crate) async fn next_due(
     hub: Client,
     name: String,
 ) -> Result<Option<Timestamp>> {
-    Ok(schedules.0.0.get(&name).and_then(|scheduled| scheduled.ncrontab.next_after(hub.now())))
+    let scheduled = schedules.0.0.get(&name).ok_or_else(|| unknown(&name))?;
+    Ok(scheduled.ncrontab.next_after(hub.now()))
 }
 
 #[cfg(test)]
@@ -258,12 +290,31 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_that_the_program_has_no_more_ends() {
+    fn a_schedule_that_this_node_does_not_know_yet_waits_for_one_that_does() {
         let noon = noon();
         let mut run = Run::of(keep_schedule).at(noon).input(waiting(noon));
         run.advance(HOUR);
-        run.expect(run_scheduled).fails(Failure::terminal("no schedule is called `nightly`"));
-        run.expect(next_due).returns(None);
+        run.expect(run_scheduled).fails(unknown("nightly"));
+        run.advance(UNKNOWN_PAUSE);
+        run.expect(run_scheduled).given(tick(noon + HOUR, false)).returns(());
+        run.expect(next_due).fails(unknown("nightly"));
+        run.advance(UNKNOWN_PAUSE);
+        run.expect(next_due).returns(Some(noon + HOUR * 2));
+        run.advance(UNKNOWN_PAUSE * 58);
+        run.expect(run_scheduled).given(tick(noon + HOUR * 2, false)).returns(());
+    }
+
+    #[test]
+    fn a_schedule_that_no_program_has_any_more_ends_after_a_while() {
+        let noon = noon();
+        let mut run = Run::of(keep_schedule).at(noon).input(waiting(noon));
+        run.advance(HOUR);
+        for _ in 0..PATIENCE_COUNT {
+            run.expect(run_scheduled).fails(unknown("nightly"));
+            run.advance(UNKNOWN_PAUSE);
+        }
+        run.expect(run_scheduled).fails(unknown("nightly"));
+        run.expect(next_due).fails(unknown("nightly"));
         assert!(run.output().unwrap().contains("no such schedule any more"));
     }
 }

@@ -153,7 +153,7 @@ async fn greeted<const N: usize>(versions: Versions, asked: [&str; N]) -> [Strin
         let run = start.await.expect("it starts");
         *greeted = match run.wait(DAY).await {
             Ok(text) => text,
-            Err(WaitError::Timeout(_)) => "waits".to_owned(),
+            Err(WaitError::Unregistered(..)) => "waits".to_owned(),
             Err(WaitError::Failed(failure)) => failure.kind().to_owned(),
             Err(other) => other.to_string(),
         };

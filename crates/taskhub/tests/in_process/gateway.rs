@@ -49,6 +49,7 @@ fn host(store: impl taskhub::Store) -> Host {
         .route("/ask", get(sync_over_async(ask)))
         .route("/hurry", get(sync_over_async(ask).within(Duration::from_millis(20))))
         .route("/later", get(later()))
+        .route("/whenever", get(sync_over_async(echo).within(Duration::MAX)))
         .route("/echo", get(sync_over_async(echo)).post(sync_over_async(echo)))
         .route("/trip", get(sync_over_async(trip).within(Duration::from_millis(20))))
         .route("/fail", get(sync_over_async(fail)))
@@ -125,6 +126,14 @@ async fn a_request_that_takes_too_long_is_answered_500_and_its_instance_is_termi
 }
 
 #[tokio::test]
+async fn a_request_may_be_held_for_ever() {
+    let host = host(MemoryStore::new(1));
+    let (status, _, text) = answer(host.router(), get_request("/whenever?city=Rome")).await;
+    assert_eq!((status, &*text), (StatusCode::OK, r#"{"city":"Rome"}"#));
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_whose_orchestration_is_parked_is_answered_at_its_deadline_with_the_reason() {
     let host = host(MemoryStore::new(4));
     let (status, _, text) = answer(host.router(), get_request("/trip")).await;
@@ -172,6 +181,8 @@ async fn rubbish_is_answered_400_with_a_reason() {
             "{query}"
         );
     }
+    let (status, _, text) = answer(host.router(), get_request("/echo")).await;
+    assert_eq!((status, text.contains("missing field `city`")), (StatusCode::BAD_REQUEST, true));
     let huge = Request::post("/echo").body(Body::from(vec![b' '; 5 << 20])).expect("good");
     assert_eq!(answer(host.router(), huge).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(answer(host.router(), get_request("/nowhere")).await.0, StatusCode::NOT_FOUND);

@@ -160,6 +160,38 @@ fn another_input_is_named() {
     replay::folder("tests/in_process/histories").with(changed::gives_another_input).check();
 }
 
+/// Waits for both where `hasty` took whatever came first.
+mod thorough {
+    use super::*;
+
+    #[orchestration(name = "hasty")]
+    pub(super) async fn hasty(ctx: Context) -> Result<u64> {
+        let minute = ctx.sleep(Duration::from_mins(1));
+        let (reserved, ()) = tokio::join!(ctx.call(reserve, "pen".to_owned()), minute);
+        reserved?;
+        ctx.event(PAID).await
+    }
+}
+
+#[orchestration]
+async fn hasty(ctx: Context) -> Result<u64> {
+    tokio::select! {
+        reserved = ctx.call(reserve, "pen".to_owned()) => drop(reserved?),
+        () = ctx.sleep(Duration::from_mins(1)) => {}
+    }
+    ctx.event(PAID).await
+}
+
+#[test]
+#[should_panic(expected = "history says that the code gave up #0, the code waits for it")]
+fn a_wait_for_what_was_given_up_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = Run::of(hasty).input(());
+    run.advance(Duration::from_mins(1));
+    run.history().save(folder.path()).expect("there is room");
+    replay::folder(folder.path()).with(thorough::hasty).check();
+}
+
 #[test]
 fn another_input_can_be_meant() {
     let folder = replay::folder("tests/in_process/histories").with(changed::gives_another_input);

@@ -1,8 +1,10 @@
 //! The library with its hub in this process: in virtual time, in memory, or in a database.
 
 mod activities;
+mod blocked;
 mod changes;
 mod collector;
+mod direct;
 mod early;
 mod endpoints;
 mod entities;
@@ -17,10 +19,12 @@ mod management;
 mod orchestrations;
 mod postgres;
 mod sections;
+mod starts;
 mod stray;
 mod test_hub;
 mod traces;
 mod triggers;
 mod trouble;
+mod unregistered;
 mod updates;
 mod verbs;

@@ -111,8 +111,7 @@ impl Hub {
         let (functions, partitions) = (code.functions.clone(), store.partitions());
         let held: Held = Arc::new(Mutex::new(Holdings::new(partitions)));
         let inbox_max = limits.backlog_count_max;
-        let reader =
-            Reader { store: store.clone(), reads: reads.clone(), post: post.clone(), inbox_max };
+        let reader = Reader::new(store.clone(), reads.clone(), post.clone(), inbox_max);
         let world = World {
             node,
             store: store.clone(),

@@ -18,7 +18,8 @@ impl TurnThread {
             }
             let all = (!inbox.1).then_some(looked);
             let inputs = self.shard.found(owned, inbox.0, all);
-            self.inputs.entry(owned.partition).or_default().extend(inputs);
+            let void = self.void.remove(&owned.partition);
+            self.inputs.entry(owned.partition).or_default().extend(void.into_iter().chain(inputs));
         }
     }
 

@@ -79,6 +79,7 @@ pub(super) fn failed(error: Error) -> StoreError {
             ErrorCode::DiskFull => StoreError::Full(text),
             // The shared-memory file grows with the log; it fails like this on a full disk.
             _ if failure.extended_code == SQLITE_IOERR_SHMSIZE => StoreError::Full(text),
+            ErrorCode::TooBig => StoreError::TooLarge(text),
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch => {
                 StoreError::Damaged(text)
             }

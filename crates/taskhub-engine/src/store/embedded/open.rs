@@ -35,6 +35,7 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     }
     let no_folder =
         |error: io::Error| OpenError::Folder { folder: folder.into(), reason: error.to_string() };
+    let missing = missing(folder);
     fs::create_dir_all(folder).map_err(no_folder)?;
     let lock = lock(folder)?;
     let file = folder.join("hub.db");
@@ -54,7 +55,7 @@ pub(super) fn open(folder: &Path, options: EmbeddedOptions) -> Result<Embedded, 
     if let Some(pages) = options.pages_max {
         db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(no_store)?;
     }
-    sync_folders(folder).map_err(no_folder)?;
+    sync_folders(folder, missing).map_err(no_folder)?;
 
     let log = Arc::new(Log::default());
     let told = log.clone();
@@ -146,12 +147,18 @@ fn epochs(db: &Connection) -> rusqlite::Result<Vec<Epoch>> {
     epochs.collect()
 }
 
-/// A file that was just created is found after a power cut only if its folder was synced.
-fn sync_folders(folder: &Path) -> io::Result<()> {
+/// How many folders have to be made for this one to be there.
+fn missing(folder: &Path) -> usize {
+    let named = folder.ancestors().take_while(|it| !it.as_os_str().is_empty());
+    named.take_while(|it| !it.exists()).count()
+}
+
+/// A file or a folder that was just created is found after a power cut only if the folder that it
+/// is in was synced: `missing` folders are new, this one the last of them.
+fn sync_folders(folder: &Path, missing: usize) -> io::Result<()> {
     if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-        if let Some(parent) = folder.canonicalize()?.parent() {
-            File::open(parent)?.sync_all()?;
+        for folder in folder.canonicalize()?.ancestors().take(1 + missing.max(1)) {
+            File::open(folder)?.sync_all()?;
         }
     }
     Ok(())
@@ -164,5 +171,23 @@ fn unusable(folder: &Path, error: rusqlite::Error) -> OpenError {
             OpenError::Folder { folder, reason: error.to_string() }
         }
         _ => OpenError::Store { folder, error: failed(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_folder_that_is_made_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(missing(folder.path()), 0);
+        let deep = folder.path().join("data/hubs/a");
+        assert_eq!(missing(&deep), 3);
+        fs::create_dir(folder.path().join("data")).expect("there is room");
+        assert_eq!(missing(&deep), 2);
+        fs::create_dir_all(&deep).expect("there is room");
+        sync_folders(&deep, 2).expect("they can be opened");
+        assert_eq!(missing(Path::new("a/hub/of/nobody")), 4, "and not the folder that we are in");
     }
 }

@@ -249,7 +249,7 @@ impl<'a> Rows<'a> {
 
     fn append(&mut self, key: i64, effect: &Effect<'_>) -> Result<(), StoreError> {
         for (at, events) in &effect.pieces {
-            let piece = params![key, row::number(*at)?, &events[..]];
+            let piece = params![key, row::number(*at)?, events];
             self.append.execute(piece).map_err(failed)?;
         }
         Ok(())

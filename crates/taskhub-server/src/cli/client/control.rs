@@ -64,7 +64,10 @@ pub(super) async fn raise(flags: Raise) -> Result<(), Failure> {
     let (instance_id, name) = (flags.id.clone(), flags.event);
     let asked = link.request(RaiseEventRequest { instance_id, name, input, keep_until: None });
     link.client.raise_event(asked).await?;
-    Ok(told(&flags.id, flags.json)?)
+    if flags.json {
+        return Ok(told(&flags.id, true)?);
+    }
+    Ok(shown::text(format!("{} raised", shown::harmless(&flags.id)))?)
 }
 
 pub(super) async fn terminate(flags: Terminate) -> Result<(), Failure> {

@@ -66,6 +66,16 @@ impl Failure {
     pub(super) fn no_instance(id: &str) -> Self {
         Self::NotFound(format!("there is no instance {id}"))
     }
+
+    /// There is no connection to a server, though one may be there.
+    pub(super) fn unreachable(server: &str, error: &dyn Error) -> Self {
+        let (why, reason) = (causes(error), reason(error));
+        if reason != why || why.contains("certificate") {
+            return Self::NoServer(format!("the server at {server} cannot be spoken to: {reason}"));
+        }
+        let advice = "start one by `taskhub serve`, or name another with `--server`";
+        Self::NoServer(format!("no server answers at {server}: {why}; {advice}"))
+    }
 }
 
 impl From<Status> for Failure {
@@ -81,7 +91,7 @@ impl From<Status> for Failure {
                 Self::NoServer("the server did not answer in time; see `--timeout`".to_owned())
             }
             _ if status.source().is_some() => {
-                Self::NoServer(format!("the connection failed: {}", causes(&status)))
+                Self::NoServer(format!("the connection failed: {}", reason(&status)))
             }
             code => Self::Other(format!("{message} ({code:?})")),
         }
@@ -106,6 +116,29 @@ impl From<Box<dyn Error>> for Failure {
     }
 }
 
+/// Whether an answer was lost on its way, and the server may be asked again.
+pub(super) fn is_lost(status: &Status) -> bool {
+    let gave_up = matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled);
+    status.code() == Code::Unavailable || (status.source().is_some() && !gave_up)
+}
+
+/// Why there is no connection, and what to do where that is known.
+fn reason(error: &dyn Error) -> String {
+    let why = causes(error);
+    let advice = [
+        (
+            "CaUsedAsEndEntity",
+            "its certificate is that of an authority, which no server may show: make it with \
+             `-addext basicConstraints=critical,CA:FALSE`",
+        ),
+        ("UnknownIssuer", "nobody who is trusted vouches for its certificate: name it by `--ca`"),
+        ("InvalidContentType", "it does not speak TLS there: use http://"),
+        ("frame with invalid size", "it speaks no plain HTTP/2: if it has TLS, use https://"),
+    ];
+    let known = advice.into_iter().find(|(sign, _)| why.contains(sign));
+    known.map_or_else(|| why.clone(), |(_, advice)| format!("{advice} ({why})"))
+}
+
 /// The innermost reason, which says most.
 pub(super) fn causes(error: &dyn Error) -> String {
     let mut innermost = error;
@@ -113,4 +146,17 @@ pub(super) fn causes(error: &dyn Error) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_scheme_is_told_from_a_broken_connection() {
+        let told = |text: &str| reason(&io::Error::other(text));
+        assert!(told("received corrupt message of type InvalidContentType").contains("http://"));
+        assert!(told("http2 error: frame with invalid size").contains("https://"));
+        assert_eq!(told("connection reset"), "connection reset");
+    }
 }

@@ -94,7 +94,8 @@ pub(super) async fn export(flags: Export) -> Result<(), Failure> {
     done.finish_and_clear();
     out.flush()?;
     if flags.out.is_some() {
-        eprintln!("taskhub: {} instances exported", done.position());
+        let (count, s) = (done.position(), if done.position() == 1 { "" } else { "s" });
+        eprintln!("taskhub: {count} instance{s} exported");
     }
     Ok(())
 }

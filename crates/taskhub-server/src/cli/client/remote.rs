@@ -1,24 +1,37 @@
 //! Which server a command is for, and the way to it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use taskhub_wire::cluster::cluster_client::ClusterClient;
 use taskhub_wire::keys::keys_client::KeysClient;
 use taskhub_wire::proto::{
-    GetInstanceRequest, OrchestrationState,
+    GetInstanceRequest, GetInstanceResponse, OrchestrationState,
     task_hub_sidecar_service_client::TaskHubSidecarServiceClient,
 };
 use tonic::{
-    Request,
+    Request, Response, Status,
     metadata::AsciiMetadataValue,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
-use super::{Failure, failure::causes};
+use super::{
+    Failure,
+    failure::{causes, is_lost},
+};
 
 /// Where the name of the hub stands in the metadata of a call.
 const HUB_KEY: &str = "taskhub";
+
+/// How long it waits until it asks again a server that is away: ever longer.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// A question that took longer was held by the server until that time.
+const HELD_AFTER: Duration = Duration::from_secs(5);
 
 /// The flags that every command to a server has.
 #[derive(Debug, Args)]
@@ -50,7 +63,8 @@ pub(in crate::cli) struct Access {
     /// Trust this certificate as well, a PEM file
     #[arg(long, value_name = "FILE", env = "TASKHUB_CA")]
     ca: Option<PathBuf>,
-    /// How many seconds an answer may take; waits for an instance take as long as they take
+    /// How many seconds an answer may take; waits for an instance take as long as they take, and
+    /// bear it if the server is away for so long
     #[arg(long, value_name = "SECONDS", env = "TASKHUB_TIMEOUT", default_value_t = 30)]
     timeout: u64,
 }
@@ -94,11 +108,8 @@ impl Access {
             Some(("http", _)) => {}
             _ => return Err(unusable("it begins with http:// or https://".to_owned())),
         }
-        let channel = endpoint.connect().await.map_err(|error| {
-            let why = causes(&error);
-            let advice = "start one by `taskhub serve`, or name another with `--server`";
-            Failure::NoServer(format!("no server answers at {server}: {why}; {advice}"))
-        })?;
+        let channel = endpoint.connect().await;
+        let channel = channel.map_err(|error| Failure::unreachable(server, &error))?;
         let cluster = ClusterClient::new(channel.clone());
         let keys = KeysClient::new(channel.clone());
         // What a page holds is up to the server.
@@ -154,16 +165,65 @@ impl Link {
         payloads: bool,
     ) -> Result<OrchestrationState, Failure> {
         let asked = self.request(get(id, payloads));
-        let answer = self.client.get_instance(asked).await?.into_inner();
-        answer.orchestration_state.ok_or_else(|| Failure::no_instance(id))
+        there(id, self.client.get_instance(asked).await?)
+    }
+
+    /// The same for who watches it, and can wait while the server is away.
+    pub(super) async fn later_state(&mut self, id: &str) -> Result<OrchestrationState, Failure> {
+        let mut absence = Absence::new(self.timeout);
+        loop {
+            let asked = self.request(get(id, true));
+            match self.client.get_instance(asked).await {
+                Ok(answer) => return there(id, answer),
+                Err(status) => absence.bear(status).await?,
+            }
+        }
     }
 
     /// Where an instance stands once it has ended.
     pub(super) async fn end(&mut self, id: &str) -> Result<OrchestrationState, Failure> {
-        let asked = self.patient(get(id, true));
-        let answer = self.client.wait_for_instance_completion(asked).await?.into_inner();
-        answer.orchestration_state.ok_or_else(|| Failure::no_instance(id))
+        let mut absence = Absence::new(self.timeout);
+        loop {
+            let asked = self.patient(get(id, true));
+            match self.client.wait_for_instance_completion(asked).await {
+                Ok(answer) => return there(id, answer),
+                Err(status) => absence.bear(status).await?,
+            }
+        }
     }
+}
+
+/// How long a server has been away, whose answer can be waited for.
+struct Absence {
+    since: Instant,
+    asked: Instant,
+    pause: Duration,
+    longest: Duration,
+}
+
+impl Absence {
+    fn new(longest: Duration) -> Self {
+        let now = Instant::now();
+        Self { since: now, asked: now, pause: RETRY_AFTER, longest }
+    }
+
+    /// Waits until it may be asked again, ever longer; fails if that is no use.
+    async fn bear(&mut self, status: Status) -> Result<(), Failure> {
+        if self.asked.elapsed() > HELD_AFTER {
+            (self.since, self.pause) = (Instant::now(), RETRY_AFTER);
+        }
+        if !is_lost(&status) || self.since.elapsed() > self.longest {
+            return Err(status.into());
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(RETRY_AFTER_MAX);
+        self.asked = Instant::now();
+        Ok(())
+    }
+}
+
+fn there(id: &str, answer: Response<GetInstanceResponse>) -> Result<OrchestrationState, Failure> {
+    answer.into_inner().orchestration_state.ok_or_else(|| Failure::no_instance(id))
 }
 
 fn get(id: &str, payloads: bool) -> GetInstanceRequest {

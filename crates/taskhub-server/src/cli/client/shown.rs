@@ -107,7 +107,7 @@ fn at(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
 
 /// A point in time for people, in UTC.
 pub(super) fn time(at: Option<&prost_types::Timestamp>) -> String {
-    self::at(at).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+    self::at(at).map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
 /// Prints an object on a line of its own.

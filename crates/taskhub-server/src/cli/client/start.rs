@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Span, Timestamp, Zoned};
 use serde_json::json;
 use taskhub_wire::proto::{CreateInstanceRequest, OrchestrationState, OrchestrationStatus};
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Flags {
     #[command(flatten)]
     payload: Payload,
     /// The id of the new instance; without it there is a fresh one
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     id: Option<String>,
     /// The version of the orchestration
     #[arg(long, value_name = "VERSION")]
@@ -59,6 +59,8 @@ pub(super) async fn run(flags: Flags) -> Result<(), Failure> {
     if !flags.wait {
         return Ok(told(&id, flags.json)?);
     }
+    // Whoever stops waiting can ask for it later.
+    eprintln!("taskhub: waiting for instance {id}");
     let state = link.end(&id).await?;
     if flags.json {
         shown::line(&Instance::of(&state))?;

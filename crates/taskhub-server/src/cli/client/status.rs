@@ -60,7 +60,7 @@ async fn watch(mut link: Link, id: &str, every: Duration, json: bool) -> Result<
         while is_same(&last, &before) {
             last = tokio::select! {
                 state = &mut end => state?,
-                () = tokio::time::sleep(every) => link.state(id, true).await?,
+                () = tokio::time::sleep(every) => link.later_state(id).await?,
             };
         }
     }

@@ -40,8 +40,8 @@ impl Call {
         let id = id.map_err(|error| senseless(&error))?;
         let (id, execution, reuse) = match (id, keyed) {
             // Asked for once more, it may have ended: it is that one which was meant.
-            (Some(id), Some(_)) | (None, Some(id)) => (id, Uuid::now_v7(), Reuse::Join),
-            (Some(id), None) => (id, Uuid::now_v7(), Reuse::ended()),
+            (Some(id), Some(_)) | (None, Some(id)) => (id, execution(), Reuse::Join),
+            (Some(id), None) => (id, execution(), Reuse::ended()),
             (None, None) => fresh(),
         };
         let version = self.query.text("version").filter(|version| !version.is_empty());
@@ -55,7 +55,7 @@ impl Call {
             version: version.map(Text::from),
             tags: tags(&self.query)?.into(),
             trace: caller(&self.parts.headers),
-            ..Started::new(name, input, ExecutionId(execution.as_u128()))
+            ..Started::new(name, input, execution)
         };
         self.begin(id, Box::new(started), reuse, patience, |exists| {
             answer::wrong(StatusCode::CONFLICT, &exists.to_string())
@@ -81,12 +81,12 @@ impl Call {
         let was = started.ok_or_else(unknown)?;
         let with_new_id = self.query.flag("restartWithNewInstanceId").unwrap_or(true);
         let (id, execution, reuse) =
-            if with_new_id { fresh() } else { (old, Uuid::now_v7(), Reuse::ended()) };
+            if with_new_id { fresh() } else { (old, execution(), Reuse::ended()) };
         let started = Started {
             version: was.version,
             tags: was.tags,
             trace: caller(&self.parts.headers),
-            ..Started::new(was.name, was.input, ExecutionId(execution.as_u128()))
+            ..Started::new(was.name, was.input, execution)
         };
         self.begin(id, Box::new(started), reuse, patience, |exists| {
             let message = "A non-terminal instance with this instance ID already exists.";
@@ -133,10 +133,14 @@ fn senseless(why: &dyn std::fmt::Display) -> Refused {
     answer::wrong(StatusCode::BAD_REQUEST, &why.to_string()).into()
 }
 
-/// An id that sorts by time, and an execution for it.
-fn fresh() -> (InstanceId, Uuid, Reuse) {
-    let fresh = Uuid::now_v7();
-    (InstanceId::trusted(fresh.simple().to_string()), fresh, Reuse::Fresh)
+/// An id that sorts by time, and the execution that it is of.
+fn fresh() -> (InstanceId, ExecutionId, Reuse) {
+    let execution = execution();
+    (InstanceId::fresh(execution), execution, Reuse::Fresh)
+}
+
+fn execution() -> ExecutionId {
+    ExecutionId(Uuid::now_v7().as_u128())
 }
 
 /// How long the client wants to wait. How often it would have us look does not matter, since the

@@ -1,0 +1,101 @@
+//! What is too much for one commit: code that writes it fails, others come to no harm.
+
+use crate::bench::{Bench, Code, event, id};
+use futures::future::join_all;
+use taskhub_core::{
+    Answer, Limits, Refusal, Request, RequestId, RuntimeStatus, Text, Timestamp, Verb, Work,
+    partition::Input, turn::Command,
+};
+
+const PAYLOAD: usize = 100;
+
+fn payload() -> Text {
+    "x".repeat(PAYLOAD).into()
+}
+
+/// Waits for an event, then calls twenty activities at once; or goes on waiting.
+const CODE: Code = &[
+    ("giant", |scope| {
+        Box::pin(async move {
+            event(&scope, "go").await?;
+            let calls = (0..20).map(|_| Command::Activity(Work::new("a", Some(payload()))));
+            join_all(calls.map(|call| scope.call(call))).await;
+            Ok(None)
+        })
+    }),
+    ("patient", |scope| {
+        Box::pin(async move {
+            let first = event(&scope, "go").await;
+            event(&scope, "end").await?;
+            first
+        })
+    }),
+];
+
+fn limits() -> Limits {
+    Limits { turn_bytes_max: 10 * PAYLOAD, batch_bytes_max: 3 * PAYLOAD, ..Limits::default() }
+}
+
+fn raise() -> Verb {
+    Verb::Raise { name: "go".into(), input: Some(payload()) }
+}
+
+#[test]
+fn a_turn_that_writes_too_much_in_all_fails_and_says_so() {
+    let mut bench = Bench::with(CODE, limits());
+    bench.start("giant");
+    assert_eq!(bench.ask("giant", raise()), Answer::Done);
+    assert_eq!(bench.status("giant"), RuntimeStatus::Failed);
+    assert!(bench.activities().is_empty(), "nothing of that turn happens");
+    let why = bench.outcome("giant").expect_err("it failed");
+    assert!(why.starts_with("one turn wrote 2000 bytes, 1000 are allowed"), "{why}");
+}
+
+#[test]
+fn what_arrives_at_once_is_written_piece_by_piece() {
+    let mut bench = Bench::with(CODE, limits());
+    bench.start("patient");
+    let request = |number: u64| Request {
+        id: RequestId(100 + number),
+        instance: id("patient"),
+        verb: raise(),
+    };
+    let turns = bench.settle((0..12).map(|number| Input::Request(request(number))).collect());
+    assert_eq!(turns.len(), 4, "each has as much as fits into a batch");
+    assert!((0..12).all(|number| bench.answers.get(&(100 + number)) == Some(&Answer::Done)));
+    bench.crash();
+    let end = Verb::Raise { name: "end".into(), input: None };
+    assert_eq!(bench.ask("patient", end), Answer::Done);
+    assert_eq!(bench.status("patient"), RuntimeStatus::Completed);
+}
+
+#[test]
+fn events_that_come_early_are_kept_up_to_so_many_bytes() {
+    let mut bench = Bench::with(CODE, limits());
+    let until = Timestamp(i64::MAX);
+    let early = || Verb::RaiseEarly { name: "go".into(), input: Some(payload()), until };
+    for _ in 0..10 {
+        assert_eq!(bench.ask("patient", early()), Answer::Done);
+    }
+    let refused = bench.ask("patient", early());
+    assert!(matches!(refused, Answer::Refused(Refusal::Busy(_))), "{refused:?}");
+    bench.start("patient");
+    assert_eq!(bench.status("patient"), RuntimeStatus::Running);
+}
+
+#[test]
+fn an_instance_whose_next_turn_cannot_be_written_is_parked_before_it_runs() {
+    let mut bench = Bench::with(CODE, Limits::default());
+    bench.start("giant");
+    bench.start("patient");
+    bench.crash();
+    let unwritable = Input::Unwritable(id("giant"), "the store is too small".into());
+    let request = Request { id: RequestId(100), instance: id("giant"), verb: raise() };
+    bench.settle(vec![unwritable, Input::Request(request)]);
+    assert_eq!(bench.record("giant").stuck.as_deref(), Some("the store is too small"));
+    assert_eq!(bench.answers[&100], Answer::Done, "it keeps what arrives");
+    assert!(bench.activities().is_empty());
+    assert!(bench.record("patient").stuck.is_none());
+    assert_eq!(bench.ask("giant", Verb::Resume { reason: None }), Answer::Done);
+    assert_eq!(bench.activities().len(), 20, "it goes on when somebody says so");
+}
