@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::times::{Clocked, Times};
 use taskhub_core::{Batch, Change, HistoryChange, Record, RuntimeStatus, TurnRecord};
+
+use super::times::{Clocked, Times};
 
 /// How much a hub has done since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

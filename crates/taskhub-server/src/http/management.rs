@@ -43,6 +43,7 @@ use crate::{AuthLevel, HubName, Hubs, Keys};
 use answer::empty;
 use batch::Batch;
 use call::{Answered, Call, absent};
+use query::Query;
 
 pub use links::{
     HttpManagementPayload, Links, Reached, create_check_status_response,
@@ -128,7 +129,13 @@ impl Management {
     /// Answers a request to a path of the API, in any spelling. Many are held for long: what is
     /// over before that is kept apart, so that the rest is small.
     pub(crate) fn answer(self, request: Request) -> impl Future<Output = Response> + Send {
-        let reply = Box::pin(self.reply(request));
+        let (parts, body) = request.into_parts();
+        let called = Box::pin(self.call(parts));
+        let reply = Box::pin(async move {
+            let (call, path) = called.await?;
+            let path: Vec<_> = path.iter().map(String::as_str).collect();
+            route(call, body, &path).await
+        });
         async move {
             match reply.await {
                 Ok(Reply::Now(response)) => response,
@@ -138,25 +145,18 @@ impl Management {
         }
     }
 
-    async fn reply(self, request: Request) -> Answered<Reply> {
-        let original = request.extensions().get::<OriginalUri>();
-        let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
+    /// Who calls, and the parts of the path behind the place of the API.
+    async fn call(self, parts: Parts) -> Answered<(Box<Call>, Vec<String>)> {
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0);
         let (base, rest) = split(uri.path()).ok_or_else(absent)?;
-        let (parts, body) = request.into_parts();
-        // Apart, as it is over before anything is waited for that takes long.
-        let call = Box::pin(self.call(base, rest, parts)).await?;
-        let path = segments(rest).ok_or_else(|| answer::bad_argument(&"the path is no UTF-8"))?;
-        let path: Vec<_> = path.iter().map(String::as_str).collect();
-        route(call, body, &path).await
-    }
-
-    async fn call(self, base: &str, rest: &str, parts: Parts) -> Answered<Box<Call>> {
+        let (query, path) = (Query::of(uri), segments(rest));
+        let links = Links::of(&parts).https(self.https).base(base);
         if let Err(why) = self.door.admit(&AuthLevel::Management, &parts) {
             return Err(answer::wrong(StatusCode::UNAUTHORIZED, why).into());
         }
-        let links = Links::of(&parts).https(self.https).base(base);
         let links = if self.forwarded { links.forwarded(&parts.headers) } else { links };
-        let named = links.query.text("taskHub").filter(|name| !name.trim().is_empty());
+        let path = path.ok_or_else(|| answer::bad_argument(&"the path is no UTF-8"))?;
+        let named = query.text("taskHub").filter(|name| !name.trim().is_empty());
         let name = match named {
             Some(name) => HubName::parse(&name).map_err(|error| answer::no_hub(error.into()))?,
             None => self.hubs.default_name().clone(),
@@ -175,7 +175,8 @@ impl Management {
         };
         let bytes_max = self.hubs.payload_bytes_max();
         let traces = self.hubs.traces().cloned();
-        Ok(Box::new(Call { hub, links, parts, bytes_max, reads: self.reads, traces }))
+        let reads = self.reads;
+        Ok((Box::new(Call { hub, links, parts, query, bytes_max, reads, traces }), path))
     }
 }
 

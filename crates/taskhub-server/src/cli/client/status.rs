@@ -17,7 +17,7 @@ use super::{
 pub(in crate::cli) struct Flags {
     /// The id of the instance
     id: String,
-    /// Print every change until it has ended
+    /// Look again and again until it has ended, and print what has changed
     #[arg(long, short)]
     watch: bool,
     /// How many seconds after one look the next one follows; its end is told at once

@@ -54,7 +54,7 @@ struct Run {
 impl Batch {
     /// What the path calls it.
     pub(super) fn named(verb: &str, call: &Call) -> Option<Self> {
-        let recursive = || call.links.query.flag("recursive").unwrap_or(false);
+        let recursive = || call.query.flag("recursive").unwrap_or(false);
         match verb.to_ascii_lowercase().as_str() {
             "terminate" => Some(Self::Terminate { recursive: recursive() }),
             "suspend" => Some(Self::Suspend),
@@ -95,11 +95,11 @@ impl Batch {
 impl Call {
     /// `POST instances/{terminate,suspend,resume,purge}`
     pub(super) async fn batch(self, batch: Batch) -> Answered<Response> {
-        if let Some(slip) = self.links.query.slip(batch.further()) {
+        if let Some(slip) = self.query.slip(batch.further()) {
             let why = format!("`{slip}` is not known here, or cannot be read");
             return Err(answer::bad_argument(&why).into());
         }
-        let mut filter = filter(&self.links.query)?;
+        let mut filter = filter(&self.query)?;
         if filter == Filter::default() {
             let why =
                 "say which instances are meant, by a prefix, a tag, a name, a status or a time";

@@ -15,7 +15,7 @@ use taskhub_core::{Answer, InstanceId, InvalidInstanceId, Record, Refusal, Text,
 use taskhub_engine::Hub;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{BODY_TIME_MAX, answer, links::Links};
+use super::{BODY_TIME_MAX, answer, links::Links, query::Query};
 use crate::Traces;
 
 /// What some programs on Windows write before a text in UTF-8; it is no part of it.
@@ -51,6 +51,7 @@ pub(super) struct Call {
     pub hub: Hub,
     pub links: Links,
     pub parts: Parts,
+    pub query: Query,
     pub bytes_max: usize,
     pub reads: Arc<Semaphore>,
     /// The way for traces, if they are sent anywhere.
@@ -115,7 +116,7 @@ impl Call {
 
     /// Why the client does what it does.
     pub(super) fn reason(&self) -> Answered<Option<Text>> {
-        let reason = self.links.query.text("reason");
+        let reason = self.query.text("reason");
         if reason.as_ref().is_some_and(|reason| reason.len() > self.bytes_max) {
             return Err(answer::bad_argument(&"the reason is too long").into());
         }

@@ -16,7 +16,7 @@ impl Call {
     pub(super) async fn raise(self, body: Body, id: &str, event: &str) -> Answered<Response> {
         let id = orchestration(id)?;
         // Whether it is there and runs comes before whether the event makes sense.
-        let keep = self.links.query.seconds("keepFor");
+        let keep = self.query.seconds("keepFor");
         match self.record(&id).await? {
             Some(record) if record.status.is_terminal() => {
                 return Ok(answer::empty(StatusCode::GONE));
@@ -46,7 +46,7 @@ impl Call {
 
     /// `POST instances/{id}/terminate`
     pub(super) async fn terminate(self, id: &str) -> Answered<Response> {
-        let recursive = self.links.query.flag("recursive").unwrap_or(false);
+        let recursive = self.query.flag("recursive").unwrap_or(false);
         let verb = Verb::Terminate { reason: self.reason()?, recursive };
         self.tell(&orchestration(id)?, verb).await
     }

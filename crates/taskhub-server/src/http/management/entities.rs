@@ -46,7 +46,7 @@ impl Call {
 
     /// `GET entities[/{name}]`
     pub(super) async fn entities(self, name: Option<&str>) -> Answered<Response> {
-        let query = &self.links.query;
+        let query = &self.query;
         let filter = Filter {
             prefix: name.map(|name| format!("@{}@", name.to_lowercase()).into()),
             updated_from: query.time("lastOperationTimeFrom"),
@@ -76,7 +76,7 @@ impl Call {
     /// `POST entities/{name}/{key}`
     pub(super) async fn signal(self, body: Body, name: &str, key: &[&str]) -> Answered<Response> {
         let id = id(name, key)?;
-        let operation = self.links.query.text("op").unwrap_or_default();
+        let operation = self.query.text("op").unwrap_or_default();
         let body = self.bytes(body).await?;
         let input = if body.is_empty() {
             None

@@ -32,7 +32,7 @@ impl Call {
     pub(super) async fn history(self, id: &str) -> Answered<Response> {
         let id = named(id).ok_or_else(absent)?;
         let record = self.record(&id).await?.ok_or_else(absent)?;
-        let shown = Shown::asked(&self.links.query);
+        let shown = Shown::asked(&self.query);
         let hub = self.hub.clone();
         let reading = Reading { hub, id, record, shown, execution: None, from: 0 };
         Ok(lines::response(reading.events()))

@@ -1,5 +1,7 @@
 //! Where an instance is managed: the addresses that a client is given, and the answer with them.
 
+use std::borrow::Cow;
+
 use axum::{
     extract::OriginalUri,
     http::{
@@ -51,14 +53,13 @@ pub struct Reached {
 pub struct Links {
     https: bool,
     host: String,
-    base: String,
-    hub: String,
-    connection: String,
+    base: Cow<'static, str>,
+    hub: Cow<'static, str>,
+    connection: Cow<'static, str>,
     code: Option<String>,
     /// For answers to who showed it.
     shown: Option<Shown>,
     fails_with_500: Option<bool>,
-    pub(super) query: Query,
     uri: Uri,
 }
 
@@ -107,13 +108,12 @@ impl Links {
         let links = Self {
             https: reached.https || uri.scheme_str() == Some("https"),
             host: host.unwrap_or_else(|| "localhost".to_owned()),
-            base: BASE.to_owned(),
-            hub: named("taskHub").unwrap_or_else(|| HubName::DEFAULT.to_owned()),
-            connection: named("connection").unwrap_or_else(|| CONNECTION.to_owned()),
+            base: BASE.into(),
+            hub: named("taskHub").map_or(HubName::DEFAULT.into(), Cow::from),
+            connection: named("connection").map_or(CONNECTION.into(), Cow::from),
             code: None,
             shown: request.extensions.get().cloned(),
             fails_with_500: None,
-            query,
             uri: uri.clone(),
         };
         if reached.forwarded { links.forwarded(&request.headers) } else { links }
@@ -144,7 +144,9 @@ impl Links {
     /// The hub of the instance.
     #[must_use]
     pub fn hub(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.hub);
+        if *name != *self.hub {
+            self.hub = name.to_owned().into();
+        }
         self
     }
 
@@ -165,12 +167,19 @@ impl Links {
 
     /// Where the management API is mounted, if not at its usual path.
     pub(super) fn base(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.base);
+        if *path != *self.base {
+            self.base = path.to_owned().into();
+        }
         self
     }
 
+    /// What stood in the query of the request; read anew, as many are kept while they wait.
+    pub(super) fn query(&self) -> Query {
+        Query::of(&self.uri)
+    }
+
     pub(super) fn fails_with_500(&self) -> bool {
-        let asked = || self.query.flag("returnInternalServerErrorOnFailure");
+        let asked = || self.query().flag("returnInternalServerErrorOnFailure");
         self.fails_with_500.or_else(asked).unwrap_or(false)
     }
 

@@ -32,7 +32,7 @@ const CHUNK_COUNT: usize = 32;
 impl Call {
     /// `GET instances`
     pub(super) async fn list(self) -> Answered<Response> {
-        let query = &self.links.query;
+        let query = &self.query;
         let filter = Filter {
             after: token_in(&self.parts.headers)?,
             limit: page_count(query),

@@ -40,7 +40,7 @@ impl Call {
 
     /// `DELETE instances`
     pub(super) async fn purge_many(self) -> Answered<Response> {
-        let mut filter = filter(&self.links.query)?;
+        let mut filter = filter(&self.query)?;
         if filter.created_from.is_none() {
             let message = "Please provide value for 'createdTimeFrom' parameter.";
             return Ok(answer::json(StatusCode::BAD_REQUEST, &message));

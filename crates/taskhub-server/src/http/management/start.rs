@@ -31,7 +31,7 @@ impl Call {
         name: &str,
         id: Option<&str>,
     ) -> Answered<Reply> {
-        let patience = patience(&self.links.query)?;
+        let patience = patience(&self.query)?;
         let body = self.bytes(body).await?;
         let input = if body.is_empty() { None } else { Some(checked(&body)?) };
         let keyed = keyed(name, &self.parts.headers);
@@ -44,7 +44,7 @@ impl Call {
             (Some(id), None) => (id, execution(), Reuse::ended()),
             (None, None) => fresh(),
         };
-        let version = self.links.query.text("version").filter(|version| !version.is_empty());
+        let version = self.query.text("version").filter(|version| !version.is_empty());
         for text in [name, version.as_deref().unwrap_or_default()] {
             if text.len() > NAME_BYTES_MAX {
                 let why = format!("a name or version has at most {NAME_BYTES_MAX} bytes");
@@ -53,7 +53,7 @@ impl Call {
         }
         let started = Started {
             version: version.map(Text::from),
-            tags: tags(&self.links.query)?.into(),
+            tags: tags(&self.query)?.into(),
             trace: caller(&self.parts.headers),
             ..Started::new(name, input, execution)
         };
@@ -65,7 +65,7 @@ impl Call {
 
     /// `POST instances/{id}/restart`
     pub(super) async fn restart(self: Box<Self>, id: &str) -> Answered<Reply> {
-        let patience = patience(&self.links.query)?;
+        let patience = patience(&self.query)?;
         let unknown = || {
             let message = "InstanceId does not match a valid orchestration instance.";
             let why = format!("An orchestration with the instanceId {id} was not found.");
@@ -79,7 +79,7 @@ impl Call {
             _ => None,
         });
         let was = started.ok_or_else(unknown)?;
-        let with_new_id = self.links.query.flag("restartWithNewInstanceId").unwrap_or(true);
+        let with_new_id = self.query.flag("restartWithNewInstanceId").unwrap_or(true);
         let (id, execution, reuse) =
             if with_new_id { fresh() } else { (old, execution(), Reuse::ended()) };
         let started = Started {

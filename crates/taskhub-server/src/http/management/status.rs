@@ -90,9 +90,10 @@ pub(super) async fn status(
     id: &InstanceId,
     record: &Record,
 ) -> Answered<Response> {
-    let shown = Shown::asked(&links.query);
+    let query = links.query();
+    let shown = Shown::asked(&query);
     let has_begun = record.status != RuntimeStatus::Pending;
-    let history = if links.query.flag("showHistory").unwrap_or(false) && has_begun {
+    let history = if query.flag("showHistory").unwrap_or(false) && has_begun {
         Some(hub.history(id.clone()).await.map_err(answer::unreadable)?.unwrap_or_default())
     } else {
         None

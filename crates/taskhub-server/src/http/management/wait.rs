@@ -65,7 +65,7 @@ impl Call {
     pub(super) async fn output(self: Box<Self>, id: &str) -> Answered<Reply> {
         let id = orchestration(id)?;
         self.record(&id).await?.ok_or_else(absent)?;
-        let timeout = self.links.query.seconds("timeout").unwrap_or(TIMEOUT);
+        let timeout = self.query.seconds("timeout").unwrap_or(TIMEOUT);
         let (hub, links) = (self.hub, self.links);
         Ok(Reply::Later(Box::new(Held { hub, links, id, timeout, _span: None })))
     }
