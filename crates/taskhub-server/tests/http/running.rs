@@ -71,7 +71,9 @@ impl Api {
 
     pub(crate) async fn start_with(change: impl FnOnce(Management) -> Management) -> Self {
         let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
-        let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, Limits::default()).unwrap();
+        // What hangs on purpose would be waited for in the end.
+        let limits = Limits { drain_time_max: Duration::from_secs(1), ..Limits::default() };
+        let hub = Hub::open(Arc::new(MemoryStore::new(4)), &code, limits).unwrap();
         let hubs = Hubs::with(HubName::parse("Test").unwrap(), hub.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
