@@ -81,7 +81,8 @@ fn a_second_signal_ends_a_process_whose_threads_are_all_blocked() {
     }
     let ended = loop {
         // One that comes before the last was heard is one with it.
-        Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        let kill = format!("kill -TERM {}", child.id());
+        Command::new("sh").args(["-c", &kill]).status().unwrap();
         thread::sleep(Duration::from_millis(50));
         if let Some(ended) = child.try_wait().unwrap() {
             break ended;
