@@ -8,7 +8,7 @@ use crate::systems::Contestant;
 /// How wide a column of ratios is.
 const RATIO: usize = 7;
 
-/// Everything a run found, as text for a terminal of 100 columns.
+/// Everything a run found, as text for a terminal.
 pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]) -> String {
     let subject = subject(systems);
     let (variants, peers): (Vec<&Contestant>, Vec<_>) =
@@ -32,10 +32,10 @@ fn columns(
     (systems, subject, others): (&[&Contestant], &Contestant, &[&Contestant]),
     points: &[Point],
 ) -> String {
-    let is_compared = |system: &Contestant| others.iter().any(|other| other.name == system.name);
     let entry = |system: &Contestant, words: &str, ratio: &str| {
-        let compared = is_compared(system).then(|| format!("{words:>12}{ratio:>RATIO$}"));
-        compared.unwrap_or_else(|| format!("{words:>13}"))
+        let is_compared = others.iter().any(|other| other.name == system.name);
+        let width = if is_compared { RATIO } else { 0 };
+        format!("{words:>13}{ratio:>width$}")
     };
     let names: String = systems.iter().map(|system| entry(system, system.name, "")).collect();
     let mut lines = vec![format!("{:29}{names}", "")];
