@@ -65,7 +65,7 @@ mod stray;
 mod test_hub;
 mod updates;
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{cell::Cell, fmt, marker::PhantomData, thread, time::Duration};
 
 use taskhub_core::{InstanceId, Kind};
 
@@ -88,6 +88,18 @@ use crate::{
 /// When runs begin: 2024-01-01, noon.
 const NOON: Timestamp = Timestamp::from_micros(1_704_110_400_000_000);
 
+/// The id of a run that was given none: what its test is called, which is what its thread is
+/// called, and which run of it this is.
+fn named_after_test() -> InstanceId {
+    thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
+    let run = RUNS.get() + 1;
+    RUNS.set(run);
+    let thread = thread::current();
+    let test = thread.name().filter(|name| *name != "main").unwrap_or("test").replace("::", ".");
+    let id = if run == 1 { test } else { format!("{test}-{run}") };
+    InstanceId::parse(&id).unwrap_or_else(|_| InstanceId::trusted(format!("test-{run}")))
+}
+
 /// A run of an orchestration in a test. See the [module](self).
 ///
 /// Its methods panic when the test expects what does not happen.
@@ -108,7 +120,9 @@ pub struct Prepared<S> {
 }
 
 impl<S: OrchestrationCode> Prepared<S> {
-    /// Under which instance id it runs, instead of `test`.
+    /// Under which instance id it runs, instead of the name of the test (`orders.is_paid`, with
+    /// `-2` behind it for the second run of that test). So each run of each test has a file of its
+    /// own when its [`history`](Run::history) is saved.
     ///
     /// # Panics
     ///
@@ -135,7 +149,7 @@ impl<S: OrchestrationCode> Prepared<S> {
     /// If the input cannot be written as JSON, or the code cannot be replayed.
     #[track_caller]
     pub fn input(self, input: S::Input) -> Run<S> {
-        let input = encode(input).unwrap_or_else(|failure| panic!("{failure}"));
+        let input = encode(&input).unwrap_or_else(|failure| panic!("{failure}"));
         let code = Box::new(Replayed::<S>::new());
         let life = Life::begin(S::NAME, code, self.id, self.at.core(), input);
         Run { life, updates: 0, signature: PhantomData }
@@ -146,7 +160,7 @@ impl<S: OrchestrationCode> Run<S> {
     /// Prepares a run; [`Prepared::input`] begins it.
     pub fn of<M, F: Function<M, Signature = S>>(_orchestration: F) -> Prepared<S> {
         blocked::watch();
-        Prepared { id: InstanceId::trusted("test"), at: NOON, signature: PhantomData }
+        Prepared { id: named_after_test(), at: NOON, signature: PhantomData }
     }
 
     /// Expects that the run waits for a call, of the first one if there are several.
@@ -190,7 +204,7 @@ impl<S: OrchestrationCode> Run<S> {
     /// If the payload cannot be written as JSON, or the code cannot be replayed.
     #[track_caller]
     pub fn raise<T: Data>(&mut self, event: Event<T>, payload: T) {
-        let input = encode(payload).unwrap_or_else(|failure| panic!("{failure}"));
+        let input = encode(&payload).unwrap_or_else(|failure| panic!("{failure}"));
         self.life.arrive(Kind::EventRaised { name: event.name().into(), input });
     }
 
