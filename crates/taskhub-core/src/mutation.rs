@@ -120,17 +120,34 @@ pub enum Mutation {
     ForgetSlow,
     /// Work that takes every worker down is given out again for ever.
     PoisonForever,
+    /// An entity without a state, of which nobody wants anything, stays.
+    KeepEmpty,
+    /// A clean-up gives back every lock, whoever holds it.
+    FreeAll,
+    /// A clean-up gives back no lock.
+    KeepOrphans,
+    /// A purge forgets parents before their children.
+    PurgeOldest,
+    /// A purge forgets only the children of the latest execution.
+    PurgeLatest,
+    /// A purge forgets whoever has the id of a child.
+    PurgeStrangers,
+    /// What comes for an instance whose history cannot be read is forgotten.
+    ForgetUnread,
+    /// Who is suspended cannot be resumed while too much waits for it, nor a lock be given back.
+    RefuseRelief,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 57] = [
+    pub const ALL: [(Self, u8); 65] = [
         (Self::DropFence, 1),
         (Self::BelieveFresh, 2),
         (Self::RewriteHistory, 2),
         (Self::EvictUncommitted, 2),
         (Self::SplitTurn, 3),
         (Self::KeepHalfTurn, 3),
+        (Self::ForgetUnread, 3),
         (Self::NeverShow, 3),
         (Self::AnswerEarly, 4),
         (Self::DispatchEarly, 4),
@@ -143,6 +160,9 @@ impl Mutation {
         (Self::SendTwice, 5),
         (Self::JoinAnew, 5),
         (Self::Disinherit, 5),
+        (Self::PurgeOldest, 5),
+        (Self::PurgeLatest, 5),
+        (Self::PurgeStrangers, 5),
         (Self::TakeTwice, 6),
         (Self::TakeStale, 6),
         (Self::TakeOtherTurn, 6),
@@ -152,6 +172,8 @@ impl Mutation {
         (Self::PerformLocked, 6),
         (Self::KeepLocks, 6),
         (Self::UnlockFirst, 6),
+        (Self::FreeAll, 6),
+        (Self::KeepOrphans, 6),
         (Self::RewindAll, 6),
         (Self::CountAgain, 6),
         (Self::FireEarly, 7),
@@ -177,6 +199,8 @@ impl Mutation {
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
         (Self::KeepShare, 11),
+        (Self::KeepEmpty, 11),
+        (Self::RefuseRelief, 11),
         (Self::RewindAlone, 11),
         (Self::GiveLeaving, 11),
         (Self::ForgetLost, 11),

@@ -40,7 +40,7 @@ use taskhub_core::{
 use tokio::time::Instant;
 
 use crate::{DeliveryId, Holdings, WorkerOptions, store::Clock};
-pub use entities::{Cleaned, EntityPage};
+pub use entities::EntityPage;
 pub use histories::HistoryPart;
 use keeper::Errand;
 pub use lending::Borrowed;

@@ -12,6 +12,7 @@
 
 mod activities;
 mod arrivals;
+pub mod chores;
 mod clock;
 mod holdings;
 mod hub;
@@ -24,10 +25,11 @@ mod watchdog;
 
 pub use activities::{Activities, Admission, Code, Running, perform};
 pub use arrivals::Tick;
+pub use chores::Cleaned;
 pub use holdings::{Balance, Holdings};
 pub use hub::{
-    Borrowed, Cleaned, Death, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError,
-    Tally, Times, Told, Worker,
+    Borrowed, Death, Dies, EntityPage, HistoryPart, Hub, Lockstep, Members, OpenError, Tally,
+    Times, Told, Worker,
 };
 pub use lane::{Lane, lane_of};
 pub use peers::{Asking, NodeOptions, Peers, Unreached};

@@ -25,6 +25,8 @@ pub(crate) struct Chronicle {
     pub executions: BTreeSet<(InstanceId, ExecutionId)>,
     /// What clients started once more, durable or not.
     pub restarted: Vec<(InstanceId, Box<Started>)>,
+    /// Instances whose stored history lost a part.
+    pub damaged: BTreeSet<InstanceId>,
     lineage: Lineage,
     /// Every activity that was ever called.
     pub scheduled: BTreeMap<(InstanceId, ExecutionId, CallId), Work>,

@@ -7,6 +7,7 @@ use taskhub_core::{
 
 use crate::{
     code::tags,
+    law::Violation,
     node::{Asked, EPOCH, Mail},
     program::why_ended,
     scenario::Act,
@@ -18,8 +19,19 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 80;
 
 impl World {
+    /// A client begins with something.
+    pub(crate) fn begin(&mut self, operation: usize, attempt: u32) -> Result<(), Violation> {
+        match self.scenario.operations[operation].act {
+            Act::PurgeAll | Act::Clean => self.begin_chore(operation, attempt),
+            _ => {
+                self.ask(operation, attempt);
+                Ok(())
+            }
+        }
+    }
+
     /// A client asks the node that owns the instance, as far as anybody knows.
-    pub(crate) fn ask(&mut self, operation: usize, attempt: u32) {
+    fn ask(&mut self, operation: usize, attempt: u32) {
         let mut wanted = self.scenario.operations[operation].clone();
         if attempt > ATTEMPTS_MAX && !is_of_trigger(&wanted.instance) {
             return self.coverage.count("clients that gave up asking");
@@ -97,7 +109,7 @@ impl World {
         }
     }
 
-    fn ask_later(&mut self, operation: usize, attempt: u32) {
+    pub(crate) fn ask_later(&mut self, operation: usize, attempt: u32) {
         let at = self.now + self.random.between(100_000, 800_000);
         self.at(at, Happening::Begin(operation, attempt + 1));
     }
@@ -125,11 +137,19 @@ impl World {
     }
 
     /// A client hears its answer. (What it tells was checked when it left the node.)
-    pub(crate) fn hear(&mut self, request: u64, answer: Answer) {
-        let Some(asked) = self.open.remove(&request) else { return };
+    pub(crate) fn hear(&mut self, request: u64, answer: Answer) -> Result<(), Violation> {
+        let Some(asked) = self.open.remove(&request) else { return Ok(()) };
         let (now, kind) = (self.now, answer_number(&answer));
         self.trace
             .note(now, &[2, request, kind], || format!("client hears {answer:?} (r{request})"));
+        if self.chores.asked(asked.operation).is_some() {
+            return self.chore_hears(&asked, answer);
+        }
+        self.take_answer(&asked, answer);
+        Ok(())
+    }
+
+    fn take_answer(&mut self, asked: &Asked, answer: Answer) {
         let Answer::Refused(why) = answer else {
             return self.coverage.count("answers: done");
         };
@@ -149,7 +169,7 @@ impl World {
                     self.raised.refuse(&asked.instance, payload);
                 }
                 self.coverage.count(refused(&why));
-                self.schedule_runs(&asked, &why);
+                self.schedule_runs(asked, &why);
                 if why.nothing_happened() {
                     self.ask_later(asked.operation, asked.attempt);
                 }
@@ -193,6 +213,7 @@ impl World {
             Act::Suspend => Verb::Suspend { reason: None },
             Act::Resume => Verb::Resume { reason: None },
             Act::Purge => Verb::Purge,
+            Act::Unlock(section) => Verb::Unlock { section },
             Act::Signal(later) => {
                 let at = self.scenario.operations[asked.operation].at;
                 let request = signal_of(asked.request);
@@ -203,7 +224,7 @@ impl World {
                     due: later.map(|later| Timestamp(EPOCH + at + later)),
                 }))
             }
-            Act::Status => Verb::Status,
+            Act::Status | Act::PurgeAll | Act::Clean => Verb::Status,
             Act::Wait => Verb::Wait,
             Act::Expect => Verb::Expect,
         };
@@ -222,7 +243,7 @@ pub(crate) fn signal_of(request: RequestId) -> Text {
     format!("c{}", request.0).into()
 }
 
-fn named(act: &Act) -> &'static str {
+pub(crate) fn named(act: &Act) -> &'static str {
     match act {
         Act::Start(_, _, Some(_)) => "asked: start later",
         Act::Start(_, Reuse::Fresh, _) => "asked: start fresh",
@@ -239,6 +260,9 @@ fn named(act: &Act) -> &'static str {
         Act::Suspend => "asked: suspend",
         Act::Resume => "asked: resume",
         Act::Purge => "asked: purge",
+        Act::PurgeAll => "asked: purge with children",
+        Act::Clean => "asked: clean up",
+        Act::Unlock(_) => "asked: unlock",
         Act::Signal(None) => "asked: signal",
         Act::Signal(Some(_)) => "asked: signal later",
         Act::Status => "asked: status",

@@ -5,8 +5,10 @@ use taskhub_core::{Done, Failure, Job, Task, TaskResult, partition::Input};
 use taskhub_engine::{Delivery, DeliveryId, Order, WorkerId, WorkerOptions};
 
 use crate::{
+    chronicle::Known,
     law::{Violation, crew::Member},
     node::{Life, Mail},
+    program::entity,
     scenario::Act,
     world::{Happening, World},
 };
@@ -131,15 +133,23 @@ impl World {
         self.put(life, partition, vec![Input::TaskDone(result)]);
     }
 
-    /// People look at what was parked as its workers were lost, and let it go on.
+    /// People look at what was parked as its workers were lost, and let it go on; or as it cannot
+    /// be read, and end or forget it. Then they clean up.
     pub(crate) fn mend(&mut self) {
-        let parked = self.chronicle.instances.iter().filter(|(_, known)| {
-            let stuck = known.record().and_then(|record| record.stuck.as_deref());
-            stuck.is_some_and(|why| why.contains(TOOK_DOWN))
-        });
-        let parked: Vec<_> = parked.map(|(id, _)| id.clone()).collect();
-        for id in parked {
-            self.trigger(id, Act::Resume);
+        let stuck = |known: &Known| known.record().and_then(|record| record.stuck.clone());
+        let parked = self.chronicle.instances.iter();
+        let parked = parked.filter_map(|(id, known)| Some((id.clone(), stuck(known)?)));
+        for (id, why) in parked.collect::<Vec<_>>() {
+            let is_damaged = self.store.is_damaged(&id);
+            if why.contains(TOOK_DOWN) || why.contains("cannot be read") && !is_damaged {
+                self.trigger(id, Act::Resume);
+            } else if is_damaged && (self.calm || self.random.chance(200)) {
+                let ends = self.random.chance(300);
+                self.trigger(id, if ends { Act::Terminate(false) } else { Act::Purge });
+            }
+        }
+        if !self.chronicle.damaged.is_empty() && self.chores.is_empty() {
+            self.trigger(entity(0), Act::Clean);
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod locks;
 pub(crate) mod owner;
 pub(crate) mod progress;
+pub(crate) mod purges;
 pub(crate) mod replay;
 pub(crate) mod results;
 pub(crate) mod timers;

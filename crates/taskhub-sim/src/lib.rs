@@ -6,6 +6,7 @@
 //!
 //! [`mod@conformance`] is the suite that every store passes.
 
+mod chore;
 mod chronicle;
 mod client;
 mod code;

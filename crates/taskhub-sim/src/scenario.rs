@@ -153,6 +153,12 @@ pub enum Act {
     Resume,
     /// Purge it.
     Purge,
+    /// Purge it with its children.
+    PurgeAll,
+    /// Clean up all entities, whichever this is.
+    Clean,
+    /// Give back the lock of an entity that this section has.
+    Unlock(Text),
     /// Ask the entity for an operation, perhaps for only after some microseconds.
     Signal(Option<i64>),
     /// Ask where it stands.
@@ -210,6 +216,9 @@ pub enum TroubleKind {
     Leave(i64),
     /// The store does not work for so many microseconds.
     StoreDown(i64),
+    /// The store loses a part of some history, and the node that has it in memory dies; it is
+    /// started again after so many microseconds.
+    Damage(i64),
 }
 
 impl Scenario {

@@ -19,6 +19,9 @@ use taskhub_core::{
 
 use taskhub_core::mutation::{Mutation, mutated};
 
+/// What a history begins with that nobody can read.
+const UNREADABLE: &[u8] = &[0xff; 4];
+
 /// The simulated store.
 #[derive(Debug)]
 pub struct SimStore {
@@ -112,6 +115,28 @@ impl SimStore {
             seen.apply(turn);
         }
         inner.seen = seen;
+    }
+
+    /// Makes the beginning of a history unreadable, or readable again.
+    pub fn damage(&self, instance: &InstanceId, is_whole: bool) {
+        let inner = &mut *self.inner();
+        for tables in [&mut inner.seen, &mut inner.synced] {
+            let first = tables.instances.get_mut(instance).and_then(|(_, all)| all.first_mut());
+            let Some(first) = first else { continue };
+            match first.strip_prefix(UNREADABLE) {
+                Some(rest) if is_whole => *first = Bytes::copy_from_slice(rest),
+                None if !is_whole => *first = [UNREADABLE, first].concat().into(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the beginning of a history is unreadable.
+    #[must_use]
+    pub fn is_damaged(&self, instance: &InstanceId) -> bool {
+        let inner = self.inner();
+        let pieces = inner.seen.instances.get(instance).map(|(_, pieces)| pieces);
+        pieces.and_then(|all| all.first()).is_some_and(|first| first.starts_with(UNREADABLE))
     }
 
     /// Lets the lease of a partition run out at once.

@@ -1,7 +1,7 @@
 //! What happens to nodes: they crash, sleep, lose leases, get other code; and the end of all that.
 
 use taskhub_core::{
-    PartitionId,
+    InstanceId, PartitionId,
     store::{Ownership, Store as _},
 };
 
@@ -9,6 +9,7 @@ use crate::{
     law::{self, Violation, ensure},
     node::Life,
     scenario::{Act, CALM_AFTER, Rates, TroubleKind},
+    trigger::is_of_trigger,
     world::{Happening, World},
 };
 
@@ -48,6 +49,7 @@ impl World {
             TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
             TroubleKind::Leave(pause) => self.stop(life, pause)?,
             TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,
+            TroubleKind::Damage(pause) => self.damage(pause)?,
         }
         Ok(())
     }
@@ -73,6 +75,38 @@ impl World {
         if self.nodes[life.node].held.all().any(stale) {
             self.coverage.count("nodes that wake with a stale epoch");
         }
+    }
+
+    /// The store loses the beginning of a history, most often of somebody who has locked something;
+    /// and the process dies that has it in memory.
+    fn damage(&mut self, pause: i64) -> Result<(), Violation> {
+        let lives = |id: &InstanceId| {
+            let record = self.chronicle.record(id).filter(|it| !it.status.is_terminal());
+            record.is_some() && id.as_entity().is_none() && !is_of_trigger(id)
+        };
+        let instances = &self.chronicle.instances;
+        let holders = instances.values().filter_map(|known| law::locks::of(&known.log).0);
+        let mut victims: Vec<_> = holders.map(|lock| lock.holder).filter(lives).collect();
+        if victims.is_empty() || self.random.chance(300) {
+            victims = instances.keys().filter(|id| lives(id)).cloned().collect();
+        }
+        if victims.is_empty() {
+            return Ok(());
+        }
+        let victim = self.random.pick(&victims).clone();
+        self.store.damage(&victim, false);
+        if self.random.chance(500) {
+            self.coverage.count("histories that can be read again");
+            let at = self.random.between(self.now, CALM_AFTER);
+            self.at(at, Happening::Repair(victim.clone()));
+        }
+        let holder = self.store.holder(self.partition_of(&victim));
+        self.chronicle.damaged.insert(victim);
+        let node = self
+            .nodes
+            .iter()
+            .find(|it| holder.as_ref().is_some_and(|(name, _)| *name == it.name()));
+        node.map(|node| node.life).map_or(Ok(()), |life| self.crash(life, pause, false))
     }
 
     /// The process of a node dies, and is started again, perhaps with broken code.
@@ -204,7 +238,13 @@ impl World {
 
 /// Whether it can only happen to a node that runs.
 fn needs_node(kind: TroubleKind) -> bool {
-    !matches!(kind, TroubleKind::Jump(_) | TroubleKind::LoseLease(_) | TroubleKind::StoreDown(_))
+    !matches!(
+        kind,
+        TroubleKind::Jump(_)
+            | TroubleKind::LoseLease(_)
+            | TroubleKind::StoreDown(_)
+            | TroubleKind::Damage(_)
+    )
 }
 
 fn named(kind: TroubleKind) -> &'static str {
@@ -217,5 +257,6 @@ fn named(kind: TroubleKind) -> &'static str {
         TroubleKind::DeployBroken(_) => "troubles: broken code deployed",
         TroubleKind::Leave(_) => "troubles: node leaves",
         TroubleKind::StoreDown(_) => "troubles: store down",
+        TroubleKind::Damage(_) => "troubles: a history damaged",
     }
 }

@@ -13,6 +13,7 @@ use taskhub_core::{
 use taskhub_engine::{Delivery, DeliveryId, WorkerId};
 
 use crate::{
+    chore::{Chores, Wanted},
     chronicle::Chronicle,
     code::{Deployed, Flaw, Serves},
     coverage::Coverage,
@@ -60,6 +61,7 @@ pub(crate) struct World {
     pub restarts: Restarts,
     pub children: Children,
     pub early: Early,
+    pub chores: Chores,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -76,6 +78,7 @@ pub(crate) enum Happening {
     Begin(usize, u32),
     GiveUp(u64),
     Hear(u64, Answer),
+    Show(u64, u64, Box<Wanted>),
     Send(Life, Mail),
     Work(Life, usize),
     Alarm(Life, usize),
@@ -97,6 +100,7 @@ pub(crate) enum Happening {
     PoolTick(Life),
     Tick(Life),
     Trouble(usize),
+    Repair(InstanceId),
     Start(usize, bool),
     Calm,
     Rest,
@@ -168,6 +172,7 @@ impl World {
             restarts: Restarts::default(),
             children: Children::default(),
             early: Early::default(),
+            chores: Chores::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,
@@ -177,11 +182,11 @@ impl World {
             queued: 0,
             scenario,
         };
-        world.begin();
+        world.prepare();
         world
     }
 
-    fn begin(&mut self) {
+    fn prepare(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].skew = self.random.between(-2_000_000, 2_000_000);
             let at = self.random.between(0, 100_000);
@@ -298,10 +303,12 @@ impl World {
 
     fn happen(&mut self, what: Happening) -> Result<(), Violation> {
         match what {
-            Happening::Begin(operation, attempt) => self.ask(operation, attempt),
+            Happening::Begin(operation, attempt) => return self.begin(operation, attempt),
             Happening::GiveUp(request) => self.give_up(request),
-            Happening::Hear(request, answer) => self.hear(request, answer),
+            Happening::Hear(request, answer) => return self.hear(request, answer),
+            Happening::Show(chore, want, wanted) => return self.show(chore, want, *wanted),
             Happening::Trouble(index) => return self.trouble(index),
+            Happening::Repair(id) => self.store.damage(&id, true),
             Happening::Start(node, broken) => self.start(node, broken),
             Happening::Calm => return self.calm_down(),
             Happening::Write(life, batch, fate, broken) => {

@@ -114,15 +114,17 @@ impl Partition {
                 instance.child_finished(execution, call, outcome, now);
             }
             Message::OperationFinished { execution, call, outcome } => {
+                let ledger = &instance.ledger;
                 if instance.record.execution == execution
-                    && instance.ledger.operations.contains(&call)
+                    && (ledger.unread || ledger.operations.contains(&call))
                 {
                     instance.arrive(now, Kind::OperationFinished { call, outcome });
                 }
             }
             Message::LocksGranted { execution, call, section, entities } => {
+                let ledger = &instance.ledger;
                 if instance.record.execution == execution
-                    && instance.ledger.sections.contains_key(&call)
+                    && (ledger.unread || ledger.sections.contains_key(&call))
                 {
                     instance.arrive(now, Kind::LocksGranted { call, section });
                 } else {
@@ -241,9 +243,10 @@ impl Instance {
         now: Timestamp,
     ) {
         let own = self.record.execution;
-        if execution == own && self.ledger.children.contains_key(&call) {
+        let unread = self.ledger.unread;
+        if execution == own && (unread || self.ledger.children.contains_key(&call)) {
             self.arrive(now, Kind::ChildFinished { call, outcome });
-        } else if self.ledger.remembers(execution, call, own) {
+        } else if unread || self.ledger.remembers(execution, call, own) {
             let at = now.max(self.record.updated_at);
             self.write(Event { at, kind: Kind::ChildGone { execution, call } });
         }

@@ -12,7 +12,10 @@ use crate::{
 
 /// The open ends of one execution.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Ledger {
+    /// Whether the history cannot be read. What comes for a call is then kept: it may be open.
+    pub unread: bool,
     /// Activities without a result.
     pub activities: BTreeSet<CallId>,
     /// Those of them that were not handed to a worker, with what to run.
@@ -107,8 +110,9 @@ impl Ledger {
             | Kind::ChildFinished { call, .. }
             | Kind::TimerFired { call } => self.close(*call),
             Kind::CallCancelled { call } => {
-                self.given_up.extend(self.children.remove_entry(call));
+                let child = self.children.remove_entry(call);
                 self.close(*call);
+                self.given_up.extend(child);
             }
             Kind::ChildGone { execution, call } => {
                 let is_it =
@@ -165,6 +169,8 @@ impl Ledger {
     fn close(&mut self, call: CallId) {
         self.activities.remove(&call);
         self.children.remove(&call);
+        // Its end may have come while nobody could tell that it was given up.
+        self.given_up.remove(&call);
         self.operations.remove(&call);
         self.sections.remove(&call);
         if !mutated(Mutation::FireTwice)

@@ -32,6 +32,7 @@ impl Instance {
             instance.past = Some(history).filter(|history| !history.is_empty());
         } else if let Err(error) = instance.replay(&history, functions) {
             // Where it stood is all that is known of it, and how it began, if that can be read.
+            instance.ledger.unread = !mutated(Mutation::ForgetUnread);
             instance.ledger.ran = instance.record.status != RuntimeStatus::Pending;
             instance.ledger.suspended = instance.record.status == RuntimeStatus::Suspended;
             instance.ledger.deadline = deadline(&history);

@@ -7,6 +7,7 @@ use super::{
     runner::Runner,
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Act, Caller, Change, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
     MessageId, Outcome, Performed, Piece, Requested, Started, Text, Timestamp,
@@ -106,6 +107,7 @@ impl Instance {
     /// Whether it is an entity without a state, of which nobody wants anything.
     pub(super) fn is_gone(&self) -> bool {
         matches!(&self.runner, Runner::Entity(entity) if entity.is_gone())
+            && !mutated(Mutation::KeepEmpty)
     }
 
     /// Lets the history of an entity begin with what it is now.

@@ -6,6 +6,7 @@ use super::{
     runner::Runner,
     slots::Slot,
 };
+use crate::mutation::{Mutation, mutated};
 use crate::{
     Answer, Change, Failure, InstanceId, Kind, Message, Refusal, Request, RequestId, Requested,
     RuntimeStatus, TaskResult, Timestamp, Verb,
@@ -102,7 +103,7 @@ impl Partition {
             }
             Verb::Resume { reason } => self.resume(request, id, reason, status, now),
             Verb::Unlock { section } => {
-                self.arrive(request, id, now, Kind::LockReleased { section }, Answer::Done);
+                self.relieve(request, id, now, Kind::LockReleased { section });
             }
             Verb::Terminate { reason, recursive } => {
                 self.terminate(id, now, reason, recursive);
@@ -164,7 +165,7 @@ impl Partition {
     ) {
         // Either way the reply lists it.
         if status == RuntimeStatus::Suspended {
-            self.arrive(request, id, now, Kind::Resumed { reason }, Answer::Done);
+            self.relieve(request, id, now, Kind::Resumed { reason });
         } else {
             self.reply(request, id, Reply::Answer(Answer::Done));
         }
@@ -195,6 +196,17 @@ impl Partition {
         }
         instance.arrive(now, kind);
         self.reply(request, id, Reply::Answer(answer));
+    }
+
+    /// Writes an event after which less will wait: there is always room for it.
+    fn relieve(&mut self, request: RequestId, id: &InstanceId, now: Timestamp, kind: Kind) {
+        if mutated(Mutation::RefuseRelief) {
+            return self.arrive(request, id, now, kind, Answer::Done);
+        }
+        if let Some(instance) = self.slots.known_mut(id) {
+            instance.arrive(now, kind);
+            self.reply(request, id, Reply::Answer(Answer::Done));
+        }
     }
 
     pub(super) fn reply(&mut self, request: RequestId, id: &InstanceId, reply: Reply) {

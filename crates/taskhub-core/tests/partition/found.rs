@@ -362,3 +362,36 @@ fn who_expects_an_instance_waits_until_somebody_starts_it_and_again_when_it_is_p
     let (_, effects) = bench.settle(verbs.into_iter().collect());
     assert_eq!(told(&effects), [(7, RuntimeStatus::Terminated), (6, RuntimeStatus::Terminated)]);
 }
+
+#[test]
+fn of_two_that_are_not_started_and_are_read_at_once_only_one_gets_the_last_place_for_early_events()
+{
+    let limits = Limits { early_instances_max: 1, ..Limits::default() };
+    let mut bench = Bench::new(&limits);
+    let early = |number, id: &str| {
+        let until = Timestamp(NOW.0 + 1_000_000);
+        let verb = Verb::RaiseEarly { name: "go".into(), input: None, until };
+        ask(number, &InstanceId::trusted(id), verb)
+    };
+    let (_, effects) = bench.settle(vec![early(1, "a"), early(2, "b")]);
+    let kept = |it: &&Effect| matches!(it, Effect::Answer(_, Answer::Done));
+    let busy = |it: &&Effect| matches!(it, Effect::Answer(_, Answer::Refused(Refusal::Busy(_))));
+    let count = (effects.iter().filter(kept).count(), effects.iter().filter(busy).count());
+    assert_eq!(count, (1, 1), "{effects:?}");
+}
+
+#[test]
+fn who_is_suspended_can_be_resumed_however_much_waits_for_it() {
+    let id = InstanceId::trusted("a");
+    let mut bench = Bench::new(&Limits { backlog_count_max: 2, ..Limits::default() });
+    bench.settle(vec![start(1, &id, Reuse::Fresh, None)]);
+    bench.settle(vec![ask(2, &id, Verb::Suspend { reason: None })]);
+    let raise = || Verb::Raise { name: "go".into(), input: None };
+    for number in 3..5 {
+        bench.settle(vec![ask(number, &id, raise())]);
+    }
+    let (_, effects) = bench.settle(vec![ask(5, &id, raise())]);
+    assert!(matches!(effects[..], [Effect::Answer(_, Answer::Refused(Refusal::Busy(_)))]));
+    let (_, effects) = bench.settle(vec![ask(6, &id, Verb::Resume { reason: None })]);
+    assert_eq!(effects, [Effect::Answer(RequestId(6), Answer::Done)]);
+}

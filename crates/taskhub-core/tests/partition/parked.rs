@@ -7,10 +7,14 @@ use std::{
 
 use crate::bench::{Bench, Code, act, child, event, id, sleep};
 use bytes::Bytes;
-use futures::{FutureExt as _, future::join};
+use futures::{
+    FutureExt as _,
+    future::{join, join3},
+};
 use taskhub_core::{
-    Answer, ExecutionId, Kind, Limits, Outcome, RuntimeStatus, Started, Text, Verb, Work,
-    turn::Command,
+    Answer, CallId, Caller, Done, Envelope, Epoch, ExecutionId, Kind, Limits, LockRequest, Message,
+    MessageId, Operation, Outcome, PartitionId, Performed, RuntimeStatus, Started, Text, Verb,
+    Work, partition::Input, turn::Command,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -260,4 +264,58 @@ fn an_orchestration_whose_history_could_not_be_read_goes_on_when_it_can() {
     assert_eq!(bench.record("order").stuck, None);
     bench.succeed("ship");
     assert_eq!(bench.outcome("order"), Ok("now".to_owned()));
+}
+
+/// Calls its child, an entity, and waits for a lock: each answers at its time.
+const ASKS: Code = &[
+    ("asks", |scope| {
+        Box::pin(async move {
+            let lock = Command::Lock { entities: [id("@desk@1")].into() };
+            let add = Operation::new("", "add", None);
+            let add = Command::Operation { entity: id("@count@1"), operation: add };
+            let lock = async { scope.call(lock).await.map(|_| Some("locked".into())) };
+            let answers = join3(child(&scope, "waits"), scope.call(add), lock).await;
+            let answers = [answers.0?, answers.1?, answers.2?].map(Option::unwrap_or_default);
+            Ok(Some(answers.join(", ").into()))
+        })
+    }),
+    ("waits", |scope| Box::pin(async move { event(&scope, "go").await })),
+];
+
+#[test]
+fn what_comes_while_a_history_cannot_be_read_is_kept_until_it_can() {
+    let mut bench = Bench::new(ASKS);
+    let lock = LockRequest {
+        section: "theirs".into(),
+        entities: [id("@desk@1")].into(),
+        position: 0,
+        caller: Caller { instance: id("they"), execution: ExecutionId(9), call: CallId(0) },
+    };
+    let message = |number, to: &str, message| {
+        let from = PartitionId(9);
+        let id = MessageId { from, epoch: Epoch(1), number };
+        Input::Deliver(Envelope { id, partition: PartitionId(0), to: self::id(to), message })
+    };
+    bench.settle(vec![message(1, "@desk@1", Message::Lock(Box::new(lock)))]);
+    bench.start("asks");
+    let stored = bench.stored.get_mut(&id("asks")).unwrap();
+    let whole = std::mem::replace(&mut stored.history, vec![Bytes::from_static(b"\xFF\xFF")]);
+    bench.crash();
+    bench.ask("asks", Verb::Status);
+    assert!(stuck(&bench, "asks").contains("cannot be read"));
+
+    let waits = bench.stored.iter().find(|(_, it)| *it.record.name == *"waits");
+    let waits = waits.expect("a child").0.clone();
+    assert_eq!(bench.ask(waits.as_str(), raise("heard")), Answer::Done);
+    let performed = Performed { outcomes: vec![Ok(Some("added".into()))], ..Default::default() };
+    let task = bench.tasks.pop().expect("the operation");
+    bench.done(task, Done::Operations(Box::new(performed)));
+    let unlock = Message::Unlock { section: "theirs".into(), next: [].into() };
+    bench.settle(vec![message(2, "@desk@1", unlock)]);
+
+    let stored = bench.stored.get_mut(&id("asks")).unwrap();
+    let later = stored.history.split_off(1);
+    stored.history = whole.into_iter().chain(later).collect();
+    assert_eq!(bench.ask("asks", resume()), Answer::Done);
+    assert_eq!(bench.outcome("asks"), Ok("heard, added, locked".to_owned()));
 }

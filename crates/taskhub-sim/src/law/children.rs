@@ -54,7 +54,9 @@ impl Children {
                 children.retain(|child| !child.is(*execution, *call, chronicle));
             }
         }
-        let Some(reason) = terminated(&applied.fresh).filter(|reason| ends_all(reason)) else {
+        let reason = terminated(&applied.fresh).filter(|reason| ends_all(reason));
+        // Whose history cannot be read knows no children.
+        let Some(reason) = reason.filter(|_| !chronicle.damaged.contains(id)) else {
             return Ok(0);
         };
         for child in &*children {

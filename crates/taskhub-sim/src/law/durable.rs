@@ -40,6 +40,13 @@ pub(crate) fn on_answer(
         (Answer::Done, Act::Suspend) => {
             was(RuntimeStatus::Suspended) || some(&|record| record.status.is_terminal())
         }
+        // While it is being read, not even that can be taken.
+        (Answer::Refused(Refusal::Busy(why)), Act::Resume | Act::Unlock(_)) => {
+            return ensure(!why.contains("events wait"), || {
+                let happened = format!("{instance}: {act:?} is refused: {why}");
+                Violation::new(11, "what makes room is not refused for want of it", happened)
+            });
+        }
         (Answer::Done, Act::Resume) => some(&|record| record.status != RuntimeStatus::Suspended),
         (Answer::Done, Act::Rewind) => some(&|record| chronicle.is_rewound(record.execution)),
         (Answer::Done, Act::Purge) | (Answer::Refused(Refusal::NotFound(_)), _) => absent(),

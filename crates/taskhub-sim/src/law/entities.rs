@@ -118,7 +118,18 @@ impl Entities {
         } else {
             self.performed(applied, &gone, state(log).as_ref())?;
         }
-        locks::on_turn(applied, log)?;
+        locks::on_turn(applied, log, chronicle)?;
+        let is_wanted = |event: &Event| {
+            matches!(event.kind, Kind::OperationRequested(_) | Kind::LockRequested(_))
+        };
+        let is_there = chronicle.record(id).is_some_and(|it| it.stuck.is_none());
+        let is_empty = is_there
+            && state(log).is_none()
+            && locks::of(log).0.is_none()
+            && !log.iter().any(is_wanted);
+        ensure(!is_empty, || {
+            Violation::new(11, "an empty entity is gone with its turn", format!("{id}: {log:?}"))
+        })?;
         Ok(1)
     }
 
@@ -172,7 +183,8 @@ impl Entities {
             })?;
             locks::on_performed(id, lock.as_ref(), requested)?;
             if !self.due.contains_key(request) {
-                in_order(&mut self.last, id, requested, lock.is_some())?;
+                let within = was_given_within(&applied.old, requested);
+                in_order(&mut self.last, id, requested, within)?;
             }
         }
         Ok(())
@@ -211,6 +223,14 @@ fn in_order(
     ensure(before.is_none_or(|before| before <= number), || {
         broken(id, "in order per sender", &format!("{input} comes after {before:?}"))
     })
+}
+
+/// Whether who asked had locked the entity when it was given out, though perhaps no longer when it
+/// was done.
+fn was_given_within(log: &[Event], requested: &Requested) -> bool {
+    let Some(Kind::Entity(entity)) = log.first().map(|event| &event.kind) else { return false };
+    let caller = requested.caller.as_ref().map(|it| (&it.instance, it.execution));
+    entity.lock.as_ref().is_some_and(|it| caller == Some((&it.holder, it.execution)))
 }
 
 fn broken(id: &InstanceId, expected: &str, happened: &str) -> Violation {

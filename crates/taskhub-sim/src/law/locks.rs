@@ -45,8 +45,12 @@ pub(crate) fn on_performed(
 }
 
 /// A turn of an entity became durable, and this is its history now: whoever has it asked for it,
-/// whoever had it gave it back, and a request goes on to where it has to go.
-pub(crate) fn on_turn(applied: &Applied<'_>, log: &[Event]) -> Result<(), Violation> {
+/// whoever had it gave it back or is gone, and a request goes on to where it has to go.
+pub(crate) fn on_turn(
+    applied: &Applied<'_>,
+    log: &[Event],
+    chronicle: &Chronicle,
+) -> Result<(), Violation> {
     let ((before, mut wanted), (now, waiting)) = (of(&applied.old), of(log));
     let id = &applied.turn.instance;
     let broken =
@@ -59,7 +63,12 @@ pub(crate) fn on_turn(applied: &Applied<'_>, log: &[Event]) -> Result<(), Violat
         let ends = |section: &Text| *section == lock.section;
         let released =
             |it: &Message| matches!(it, Message::Unlock { section, .. } if ends(section));
-        ensure(messages().any(released), || broken("who has locked it unlocks it"))?;
+        let record = chronicle.record(&lock.holder);
+        let lives =
+            record.is_some_and(|it| it.execution == lock.execution && !it.status.is_terminal());
+        ensure(messages().any(released) || !lives, || {
+            broken("who has locked it unlocks it, or is gone")
+        })?;
     }
     let Some(lock) = &now else { return Ok(()) };
     wanted.extend(messages().filter_map(|message| match message {

@@ -37,7 +37,8 @@ pub(crate) fn on_turn(
         // What failed is guessed by the turns when it is rewound where its code is not.
         let guessed = may_be_unknown(&record.name, record.version.as_deref()) && is_to_go_on(log);
         let differs = (broken_code || guessed) && why.contains("history has");
-        let may_be = differs || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
+        let lost = chronicle.damaged.contains(id) && why.contains("cannot be read");
+        let may_be = differs || lost || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
         return ensure(known == Some(why) || may_be, || {
             broken(id, "an instance is parked only when its code changed, or panicked", why)
         });

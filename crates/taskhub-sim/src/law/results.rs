@@ -37,6 +37,7 @@ impl Results {
                 continue;
             };
             let goes_on = is_elsewhere(&record.name, record.version.as_deref())
+                && !chronicle.damaged.contains(id)
                 && record.status != RuntimeStatus::Terminated;
             for event in known.log.iter().filter(|_| goes_on) {
                 let Kind::ActivityScheduled { call, .. } = &event.kind else { continue };

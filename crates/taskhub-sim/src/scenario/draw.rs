@@ -129,6 +129,10 @@ fn draw_operations(random: &mut Random, instances: usize, programs: &[Program]) 
     for _ in 0..random.index(20) {
         draw_visit(random, &mut operations);
     }
+    for _ in 0..random.index(3) {
+        let (at, instance) = (random.between(0, CALM_AFTER), entity(0));
+        operations.push(Operation { at, instance, act: Act::Clean, patience: None, within: None });
+    }
     operations.sort_by_key(|operation| operation.at);
     operations
 }
@@ -218,6 +222,9 @@ fn draw_life(
             push(begin + random.between(0, 15 * SECONDS), act, None);
         }
     }
+    if random.chance(150) {
+        push(begin + random.between(3 * SECONDS, 20 * SECONDS), Act::PurgeAll, None);
+    }
 }
 
 /// This payload, or one that nobody may send.
@@ -278,7 +285,7 @@ fn draw_troubles(
     let mut troubles = Vec::new();
     for _ in 0..random.below(8) {
         let pause = random.between(50 * MILLIS, 20 * SECONDS);
-        let kind = match random.below(9) {
+        let kind = match random.below(10) {
             0 | 1 => TroubleKind::Crash(pause / 4),
             2 if embedded => TroubleKind::PowerCut(pause / 4),
             3 if !embedded => TroubleKind::Pause(pause),
@@ -289,6 +296,7 @@ fn draw_troubles(
             }
             6 => TroubleKind::DeployBroken(pause / 4),
             7 => TroubleKind::Leave(pause / 4),
+            8 => TroubleKind::Damage(pause / 4),
             _ => TroubleKind::StoreDown(pause / 8),
         };
         let node = random.index(nodes);
