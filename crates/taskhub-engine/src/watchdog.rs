@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What runs on one thread, and whose it is.
 #[derive(Debug)]
 pub struct Watch<T = InstanceId> {
-    /// How often code began to run or came back: odd as long as it runs.
+    /// How often code began to run or came back: odd as long as it runs. One thread counts.
     steps: AtomicU64,
     /// Whose code ran last.
     whose: Mutex<Option<T>>,
@@ -34,12 +34,16 @@ impl<T: Clone> Watch<T> {
     /// Code of this one begins to run.
     pub fn entered(&self, whose: &T) {
         *self.whose.lock().unwrap_or_else(PoisonError::into_inner) = Some(whose.clone());
-        self.steps.fetch_add(1, Ordering::Release);
+        self.step();
     }
 
     /// It has come back.
     pub fn left(&self) {
-        self.steps.fetch_add(1, Ordering::Release);
+        self.step();
+    }
+
+    fn step(&self) {
+        self.steps.store(self.steps() + 1, Ordering::Release);
     }
 
     fn steps(&self) -> u64 {

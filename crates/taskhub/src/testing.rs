@@ -54,7 +54,6 @@
 //! After each step the whole history is replayed several times and compared, cut into turns in
 //! different ways. Code that is not deterministic fails the test there, and says where it differs.
 
-pub(crate) mod blocked;
 mod chaos;
 mod check;
 mod entities;
@@ -83,6 +82,7 @@ use crate::{
     data::{decode, encode},
     entity,
     handle::{Callable, Function, OrchestrationCode, Signature},
+    turn::blocked,
 };
 
 /// When runs begin: 2024-01-01, noon.

@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// From now on, polls in this process are watched.
-pub(super) fn watch() {
+pub(crate) fn watch() {
     WATCHDOG.get_or_init(|| {
         // Without this thread a test works as well, as long as its code does.
         let _ = thread::Builder::new().name("taskhub-test-watch".to_owned()).spawn(look_around);
@@ -47,10 +47,10 @@ fn watched() -> Option<Arc<Watch<Name>>> {
 }
 
 /// A poll that goes on until this is dropped.
-pub(crate) struct Polling(Arc<Watch<Name>>);
+pub(super) struct Polling(Arc<Watch<Name>>);
 
 /// Code of the orchestration of this name begins to be polled.
-pub(crate) fn polled(name: Name) -> Option<Polling> {
+pub(super) fn polled(name: Name) -> Option<Polling> {
     WATCHDOG.get()?;
     let watch = WATCH.try_with(Clone::clone).ok()??;
     watch.entered(&name);
