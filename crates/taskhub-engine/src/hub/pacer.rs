@@ -50,7 +50,7 @@ impl Pacer {
     }
 
     /// This thread is the one that moves.
-    pub(super) fn move_this_thread() {
+    pub(super) fn moves_this_thread() {
         IS_PACED.set(true);
     }
 

@@ -172,7 +172,7 @@ struct Paced {
 
 impl Paced {
     fn run(mut self, steps: &Receiver<Step>) {
-        Pacer::move_this_thread();
+        Pacer::moves_this_thread();
         while let Ok(Step { now, done }) = steps.recv() {
             self.shown.fetch_max(now.0, Ordering::Relaxed);
             if let Err(error) = self.settle() {
