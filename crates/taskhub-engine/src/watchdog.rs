@@ -87,7 +87,9 @@ impl Functions for Watched {
 /// look that finds it, and again when it is twice as long.
 pub fn watch(watches: &[Arc<Watch>]) -> io::Result<()> {
     let mut watchdog = Watchdog::default();
-    watches.iter().for_each(|watch| watchdog.add(watch));
+    for watch in watches {
+        watchdog.add(watch);
+    }
     thread::Builder::new().name("taskhub-watchdog".to_owned()).spawn(move || {
         loop {
             thread::sleep(LOOK_EVERY);
