@@ -182,10 +182,11 @@ pub enum Refusal {
     /// The entity is in use.
     #[error("entity {0} is locked, or operations of it are under way; try again when it rests")]
     InUse(InstanceId),
-    /// The input has so many bytes, and only so many are allowed.
+    /// The payload has so many bytes, and only so many are allowed.
     #[error(
-        "an input of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
-         to it, or raise `Limits::payload_bytes_max`"
+        "a payload of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
+         to it, or raise `Limits::payload_bytes_max`, of a server its setting \
+         `limits.payload_bytes`"
     )]
     TooLarge(InstanceId, usize, usize),
     /// A limit is reached for now.

@@ -166,9 +166,23 @@ pub enum ConfigError {
     /// A secret that anybody could guess.
     #[error("`cluster.secret` is empty; set a long random text, or remove it")]
     EmptySecret,
-    /// A lease that ends as it begins.
-    #[error("`cluster.lease_seconds` is 0; the default is 15")]
-    NoLease,
+    /// A number that leaves no room for anything: the setting, and its default.
+    #[error("`{0}` is 0, with which nothing works; the default is {1}")]
+    Zero(&'static str, u64),
+    /// A payload that the limit allows, and no client could send.
+    #[error(
+        "`limits.payload_bytes` is {payload}, and a whole message has at most {message}: raise \
+         `limits.message_bytes` as well"
+    )]
+    NoMessage {
+        /// The largest payload, in bytes.
+        payload: usize,
+        /// The largest message, in bytes.
+        message: usize,
+    },
+    /// More than all.
+    #[error("`traces.percent` is {0}; 100 sends all traces")]
+    Percent(u32),
     /// A server without hubs.
     #[error("`hubs.count_max` is 0, so there is no room for a hub; the default is 64")]
     NoHubs,
@@ -245,12 +259,16 @@ impl Config {
         if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
             return Err(ConfigError::EmptySecret);
         }
-        if self.cluster.lease_seconds == 0 {
-            return Err(ConfigError::NoLease);
-        }
         if self.hubs.count_max == 0 {
             return Err(ConfigError::NoHubs);
         }
+        if self.cluster.lease_seconds == 0 {
+            return Err(ConfigError::Zero("cluster.lease_seconds", 15));
+        }
+        if self.traces.percent > 100 {
+            return Err(ConfigError::Percent(self.traces.percent));
+        }
+        self.limits.check()?;
         check_origins(&self.http.origins)
     }
 
@@ -266,6 +284,30 @@ impl Config {
     #[must_use]
     pub fn print(&self) -> String {
         printed::printed(self)
+    }
+}
+
+impl LimitsConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let usual = Self::default();
+        let numbers = [
+            ("limits.message_bytes", self.message_bytes, usual.message_bytes),
+            ("limits.payload_bytes", self.payload_bytes, usual.payload_bytes),
+            ("limits.calls", self.calls, usual.calls),
+            ("limits.connections", self.connections, usual.connections),
+            ("limits.header_bytes", self.header_bytes, usual.header_bytes),
+        ];
+        if let Some(&(name, _, usual)) = numbers.iter().find(|(_, set, _)| *set == 0) {
+            return Err(ConfigError::Zero(name, usual as u64));
+        }
+        if self.body_seconds == 0 {
+            return Err(ConfigError::Zero("limits.body_seconds", usual.body_seconds));
+        }
+        if self.payload_bytes > self.message_bytes {
+            let (payload, message) = (self.payload_bytes, self.message_bytes);
+            return Err(ConfigError::NoMessage { payload, message });
+        }
+        Ok(())
     }
 }
 
@@ -311,5 +353,23 @@ mod tests {
     fn one_address_needs_no_list() {
         let config = Config::parse("listen = \"0.0.0.0:80\"").unwrap();
         assert_eq!(config.listen, ["0.0.0.0:80"]);
+    }
+
+    #[test]
+    fn settings_with_which_nothing_would_work_are_refused() {
+        let refused = |text: &str| Config::parse(text).unwrap().check().unwrap_err().to_string();
+        for name in ["message_bytes", "payload_bytes", "calls", "connections", "header_bytes"] {
+            let said = refused(&format!("limits.{name} = 0"));
+            assert!(said.starts_with(&format!("`limits.{name}` is 0")), "{said}");
+        }
+        for (text, hint) in [
+            ("limits.body_seconds = 0", "the default is 60"),
+            ("cluster.lease_seconds = 0", "the default is 15"),
+            ("limits.payload_bytes = 100_000_000", "raise `limits.message_bytes`"),
+            ("traces.percent = 200", "100 sends all"),
+        ] {
+            assert!(refused(text).contains(hint), "{}", refused(text));
+        }
+        assert!(Config::default().check().is_ok());
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Config, Traces, TracesError};
 use place::Place;
-pub(crate) use place::{hubs_in, is_hub};
+pub(crate) use place::{has_hub, hubs_in, is_hub};
 use slot::Slot;
 
 pub use name::{HubName, InvalidHubName};

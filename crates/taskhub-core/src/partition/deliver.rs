@@ -304,7 +304,7 @@ pub(super) fn too_much(sizes: &[usize], limits: &Limits) -> Option<Failure> {
 fn too_large(bytes: usize, limits: &Limits) -> Failure {
     let message = format!(
         "a payload of {bytes} bytes is too large, {} are allowed; pass a reference to it, or \
-         raise `Limits::payload_bytes_max`",
+         raise `Limits::payload_bytes_max`, of a server its setting `limits.payload_bytes`",
         limits.payload_bytes_max
     );
     Failure::new("PayloadTooLarge", message).non_retriable()

@@ -7,10 +7,7 @@ use serde::Serialize;
 use taskhub_wire::keys::{Key, ListRequest};
 
 use super::client::{Access, Failure, Link, line, speak, table, text};
-use crate::{
-    Config, KeyKind, Keys,
-    hubs::{hubs_in, is_hub},
-};
+use crate::{Config, KeyKind, Keys, hubs::has_hub};
 
 /// The flags of `taskhub keys`.
 #[derive(Debug, Args)]
@@ -175,7 +172,7 @@ impl Held {
     fn warn_of_no_hub(&self) {
         let Self::Here(keys) = self else { return };
         let Some(folder) = keys.folder().filter(|_| keys.is_empty()) else { return };
-        if !is_hub(folder) && hubs_in(folder).unwrap_or_default().is_empty() {
+        if !has_hub(folder) {
             let folder = folder.display();
             eprintln!("taskhub: no hub is in {folder} yet; only a server of it will know the key");
         }

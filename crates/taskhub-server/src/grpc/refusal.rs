@@ -45,9 +45,7 @@ fn status(refusal: &Refusal) -> Status {
         | Refusal::CannotRewind(..)
         | Refusal::InUse(_) => Status::failed_precondition(message),
         Refusal::OtherKind(_) => Status::invalid_argument(message),
-        Refusal::TooLarge(..) => Status::resource_exhausted(format!(
-            "{message}, which is `limits.payload_bytes` in the settings of a server"
-        )),
+        Refusal::TooLarge(..) => Status::resource_exhausted(message),
         Refusal::Busy(what) => busy(what),
         // Whether it happened is not known: nobody may repeat it without looking.
         Refusal::Lost(_) => Status::unknown(message),

@@ -78,10 +78,14 @@ impl Door {
             return Ok(());
         }
         if token.is_some() {
-            return Err("send `Authorization: Bearer <token>`, or a key as `x-functions-key`");
+            return Err("no token or key of this server came; send `Authorization: Bearer \
+                        <token>`, or a key as `x-functions-key`");
         }
         if !keys.is_empty() {
-            return Err("send a key as the header `x-functions-key` or the parameter `code`");
+            return Err(
+                "no good key came; send one as the header `x-functions-key` or the parameter \
+                        `code`",
+            );
         }
         if !is_local.load(Ordering::Relaxed) {
             return Err("other machines reach this server: make a key with `taskhub keys create`");

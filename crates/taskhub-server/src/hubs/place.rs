@@ -123,6 +123,12 @@ pub(crate) fn is_hub(folder: &Path) -> bool {
     folder.join(FILE).is_file()
 }
 
+/// Whether the folder is a hub or has one, under any name: those of applications have dots.
+pub(crate) fn has_hub(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    is_hub(folder) || entries.flatten().any(|entry| is_hub(&entry.path()))
+}
+
 /// The hubs that have their folders in this one, sorted.
 pub(crate) fn hubs_in(data: &Path) -> io::Result<Vec<HubName>> {
     let mut names = Vec::new();

@@ -140,7 +140,7 @@ impl Front {
             }
             Ok(None) if self.tokens.admit(request.headers()) => {}
             Ok(None) => {
-                let message = "send `authorization: Bearer <token>`";
+                let message = "no token of this server came; send `authorization: Bearer <token>`";
                 return Status::unauthenticated(message).into_http();
             }
             Err(impostor) => {
@@ -182,7 +182,7 @@ impl Front {
                 request.extensions_mut().insert(token);
             }
         } else if !open && !is_let_in {
-            let message = "send `Authorization: Bearer <token>`";
+            let message = "no token of this server came; send `Authorization: Bearer <token>`";
             let mut response = http::refusal(StatusCode::UNAUTHORIZED, message);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return ready(response).boxed();

@@ -76,6 +76,11 @@ async fn a_key_for_nobody_and_the_last_key_are_warned_of() {
     assert!(made.code == 0 && made.err.contains("no hub is in"), "{}", made.err);
     let more = taskhub(&["keys", "create", "more", "--data", &here]).await;
     assert_eq!((more.code, more.err.as_str()), (0, ""), "it is known by then");
+    let app = folder.path().join("app");
+    std::fs::create_dir_all(app.join("weather.hub")).unwrap();
+    std::fs::write(app.join("weather.hub/hub.db"), "").unwrap();
+    let made = taskhub(&["keys", "create", "--data", &app.display().to_string()]).await;
+    assert_eq!((made.code, made.err.as_str()), (0, ""), "an application has a hub there");
     let removed = taskhub(&["keys", "remove", "more", "--data", &here]).await;
     assert_eq!((removed.out.as_str(), removed.err.as_str()), ("more removed\n", ""));
     let last = taskhub(&["keys", "remove", "--data", &here]).await;

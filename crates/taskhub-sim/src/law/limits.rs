@@ -57,7 +57,8 @@ pub(crate) fn kept(outcome: &Outcome) -> Outcome {
         Ok(Some(output)) if output.len() > PAYLOAD_BYTES_MAX => {
             let message = format!(
                 "a payload of {} bytes is too large, {PAYLOAD_BYTES_MAX} are allowed; pass a \
-                 reference to it, or raise `Limits::payload_bytes_max`",
+                 reference to it, or raise `Limits::payload_bytes_max`, of a server its setting \
+                 `limits.payload_bytes`",
                 output.len(),
             );
             Err(Failure::new(TOO_LARGE, message).non_retriable())

@@ -5,7 +5,17 @@ import java.time.Duration;
 import java.util.function.Function;
 
 public class Orders {
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
+        try {
+            run();
+            System.exit(0); // a worker runs until its process ends
+        } catch (Exception failure) {
+            failure.printStackTrace();
+            System.exit(1);
+        }
+    }
+
+    static void run() throws Exception {
         DurableTaskGrpcWorker worker = new DurableTaskGrpcWorkerBuilder()
                 .port(4001)
                 .addOrchestration(orchestration("order", Orders::order))
@@ -20,8 +30,6 @@ public class Orders {
         OrchestrationMetadata state =
                 client.waitForInstanceCompletion(instance, Duration.ofSeconds(60), true);
         System.out.println(state.getRuntimeStatus() + " " + state.readOutputAs(String.class));
-
-        System.exit(0); // a worker runs until its process ends
     }
 
     static void order(TaskOrchestrationContext ctx) {
