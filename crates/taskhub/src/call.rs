@@ -82,7 +82,7 @@ impl<O: Data> Call<O> {
     ) -> Self {
         let callee = if is_activity { Callee::Activity } else { Callee::Child(None) };
         let place = scope.place();
-        let (input, stage) = match encode(&input) {
+        let (input, stage) = match encode(input) {
             Ok(input) => (input, Stage::Made),
             Err(failure) => (None, Stage::Broken(failure)),
         };

@@ -140,7 +140,7 @@ impl Client {
     /// Starts an orchestration; `.await` it. See [`Start`] for its options.
     pub fn start<M, C: Startable<M>>(&self, target: C, input: C::Input) -> Start<C::Handle> {
         let target = target.target();
-        let start = Start::new(self.clone(), target.name, encode(&input));
+        let start = Start::new(self.clone(), target.name, encode(input));
         match target.version {
             Some(version) => start.version(version),
             None => start,

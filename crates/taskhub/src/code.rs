@@ -122,5 +122,5 @@ impl<S: ActivityCode> Activity for Performed<S> {
 }
 
 fn outcome<T: Data>(result: Result<T>) -> Outcome {
-    Ok(encode(&result?)?)
+    Ok(encode(result?)?)
 }

@@ -276,7 +276,7 @@ impl Context {
         payload: T,
     ) -> Result<()> {
         let to = InstanceId::parse(instance.as_ref())?;
-        self.scope.send(to, event.name().into(), encode(&payload)?);
+        self.scope.send(to, event.name().into(), encode(payload)?);
         Ok(())
     }
 
@@ -299,7 +299,7 @@ impl Context {
     pub fn start<M, C: Startable<M>>(&self, target: C, input: C::Input) -> Detached {
         let target = target.target();
         let version = target.version.map(Into::into);
-        let work = encode(&input).map(|input| Work { version, ..Work::new(target.name, input) });
+        let work = encode(input).map(|input| Work { version, ..Work::new(target.name, input) });
         Detached::new(self.scope.clone(), self.scope.place(), work)
     }
 
@@ -355,7 +355,7 @@ impl Context {
             return Err(Failure::terminal(message));
         }
         let version = target.version.map(Into::into);
-        let how = ContinueAsNew { input: encode(&input)?, version, keep_events: true, tags: None };
+        let how = ContinueAsNew { input: encode(input)?, version, keep_events: true, tags: None };
         self.scope.continue_as_new(how);
         Err(Failure::new(ContinueAsNew::FAILURE, "this execution goes on as a new one").no_retry())
     }

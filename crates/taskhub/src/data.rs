@@ -35,7 +35,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Data for T {
 }
 
 /// Writes a value.
-pub(crate) fn encode<T: Data>(value: &T) -> Result<Option<Text>> {
+#[expect(clippy::needless_pass_by_value, reason = "who gives it has no use for it any more")]
+pub(crate) fn encode<T: Data>(value: T) -> Result<Option<Text>> {
     value.to_stored()
 }
 
@@ -45,12 +46,12 @@ pub(crate) fn decode<T: Data>(text: Option<&str>, what: &str) -> Result<T> {
 }
 
 /// A value within another one.
-pub(crate) fn value<T: Data>(value: &T) -> Result<Value> {
+pub(crate) fn value<T: Data>(value: T) -> Result<Value> {
     decode(encode(value)?.as_deref(), "a value")
 }
 
 /// What it stands for.
-pub(crate) fn of_value<T: Data>(value: &Value, what: &str) -> Result<T> {
+pub(crate) fn of_value<T: Data>(value: Value, what: &str) -> Result<T> {
     decode(encode(value)?.as_deref(), what)
 }
 
@@ -81,9 +82,9 @@ mod tests {
 
     #[test]
     fn nothing_is_stored_as_nothing() {
-        assert_eq!(encode(&()).unwrap(), None);
-        assert_eq!(encode(&None::<u8>).unwrap(), None);
-        assert_eq!(encode(&Some(1)).unwrap().as_deref(), Some("1"));
+        assert_eq!(encode(()).unwrap(), None);
+        assert_eq!(encode(None::<u8>).unwrap(), None);
+        assert_eq!(encode(Some(1)).unwrap().as_deref(), Some("1"));
         assert_eq!(decode::<Option<u8>>(None, "it").unwrap(), None);
         decode::<()>(None, "it").unwrap();
     }

@@ -149,7 +149,7 @@ impl<S: OrchestrationCode> Prepared<S> {
     /// If the input cannot be written as JSON, or the code cannot be replayed.
     #[track_caller]
     pub fn input(self, input: S::Input) -> Run<S> {
-        let input = encode(&input).unwrap_or_else(|failure| panic!("{failure}"));
+        let input = encode(input).unwrap_or_else(|failure| panic!("{failure}"));
         let code = Box::new(Replayed::<S>::new());
         let life = Life::begin(S::NAME, code, self.id, self.at.core(), input);
         Run { life, updates: 0, signature: PhantomData }
@@ -204,7 +204,7 @@ impl<S: OrchestrationCode> Run<S> {
     /// If the payload cannot be written as JSON, or the code cannot be replayed.
     #[track_caller]
     pub fn raise<T: Data>(&mut self, event: Event<T>, payload: T) {
-        let input = encode(&payload).unwrap_or_else(|failure| panic!("{failure}"));
+        let input = encode(payload).unwrap_or_else(|failure| panic!("{failure}"));
         self.life.arrive(Kind::EventRaised { name: event.name().into(), input });
     }
 

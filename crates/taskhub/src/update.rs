@@ -56,7 +56,7 @@ use taskhub_core::{
 
 use crate::{
     Context, Data, Event, Failure, Result, Wait,
-    data::{encode, of_value, value},
+    data::{encode, of_value, value, write},
     orchestration,
 };
 
@@ -150,7 +150,7 @@ pub(crate) async fn ask(ctx: Context, errand: Errand) -> Result<Value> {
     let Errand { instance, update, input } = errand;
     let to = InstanceId::parse(&instance)?;
     let question = Question { answer_to: ctx.instance_id().to_string(), input };
-    ctx.send(to, update.into(), encode(&question)?);
+    ctx.send(to, update.into(), encode(question)?);
     ctx.event(ANSWER).await?.into_result()
 }
 
@@ -185,7 +185,7 @@ impl<I: Data, O: Data> Future for WaitUpdate<I, O> {
         let asked = std::task::ready!(Pin::new(&mut self.wait).poll(task));
         Poll::Ready(asked.and_then(|Question { answer_to, input }| {
             let to = InstanceId::parse(&answer_to)?;
-            let input = of_value(&input, "the input of an update")?;
+            let input = of_value(input, "the input of an update")?;
             let slip = Slip { scope: self.scope.clone(), place: self.place, to: Some(to) };
             Ok(Asked { input, slip, answer: PhantomData })
         }))
@@ -213,7 +213,7 @@ impl<I, O: Data> Asked<I, O> {
     /// Answers.
     pub fn answer(mut self, answer: O) {
         let unwritten = |failure: Failure| Reply::refusal(&failure);
-        self.slip.send(&value(&answer).map_or_else(unwritten, Reply::Answer));
+        self.slip.send(&value(answer).map_or_else(unwritten, Reply::Answer));
     }
 
     /// Answers that it cannot be; whoever asked hears of a failure of this kind.
@@ -233,7 +233,7 @@ struct Slip {
 impl Slip {
     fn send(&mut self, reply: &Reply) {
         let Some(to) = self.to.take() else { return };
-        let (name, input) = (Text::from(ANSWER.name()), encode(reply).unwrap_or_default());
+        let (name, input) = (Text::from(ANSWER.name()), write(reply).unwrap_or_default());
         self.scope.tell_at(self.place, Command::Send { to, name, input });
     }
 }

@@ -57,7 +57,7 @@ impl<E> EntityRef<E> {
         operation: O,
         input: O::Input,
     ) -> Result<(), SignalError> {
-        self.send(None, operation.name(), encode(&input)).await
+        self.send(None, operation.name(), encode(input)).await
     }
 
     /// Asks it for an operation at a later time.
@@ -67,7 +67,7 @@ impl<E> EntityRef<E> {
         operation: O,
         input: O::Input,
     ) -> Result<(), SignalError> {
-        self.send(Some(time.into()), operation.name(), encode(&input)).await
+        self.send(Some(time.into()), operation.name(), encode(input)).await
     }
 
     /// Deletes its state when its turn comes: behind the operations that it was asked for before.

@@ -316,6 +316,7 @@ pub enum ListError {
     Hub(#[from] HubError),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "thiserror calls it so")]
 fn too_large(
     id: &InstanceId,
     bytes: &usize,

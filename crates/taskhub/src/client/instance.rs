@@ -56,7 +56,7 @@ impl<H> InstanceRef<H> {
 
     /// Raises an event; it is kept until the code waits for it.
     pub async fn raise<T: Data>(&self, event: Event<T>, payload: T) -> Result<(), RaiseError> {
-        self.raise_stored(event.name(), encode(&payload)).await
+        self.raise_stored(event.name(), encode(payload)).await
     }
 
     /// Raises an event that is known by its name only. Prefer a typed [`Event`].
@@ -93,7 +93,7 @@ impl<H> InstanceRef<H> {
         payload: T,
         keep: Duration,
     ) -> Result<(), RaiseError> {
-        let input = encode(&payload).map_err(RaiseError::Payload)?;
+        let input = encode(payload).map_err(RaiseError::Payload)?;
         let until = (self.client.now() + keep).core();
         let verb = Verb::RaiseEarly { name: event.name().into(), input, until };
         let answer = self.client.ask(&self.id, verb).await?;

@@ -114,7 +114,7 @@ impl<H> Start<H> {
     /// }
     /// ```
     pub fn raise<T: Data>(mut self, event: Event<T>, payload: T) -> Self {
-        self.event = Some((event.name().into(), encode(&payload)));
+        self.event = Some((event.name().into(), encode(payload)));
         self
     }
 

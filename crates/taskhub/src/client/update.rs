@@ -36,7 +36,7 @@ impl<O: Data> Ask<O> {
         update: Update<I, O>,
         input: I,
     ) -> Self {
-        let (update, input) = (update.name(), value(&input));
+        let (update, input) = (update.name(), value(input));
         let (id, within, output) = (None, TIME_MAX, PhantomData);
         Self { client, instance, update, input, id, within, output }
     }
@@ -86,7 +86,7 @@ impl<O: Data> Ask<O> {
             tracing::debug!(%error, "an update that was answered is not forgotten");
         }
         match answer {
-            Ok(value) => of_value(&value, "the answer").map_err(UpdateError::Answer),
+            Ok(value) => of_value(value, "the answer").map_err(UpdateError::Answer),
             Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
             Err(WaitError::Terminated(_) | WaitError::Timeout(_) | WaitError::Unregistered(..)) => {
                 Err(unanswered(&target).await.unwrap_or(UpdateError::Timeout(self.within)))

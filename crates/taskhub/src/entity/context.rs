@@ -140,7 +140,7 @@ impl EntityContext {
     ) -> Result<Id> {
         let target = orchestration.target();
         let version = target.version.map(Text::from);
-        let work = Work { version, ..Work::new(target.name, encode(&input)?) };
+        let work = Work { version, ..Work::new(target.name, encode(input)?) };
         self.done().acts.push(Act::Start { instance: instance.clone(), work, at: None });
         Ok(instance)
     }
@@ -182,7 +182,7 @@ impl<E> SignalProxy<'_, E> {
         input: O::Input,
     ) -> Result<()> {
         let id = self.id.clone()?;
-        let input = encode(&input)?;
+        let input = encode(input)?;
         let mut done = self.context.done();
         // The same at every run of the operation, so that the receiver recognises a repetition.
         let request = format!("{}.{}", self.context.request(), done.acts.len());

@@ -63,7 +63,7 @@ fn run<S: OperationCode>(
     Box::pin(async move {
         let what = format!("the input of `{}` of `{}`", S::NAME, S::Entity::NAME);
         let input = decode::<S::Input>(input.as_deref(), &what)?;
-        Ok(encode(&S::begin(entity, &context, input)?.await?)?)
+        Ok(encode(S::begin(entity, &context, input)?.await?)?)
     })
 }
 
@@ -147,7 +147,7 @@ impl<E: Entity> Stage<E> {
             self.state = None;
         } else {
             if operation.changes {
-                self.state = encode(&entity)?;
+                self.state = entity.to_stored()?;
             }
             self.entity = Some(entity);
         }

@@ -71,7 +71,7 @@ impl<E> EntityProxy<E> {
     ) -> Result<()> {
         let entity = self.id.clone()?;
         self.sections.check_signal(&entity)?;
-        let operation = Operation::new("", operation.name(), encode(&input)?);
+        let operation = Operation::new("", operation.name(), encode(input)?);
         let at = at.map(Timestamp::core);
         self.scope.tell_at(self.scope.place(), Command::Signal { entity, operation, at });
         Ok(())

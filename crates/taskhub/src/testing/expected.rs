@@ -63,7 +63,7 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     /// If there is none. The message says what the run waits for.
     #[track_caller]
     pub fn given(mut self, input: I) -> Self {
-        let wanted = encode(&input).unwrap_or_else(|failure| panic!("{failure}"));
+        let wanted = encode(input).unwrap_or_else(|failure| panic!("{failure}"));
         let (name, _) = self.called();
         let found = calls(self.life, &self.callee, name).find(|(_, input)| **input == wanted);
         let Some(call) = found.map(|(call, _)| call) else {
@@ -108,7 +108,7 @@ impl<'a, I: Data, O: Data> Expected<'a, I, O> {
     /// If the output cannot be written as JSON, or the code cannot be replayed.
     #[track_caller]
     pub fn returns(self, output: O) {
-        let output = encode(&output).unwrap_or_else(|failure| panic!("{failure}"));
+        let output = encode(output).unwrap_or_else(|failure| panic!("{failure}"));
         self.ends(Ok(output));
     }
 

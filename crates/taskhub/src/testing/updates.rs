@@ -30,8 +30,8 @@ impl<S: OrchestrationCode> Run<S> {
     pub fn update<I: Data, O: Data>(&mut self, update: Update<I, O>, input: I) -> TestUpdate<O> {
         self.updates += 1;
         let asker = InstanceId::trusted(format!("test-update-{}", self.updates));
-        let question = value(&input)
-            .and_then(|input| encode(&Question { answer_to: asker.to_string(), input }));
+        let question =
+            value(input).and_then(|input| encode(Question { answer_to: asker.to_string(), input }));
         let input = question.unwrap_or_else(|failure| panic!("{failure}"));
         self.life.arrive(Kind::EventRaised { name: update.name().into(), input });
         TestUpdate { name: update.name(), asker, answer: PhantomData }
@@ -53,7 +53,7 @@ impl<S: OrchestrationCode> Run<S> {
         let reply = decode::<Reply>(told.input.as_deref(), "the answer");
         let answer = reply.and_then(Reply::into_result).map(|value| {
             let what = format!("the answer of `{}`", update.name);
-            of_value(&value, &what).unwrap_or_else(|failure| panic!("{failure}"))
+            of_value(value, &what).unwrap_or_else(|failure| panic!("{failure}"))
         });
         Some(answer)
     }

@@ -17,7 +17,7 @@ fn library() -> (PathBuf, PathBuf) {
     let files = fs::read_dir(&folder).expect("it can be read").map(|it| it.expect("a file").path());
     let built = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?;
-        let is_library = name.starts_with("libtaskhub-") && name.ends_with(".rlib");
+        let is_library = name.starts_with("libtaskhub-") && path.extension()? == "rlib";
         fs::metadata(path).ok().filter(|_| is_library)?.modified().ok()
     };
     let library = files.filter(|path| built(path).is_some()).max_by_key(built);
