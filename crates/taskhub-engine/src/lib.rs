@@ -39,4 +39,4 @@ pub use pool::{
 };
 pub use shard::{Passed, Routed, Shard};
 pub use sharing::sharing;
-pub use watchdog::{Watch, watch};
+pub use watchdog::{Watch, Watchdog, watch};
