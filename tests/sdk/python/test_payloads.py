@@ -4,6 +4,7 @@ import grpc
 import pytest
 from durabletask.client import OrchestrationQuery, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
+from durabletask.grpc_options import GrpcChannelOptions
 from durabletask.payload.store import LargePayloadStorageOptions, PayloadStore
 from durabletask.worker import TaskHubGrpcWorker
 
@@ -149,6 +150,20 @@ def test_large_payloads_are_listed_in_pages_that_a_client_can_take(hub: Hub):
     states = hub.client.get_all_orchestration_states(query)
     assert len(states) == 8
     assert {len(state.get_output()) for state in states} == {NEAR}
+
+
+def test_a_client_may_receive_more_than_its_library_does_by_itself(hub: Hub):
+    hub.serve(echo)
+    instance = hub.start(echo, "x" * (3 * NEAR))
+    more = GrpcChannelOptions(max_receive_message_length=16 << 20)
+    with TaskHubGrpcClient(
+        host_address=hub.address, metadata=hub.metadata, channel_options=more
+    ) as client:
+        state = client.wait_for_orchestration_completion(instance)
+    assert len(state.get_output()) == 3 * NEAR
+    # Without payloads it is small.
+    state = hub.client.wait_for_orchestration_completion(instance, fetch_payloads=False)
+    assert state.runtime_status == OrchestrationStatus.COMPLETED
 
 
 class Shelf(PayloadStore):
