@@ -81,9 +81,7 @@ impl World {
             self.coverage.count("commits that fail");
             Err(self.store_error())
         } else if self.is_too_large(&batch) {
-            self.coverage.count("commits that are too large");
-            self.giants.on_refusal(&batch)?;
-            Err(StoreError::TooLarge("as the seed wants".to_owned()).into())
+            Err(self.refuse(&batch)?)
         } else {
             self.take_effect(&batch, broken)?
         };
@@ -128,6 +126,12 @@ impl World {
     fn is_too_large(&self, batch: &Batch) -> bool {
         let is_narrow = self.scenario.narrow && !self.calm;
         is_narrow && batch.turns.iter().any(is_giant)
+    }
+
+    fn refuse(&mut self, batch: &Batch) -> Result<CommitError, Violation> {
+        self.coverage.count("commits that are too large");
+        self.giants.on_refusal(batch)?;
+        Ok(StoreError::TooLarge("as the seed wants".to_owned()).into())
     }
 
     fn take_effect(
