@@ -79,13 +79,13 @@ pub(crate) fn draw(results: &Results, systems: &[&'static Contestant], points: &
             y = draw_panel(&mut body, panel, &groups, y);
         }
     }
-    let [before, after] = results.probes.map(|probe| probe.syncs_per_second);
+    let [syncs, _] = results.given();
     let under = format!(
         "{} cores, {}; the disk syncs {} to {} times per second; commit {}",
         results.machine.cores,
         escaped(&results.machine.cpu),
-        number(before.min(after)),
-        number(before.max(after)),
+        number(syncs.start),
+        number(syncs.end),
         results.machine.commit,
     );
     text(&mut body, "small", 0.0, y, &under);

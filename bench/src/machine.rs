@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The machine and the code that a run measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// How many cores this process may use.
     pub(crate) cores: usize,
@@ -42,7 +42,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// What the machine gave away while nothing was measured.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Probe {
     /// How often in a second the disk took 4 KiB and synced it.
     pub(crate) syncs_per_second: f64,

@@ -78,6 +78,10 @@ struct Flags {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Add what an earlier run of the same code wrote by `--json`: for a long run in pieces
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
+
     /// Write every sample and all medians to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -123,7 +127,16 @@ fn run(flags: &Flags) -> Result<(), String> {
     let in_database = systems.iter().any(|system| system.store == Store::Postgres);
     let server = in_database.then(|| Database::start(&data.0)).transpose()?;
 
-    let results = measure_all(flags, &systems, &points, (&data.0, server.as_ref()))?;
+    let mut results = measure_all(flags, &systems, &points, (&data.0, server.as_ref()))?;
+    for file in &flags.with {
+        results.add(read(file)?)?;
+    }
+    let has = |is: &dyn Fn(&Sample) -> bool| results.samples.iter().any(is);
+    let shown = systems::ALL.iter().filter(|system| has(&|sample| sample.system == system.name));
+    let systems: Vec<_> = shown.collect();
+    let mut points = Vec::from(points::all(flags.parked, flags.held));
+    points.retain(|point| has(&|sample| sample.point == point.key));
+    results.settle(&systems, &points);
     println!("{}", report::table(&results, &systems, &points));
     if let Some(file) = &flags.json {
         let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
@@ -145,7 +158,7 @@ fn measure_all(
     let probe = || machine::probe(server.0).map_err(|error| error.to_string());
     let mut results = Results {
         machine: Machine::here(&systems::home()),
-        probes: [probe()?; 2],
+        probes: vec![probe()?],
         rounds: flags.rounds.into(),
         seconds: flags.pace().window.as_secs_f64(),
         cap_seconds: flags.cap,
@@ -164,9 +177,8 @@ fn measure_all(
             }
         }
     }
-    results.probes[1] = probe()?;
+    results.probes.push(probe()?);
     results.took_seconds = began.elapsed().as_secs_f64();
-    results.settle(systems, points);
     Ok(results)
 }
 
@@ -193,7 +205,13 @@ fn sample(
         }
         Err(error) => eprintln!("failed: {error}"),
     }
-    Sample { system: system.name, point: point.key, round, found }
+    Sample { system: system.name.to_owned(), point: point.key.to_owned(), round, found }
+}
+
+fn read(file: &PathBuf) -> Result<Results, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let results = text.and_then(|text| serde_json::from_str(&text).map_err(|it| it.to_string()));
+    results.map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
 fn write(file: &PathBuf, text: &str) -> Result<(), String> {

@@ -5,7 +5,10 @@ use crate::points::{Better, Figure, Point};
 use crate::results::{Reading, Results};
 use crate::systems::Contestant;
 
-/// Everything a run found, as text for a terminal of 100 columns.
+/// How wide a column of ratios is.
+const RATIO: usize = 7;
+
+/// Everything a run found, as text for a terminal.
 pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]) -> String {
     let subject = subject(systems);
     let (variants, peers): (Vec<&Contestant>, Vec<_>) =
@@ -23,24 +26,22 @@ pub(crate) fn table(results: &Results, systems: &[&Contestant], points: &[Point]
     text + &circumstances(results, systems, subject)
 }
 
-/// A table of some systems, and of how much better the subject is than the others.
+/// A table of some systems; beside the figures of `others`, how much better the subject is.
 fn columns(
     results: &Results,
     (systems, subject, others): (&[&Contestant], &Contestant, &[&Contestant]),
     points: &[Point],
 ) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{:29}", "");
-    for system in systems {
-        let _ = write!(text, "{:>13}", system.name);
-    }
-    for other in others {
-        let _ = write!(text, "{:>14}", format!("vs {}", other.name));
-    }
-    text.push('\n');
+    let entry = |system: &Contestant, words: &str, ratio: &str| {
+        let is_compared = others.iter().any(|other| other.name == system.name);
+        let width = if is_compared { RATIO } else { 0 };
+        format!("{words:>13}{ratio:>width$}")
+    };
+    let names: String = systems.iter().map(|system| entry(system, system.name, "")).collect();
+    let mut lines = vec![format!("{:29}{names}", "")];
     for point in points {
         let cap = point.cap(results.cap_seconds);
-        let _ = writeln!(text, "{}", point.label);
+        lines.push(point.label.to_owned());
         for figure in point.figures {
             let shown = |reading| match reading {
                 Reading::Unfinished if figure.key != point.figures[0].key => "-".to_owned(),
@@ -50,17 +51,13 @@ fn columns(
             if systems.iter().all(|system| of(system) == Reading::Absent) {
                 continue;
             }
-            let _ = write!(text, "  {:27}", figure.label);
-            for system in systems {
-                let _ = write!(text, "{:>13}", shown(of(system)));
-            }
-            for other in others {
-                let _ = write!(text, "{:>14}", ratio(figure, of(subject), of(other)));
-            }
-            text.push('\n');
+            let beside = |system| ratio(figure, of(subject), of(system));
+            let entries = systems.iter().map(|it| entry(it, &shown(of(it)), &beside(it)));
+            lines.push(format!("  {:27}{}", figure.label, entries.collect::<String>()));
         }
     }
-    text
+    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// The system that the others are compared with: taskhub, or else the first.
@@ -70,25 +67,25 @@ fn subject<'a>(systems: &[&'a Contestant]) -> &'a Contestant {
 
 fn circumstances(results: &Results, systems: &[&Contestant], subject: &Contestant) -> String {
     let Results { machine, rounds, seconds, cap_seconds, .. } = results;
-    let [before, after] = results.probes;
+    let [syncs, idle] = results.given();
     let mut text = format!(
-        "\"vs\" says how many times better {} is.\n\
+        "\"x\" says how many times better {} is.\n\
          \"> {cap_seconds} s\": not within that time, and given up.\n\
-         Rounds: {rounds}, the median of which is shown (W5: once); {seconds} s for each of \
-         W1 and W2; {:.0} s in all.\n\
+         Rounds: {rounds}, the median of which is shown (W5, W6: once); {seconds} s for each of \
+         W1 and\nW2; {:.0} s in all.\n\
          {} cores, {}; commit {}.\n\
-         The disk took {} appends of 4 KiB with a sync per second before the run, {} after.\n\
-         The processor was {:.0} % idle before the run, {:.0} % after: below 95 % another \
-         program\nwas at work, and took from these figures.\n",
+         While nothing was measured, the disk took {} to {} appends of 4 KiB with a sync per \
+         second,\nand the processor was {:.0} to {:.0} % idle: below 95 % another program was at \
+         work, and took from\nthese figures.\n",
         subject.name,
         results.took_seconds,
         machine.cores,
         machine.cpu,
         machine.commit,
-        number(before.syncs_per_second),
-        number(after.syncs_per_second),
-        before.idle_percent,
-        after.idle_percent,
+        number(syncs.start),
+        number(syncs.end),
+        idle.start,
+        idle.end,
     );
     let notes = systems.iter().map(|system| system.note).filter(|note| !note.is_empty());
     for note in results.server.as_deref().into_iter().chain(notes) {

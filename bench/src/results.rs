@@ -1,24 +1,26 @@
 //! What a run found: every sample, and the medians over the rounds.
+use std::ops::Range;
+
 use bench_harness::Figures;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::{Machine, Probe};
 use crate::points::Point;
 use crate::systems::Contestant;
 
 /// All that a run found, as the JSON file holds it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
-    /// What the machine had to give before the run, and after it.
-    pub(crate) probes: [Probe; 2],
+    /// What the machine had to give before and after each run.
+    pub(crate) probes: Vec<Probe>,
     /// Rounds that were asked for.
     pub(crate) rounds: usize,
     /// The window of each measurement.
     pub(crate) seconds: f64,
     /// When a measurement was given up.
     pub(crate) cap_seconds: u64,
-    /// How long the whole run took.
+    /// How long all runs took.
     pub(crate) took_seconds: f64,
     /// The `PostgreSQL` that systems shared, and how it was set, if there was one.
     pub(crate) server: Option<String>,
@@ -28,21 +30,21 @@ pub(crate) struct Results {
 }
 
 /// One measurement of one system.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    pub(crate) system: &'static str,
-    pub(crate) point: &'static str,
+    pub(crate) system: String,
+    pub(crate) point: String,
     pub(crate) round: usize,
     /// What it found, or why there is nothing.
     pub(crate) found: Result<Figures, String>,
 }
 
 /// The middle of what the rounds found for one figure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Median {
-    system: &'static str,
-    point: &'static str,
-    figure: &'static str,
+    system: String,
+    point: String,
+    figure: String,
     value: f64,
 }
 
@@ -67,6 +69,28 @@ impl Reading {
 }
 
 impl Results {
+    /// Takes in what an earlier run of the same code found.
+    pub(crate) fn add(&mut self, earlier: Results) -> Result<(), String> {
+        let (here, there) = (&self.machine.commit, &earlier.machine.commit);
+        if here != there {
+            return Err(format!("this is commit {here}, and the earlier run measured {there}"));
+        }
+        self.probes.extend(earlier.probes);
+        self.took_seconds += earlier.took_seconds;
+        self.samples.extend(earlier.samples);
+        Ok(())
+    }
+
+    /// The least and the most that the machine gave while nothing was measured: syncs of the disk
+    /// per second, and percents of the processor.
+    pub(crate) fn given(&self) -> [Range<f64>; 2] {
+        let of = |what: fn(&Probe) -> f64| {
+            let all = || self.probes.iter().map(what);
+            all().fold(f64::INFINITY, f64::min)..all().fold(0.0, f64::max)
+        };
+        [of(|probe| probe.syncs_per_second), of(|probe| probe.idle_percent)]
+    }
+
     /// What the rounds found for one figure of one system.
     pub(crate) fn reading(&self, system: &str, point: &str, figure: &str) -> Reading {
         let samples = self.samples.iter().filter(|s| s.system == system && s.point == point);
@@ -103,9 +127,9 @@ impl Results {
             for figure in point.figures {
                 let reading = self.reading(system.name, point.key, figure.key);
                 medians.extend(reading.value().map(|value| Median {
-                    system: system.name,
-                    point: point.key,
-                    figure: figure.key,
+                    system: system.name.to_owned(),
+                    point: point.key.to_owned(),
+                    figure: figure.key.to_owned(),
                     value,
                 }));
             }

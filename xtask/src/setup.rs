@@ -24,11 +24,19 @@ const PACKAGES: [(&str, &str); 7] = [
     ("sqlite3", "sqlite3 --version"),
 ];
 
+/// What the peers of the benchmark are built with.
+const PEERS: [(&str, &str); 2] =
+    [("pkg-config", "pkg-config --version"), ("libssl-dev", "pkg-config --exists openssl")];
+
 /// Brings the machine to where every test of the Rust code can run.
 pub(crate) fn run() -> Result<(), String> {
     toolchain()?;
     packages(&TOOLS)?;
-    // The tests start servers of their own, from these programs.
+    postgres()
+}
+
+/// Brings the programs of PostgreSQL, from which tests and benchmarks start servers of their own.
+pub(crate) fn postgres() -> Result<(), String> {
     let probe = if has_postgres() { "true" } else { "false" };
     packages(&[("postgresql", probe)])
 }
@@ -36,6 +44,12 @@ pub(crate) fn run() -> Result<(), String> {
 /// Brings the machine to where the SDKs can run.
 pub(crate) fn languages() -> Result<(), String> {
     packages(&PACKAGES)
+}
+
+/// Brings the machine to where the peers of the benchmark can be built and run.
+pub(crate) fn peers() -> Result<(), String> {
+    languages()?;
+    packages(&PEERS)
 }
 
 fn toolchain() -> Result<(), String> {

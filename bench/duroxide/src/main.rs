@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Job, Place, Published, Result, Steps, System};
+use bench_harness::{Api, Job, Place, Published, Result, Steps, System};
 use duroxide::providers::Provider;
 use duroxide::providers::sqlite::SqliteProvider;
 use duroxide::runtime::Runtime;
@@ -54,11 +54,12 @@ impl System for Duroxide {
         Ok(Duroxide { client: Arc::new(Client::new(store)), _runtime: runtime })
     }
 
-    fn weather(&self, published: Published) -> Router {
+    fn weather(&self, published: Published) -> Api {
         Router::new()
             .route("/api/weather", get(weather))
             .route("/api/replies/{id}", post(reply))
             .with_state(Desk { client: self.client.clone(), published })
+            .into()
     }
 
     async fn start(&self, id: &str, job: Job) -> Result<()> {

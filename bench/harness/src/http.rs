@@ -7,31 +7,57 @@ use tokio::net::TcpStream;
 use crate::Result;
 
 /// One connection to the server under measurement; one exchange at a time.
-pub(crate) struct Connection {
+#[derive(Debug)]
+pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
 /// The answer to one exchange.
-pub(crate) struct Answer<'a> {
-    pub(crate) status: u16,
-    pub(crate) body: &'a [u8],
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The body as it came.
+    pub body: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// The body of an answer that says yes; the error of any other says what came instead.
+    pub fn accepted(&self) -> Result<String> {
+        let text = String::from_utf8_lossy(self.body);
+        match self.status {
+            200..300 => Ok(text.into_owned()),
+            status => Err(format!("the server answered {status}: {text}").into()),
+        }
+    }
 }
 
 impl Connection {
-    pub(crate) async fn open(server: SocketAddr) -> Result<Connection> {
+    /// Connects to a server.
+    pub async fn open(server: SocketAddr) -> Result<Connection> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         Ok(Connection { stream, received: Vec::with_capacity(1024) })
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer<'_>> {
+    /// Asks a GET.
+    pub async fn get(&mut self, path: &str) -> Result<Answer<'_>> {
         self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n")).await
     }
 
-    pub(crate) async fn post(&mut self, path: &str, text: &str) -> Result<Answer<'_>> {
+    /// Posts a text.
+    pub async fn post(&mut self, path: &str, text: &str) -> Result<Answer<'_>> {
         let length = text.len();
         let head = format!("POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {length}");
+        self.exchange(&format!("{head}\r\n\r\n{text}")).await
+    }
+
+    /// Posts a text that says it is JSON, where a server insists on that.
+    pub async fn post_json(&mut self, path: &str, text: &str) -> Result<Answer<'_>> {
+        let length = text.len();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {length}");
+        let head = format!("{head}\r\ncontent-type: application/json");
         self.exchange(&format!("{head}\r\n\r\n{text}")).await
     }
 

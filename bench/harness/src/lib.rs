@@ -13,5 +13,6 @@ mod work;
 
 pub use callers::call;
 pub use child::obey;
+pub use http::{Answer, Connection};
 pub use order::{Door, Figures, Order, Pace, Place, Task};
-pub use system::{Error, Holding, Job, Published, Result, Steps, System};
+pub use system::{Api, Error, Holding, Job, Published, Result, Steps, System};

@@ -30,7 +30,7 @@ pub trait System: Sized + Send + Sync + 'static {
     ///
     /// Each id goes to `published` once its request is durable. A reply is taken with 204, or
     /// another 2xx, once it is durable; the GET then answers 200 with its text.
-    fn weather(&self, published: Published) -> Router;
+    fn weather(&self, published: Published) -> Api;
 
     /// Starts an instance, and returns once that is durable.
     fn start(&self, id: &str, job: Job) -> impl Future<Output = Result<()>> + Send {
@@ -51,9 +51,32 @@ pub trait System: Sized + Send + Sync + 'static {
     }
 
     /// Serves in this process, as it does for its users, with a way to have requests held.
+    #[must_use]
     fn hold(place: &Place, door: Door) -> impl Future<Output = Result<Holding>> + Send {
         let _ = (place, door);
         async { Err("this system does not serve by itself".into()) }
+    }
+}
+
+/// Where the weather API of a system is.
+#[derive(Debug)]
+pub enum Api {
+    /// In this process, by these routes.
+    Routes(Router),
+    /// In a server that has HTTP itself, with the same two exchanges at paths of its own.
+    Server {
+        /// Where it listens.
+        address: SocketAddr,
+        /// What is asked by a GET.
+        hold: &'static str,
+        /// What comes before the id and behind it where a reply is posted.
+        reply: [&'static str; 2],
+    },
+}
+
+impl From<Router> for Api {
+    fn from(routes: Router) -> Api {
+        Api::Routes(routes)
     }
 }
 

@@ -1,8 +1,7 @@
 //! The weather API as a map of one-shot channels: the ceiling, without any promise.
 use std::time::Duration;
 
-use axum::Router;
-use bench_harness::{Place, Published, Result, Steps, System};
+use bench_harness::{Api, Place, Published, Result, Steps, System};
 
 /// The example `weather-in-memory`; it has the first work only.
 #[derive(Debug)]
@@ -13,8 +12,8 @@ impl System for InMemory {
         Ok(InMemory)
     }
 
-    fn weather(&self, published: Published) -> Router {
+    fn weather(&self, published: Published) -> Api {
         let publish = move |request: weather_in_memory::Request| published.announce(request.id);
-        weather_in_memory::app(Duration::from_mins(1), publish)
+        weather_in_memory::app(Duration::from_mins(1), publish).into()
     }
 }

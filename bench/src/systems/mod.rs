@@ -7,6 +7,7 @@ mod held;
 mod in_memory;
 mod managed;
 mod over_grpc;
+mod packages;
 mod postgres;
 mod python;
 mod raw;
@@ -57,14 +58,15 @@ enum Program {
     Here,
     /// In this program, with a worker in Python: see `python.rs`.
     Python,
-    /// In the package of this name in the folder of that name, since it cannot be linked here.
+    /// In the package of this name in the folder of that name, since it cannot be linked here,
+    /// with what the folder lists for npm.
     Apart { package: &'static str, folder: &'static str },
     /// In the script `main.py` in the folder of this name.
     Script { folder: &'static str },
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 15] = [
+pub(crate) const ALL: [Contestant; 16] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -122,6 +124,18 @@ pub(crate) const ALL: [Contestant; 15] = [
         is_variant: false,
         is_extra: false,
         program: Program::Here,
+    },
+    Contestant {
+        name: "restate",
+        colour: "#e5534b",
+        note: "restate is its server 1.7.12 as it comes, which syncs its log, and handlers on its \
+               Rust SDK.\nIn W1 clients speak to the server itself.",
+        works: &["w1", "w2", "w3", "w4"],
+        parks_at_most: 0,
+        store: Store::Folder,
+        is_variant: false,
+        is_extra: false,
+        program: Program::Apart { package: "bench-restate", folder: "restate" },
     },
     Contestant {
         name: "duroxide",
@@ -238,6 +252,7 @@ impl Contestant {
             Program::Script { folder } => return environment::install(folder),
             Program::Apart { folder, .. } => folder,
         };
+        packages::install(folder)?;
         let manifest = home().join(folder).join("Cargo.toml");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
 use axum::Router;
-use bench_harness::{Job, Place, Published, Result, Steps, System};
+use bench_harness::{Api, Job, Place, Published, Result, Steps, System};
 use taskhub::prelude::Client;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -100,8 +100,8 @@ impl<B: Backend> System for Python<B> {
         Ok(python)
     }
 
-    fn weather(&self, _: Published) -> Router {
-        Router::new()
+    fn weather(&self, _: Published) -> Api {
+        Router::new().into()
     }
 
     async fn start(&self, id: &str, job: Job) -> Result<()> {

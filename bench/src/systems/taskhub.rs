@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Path as UrlPath, State as Extracted};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use bench_harness::{Door, Holding, Job, Place, Published, Result as Measured, Steps, System};
+use bench_harness::{Api, Door, Holding, Job, Place, Published, Result as Measured, Steps, System};
 use taskhub::prelude::{
     Client, Context, Embedded, Event, Host, HostBuilder, Result, activity, orchestration,
     try_join_all,
@@ -168,11 +168,12 @@ impl<S: Setting> System for Taskhub<S> {
         Ok(Taskhub { hub: S::open(place, steps).await?, setting: PhantomData })
     }
 
-    fn weather(&self, published: Published) -> Router {
+    fn weather(&self, published: Published) -> Api {
         Router::new()
             .route("/api/weather", get(hold))
             .route("/api/replies/{id}", post(reply))
             .with_state((self.hub.clients.clone(), published))
+            .into()
     }
 
     async fn start(&self, id: &str, job: Job) -> Measured<()> {

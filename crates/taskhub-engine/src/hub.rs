@@ -14,6 +14,7 @@ mod mail;
 mod members;
 mod open;
 mod owners;
+mod pacer;
 mod readers;
 mod requests;
 mod router;

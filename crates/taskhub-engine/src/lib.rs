@@ -37,4 +37,4 @@ pub use pool::{
     Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
 };
 pub use shard::{Passed, Routed, Shard};
-pub use watchdog::{Watch, watch};
+pub use watchdog::{Watch, Watchdog, watch};

@@ -5,7 +5,10 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -18,32 +21,45 @@ use taskhub_core::{
 /// How often somebody looks. Code that runs so long is named after twice that time at most.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What runs on one thread.
-#[derive(Debug, Default)]
-pub struct Watch(Mutex<Running>);
-
-#[derive(Debug, Default)]
-struct Running {
-    instance: Option<InstanceId>,
-    /// How often code began to run.
-    turns: u64,
+/// What runs on one thread, and whose it is.
+#[derive(Debug)]
+pub struct Watch<T = InstanceId> {
+    /// How often code began to run or came back: odd as long as it runs. One thread counts.
+    steps: AtomicU64,
+    /// Whose code ran last.
+    whose: Mutex<Option<T>>,
 }
 
-impl Watch {
-    /// Code of this instance begins to run.
-    pub fn entered(&self, instance: &InstanceId) {
-        let mut running = self.lock();
-        running.turns += 1;
-        running.instance = Some(instance.clone());
+impl<T: Clone> Watch<T> {
+    /// Code of this one begins to run.
+    pub fn entered(&self, whose: &T) {
+        *self.whose.lock().unwrap_or_else(PoisonError::into_inner) = Some(whose.clone());
+        self.step();
     }
 
     /// It has come back.
     pub fn left(&self) {
-        self.lock().instance = None;
+        self.step();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn step(&self) {
+        self.steps.store(self.steps() + 1, Ordering::Release);
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Acquire)
+    }
+
+    /// Whose code it is, if it has not come back since these steps.
+    fn whose(&self, steps: u64) -> Option<T> {
+        let whose = self.whose.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        whose.filter(|_| self.steps() == steps)
+    }
+}
+
+impl<T> Default for Watch<T> {
+    fn default() -> Self {
+        Self { steps: AtomicU64::new(0), whose: Mutex::new(None) }
     }
 }
 
@@ -67,14 +83,21 @@ impl Functions for Watched {
     }
 }
 
-/// Starts a thread that looks at these, until they are gone, and logs what it finds.
+/// Starts a thread that looks at these, until they are gone, and logs what it finds: at the first
+/// look that finds it, and again when it is twice as long.
 pub fn watch(watches: &[Arc<Watch>]) -> io::Result<()> {
-    let mut watchdog = Watchdog::of(watches);
+    let mut watchdog = Watchdog::default();
+    for watch in watches {
+        watchdog.add(watch);
+    }
     thread::Builder::new().name("taskhub-watchdog".to_owned()).spawn(move || {
         loop {
             thread::sleep(LOOK_EVERY);
-            let Some(found) = watchdog.look() else { break };
-            for (instance, looks) in found {
+            let found = watchdog.look();
+            if watchdog.is_empty() {
+                break;
+            }
+            for (instance, looks) in found.into_iter().filter(|(_, it)| it.is_power_of_two()) {
                 let seconds = LOOK_EVERY.as_secs() * u64::from(looks);
                 tracing::error!(
                     %instance,
@@ -88,39 +111,50 @@ pub fn watch(watches: &[Arc<Watch>]) -> io::Result<()> {
 }
 
 /// What was seen of each thread.
-struct Watchdog(Vec<Seen>);
+#[derive(Debug)]
+pub struct Watchdog<T = InstanceId>(Vec<Seen<T>>);
 
-struct Seen {
-    watch: Weak<Watch>,
-    turns: u64,
+#[derive(Debug)]
+struct Seen<T> {
+    watch: Weak<Watch<T>>,
+    steps: u64,
     /// How often the same code ran.
     looks: u32,
 }
 
-impl Watchdog {
-    fn of(watches: &[Arc<Watch>]) -> Self {
-        let unseen = |watch| Seen { watch: Arc::downgrade(watch), turns: 0, looks: 0 };
-        Self(watches.iter().map(unseen).collect())
+impl<T> Default for Watchdog<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Clone> Watchdog<T> {
+    /// Looks at this one too, until it is gone.
+    pub fn add(&mut self, watch: &Arc<Watch<T>>) {
+        self.0.push(Seen { watch: Arc::downgrade(watch), steps: 0, looks: 0 });
     }
 
-    /// Whose code has been running since so many looks, where it is time to say so: at the first of
-    /// them, and again when it is twice as long. `None` when all are gone.
-    fn look(&mut self) -> Option<Vec<(InstanceId, u32)>> {
+    /// Whether there is nothing left to look at.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose code has been running since so many looks before this one.
+    pub fn look(&mut self) -> Vec<(T, u32)> {
         let mut found = Vec::new();
         self.0.retain_mut(|seen| {
             let Some(watch) = seen.watch.upgrade() else { return false };
-            let running = watch.lock();
-            let same = running.instance.is_some() && running.turns == seen.turns;
+            let steps = watch.steps();
+            let same = steps % 2 == 1 && steps == seen.steps;
             seen.looks = if same { seen.looks + 1 } else { 0 };
-            seen.turns = running.turns;
-            if let Some(instance) =
-                running.instance.as_ref().filter(|_| seen.looks.is_power_of_two())
-            {
-                found.push((instance.clone(), seen.looks));
+            seen.steps = steps;
+            if same && let Some(whose) = watch.whose(steps) {
+                found.push((whose, seen.looks));
             }
             true
         });
-        (!self.0.is_empty()).then_some(found)
+        found
     }
 }
 
@@ -129,24 +163,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whose_code_runs_on_is_named_ever_more_seldom() {
+    fn whose_code_runs_on_is_found_with_how_long() {
         let (one, two) = (Arc::new(Watch::default()), Arc::new(Watch::default()));
-        let mut watchdog = Watchdog::of(&[one.clone(), two.clone()]);
-        let id = InstanceId::trusted("busy");
-        one.entered(&id);
+        let mut watchdog = Watchdog::default();
+        watchdog.add(&one);
+        watchdog.add(&two);
+        one.entered(&"busy");
         let mut looks = Vec::new();
-        for _ in 0..9 {
-            two.entered(&InstanceId::trusted("quick"));
-            looks.extend(watchdog.look().expect("they are there").into_iter().map(|it| it.1));
+        for _ in 0..4 {
+            two.entered(&"quick");
+            looks.extend(watchdog.look());
             two.left();
         }
-        assert_eq!(looks, [1, 2, 4, 8]);
+        assert_eq!(looks, [("busy", 1), ("busy", 2), ("busy", 3)]);
         one.left();
-        assert_eq!(watchdog.look(), Some(Vec::new()));
-        one.entered(&id);
-        assert_eq!(watchdog.look(), Some(Vec::new()), "this is another turn");
-        assert_eq!(watchdog.look(), Some(vec![(id, 1)]));
+        assert_eq!(watchdog.look(), []);
+        one.entered(&"busy");
+        assert_eq!(watchdog.look(), [], "this is another turn");
+        assert_eq!(watchdog.look(), [("busy", 1)]);
         drop((one, two));
-        assert_eq!(watchdog.look(), None);
+        assert!(watchdog.look().is_empty() && watchdog.is_empty());
     }
 }

@@ -14,7 +14,7 @@ use taskhub_core::{CallId, InstanceId, Ticket, Work};
 use crate::{
     Client, Data, Failure, Result,
     attempt::Pulse,
-    data::{decode, encode},
+    data::{decode, write},
     labels,
 };
 
@@ -121,7 +121,7 @@ impl ActivityContext {
             let message = format!("nobody waits for this run of `{}` any more", self.name());
             return Err(Failure::new("Cancelled", message).no_retry());
         }
-        self.pulse.beat(encode(progress)?.unwrap_or_else(|| "null".into()));
+        self.pulse.beat(write(progress)?.unwrap_or_else(|| "null".into()));
         Ok(())
     }
 

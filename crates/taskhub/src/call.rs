@@ -9,7 +9,6 @@ use std::{
 };
 
 use futures::future::FusedFuture;
-use serde::Serialize;
 use taskhub_core::{
     InstanceId, InvalidInstanceId, Operation, Outcome, Timestamp, Work,
     turn::{Command, Pending, Place, Scope},
@@ -74,7 +73,7 @@ enum Stage {
 
 impl<O: Data> Call<O> {
     #[track_caller]
-    pub(crate) fn new<I: Serialize>(
+    pub(crate) fn new<I: Data>(
         scope: Scope,
         sections: Sections,
         target: Target,
@@ -112,7 +111,7 @@ impl<O: Data> Call<O> {
     }
 
     #[track_caller]
-    pub(crate) fn of_operation<I: Serialize>(
+    pub(crate) fn of_operation<I: Data>(
         scope: Scope,
         sections: Sections,
         entity: Result<InstanceId, InvalidInstanceId>,

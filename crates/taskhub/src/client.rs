@@ -36,7 +36,10 @@ pub use status::Status;
 pub use update::Ask;
 
 use crate::{
-    Remote, RemoteError, Timestamp, data::encode, handle::Startable, registry::unregistered,
+    Remote, RemoteError, Timestamp,
+    data::{encode, write},
+    handle::Startable,
+    registry::unregistered,
 };
 
 /// Requests that a bulk operation makes at the same time.
@@ -146,7 +149,7 @@ impl Client {
 
     /// Starts an orchestration that is known by its name only. Prefer a typed handle.
     pub fn start_by_name<T: Serialize>(&self, name: impl AsRef<str>, input: &T) -> Start<Untyped> {
-        Start::new(self.clone(), name.as_ref(), encode(input))
+        Start::new(self.clone(), name.as_ref(), write(input))
     }
 
     /// The instance of this id, whether there is one or not. An id that cannot be one is reported

@@ -17,7 +17,7 @@ pub use sleep::Sleep;
 
 use crate::{
     Call, Data, Entity, Event, Failure, Result, Timestamp, Untyped, Update, Wait, WaitUpdate,
-    data::encode,
+    data::{encode, write},
     entity::{self, EntityProxy, Lock, Lockable, Sections},
     handle::{Callable, Kind as _, Orchestration, Startable},
     http::{HttpCall, HttpRequest},
@@ -260,7 +260,7 @@ impl Context {
     ///
     /// If `status` cannot be written as JSON, which parks the orchestration.
     pub fn set_custom_status<T: Serialize + ?Sized>(&self, status: &T) {
-        match encode(status) {
+        match write(status) {
             Ok(text) => self.scope.set_custom_status(text.unwrap_or_else(|| "null".into())),
             Err(failure) => panic!("{failure}"),
         }

@@ -24,17 +24,20 @@
 //! What lives elsewhere is a constant: an [`Event`], or an [`External`] function.
 
 mod event;
+mod external;
 mod operation;
 
 use std::{
     fmt,
-    marker::PhantomData,
     pin::Pin,
     task::{Context as Task, Poll},
     time::Duration,
 };
 
+use futures::FutureExt as _;
+
 pub use event::Event;
+pub use external::External;
 pub use operation::{
     Changes, Operates, Operation, OperationBody, OperationCode, OperationSignature, Reads,
 };
@@ -117,19 +120,40 @@ pub trait Signature: 'static {
     }
 }
 
-/// What a durable function may return: [`Result<T>`](crate::Result).
+/// What a durable function returns: a [`Result<T>`](crate::Result), or one whose error becomes a
+/// [`Failure`] as it does with `?`.
 #[diagnostic::on_unimplemented(
     message = "a durable function cannot return `{Self}`",
-    label = "not a `taskhub::Result`",
-    note = "return `taskhub::Result<T>`: its error is `Failure`, which `?` makes of any error"
+    label = "not a `Result`",
+    note = "return `taskhub::Result<T>`"
 )]
 pub trait Returns {
     /// The `T` in it.
-    type Output: Data;
+    type Output;
 }
 
-impl<T: Data> Returns for Result<T, Failure> {
+// Whatever `T` and `E` are: what they have to be is asked in one place, so that it is one error.
+impl<T, E> Returns for Result<T, E> {
     type Output = T;
+}
+
+/// What a durable function may fail with: a [`Failure`], and whatever `?` makes one of.
+#[diagnostic::on_unimplemented(
+    message = "a durable function cannot fail with `{Self}`: no `Failure` can be made of it",
+    label = "returns this error",
+    note = "return `taskhub::Result<T>`, and make a `Failure` of what is no `std::error::Error`: \
+            `.map_err(|error| Failure::new(\"Kind\", error))`"
+)]
+pub trait Fails {
+    #[doc(hidden)]
+    fn into_failure(self) -> Failure;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Failure>> Fails for E {
+    fn into_failure(self) -> Failure {
+        self.into()
+    }
 }
 
 /// The future of a durable function, which remembers whose it is.
@@ -139,18 +163,22 @@ pub struct Body<S: Signature>(<S::Kind as Kind>::Future<Result<S::Output>>);
 impl<S: Signature<Kind = Activity>> Body<S> {
     #[doc(hidden)]
     #[track_caller]
-    pub fn activity(future: impl Future<Output = Result<S::Output>> + Send + 'static) -> Self {
+    pub fn activity<E: Fails>(
+        future: impl Future<Output = Result<S::Output, E>> + Send + 'static,
+    ) -> Self {
         turn::refuse_direct::<S>();
-        Self(Box::pin(future))
+        Self(Box::pin(future.map(|result| result.map_err(Fails::into_failure))))
     }
 }
 
 impl<S: Signature<Kind = Orchestration>> Body<S> {
     #[doc(hidden)]
     #[track_caller]
-    pub fn orchestration(future: impl Future<Output = Result<S::Output>> + 'static) -> Self {
+    pub fn orchestration<E: Fails>(
+        future: impl Future<Output = Result<S::Output, E>> + 'static,
+    ) -> Self {
         turn::refuse_direct::<S>();
-        Self(Box::pin(future))
+        Self(Box::pin(future.map(|result| result.map_err(Fails::into_failure))))
     }
 
     /// Where the variables of the function lie.
@@ -239,10 +267,6 @@ impl<S: Signature> Named for S {
     type Output = S::Output;
 }
 
-impl<I: Data, O: Data, K: Kind> Named for External<I, O, K> {
-    type Output = O;
-}
-
 /// What to call, and how often.
 #[doc(hidden)]
 #[derive(Debug, Clone)]
@@ -308,85 +332,8 @@ functions! {
     (A B C D E G H I)
 }
 
-/// A function that lives in another program: its name, and the types of its input and output.
-///
-/// ```
-/// use taskhub::prelude::*;
-///
-/// /// Lives in a Python worker.
-/// const GET_TAX: External<u64, u64> = External::activity("GetTax");
-/// /// Lives in a .NET worker.
-/// const BILL: External<u64, String, handle::Orchestration> = External::orchestration("Bill");
-///
-/// #[orchestration]
-/// async fn gross(ctx: Context, net: u64) -> Result<u64> {
-///     Ok(net + ctx.call(GET_TAX, net).await?)
-/// }
-/// ```
-pub struct External<I, O, K = Activity> {
-    name: &'static str,
-    version: Option<&'static str>,
-    types: PhantomData<fn(I) -> (O, K)>,
-}
-
-impl<I, O> External<I, O, Activity> {
-    /// An activity under this name.
-    #[must_use]
-    pub const fn activity(name: &'static str) -> Self {
-        Self { name, version: None, types: PhantomData }
-    }
-}
-
-impl<I, O> External<I, O, Orchestration> {
-    /// An orchestration under this name.
-    #[must_use]
-    pub const fn orchestration(name: &'static str) -> Self {
-        Self { name, version: None, types: PhantomData }
-    }
-}
-
-impl<I, O, K> External<I, O, K> {
-    /// The same function, asked for in this version.
-    #[must_use]
-    pub const fn version(self, version: &'static str) -> Self {
-        Self { version: Some(version), ..self }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
 impl Target {
     pub(crate) fn named(name: &'static str) -> Self {
         Self { name, version: None, retry: None, attempt_timeout: None }
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<I: Data, O: Data, K: Kind> Callable<()> for External<I, O, K> {
-    type Input = I;
-    type Output = O;
-    type Handle = Self;
-    type Kind = K;
-
-    fn target(self) -> Target {
-        Target { version: self.version, ..Target::named(self.name) }
-    }
-}
-
-impl<I, O, K> Clone for External<I, O, K> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<I, O, K> Copy for External<I, O, K> {}
-
-impl<I, O, K> fmt::Debug for External<I, O, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "External({})", self.name)
     }
 }

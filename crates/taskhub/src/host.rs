@@ -3,6 +3,7 @@
 mod cluster;
 mod engine;
 mod error;
+mod log;
 mod web;
 
 use std::{
@@ -103,10 +104,14 @@ impl Host {
     /// Serves the routes over HTTP until SIGTERM or Ctrl-C, then stops gracefully: held requests
     /// are handed back with 503 and `Retry-After`, turns in hand are finished.
     ///
+    /// A program that has no subscriber of `tracing` by now gets one, which writes to stderr what
+    /// the variable `RUST_LOG` asks for, or else all from `info` on.
+    ///
     /// A second signal ends the process at once, with the exit code 130. So does it end when it is
     /// still there 20 seconds and [`Limits::drain_time_max`] after the first one, since code of a
     /// turn or of an activity keeps a thread.
     pub async fn serve(self, address: impl ToSocketAddrs + fmt::Debug) -> Result<(), HostError> {
+        log::begin();
         let shown = format!("{address:?}");
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| ServeError::Listen(shown, error))?;

@@ -25,13 +25,13 @@ mod follow;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use activity::HttpCalls;
 pub(crate) use activity::{NAME, send};
 pub use call::HttpCall;
 
-use crate::{Data, Failure, Result};
+use crate::{Failure, Result};
 
 /// A request to be sent. It is stored in the history as the Durable Functions SDKs write theirs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +201,7 @@ impl HttpResponse {
     }
 
     /// The body, read as JSON.
-    pub fn json<T: Data>(&self) -> Result<T> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.content).map_err(|error| {
             let message = format!("the body is not JSON for {}", std::any::type_name::<T>());
             Failure::new(Failure::DATA, message).caused_by(error).no_retry()

@@ -119,7 +119,7 @@ impl Registry {
         if !self.states.contains(&Needed::of::<HttpCalls>()) {
             self.states.insert(HttpCalls::new());
         }
-        if self.activities.find(http::NAME, None, Versions::strict()).is_none() {
+        if self.activities.find(http::NAME, None, Versions::matching()).is_none() {
             self = self.activity(http::send);
         }
         self.orchestration(update::ask)
@@ -269,7 +269,7 @@ impl Performers {
     }
 
     fn actor(&self, id: &InstanceId) -> Option<&Arc<dyn Actor>> {
-        self.entities.find(id.as_entity()?.0, None, Versions::strict())
+        self.entities.find(id.as_entity()?.0, None, Versions::matching())
     }
 
     fn operate(&self, id: &InstanceId, asked: &Operations) -> Option<Running> {

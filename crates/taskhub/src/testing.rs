@@ -54,7 +54,6 @@
 //! After each step the whole history is replayed several times and compared, cut into turns in
 //! different ways. Code that is not deterministic fails the test there, and says where it differs.
 
-pub(crate) mod blocked;
 mod chaos;
 mod check;
 mod entities;
@@ -65,7 +64,7 @@ mod stray;
 mod test_hub;
 mod updates;
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{cell::Cell, fmt, marker::PhantomData, thread, time::Duration};
 
 use taskhub_core::{InstanceId, Kind};
 
@@ -83,10 +82,23 @@ use crate::{
     data::{decode, encode},
     entity,
     handle::{Callable, Function, OrchestrationCode, Signature},
+    turn::blocked,
 };
 
 /// When runs begin: 2024-01-01, noon.
 const NOON: Timestamp = Timestamp::from_micros(1_704_110_400_000_000);
+
+/// The id of a run that was given none: what its test is called, which is what its thread is
+/// called, and which run of it this is.
+fn named_after_test() -> InstanceId {
+    thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
+    let run = RUNS.get() + 1;
+    RUNS.set(run);
+    let thread = thread::current();
+    let test = thread.name().filter(|name| *name != "main").unwrap_or("test").replace("::", ".");
+    let id = if run == 1 { test } else { format!("{test}-{run}") };
+    InstanceId::parse(&id).unwrap_or_else(|_| InstanceId::trusted(format!("test-{run}")))
+}
 
 /// A run of an orchestration in a test. See the [module](self).
 ///
@@ -108,7 +120,9 @@ pub struct Prepared<S> {
 }
 
 impl<S: OrchestrationCode> Prepared<S> {
-    /// Under which instance id it runs, instead of `test`.
+    /// Under which instance id it runs, instead of the name of the test (`orders.is_paid`, with
+    /// `-2` behind it for the second run of that test). So each run of each test has a file of its
+    /// own when its [`history`](Run::history) is saved.
     ///
     /// # Panics
     ///
@@ -146,7 +160,7 @@ impl<S: OrchestrationCode> Run<S> {
     /// Prepares a run; [`Prepared::input`] begins it.
     pub fn of<M, F: Function<M, Signature = S>>(_orchestration: F) -> Prepared<S> {
         blocked::watch();
-        Prepared { id: InstanceId::trusted("test"), at: NOON, signature: PhantomData }
+        Prepared { id: named_after_test(), at: NOON, signature: PhantomData }
     }
 
     /// Expects that the run waits for a call, of the first one if there are several.

@@ -1,11 +1,14 @@
 //! Knows that code of an orchestration runs on this thread, and what must not be called there.
 
+pub(crate) mod blocked;
+
 use std::cell::Cell;
+
+use blocked::{Polling, polled};
 
 use crate::{
     Entity as _,
     handle::{Kind as _, OperationSignature, Signature},
-    testing::blocked::{Polling, polled},
 };
 
 thread_local! {

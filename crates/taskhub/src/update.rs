@@ -54,7 +54,11 @@ use taskhub_core::{
     turn::{Command, Place, Scope},
 };
 
-use crate::{Context, Data, Event, Failure, Result, Wait, data::encode, orchestration};
+use crate::{
+    Context, Data, Event, Failure, Result, Wait,
+    data::{encode, of_value, value, write},
+    orchestration,
+};
 
 /// What whoever asked waits for.
 pub(crate) const ANSWER: Event<Reply> = Event::new("taskhub.answer");
@@ -95,9 +99,9 @@ impl<I, O> fmt::Debug for Update<I, O> {
 
 /// What the instance that is asked gets as an event.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Question<I> {
+pub(crate) struct Question {
     pub answer_to: String,
-    pub input: I,
+    pub input: Value,
 }
 
 /// What the instance that asks gets as an event.
@@ -156,15 +160,15 @@ pub(crate) async fn ask(ctx: Context, errand: Errand) -> Result<Value> {
 pub struct WaitUpdate<I, O> {
     scope: Scope,
     place: Place,
-    wait: Wait<Question<I>>,
-    answer: PhantomData<fn() -> O>,
+    wait: Wait<Question>,
+    types: PhantomData<fn() -> (I, O)>,
 }
 
 impl<I: Data, O> WaitUpdate<I, O> {
     #[track_caller]
     pub(crate) fn new(scope: Scope, update: Update<I, O>) -> Self {
         let wait = Wait::new(scope.clone(), Event::new(update.name));
-        Self { place: scope.place(), scope, wait, answer: PhantomData }
+        Self { place: scope.place(), scope, wait, types: PhantomData }
     }
 
     /// How long to wait; then it fails with the kind [`Failure::TIMEOUT`].
@@ -181,6 +185,7 @@ impl<I: Data, O: Data> Future for WaitUpdate<I, O> {
         let asked = std::task::ready!(Pin::new(&mut self.wait).poll(task));
         Poll::Ready(asked.and_then(|Question { answer_to, input }| {
             let to = InstanceId::parse(&answer_to)?;
+            let input = of_value(input, "the input of an update")?;
             let slip = Slip { scope: self.scope.clone(), place: self.place, to: Some(to) };
             Ok(Asked { input, slip, answer: PhantomData })
         }))
@@ -207,9 +212,8 @@ pub struct Asked<I, O> {
 impl<I, O: Data> Asked<I, O> {
     /// Answers.
     pub fn answer(mut self, answer: O) {
-        let value = serde_json::to_value(answer);
-        let unwritten = |error| Reply::refusal(&Failure::new(Failure::DATA, error));
-        self.slip.send(&value.map_or_else(unwritten, Reply::Answer));
+        let unwritten = |failure: Failure| Reply::refusal(&failure);
+        self.slip.send(&value(answer).map_or_else(unwritten, Reply::Answer));
     }
 
     /// Answers that it cannot be; whoever asked hears of a failure of this kind.
@@ -229,7 +233,7 @@ struct Slip {
 impl Slip {
     fn send(&mut self, reply: &Reply) {
         let Some(to) = self.to.take() else { return };
-        let (name, input) = (Text::from(ANSWER.name()), encode(reply).unwrap_or_default());
+        let (name, input) = (Text::from(ANSWER.name()), write(reply).unwrap_or_default());
         self.scope.tell_at(self.place, Command::Send { to, name, input });
     }
 }

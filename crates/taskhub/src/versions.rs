@@ -28,7 +28,7 @@ pub struct Versions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Rule {
     #[default]
-    Strict,
+    Matching,
     CurrentOrOlder,
     Any,
 }
@@ -37,19 +37,19 @@ impl Versions {
     /// The function of exactly that version, or else the one without a version, which runs them
     /// all. Where no version is asked for, the only one there is will do. This is the default.
     #[must_use]
-    pub const fn strict() -> Self {
-        Self { rule: Rule::Strict, fails: false }
+    pub const fn matching() -> Self {
+        Self { rule: Rule::Matching, fails: false }
     }
 
-    /// As [`strict`](Self::strict), or else the function of the next newer version: what was
+    /// As [`matching`](Self::matching), or else the function of the next newer version: what was
     /// started by an older program is run by the code that came next.
     #[must_use]
     pub const fn current_or_older() -> Self {
         Self { rule: Rule::CurrentOrOlder, fails: false }
     }
 
-    /// As [`strict`](Self::strict), or else the function of the newest version: versions are for
-    /// people only.
+    /// As [`matching`](Self::matching), or else the function of the newest version: versions are
+    /// for people only.
     #[must_use]
     pub const fn any() -> Self {
         Self { rule: Rule::Any, fails: false }
@@ -76,7 +76,7 @@ impl Versions {
     ) -> Option<T> {
         let by_version = |one: &(Option<&str>, T), other: &(Option<&str>, T)| order(one.0, other.0);
         let found = match self.rule {
-            Rule::Strict => None,
+            Rule::Matching => None,
             Rule::CurrentOrOlder => {
                 functions.filter(|(version, _)| order(*version, asked).is_ge()).min_by(by_version)
             }
@@ -136,7 +136,7 @@ mod tests {
             versions.instead(here.map(|version| (version, version.unwrap())).into_iter(), asked)
         };
         for asked in [None, Some("1.3"), Some("4")] {
-            assert_eq!(found(Versions::strict(), asked), None);
+            assert_eq!(found(Versions::matching(), asked), None);
             assert_eq!(found(Versions::any(), asked), Some("3"));
         }
         let current_or_older = |asked| found(Versions::current_or_older(), asked);

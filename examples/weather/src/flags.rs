@@ -35,14 +35,12 @@ pub(crate) struct Flags {
     pub(crate) pretend_backend: Option<u64>,
 }
 
-/// Reads the command line, and begins to log what `RUST_LOG` asks for.
-pub(crate) fn read() -> Flags {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned());
-    tracing_subscriber::fmt().with_env_filter(filter).init();
-    Flags::parse()
-}
-
 impl Flags {
+    /// What the command line says.
+    pub(crate) fn read() -> Self {
+        Self::parse()
+    }
+
     /// A folder below the data, which is made if it is not there.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.data.join(name);

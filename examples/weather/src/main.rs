@@ -11,6 +11,8 @@ use serde_json::json;
 use taskhub::{Endpoint, management::Keys, prelude::*};
 use utoipa::IntoParams;
 
+use flags::Flags;
+
 /// The reply to one request, raised by whoever received it.
 const REPLY: Event<String> = Event::new("weather_response");
 
@@ -52,7 +54,7 @@ async fn purge_old(_: Occurrence, hub: Client) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<(), HostError> {
-    let flags = flags::read();
+    let flags = Flags::read();
     let requests = flags.folder("weather-requests");
     if let Some(delay) = flags.pretend_backend {
         pretend::backend(requests.clone(), flags.folder("weather-results"), delay);

@@ -18,7 +18,7 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 /// Yields `held` and `bytes_each`, what each further request added to the memory of the server.
 pub(crate) async fn run<S: System>(
-    place: &Place,
+    at: &Place,
     (door, http2): (Door, bool),
     requests: usize,
     pace: Pace,
@@ -26,7 +26,7 @@ pub(crate) async fn run<S: System>(
     let files = usize::try_from(rlimit::increase_nofile_limit(u64::MAX)?).unwrap_or(usize::MAX);
     let room = if http2 { usize::MAX } else { files.saturating_sub(FILES_SPARED) };
     let requests = requests.min(room);
-    let server = S::hold(place, door).await?;
+    let server = S::hold(at, door).await?;
     let first = requests / FIRST_PART;
     let latest = Instant::now() + pace.cap;
     let mut open = Vec::new();

@@ -13,7 +13,7 @@ use taskhub_core::{
 };
 use tokio::sync::oneshot;
 
-use super::{tenure::Term, turn_thread::Pacer};
+use super::{pacer::Pacer, tenure::Term};
 use crate::{Passed, Tick, lane_of};
 
 /// Counts how often a lane failed. What one of its turns sent in an earlier generation is void, as

@@ -24,7 +24,6 @@ use taskhub_core::{
 };
 use tokio::sync::oneshot;
 
-pub(super) use lockstep::Pacer;
 pub use lockstep::{Death, Dies, Lockstep};
 
 use super::{

@@ -4,5 +4,6 @@ mod clients;
 mod cluster;
 mod entities;
 mod failing_store;
+mod guarded;
 mod lockstep;
 mod poison;

@@ -1,6 +1,6 @@
 //! Why a request failed: one type per operation, and one for what can befall all of them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use taskhub_core::{
     InstanceId, InvalidInstanceId, Refusal, RuntimeStatus, Text, store::StoreError,
@@ -90,10 +90,7 @@ impl From<LinkError> for HubError {
 #[non_exhaustive]
 pub enum StartError {
     /// The payload has so many bytes, and only so many are allowed.
-    #[error(
-        "a payload of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
-         to it, or raise `Limits::payload_bytes_max`"
-    )]
+    #[error(fmt = too_large)]
     TooLarge(InstanceId, usize, usize),
     /// The id is in use.
     #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
@@ -114,10 +111,7 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum RaiseError {
     /// The payload has so many bytes, and only so many are allowed.
-    #[error(
-        "a payload of {1} bytes for instance {0} is too large, {2} are allowed; pass a reference \
-         to it, or raise `Limits::payload_bytes_max`"
-    )]
+    #[error(fmt = too_large)]
     TooLarge(InstanceId, usize, usize),
     /// No instance has that id.
     #[error("there is no instance {0}")]
@@ -169,10 +163,7 @@ pub enum UpdateError {
 #[non_exhaustive]
 pub enum SignalError {
     /// The payload has so many bytes, and only so many are allowed.
-    #[error(
-        "a payload of {1} bytes for entity {0} is too large, {2} are allowed; pass a reference \
-         to it, or raise `Limits::payload_bytes_max`"
-    )]
+    #[error(fmt = too_large)]
     TooLarge(InstanceId, usize, usize),
     /// The input cannot be written as JSON.
     #[error("{0}")]
@@ -323,6 +314,20 @@ pub enum ListError {
     /// It is about the hub.
     #[error(transparent)]
     Hub(#[from] HubError),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "thiserror calls it so")]
+fn too_large(
+    id: &InstanceId,
+    bytes: &usize,
+    bytes_max: &usize,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(
+        f,
+        "a payload of {bytes} bytes for {id} is too large, {bytes_max} are allowed; pass a \
+         reference to it, or raise `Limits::payload_bytes_max`"
+    )
 }
 
 fn because(reason: Option<&Text>) -> String {

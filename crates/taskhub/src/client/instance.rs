@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Data, Event, Failure, History, Update,
-    data::{decode, encode},
+    data::{decode, encode, write},
     handle::{Named, Startable},
 };
 
@@ -56,7 +56,7 @@ impl<H> InstanceRef<H> {
 
     /// Raises an event; it is kept until the code waits for it.
     pub async fn raise<T: Data>(&self, event: Event<T>, payload: T) -> Result<(), RaiseError> {
-        self.raise_by_name(event.name(), &payload).await
+        self.raise_stored(event.name(), encode(payload)).await
     }
 
     /// Raises an event that is known by its name only. Prefer a typed [`Event`].
@@ -65,11 +65,19 @@ impl<H> InstanceRef<H> {
         name: impl AsRef<str>,
         payload: &T,
     ) -> Result<(), RaiseError> {
-        let input = encode(payload).map_err(RaiseError::Payload)?;
+        self.raise_stored(name.as_ref(), write(payload)).await
+    }
+
+    async fn raise_stored(
+        &self,
+        name: &str,
+        payload: crate::Result<Option<Text>>,
+    ) -> Result<(), RaiseError> {
+        let input = payload.map_err(RaiseError::Payload)?;
         if let (Some(traces), Ok(id)) = (self.client.traces(), &self.id) {
-            traces.raise(name.as_ref(), id, None);
+            traces.raise(name, id, None);
         }
-        let verb = Verb::Raise { name: name.as_ref().into(), input };
+        let verb = Verb::Raise { name: name.into(), input };
         let answer = self.client.ask(&self.id, verb).await?;
         Ok(done(&answer)?)
     }

@@ -8,8 +8,8 @@ use super::{
     Client, HubError, InstanceRef, PurgeError, StartError, StatusError, UpdateError, WaitError,
 };
 use crate::{
-    Data, Result,
-    data::{decode, encode},
+    Data, Failure, Result,
+    data::{of_value, value},
     update::{self, Errand, Update},
 };
 
@@ -23,7 +23,7 @@ pub struct Ask<O> {
     client: Client,
     instance: Result<InstanceId, InvalidInstanceId>,
     update: &'static str,
-    input: Result<serde_json::Value, serde_json::Error>,
+    input: Result<serde_json::Value, Failure>,
     id: Option<String>,
     within: Duration,
     output: PhantomData<fn() -> O>,
@@ -36,7 +36,7 @@ impl<O: Data> Ask<O> {
         update: Update<I, O>,
         input: I,
     ) -> Self {
-        let (update, input) = (update.name(), serde_json::to_value(input));
+        let (update, input) = (update.name(), value(input));
         let (id, within, output) = (None, TIME_MAX, PhantomData);
         Self { client, instance, update, input, id, within, output }
     }
@@ -66,7 +66,7 @@ impl<O: Data> Ask<O> {
         if status.status.is_terminal() && self.id.is_none() {
             return Err(UpdateError::Ended(instance, status.status));
         }
-        let input = self.input.map_err(|error| UpdateError::Payload(error.into()))?;
+        let input = self.input.map_err(UpdateError::Payload)?;
         let (instance, update) = (instance.to_string(), self.update.to_owned());
         let deadline = self.client.now() + self.within;
         let start = self.client.start(update::ask, Errand { instance, update, input }).join();
@@ -86,10 +86,7 @@ impl<O: Data> Ask<O> {
             tracing::debug!(%error, "an update that was answered is not forgotten");
         }
         match answer {
-            Ok(value) => {
-                let text = encode(value).map_err(UpdateError::Answer)?;
-                decode(text.as_deref(), "the answer").map_err(UpdateError::Answer)
-            }
+            Ok(value) => of_value(value, "the answer").map_err(UpdateError::Answer),
             Err(WaitError::Failed(failure)) => Err(UpdateError::Refused(failure)),
             Err(WaitError::Terminated(_) | WaitError::Timeout(_) | WaitError::Unregistered(..)) => {
                 Err(unanswered(&target).await.unwrap_or(UpdateError::Timeout(self.within)))

@@ -147,7 +147,7 @@ impl<E: Entity> Stage<E> {
             self.state = None;
         } else {
             if operation.changes {
-                self.state = encode(&entity)?;
+                self.state = entity.to_stored()?;
             }
             self.entity = Some(entity);
         }

@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    marker::PhantomData,
     pin::Pin,
     task::{Context as Task, Poll},
 };
 
-use super::External;
+use futures::FutureExt as _;
+
+use super::{External, Fails};
 use crate::{Data, Entity, EntityContext, Result, activity::Needed, turn};
 
 /// The kind of what entities do; only an [`External`] names it.
@@ -49,9 +50,11 @@ pub struct OperationBody<'entity, S: OperationSignature>(
 impl<'entity, S: OperationSignature> OperationBody<'entity, S> {
     #[doc(hidden)]
     #[track_caller]
-    pub fn new(future: impl Future<Output = Result<S::Output>> + Send + 'entity) -> Self {
+    pub fn new<E: Fails>(
+        future: impl Future<Output = Result<S::Output, E>> + Send + 'entity,
+    ) -> Self {
         turn::refuse_direct_operation::<S>();
-        Self(Box::pin(future))
+        Self(Box::pin(future.map(|result| result.map_err(Fails::into_failure))))
     }
 }
 
@@ -94,15 +97,7 @@ impl<E, I: Data, O: Data> Operates<E, ()> for External<I, O, Operation> {
     type Output = O;
 
     fn name(self) -> &'static str {
-        self.name
-    }
-}
-
-impl<I, O> External<I, O, Operation> {
-    /// An operation of this name, of an entity in another program.
-    #[must_use]
-    pub const fn operation(name: &'static str) -> Self {
-        Self { name, version: None, types: PhantomData }
+        External::name(&self)
     }
 }
 

@@ -65,7 +65,7 @@ impl<T> Named<T> {
             let only = (versions.len() == 1).then_some(None);
             let known = versions.keys().copied().chain(only).map(Option::unwrap_or_default);
             let known = known.map(ToOwned::to_owned);
-            let all = versions.contains_key(&None) || rule != Versions::strict();
+            let all = versions.contains_key(&None) || rule != Versions::matching();
             let known = if all { Vec::new() } else { known.collect() };
             filter((*name).to_owned(), known)
         });

@@ -7,7 +7,7 @@ use taskhub_core::{InstanceId, Kind};
 use super::Run;
 use crate::{
     Data, Result, Update,
-    data::{decode, encode},
+    data::{decode, encode, of_value, value},
     handle::OrchestrationCode,
     update::{ANSWER, Question, Reply},
 };
@@ -30,8 +30,9 @@ impl<S: OrchestrationCode> Run<S> {
     pub fn update<I: Data, O: Data>(&mut self, update: Update<I, O>, input: I) -> TestUpdate<O> {
         self.updates += 1;
         let asker = InstanceId::trusted(format!("test-update-{}", self.updates));
-        let question = Question { answer_to: asker.to_string(), input };
-        let input = encode(question).unwrap_or_else(|failure| panic!("{failure}"));
+        let question =
+            value(input).and_then(|input| encode(Question { answer_to: asker.to_string(), input }));
+        let input = question.unwrap_or_else(|failure| panic!("{failure}"));
         self.life.arrive(Kind::EventRaised { name: update.name().into(), input });
         TestUpdate { name: update.name(), asker, answer: PhantomData }
     }
@@ -51,8 +52,8 @@ impl<S: OrchestrationCode> Run<S> {
             .find(|sent| *sent.name == *ANSWER.name() && sent.to == update.asker)?;
         let reply = decode::<Reply>(told.input.as_deref(), "the answer");
         let answer = reply.and_then(Reply::into_result).map(|value| {
-            serde_json::from_value(value)
-                .unwrap_or_else(|error| panic!("the answer of `{}`: {error}", update.name))
+            let what = format!("the answer of `{}`", update.name);
+            of_value(value, &what).unwrap_or_else(|failure| panic!("{failure}"))
         });
         Some(answer)
     }

@@ -63,11 +63,11 @@ async fn a_worker_may_run_any_version_or_fail_what_it_does_not_know() {
     assert_eq!(any.client().instance(run).of(tenth).wait(LONG).await, Ok("tenth".to_owned()));
     any.stop().await;
 
-    let strict = worker(&server, Versions::strict().or_fail()).orchestration(second);
-    let strict = strict.build().expect("nothing is missing");
-    let run = order(strict.client(), "77").await;
-    let status = strict.client().instance(run).ended(LONG).await.expect("it ends");
+    let matching = worker(&server, Versions::matching().or_fail()).orchestration(second);
+    let matching = matching.build().expect("nothing is missing");
+    let run = order(matching.client(), "77").await;
+    let status = matching.client().instance(run).ended(LONG).await.expect("it ends");
     assert_eq!(status.failure().expect("it failed").kind(), Failure::VERSION_MISMATCH);
-    strict.stop().await;
+    matching.stop().await;
     server.stop().await;
 }

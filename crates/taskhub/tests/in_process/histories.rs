@@ -225,3 +225,15 @@ fn what_is_no_history_is_refused_with_the_place() {
         `Turned` is no type that is known here"
     );
 }
+
+#[test]
+fn each_run_of_each_test_is_saved_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let save = || {
+        let path = Run::of(pack).input("pen".to_owned()).history().save(folder.path());
+        let path = path.expect("there is room");
+        path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned()
+    };
+    let test = "pack-histories.each_run_of_each_test_is_saved_in_a_file_of_its_own";
+    assert_eq!([save(), save()], [format!("{test}.json"), format!("{test}-2.json")]);
+}

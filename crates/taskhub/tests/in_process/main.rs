@@ -16,6 +16,7 @@ mod http_calls;
 mod left_behind;
 mod long;
 mod management;
+mod mistakes;
 mod orchestrations;
 mod postgres;
 mod purges;

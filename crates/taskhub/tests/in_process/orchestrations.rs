@@ -308,3 +308,23 @@ fn a_saga_that_succeeds_undoes_nothing() {
     assert_eq!(run.output(), Ok(()));
     assert_eq!(run.open_calls(), Vec::<String>::new());
 }
+
+#[activity]
+async fn dials(number: String) -> Result<u16, std::num::ParseIntError> {
+    number.parse()
+}
+
+#[orchestration]
+async fn rings(ctx: Context, number: String) -> Result<u16, std::num::ParseIntError> {
+    ctx.sleep(SECOND).await;
+    number.parse()
+}
+
+#[tokio::test]
+async fn an_error_of_its_own_becomes_a_failure_as_it_does_with_a_question_mark() {
+    let kind = "core::num::error::ParseIntError";
+    assert_eq!(dials("eighty".to_owned()).await.unwrap_err().kind(), kind);
+    let mut run = Run::of(rings).input("eighty".to_owned());
+    run.advance(SECOND);
+    assert_eq!(run.output().unwrap_err().kind(), kind);
+}

@@ -143,3 +143,52 @@ async fn a_section_is_given_back_wherever_the_process_dies() {
         assert!(chaos(async |test| leaves(test, way).await).await, "{way}");
     }
 }
+
+/// How often somebody ate with it.
+#[derive(Default, Serialize, Deserialize)]
+struct Fork {
+    meals: u32,
+}
+
+#[entity]
+impl Fork {
+    async fn eat(&mut self) -> Result<()> {
+        self.meals += 1;
+        Ok(())
+    }
+}
+
+#[orchestration]
+async fn diner(ctx: Context, forks: Vec<String>) -> Result<()> {
+    let forks: Vec<_> = forks.iter().map(|key| ctx.entity::<Fork>(key)).collect();
+    let _all = ctx.lock(&forks).await?;
+    for fork in &forks {
+        fork.call(Fork::eat, ()).await?;
+        ctx.sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_locks_the_same_three_in_any_order_gets_them_wherever_the_process_dies() {
+    let meals = chaos(async |test| {
+        let host = Host::builder().orchestration(diner).entity::<Fork>();
+        let host = test.open(host).expect("nothing is missing");
+        let hub = host.client();
+        let mut diners = Vec::new();
+        for keys in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]] {
+            let forks = keys.map(str::to_owned).to_vec();
+            diners.push(hub.start(diner, forks).id(keys.concat()).await.expect("it starts"));
+        }
+        for diner in diners {
+            diner.wait(HOUR).await.expect("it eats");
+        }
+        let mut meals = Vec::new();
+        for key in ["a", "b", "c"] {
+            let fork = hub.entity::<Fork>(key).state().await.expect("it can be read");
+            meals.push(fork.expect("it was used").meals);
+        }
+        meals
+    });
+    assert_eq!(meals.await, [3, 3, 3]);
+}

@@ -5,13 +5,12 @@
 //! time waits for nothing else. The turns run on a plain thread all the same, as everywhere.
 
 use std::{
-    cell::Cell,
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicI64, Ordering},
-        mpsc::{self, Receiver, SyncSender},
+        mpsc::{self, Receiver},
     },
     time::Duration,
 };
@@ -21,7 +20,7 @@ use taskhub_core::{
     partition::{Effect, Input},
     store::{Node, Ownership, Store, StoreError},
 };
-use tokio::{runtime::Handle, sync::watch, time::Instant};
+use tokio::runtime::Handle;
 
 use super::{Links, TurnThread};
 use crate::{
@@ -33,6 +32,7 @@ use crate::{
         lock,
         looks::Looks,
         mail::{self, Mail, Opened, Post},
+        pacer::{Pacer, Step},
         readers::{self, Reader, Reads},
         requests::Requests,
         router::Router,
@@ -44,9 +44,6 @@ use crate::{
 
 /// How often one step looks at partitions that want to be called again at once.
 const CALLS_MAX: u32 = 1_000;
-
-/// Between two steps that nobody but the hub itself asked for, time passes.
-const TICK: Duration = Duration::from_millis(1);
 
 /// Whether the process dies beside the commit of this turn.
 pub type Dies = Box<dyn FnMut(&TurnRecord) -> Option<Death> + Send>;
@@ -93,7 +90,7 @@ impl Hub {
         let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
-        let (shown, clock) = (pacer.shown.clone(), pacer.shown.clone());
+        let (shown, clock) = (pacer.shown(), pacer.shown());
         let tallies = Arc::<super::Tallies>::default();
         let links = Links {
             tallies: tallies.clone(),
@@ -128,7 +125,7 @@ impl Hub {
             Paced { thread, world, lane, reads, shown, dies, queue, asked }.run(&when_stepped);
         })?;
         post.open(opened);
-        Handle::current().spawn(tick(pacer.clone(), pacer.wake.subscribe()));
+        pacer.start();
         let requests = Requests::new(post.clone(), partitions, &limits);
         let router = Router::alone(requests, store.clone(), held);
         let clock = Arc::new(move || pacer.now());
@@ -137,78 +134,6 @@ impl Hub {
         let inner =
             Inner { store, router, post, workers, keeper, tallies, threads, looks, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
-    }
-}
-
-/// One step: the hub goes as far as it can at this time, then says when it wants to go on.
-struct Step {
-    now: Timestamp,
-    done: SyncSender<Option<Timestamp>>,
-}
-
-/// Makes a hub in lockstep move.
-#[derive(Clone)]
-pub(in crate::hub) struct Pacer {
-    steps: mpsc::Sender<Step>,
-    opened: (Timestamp, Instant),
-    /// What time it was at the latest step.
-    shown: Arc<AtomicI64>,
-    wake: watch::Sender<Option<Timestamp>>,
-}
-
-thread_local! {
-    /// Whether this thread is one that moves in lockstep: it cannot wait for itself.
-    static IS_PACED: Cell<bool> = const { Cell::new(false) };
-}
-
-impl Pacer {
-    fn new(steps: mpsc::Sender<Step>, begins_at: Timestamp) -> Self {
-        let (opened, shown) = ((begins_at, Instant::now()), AtomicI64::new(begins_at.0));
-        Self { steps, opened, shown: Arc::new(shown), wake: watch::Sender::new(None) }
-    }
-
-    /// Outside of the runtime, tokio's clock is not the one that may be paused.
-    fn now(&self) -> Timestamp {
-        let shown = Timestamp(self.shown.load(Ordering::Relaxed));
-        match Handle::try_current() {
-            Ok(_) => shown.max(self.opened.0.plus(self.opened.1.elapsed())),
-            Err(_) => shown,
-        }
-    }
-
-    /// Moves the hub, and waits until it rests. False when it has ended.
-    pub(in crate::hub) fn step(&self) -> bool {
-        if IS_PACED.get() {
-            return true;
-        }
-        let (done, rests) = mpsc::sync_channel(1);
-        if self.steps.send(Step { now: self.now(), done }).is_err() {
-            return false;
-        }
-        let Ok(wake) = rests.recv() else { return false };
-        self.wake.send_replace(wake);
-        true
-    }
-}
-
-/// Moves the hub whenever a timer of it is due.
-async fn tick(pacer: Pacer, mut wake: watch::Receiver<Option<Timestamp>>) {
-    let (begins_at, opened) = pacer.opened;
-    loop {
-        let due = *wake.borrow_and_update();
-        let sleeps = async {
-            let Some(due) = due else { return std::future::pending().await };
-            let soon = Instant::now() + TICK;
-            let at = opened.checked_add(due.since(begins_at)).unwrap_or(soon).max(soon);
-            tokio::time::sleep_until(at).await;
-        };
-        let lives = tokio::select! {
-            () = sleeps => pacer.step(),
-            changed = wake.changed() => changed.is_ok(),
-        };
-        if !lives {
-            return;
-        }
     }
 }
 
@@ -247,7 +172,7 @@ struct Paced {
 
 impl Paced {
     fn run(mut self, steps: &Receiver<Step>) {
-        IS_PACED.set(true);
+        Pacer::moves_this_thread();
         while let Ok(Step { now, done }) = steps.recv() {
             self.shown.fetch_max(now.0, Ordering::Relaxed);
             if let Err(error) = self.settle() {

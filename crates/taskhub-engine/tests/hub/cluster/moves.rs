@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskhub_core::{Answer, PartitionId, Refusal, Verb, store::Shared as _};
 
-use super::world::{PARTITIONS, World, id, ids, output, raise, start};
+use super::world::{PARTITIONS, World, hold, id, ids, output, raise, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_are_shared_as_nodes_come_and_go() {
@@ -28,9 +28,7 @@ async fn a_node_without_an_address_owns_nothing_among_those_that_have_one() {
     let (second, _) = world.join("");
     assert_eq!(world.shares(), [(String::new(), usize::from(PARTITIONS))].into());
     assert!(matches!(lone.ask(id("x"), start("wait", 1)).await, Answer::Started(_)));
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, _), (b, _)] = world.pair().await;
     for instance in ids(16) {
         assert!(matches!(lone.ask(instance, start("wait", 2)).await, Answer::Started(_)));
     }
@@ -79,9 +77,7 @@ async fn nodes_get_a_new_secret_one_after_another() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_node_had_goes_on_elsewhere_when_it_dies() {
     let world = World::new();
-    let (a, link) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, link), (b, _)] = world.pair().await;
     for (number, instance) in ids(16).into_iter().enumerate() {
         assert!(matches!(a.ask(instance, start("wait", number)).await, Answer::Started(_)));
     }
@@ -149,23 +145,12 @@ async fn what_a_dead_node_had_is_claimed_when_its_leases_run_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asked_a_node_that_fell_silent_is_answered_by_the_next() {
     let world = World::new();
-    let (a, link) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, link), (b, _)] = world.pair().await;
     for (number, instance) in ids(16).into_iter().enumerate() {
         a.ask(instance, start("wait", number)).await;
     }
     world.net.silence("a");
-    let held: Vec<_> = ids(16)
-        .into_iter()
-        .map(|instance| {
-            let b = b.clone();
-            tokio::spawn(async move { b.ask(instance, Verb::Wait).await })
-        })
-        .collect();
-    while b.held_requests() < 16 {
-        tokio::task::yield_now().await;
-    }
+    let held = hold(&b, ids(16)).await;
     link.cut();
     world.until_shared(&[("b", 8)]).await;
     for instance in ids(16) {

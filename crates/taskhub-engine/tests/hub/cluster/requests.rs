@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use taskhub_core::{Answer, Refusal, Verb};
 
-use super::world::{World, ids, output, raise, start};
+use super::world::{World, hold, ids, output, raise, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_finds_the_owner_from_any_node() {
     let world = World::new();
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, _), (b, _)] = world.pair().await;
     for (number, instance) in ids(16).into_iter().enumerate() {
         assert!(matches!(a.ask(instance.clone(), start("wait", number)).await, Answer::Started(_)));
         let held = tokio::spawn({
@@ -29,18 +27,11 @@ async fn a_request_finds_the_owner_from_any_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_is_held_while_its_instance_moves() {
     let world = World::new();
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
-    let mut held = Vec::new();
+    let [(a, _), (b, _)] = world.pair().await;
     for (number, instance) in ids(16).into_iter().enumerate() {
-        b.ask(instance.clone(), start("wait", number)).await;
-        let b = b.clone();
-        held.push(tokio::spawn(async move { b.ask(instance, Verb::Wait).await }));
+        b.ask(instance, start("wait", number)).await;
     }
-    while b.held_requests() < 16 {
-        tokio::task::yield_now().await;
-    }
+    let held = hold(&b, ids(16)).await;
     a.stop().await;
     world.until_shared(&[("b", 8)]).await;
     for instance in ids(16) {
@@ -55,9 +46,7 @@ async fn a_wait_is_held_while_its_instance_moves() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_passed_on_is_never_passed_on_again() {
     let world = World::new();
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, _), (b, _)] = world.pair().await;
     let mut here = 0;
     for (number, instance) in ids(32).into_iter().enumerate() {
         let answers = [
@@ -80,9 +69,7 @@ async fn what_is_passed_on_is_never_passed_on_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_owner_has_that_cannot_be_reached_is_refused_in_the_end() {
     let world = World::new();
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, _), (b, _)] = world.pair().await;
     let id = ids(32).into_iter().find(|id| a.is_here(id)).expect("it owns some");
     a.ask(id.clone(), start("wait", 1)).await;
     world.net.lose("a", Duration::from_millis(600));
@@ -98,9 +85,7 @@ async fn what_an_owner_has_that_cannot_be_reached_is_refused_in_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_through_a_node_that_stops_is_served_by_the_next() {
     let world = World::new();
-    let (a, _) = world.join("a");
-    let (b, _) = world.join("b");
-    world.until_shared(&[("a", 4), ("b", 4)]).await;
+    let [(a, _), (b, _)] = world.pair().await;
     let stopping = tokio::spawn(async move { a.stop().await });
     for (number, instance) in ids(64).into_iter().enumerate() {
         let started = b.ask(instance, start("chain", number)).await;

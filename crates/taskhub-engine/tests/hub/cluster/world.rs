@@ -20,6 +20,8 @@ use taskhub_engine::{
     store::{MemoryStore, system_clock},
 };
 
+use tokio::task::JoinHandle;
+
 use super::link::Link;
 
 /// How many partitions the hubs of these tests have.
@@ -185,10 +187,17 @@ impl World {
             looks: self.ttl,
             peers: Some(Arc::new(self.net.clone())),
         };
-        let hub = Hub::open_as(Arc::new(link.clone()), &code, Limits::default(), options);
+        let hub = Hub::open_as(Arc::new(link.store.clone()), &code, Limits::default(), options);
         let hub = hub.expect("the store works");
         self.net.nodes().insert(address.to_owned(), There::Node(hub.clone()));
         (hub, link)
+    }
+
+    /// Two nodes that share the partitions.
+    pub(crate) async fn pair(&self) -> [(Hub, Link); 2] {
+        let pair = [self.join("a"), self.join("b")];
+        self.until_shared(&[("a", 4), ("b", 4)]).await;
+        pair
     }
 
     /// How many partitions each node has, by its address.
@@ -212,6 +221,20 @@ impl World {
         let spread = tokio::time::timeout(Duration::from_mins(1), spread).await;
         assert!(spread.is_ok(), "{:?} instead of {wanted:?}", self.shares());
     }
+}
+
+/// Asks a node for the ends of these, and comes back when all are held there.
+pub(crate) async fn hold(node: &Hub, instances: Vec<InstanceId>) -> Vec<JoinHandle<Answer>> {
+    let count = instances.len();
+    let held = instances.into_iter().map(|instance| {
+        let node = node.clone();
+        tokio::spawn(async move { node.ask(instance, Verb::Wait).await })
+    });
+    let held = held.collect();
+    while node.held_requests() < count {
+        tokio::task::yield_now().await;
+    }
+    held
 }
 
 pub(crate) fn id(text: &str) -> InstanceId {
