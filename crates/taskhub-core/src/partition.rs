@@ -28,6 +28,7 @@ mod outbox;
 mod requests;
 mod rewind;
 mod rewrite;
+mod room;
 mod runner;
 mod slots;
 mod start;

@@ -14,10 +14,8 @@ use super::{DeliveryId, Item, Order, Pool, WorkerId, lent, queue};
 impl Pool {
     /// Nobody waits for a result any more.
     pub fn cancel(&mut self, ticket: &Ticket) -> bool {
-        let Some(number) = self.by_ticket.remove(ticket) else { return false };
-        if let Some(item) = self.items.remove(&number) {
-            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
-            queue.remove(&item.task, number);
+        let Some(number) = self.by_ticket.get(ticket).copied() else { return false };
+        if let Some(item) = self.settle(number) {
             self.withdraw(&item);
         }
         true
@@ -56,10 +54,10 @@ impl Pool {
         let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
         queue.remove(&item.task, number);
         if let Some(old) = self.workers.get_mut(&old) {
-            old.used[kind] = old.used[kind].saturating_sub(1);
+            old.lay_down(delivery, kind);
         }
         if let Some(new) = self.workers.get_mut(&worker) {
-            new.used[kind] += 1;
+            new.take(delivery, kind);
         }
         self.release(old);
         true
