@@ -19,8 +19,8 @@ use crate::{
     coverage::Coverage,
     law::{
         Violation, anew::Restarts, answers::Answers, children::Children, early::Early,
-        elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised, results::Results,
-        timers::Timers, triggers::Triggered,
+        elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised, giants::Giants,
+        results::Results, timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -62,6 +62,7 @@ pub(crate) struct World {
     pub children: Children,
     pub early: Early,
     pub chores: Chores,
+    pub giants: Giants,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -173,6 +174,7 @@ impl World {
             children: Children::default(),
             early: Early::default(),
             chores: Chores::default(),
+            giants: Giants::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

@@ -4,7 +4,10 @@
 //! for anything else. Word goes to a worker once. One that was not there to hear it says what it
 //! has in hand when it comes back.
 
-use taskhub_core::Ticket;
+use taskhub_core::{
+    Ticket,
+    mutation::{Mutation, mutated},
+};
 
 use super::{DeliveryId, Item, Order, Pool, WorkerId, lent, queue};
 
@@ -43,8 +46,9 @@ impl Pool {
     pub(super) fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
         let Some(given) = self.deliveries.get_mut(&delivery) else { return false };
         let number = given.item;
-        let Some(item) = self.items.get(&number).filter(|it| it.given.contains(&delivery)) else {
-            return false;
+        let counts = self.items.get(&number).filter(|it| it.given.contains(&delivery));
+        let Some(item) = counts.filter(|_| !mutated(Mutation::ForgetHands)) else {
+            return mutated(Mutation::AdoptAll);
         };
         let (old, kind) = (std::mem::replace(&mut given.worker, worker), given.kind);
         let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
