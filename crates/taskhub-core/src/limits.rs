@@ -23,8 +23,10 @@ pub struct Limits {
     pub wakes_count_max: usize,
     /// Operations of one entity handed to a worker at once.
     pub operations_count_max: usize,
-    /// Activities of one partition handed to workers and not yet finished; the rest waits. So many
-    /// turns for workers elsewhere, and so many entities, besides.
+    /// Activities of one name handed to workers by one partition and not yet finished; the rest
+    /// waits. Of all names together twice as many, of which each gets no more than is free, so that
+    /// what nobody serves holds up nothing else. So many turns for workers elsewhere, and so many
+    /// entities, besides.
     pub tasks_count_max: usize,
     /// Activities that run at the same time in this process.
     pub activity_slots: usize,

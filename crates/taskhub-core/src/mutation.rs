@@ -138,11 +138,23 @@ pub enum Mutation {
     ForgetUnread,
     /// Who is suspended cannot be resumed while too much waits for it, nor a lock be given back.
     RefuseRelief,
+    /// A call is tried again whatever its policy says of such failures.
+    RetryUnwanted,
+    /// Whoever comes back keeps nothing of what it has in hand.
+    ForgetHands,
+    /// Whoever comes back keeps what nobody waits for.
+    AdoptAll,
+    /// Another instance is parked than the one whose turn the store does not take.
+    ParkOther,
+    /// An instance whose turn the store does not take is not parked.
+    ForgetGiant,
+    /// Such an instance is tried again whenever it is read.
+    TryGiants,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 66] = [
+    pub const ALL: [(Self, u8); 72] = [
         (Self::DropFence, 1),
         (Self::BelieveFresh, 2),
         (Self::RewriteHistory, 2),
@@ -178,6 +190,8 @@ impl Mutation {
         (Self::KeepOrphans, 6),
         (Self::RewindAll, 6),
         (Self::CountAgain, 6),
+        (Self::ForgetHands, 6),
+        (Self::AdoptAll, 6),
         (Self::FireEarly, 7),
         (Self::FireTwice, 7),
         (Self::FireLate, 7),
@@ -186,6 +200,8 @@ impl Mutation {
         (Self::ReleaseTwo, 8),
         (Self::MatchBlindly, 8),
         (Self::RetryLate, 8),
+        (Self::RetryUnwanted, 8),
+        (Self::ParkOther, 8),
         (Self::PauseAlike, 8),
         (Self::DropTags, 8),
         (Self::RestartBare, 8),
@@ -204,6 +220,8 @@ impl Mutation {
         (Self::ShareBlindly, 11),
         (Self::KeepEmpty, 11),
         (Self::RefuseRelief, 11),
+        (Self::ForgetGiant, 11),
+        (Self::TryGiants, 11),
         (Self::RewindAlone, 11),
         (Self::GiveLeaving, 11),
         (Self::ForgetLost, 11),

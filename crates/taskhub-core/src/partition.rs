@@ -28,6 +28,7 @@ mod outbox;
 mod requests;
 mod rewind;
 mod rewrite;
+mod room;
 mod runner;
 mod slots;
 mod start;
@@ -39,7 +40,7 @@ mod wakes;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 
 use crate::{
     Answer, CommitSeq, Envelope, Epoch, Failure, InstanceId, Limits, PartitionId, Request,
@@ -166,6 +167,10 @@ pub struct Partition {
     /// Instances that could not be read, and when to try again. Nothing else reads them.
     retries: BTreeSet<(Timestamp, InstanceId)>,
     waiters: Waiters,
+    /// Those that are not there, and whose first turn the store did not take, with the reason.
+    unwritable: HashMap<InstanceId, Text>,
+    /// Parked instances that somebody resumed, and that are being read for that.
+    revived: HashSet<InstanceId>,
     delivered: Delivered,
     /// How many messages it sent to each partition under this epoch.
     messages: HashMap<PartitionId, u64>,
@@ -202,6 +207,8 @@ impl Partition {
             again: Vec::new(),
             retries: BTreeSet::new(),
             waiters: Waiters::new(),
+            unwritable: HashMap::new(),
+            revived: HashSet::new(),
             delivered: Delivered::new(),
             messages: HashMap::new(),
             turns: Vec::new(),

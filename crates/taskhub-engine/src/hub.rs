@@ -233,6 +233,7 @@ impl Hub {
 
 impl Inner {
     fn stop(&self) {
+        self.workers.close();
         let (done, given_back) = mpsc::sync_channel(1);
         let told = self.keeper.as_ref().is_some_and(|it| it.send(Errand::Stop(done)).is_ok());
         if told && given_back.recv_timeout(GIVE_BACK_MAX).is_err() {

@@ -7,7 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use taskhub_core::mutation::{Mutation, mutated};
-use taskhub_core::{Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord, store::Ownership};
+use taskhub_core::{
+    Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord,
+    partition::Input,
+    store::{CommitError, Ownership, StoreError},
+};
 
 use crate::{Passed, Tick};
 
@@ -141,6 +145,19 @@ impl Lane {
             sent,
         });
         passed.collect()
+    }
+
+    /// Of a batch that the store does not take: whose turn it was, the largest, which has its batch
+    /// for itself; what its partition is to be told when it is opened again.
+    #[must_use]
+    pub fn unwritable(error: &CommitError, batch: &Batch) -> Option<(PartitionId, Input)> {
+        let CommitError::Store(error @ StoreError::TooLarge(_)) = error else { return None };
+        let turn = batch.turns.iter().max_by_key(|turn| turn.bytes())?;
+        let why = format!("{} bytes: {error}", turn.bytes());
+        let other = batch.turns.iter().min_by_key(|turn| turn.bytes())?;
+        let turn = if mutated(Mutation::ParkOther) { other } else { turn };
+        let input = Input::Unwritable(turn.instance.clone(), why.into());
+        Some((turn.partition, input)).filter(|_| !mutated(Mutation::ForgetGiant))
     }
 
     /// The last commit of each partition that a batch makes durable, with the owner's epoch.

@@ -14,6 +14,7 @@ pub(crate) mod lent;
 mod options;
 mod poison;
 mod queue;
+mod refused;
 mod withdraw;
 mod worker;
 
@@ -30,7 +31,7 @@ use taskhub_core::{
 
 pub use filter::{Names, Serves};
 use homes::Homes;
-use lent::{next, queue};
+use lent::queue;
 pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::{Queue, pause};
@@ -77,6 +78,8 @@ pub struct Pool {
     workers: BTreeMap<WorkerId, Worker>,
     items: HashMap<u64, Item>,
     by_ticket: HashMap<Ticket, u64>,
+    /// The latest turn of each instance.
+    turns: HashMap<InstanceId, u64>,
     queue: Queue,
     /// Work of other nodes that waits.
     lent: Queue,
@@ -117,6 +120,7 @@ impl Pool {
             workers: BTreeMap::new(),
             items: HashMap::new(),
             by_ticket: HashMap::new(),
+            turns: HashMap::new(),
             queue: Queue::default(),
             lent: Queue::default(),
             homes: Homes::new(),
@@ -181,17 +185,13 @@ impl Pool {
 
     /// A worker is gone: what it had is given to others, first of all.
     pub fn disconnect(&mut self, id: WorkerId, now: Timestamp) {
-        self.workers.remove(&id);
-        let lost: Vec<_> = self.deliveries.iter().filter(|(_, it)| it.worker == id).collect();
-        let mut lost: Vec<_> =
-            lost.into_iter().map(|(delivery, it)| (*delivery, it.item)).collect();
-        lost.sort_unstable();
-        for (delivery, item) in lost.into_iter().rev() {
-            self.deliveries.remove(&delivery);
+        let Some(worker) = self.workers.remove(&id) else { return };
+        for delivery in worker.hand.into_iter().rev() {
+            let Some(given) = self.deliveries.remove(&delivery) else { continue };
             if mutated(Mutation::ForgetLost) {
                 continue;
             }
-            self.lose(item, delivery, now);
+            self.lose(given.item, delivery, now);
         }
     }
 
@@ -200,6 +200,9 @@ impl Pool {
         let kind = task.ticket.piece.kind();
         let number = self.number();
         self.by_ticket.insert(task.ticket.clone(), number);
+        if matches!(task.job, Job::Turn(_)) {
+            self.turns.insert(task.ticket.instance.clone(), number);
+        }
         let item =
             Item { task, kind, given: Vec::new(), losses: 0, returns: 0, refused_by: Vec::new() };
         self.items.insert(number, item);
@@ -209,19 +212,28 @@ impl Pool {
     /// Gives an item to a worker, or lets it wait for one.
     fn place(&mut self, number: u64, now: Timestamp, first: bool) {
         let Some(item) = self.items.get(&number) else { return };
-        if let Some(worker) = self.taker(item) {
-            return self.give(number, worker, now);
+        let worker = self.taker(item);
+        // Who gave it back is asked again some time, even if the others stay busy.
+        if worker.is_none() && !item.refused_by.is_empty() && !self.queue.is_later(number) {
+            self.queue.push_later(now.plus(pause(item.returns)), number);
         }
         let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
-        queue.push(&item.task, number, first);
+        match worker {
+            Some(worker) => {
+                queue.remove(&item.task, number);
+                self.give(number, worker, now);
+            }
+            None => queue.push(&item.task, number, first),
+        }
     }
 
     fn give(&mut self, number: u64, worker: WorkerId, now: Timestamp) {
         let delivery = self.number();
         let Some(item) = self.items.get_mut(&number) else { return };
         let Some(taker) = self.workers.get_mut(&worker) else { return };
+        self.queue.take_up(number);
         let kind = item.kind;
-        taker.used[kind] += 1;
+        taker.take(delivery, kind);
         taker.latest[kind] = delivery;
         item.given.push(delivery);
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
@@ -233,10 +245,7 @@ impl Pool {
     /// Gives a worker as much as it takes.
     fn feed(&mut self, id: WorkerId, now: Timestamp) {
         for kind in 0..Piece::KINDS {
-            while let Some(worker) = self.workers.get(&id)
-                && worker.free(kind)
-                && let Some(number) = next(&mut self.queue, &mut self.lent, worker, kind)
-            {
+            while let Some(number) = self.next_for(id, kind) {
                 self.give(number, id, now);
             }
         }
@@ -248,14 +257,9 @@ impl Pool {
         let counts = self.items.get(&number).is_some_and(|item| item.given.contains(&delivery));
         let item = match counts {
             true if mutated(Mutation::CountAgain) => self.items.get(&number).cloned(),
-            true => self.items.remove(&number),
+            true => self.settle(number),
             false => None,
         };
-        if let Some(item) = &item {
-            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
-            queue.remove(&item.task, number);
-            self.by_ticket.remove(&item.task.ticket);
-        }
         self.end(delivery, now);
         item.map(|item| {
             self.withdraw(&item);
@@ -273,42 +277,27 @@ impl Pool {
     /// The turn of an instance that a worker has.
     #[must_use]
     pub fn turn_of(&self, instance: &InstanceId) -> Option<&Task> {
-        let is_turn = |item: &&Item| {
-            matches!(item.task.job, Job::Turn(_)) && item.task.ticket.instance == *instance
-        };
-        let mut given = self.items.values().filter(|item| !item.given.is_empty());
-        given.find(is_turn).map(|item| &item.task)
+        let item = self.items.get(self.turns.get(instance)?)?;
+        (!item.given.is_empty()).then_some(&item.task)
     }
 
-    /// A worker gives work back: others first, then perhaps the same again, after a pause.
-    pub fn give_back(&mut self, delivery: DeliveryId, now: Timestamp) {
-        let Some(given) = self.end(delivery, now) else { return };
-        let Some(item) = self.items.get_mut(&given.item) else { return };
-        if !item.given.contains(&delivery) {
-            return;
+    /// An item is over.
+    fn settle(&mut self, number: u64) -> Option<Item> {
+        let item = self.items.remove(&number)?;
+        let ticket = &item.task.ticket;
+        queue(&mut self.queue, &mut self.lent, ticket).remove(&item.task, number);
+        self.by_ticket.remove(ticket);
+        if self.turns.get(&ticket.instance) == Some(&number) {
+            self.turns.remove(&ticket.instance);
         }
-        item.given.retain(|it| *it != delivery);
-        if !item.given.is_empty() {
-            return;
-        }
-        item.refused_by.push(given.worker);
-        let other = |(id, worker): (&WorkerId, &Worker)| {
-            worker.takes(&item.task) && !item.refused_by.contains(id)
-        };
-        if self.workers.iter().any(other) {
-            return self.place(given.item, now, true);
-        }
-        item.refused_by.clear();
-        item.returns += 1;
-        let pause = pause(item.returns);
-        self.queue.push_later(now.plus(pause), given.item);
+        Some(item)
     }
 
     /// A delivery is over: its worker has room again.
     fn end(&mut self, delivery: DeliveryId, now: Timestamp) -> Option<Given> {
         let given = self.deliveries.remove(&delivery)?;
         if let Some(worker) = self.workers.get_mut(&given.worker) {
-            worker.used[given.kind] = worker.used[given.kind].saturating_sub(1);
+            worker.lay_down(delivery, given.kind);
         }
         self.feed(given.worker, now);
         self.release(given.worker);
@@ -325,8 +314,7 @@ impl Pool {
         item.losses += 1;
         if item.losses > self.patience.losses_max && !mutated(Mutation::PoisonForever) {
             let losses = item.losses;
-            let Some(item) = self.items.remove(&number) else { return };
-            self.by_ticket.remove(&item.task.ticket);
+            let Some(item) = self.settle(number) else { return };
             let done = poison(&item.task, losses);
             self.orders.push(Order::Fail(item.task.ticket, done));
         } else if item.losses <= 2 {
@@ -341,6 +329,7 @@ impl Pool {
     pub fn tick(&mut self, now: Timestamp) {
         for number in self.queue.due(now) {
             if !self.is_in_hand(number) {
+                self.forgive(number);
                 self.place(number, now, true);
             }
         }

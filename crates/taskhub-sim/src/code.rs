@@ -245,6 +245,7 @@ impl Code {
                 let reason = Some(why_ended("told", recursive));
                 scope.tell_at(scope.place(), Command::Terminate { to, reason, recursive });
             }
+            Step::Broad => asking::ask_at_length(scope, notes).await,
             Step::Status => scope.set_custom_status(notes.output()),
             Step::Clock => notes.note(format!("{}", scope.now().0)),
             Step::Unique => notes.note(format!("{:x}", scope.unique())),

@@ -6,7 +6,7 @@ use taskhub_engine::{Delivery, DeliveryId, Order, WorkerId, WorkerOptions};
 
 use crate::{
     chronicle::Known,
-    law::{Violation, crew::Member},
+    law::{Violation, crew::Member, giants::UNWRITABLE},
     node::{Life, Mail},
     program::entity,
     scenario::Act,
@@ -43,14 +43,14 @@ impl World {
         let node = &mut self.nodes[node];
         let clock = node.clock(self.now);
         let id = node.pool.connect(options.clone(), clock);
-        node.crew.members.insert(id, Member { worker, options, leaves: false });
+        node.crew.members.insert(id, Member { worker, options, leaves: false, is_back: false });
         self.carry_out(life)
     }
 
     /// A process ends: its workers lose their connections and come back to some node.
     pub(crate) fn dismiss(&mut self, node: usize) {
         let members = std::mem::take(&mut self.nodes[node].crew.members);
-        for member in members.into_values() {
+        for member in members.into_values().filter(|it| !it.is_back) {
             self.soon(300_000, Happening::Join(member.worker));
         }
     }
@@ -141,7 +141,9 @@ impl World {
         let parked = parked.filter_map(|(id, known)| Some((id.clone(), stuck(known)?)));
         for (id, why) in parked.collect::<Vec<_>>() {
             let is_damaged = self.store.is_damaged(&id);
-            if why.contains(TOOK_DOWN) || why.contains("cannot be read") && !is_damaged {
+            let is_large = why.contains(UNWRITABLE) && (self.calm || self.random.chance(100));
+            let is_lost = why.contains(TOOK_DOWN) || why.contains("cannot be read") && !is_damaged;
+            if is_large || is_lost {
                 self.trigger(id, Act::Resume);
             } else if is_damaged && (self.calm || self.random.chance(200)) {
                 let ends = self.random.chance(300);
@@ -164,7 +166,12 @@ impl World {
         let (node, clock) = (life.node, self.nodes[life.node].clock(self.now));
         let leaves = member.leaves;
         let id = delivery.id;
-        if self.random.chance(self.rates.worker_lost) {
+        if member.is_back {
+            return Ok(()); // Nobody reads that stream any more.
+        }
+        if !leaves && self.random.chance(self.rates.worker_lost / 2) {
+            self.come_back(life, worker)?;
+        } else if self.random.chance(self.rates.worker_lost) {
             self.coverage.count("workers that are lost");
             self.lose_worker(life, worker)?;
             if self.random.chance(500) {
@@ -207,13 +214,39 @@ impl World {
         Ok(())
     }
 
+    /// A worker loses its stream and comes back by another, before its node has noticed or after.
+    /// It names most of what it has in hand: some never reached it.
+    fn come_back(&mut self, life: Life, old: WorkerId) -> Result<(), Violation> {
+        self.coverage.count("workers that come back");
+        let mut named = self.nodes[life.node].crew.in_hand(old);
+        named.retain(|_| self.random.chance(800));
+        let noticed = self.random.chance(300);
+        let node = &mut self.nodes[life.node];
+        let clock = node.clock(self.now);
+        let Some(member) = node.crew.members.get_mut(&old) else { return Ok(()) };
+        member.is_back = true;
+        let (worker, options) = (member.worker, member.options.clone());
+        if noticed {
+            self.lose_worker(life, old)?;
+        }
+        let node = &mut self.nodes[life.node];
+        let (id, unwanted) = node.pool.reconnect(options.clone(), named.clone(), clock);
+        node.crew.members.insert(id, Member { worker, options, leaves: false, is_back: false });
+        node.crew.on_back(id, &named, &unwanted)?;
+        self.coverage.count_many("work that workers keep", (named.len() - unwanted.len()) as u64);
+        self.soon(300_000, Happening::Gone(life, old));
+        self.carry_out(life)
+    }
+
     /// A worker is gone: lost, or through with leaving.
     pub(crate) fn lose_worker(&mut self, life: Life, worker: WorkerId) -> Result<(), Violation> {
         let node = &mut self.nodes[life.node];
         let clock = node.clock(self.now);
         let Some(member) = node.crew.on_loss(worker) else { return Ok(()) };
         node.pool.disconnect(worker, clock);
-        self.soon(300_000, Happening::Join(member.worker));
+        if !member.is_back {
+            self.soon(300_000, Happening::Join(member.worker));
+        }
         self.carry_out(life)
     }
 

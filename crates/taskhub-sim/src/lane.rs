@@ -8,7 +8,7 @@ use taskhub_core::{
 use taskhub_engine::Lane;
 
 use crate::{
-    law::{self, Violation},
+    law::{self, Violation, giants::is_giant},
     node::{Life, Mail},
     world::{Fate, Happening, World},
 };
@@ -80,6 +80,8 @@ impl World {
         let result = if self.store_fails() || fate == Fate::Fails {
             self.coverage.count("commits that fail");
             Err(self.store_error())
+        } else if self.is_too_large(&batch) {
+            Err(self.refuse(&batch)?)
         } else {
             self.take_effect(&batch, broken)?
         };
@@ -118,6 +120,18 @@ impl World {
             _ => self.soon(2_000, Happening::Written(life, Box::new(batch), Ok(()))),
         }
         Ok(())
+    }
+
+    /// Whether the store does not take so much at once.
+    fn is_too_large(&self, batch: &Batch) -> bool {
+        let is_narrow = self.scenario.narrow && !self.calm;
+        is_narrow && batch.turns.iter().any(is_giant)
+    }
+
+    fn refuse(&mut self, batch: &Batch) -> Result<CommitError, Violation> {
+        self.coverage.count("commits that are too large");
+        self.giants.on_refusal(batch)?;
+        Ok(StoreError::TooLarge("as the seed wants".to_owned()).into())
     }
 
     fn take_effect(
@@ -160,6 +174,7 @@ impl World {
                 self.trace.turn(turn);
                 let chronicle = &self.chronicle;
                 law::limits::on_turn(&applied)?;
+                self.giants.on_turn(&applied)?;
                 self.results.on_turn(&applied)?;
                 law::timers::on_turn(&applied, chronicle, calm)?;
                 law::history::on_turn(&applied, chronicle)?;
@@ -203,6 +218,9 @@ impl World {
         let lane = self.nodes[life.node].lane_of(*first);
         self.nodes[life.node].writer(lane).committing = false;
         if let Err(error) = result {
+            if let Some((partition, input)) = Lane::unwritable(&error, batch) {
+                self.nodes[life.node].void.insert(partition, input);
+            }
             return self.recover(life, lane, &error);
         }
         for (owner, seq) in Lane::durable(batch) {

@@ -10,6 +10,7 @@ pub(crate) mod early;
 pub(crate) mod elsewhere;
 pub(crate) mod entities;
 pub(crate) mod exactly_once;
+pub(crate) mod giants;
 pub(crate) mod history;
 pub(crate) mod limits;
 pub(crate) mod locks;

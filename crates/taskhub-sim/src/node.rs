@@ -118,6 +118,8 @@ pub(crate) struct Node {
     /// Results whose workers are to be told.
     pub results: BTreeMap<RequestId, TaskResult>,
     pub waiters: BTreeMap<PartitionId, Waiters>,
+    /// What partitions are told first when they are opened again.
+    pub void: BTreeMap<PartitionId, Input>,
     /// Work handed out under the present epoch.
     pub out: BTreeMap<PartitionId, Out>,
     pub renewed_at: i64,
@@ -188,6 +190,7 @@ impl Node {
             asks: BTreeMap::new(),
             results: BTreeMap::new(),
             waiters: BTreeMap::new(),
+            void: BTreeMap::new(),
             out: BTreeMap::new(),
             renewed_at: 0,
             claimed: BTreeMap::new(),
@@ -223,6 +226,7 @@ impl Node {
         self.asks.clear();
         self.results.clear();
         self.waiters.clear();
+        self.void.clear();
         self.out.clear();
         self.claimed.clear();
         self.known.clear();

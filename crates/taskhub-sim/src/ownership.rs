@@ -209,7 +209,8 @@ impl World {
         }
         let shard = &mut node.bench(owned.partition).shard;
         shard.own(owned, claimed, wakes, busy);
-        let inputs = shard.found(owned, inbox, looked);
+        let found = shard.found(owned, inbox, looked);
+        let inputs = node.void.remove(&owned.partition).into_iter().chain(found).collect();
         let (now, numbers) = (self.now, [5, life.node as u64, owned.epoch.0]);
         self.trace.note(now, &numbers, || format!("node{} owns {owned:?}", life.node));
         self.put(life, owned.partition, inputs);

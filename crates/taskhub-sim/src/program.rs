@@ -107,6 +107,8 @@ pub enum Step {
     Again(u32),
     /// Goes on as a new execution of the next version, whose steps are those behind this one.
     Upgrade,
+    /// Calls three activities at once, with more in all than some stores take.
+    Broad,
     /// Waits a moment, then calls an activity with more than anything may be.
     Heavy,
     /// Panics, until the code is mended.
@@ -252,6 +254,13 @@ impl Notes {
 /// kind of the failure that comes of it.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 1 << 16;
 pub(crate) const TOO_LARGE: &str = "PayloadTooLarge";
+
+/// The inputs of three of which are more than a store takes that has this bound.
+pub(crate) const COMMIT_BYTES_MAX: usize = 1 << 14;
+
+pub(crate) fn broad() -> Text {
+    "x".repeat(COMMIT_BYTES_MAX / 2).into()
+}
 
 pub(crate) fn too_large() -> Text {
     "x".repeat(PAYLOAD_BYTES_MAX + 1).into()

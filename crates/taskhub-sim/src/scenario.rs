@@ -28,6 +28,8 @@ pub struct Scenario {
     pub lanes: u16,
     /// Whether the store is a file of one node instead of a database of many.
     pub embedded: bool,
+    /// Whether the store takes only so much at once, until somebody sees to it.
+    pub narrow: bool,
     /// The limits of the nodes.
     pub limits: Limits,
     /// How often things go wrong.

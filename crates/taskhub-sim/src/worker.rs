@@ -15,7 +15,7 @@ pub(crate) use operations::done;
 
 use crate::{
     node::{Life, Mail},
-    program::{FINAL, progress, too_large},
+    program::{FINAL, TIMEOUT, progress, too_large},
     scenario::CALM_AFTER,
     world::{Happening, World},
 };
@@ -63,7 +63,11 @@ impl World {
         let run = self.runs;
         if self.random.chance(self.rates.activity_fails) {
             self.coverage.count("activities that fail");
-            let kind = *self.random.pick(&["Panic", "Broken", "Broken", FINAL]);
+            // Its worker ends what gave no sign of life for too long.
+            let kind = *self.random.pick(&["Panic", "Broken", "Broken", FINAL, TIMEOUT]);
+            if kind == TIMEOUT {
+                self.coverage.count("activities that fall silent");
+            }
             let mut failure = Failure::new(kind, format!("run {run}"));
             failure.non_retriable = kind == FINAL;
             if self.random.chance(500) {

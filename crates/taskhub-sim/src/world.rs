@@ -20,7 +20,7 @@ use crate::{
     law::{
         Violation, anew::Restarts, answers::Answers, children::Children, circles::Circles,
         early::Early, elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised,
-        results::Results, timers::Timers, triggers::Triggered,
+        giants::Giants, results::Results, timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub early: Early,
     pub circles: Circles,
     pub chores: Chores,
+    pub giants: Giants,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -175,6 +176,7 @@ impl World {
             early: Early::default(),
             circles: Circles::default(),
             chores: Chores::default(),
+            giants: Giants::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

@@ -62,6 +62,7 @@ fn the_same_seed_gives_the_same_run() {
 
 const OPERATIONS: &[&str] = &[
     "activities that fail",
+    "activities that fall silent",
     "activities that give too much",
     "activities that go on from what was told",
     "activities that succeed",
@@ -147,6 +148,7 @@ const TROUBLES: &[&str] = &[
     "clusters whose clocks differ by a second",
     "commits that are fenced off",
     "commits that are slow",
+    "commits that are too large",
     "commits that fail",
     "commits that fail though they took effect",
     "crashes after a commit",
@@ -195,8 +197,10 @@ const TROUBLES: &[&str] = &[
     "unsynced batches that outlive a power cut",
     "workers that are lost",
     "work for nothing",
+    "work that workers keep",
     "work that is taken back",
     "work that took too many workers down",
+    "workers that come back",
     "workers that give work back",
     "workers that hang",
     "workers that leave",

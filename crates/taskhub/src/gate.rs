@@ -144,3 +144,6 @@ mod tests {
         assert!(gate.admit(None).is_none(), "without a key there is no limit");
     }
 }
+
+#[cfg(test)]
+mod properties;

@@ -102,12 +102,8 @@ impl Retry {
         elapsed: Duration,
         failure: &Failure,
     ) -> Option<Duration> {
-        if failure.is_terminal()
-            || self.predicate.as_ref().is_some_and(|predicate| !predicate(failure))
-        {
-            return None;
-        }
-        self.backoff.pause(failed, elapsed)
+        let is_wanted = || self.predicate.as_ref().is_none_or(|predicate| predicate(failure));
+        self.backoff.pause_after(failed, elapsed, failure.is_terminal(), is_wanted)
     }
 }
 

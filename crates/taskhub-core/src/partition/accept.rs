@@ -1,12 +1,13 @@
 //! What comes in: which instance it concerns, and whether that has to be read first.
 
 use super::{
-    Decisions, Effect, Input, Partition, RETRY_AFTER, Read, instance::Instance, runner::Runner,
-    slots::Slot,
+    Decisions, Effect, Input, Partition, RETRY_AFTER, Read, instance::Instance, load::UNWRITABLE,
+    runner::Runner, slots::Slot,
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Answer, InstanceId, Record, Refusal, Request, RequestId, Reuse, RuntimeStatus, Timestamp, Verb,
+    Answer, InstanceId, Record, Refusal, Request, RequestId, Reuse, RuntimeStatus, Text, Timestamp,
+    Verb,
     store::{StoreError, Stored},
 };
 
@@ -94,7 +95,12 @@ impl Partition {
             }
             Ok(Some(stored)) => {
                 let Stored { record, history } = *stored;
-                let instance = Instance::load(id.clone(), record, history, &*self.functions);
+                let mut instance = Instance::load(id.clone(), record, history, &*self.functions);
+                if self.revived.remove(id) {
+                    instance.is_mended();
+                } else {
+                    instance.stay_parked();
+                }
                 Slot::Known(Box::new(instance))
             }
             Ok(None) => Slot::Absent(self.outbox.durable()),
@@ -167,8 +173,11 @@ impl Partition {
             Input::Deliver(envelope) => self.deliver(envelope, now),
             Input::TaskDone(result) => self.task_done(result, now),
             Input::Unwritable(_, why) => {
-                if let Some(instance) = self.slots.known_mut(id).filter(|it| it.is_alive()) {
-                    instance.park(&why);
+                let why: Text = format!("{UNWRITABLE}, {why}").into();
+                match self.slots.known_mut(id).filter(|it| it.is_alive()) {
+                    Some(instance) => instance.park(&why),
+                    // Its start was in the same commit, and will come again.
+                    None => drop(self.unwritable.insert(id.clone(), why)),
                 }
                 self.touch(id);
             }

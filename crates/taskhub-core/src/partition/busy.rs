@@ -4,7 +4,7 @@
 //! Whatever becomes busy later is in memory anyway. Only when more instances wait for room than
 //! memory holds is the list walked again, from its beginning.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use foldhash::{HashSet, HashSetExt as _};
 
@@ -23,7 +23,14 @@ pub(super) struct Busy {
     /// Instances that are being read because the walk came to them.
     loading: HashSet<InstanceId>,
     count_max: usize,
+    /// When it went on last though there was no room.
+    peeked_at: Timestamp,
 }
+
+/// How often the walk goes on though there is no room, and how far: whoever has that may keep it
+/// for ever, and behind them may be others whose work has room.
+const PEEK_EVERY: Duration = Duration::from_secs(1);
+const PEEK_COUNT: usize = 64;
 
 /// What the store may list behind the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +53,7 @@ impl Busy {
             rest: Rest::Nothing,
             loading: HashSet::new(),
             count_max,
+            peeked_at: Timestamp::START,
         };
         if !mutated(Mutation::ForgetBusy) {
             busy.take(Ok(page), Timestamp::START);
@@ -104,21 +112,41 @@ impl Partition {
         self.tasks.spare().saturating_sub(self.busy.loading.len())
     }
 
+    /// How many it may look at though there is no room, when it is time.
+    fn room_to_peek(&self) -> usize {
+        PEEK_COUNT.min(self.limits.tasks_count_max).saturating_sub(self.busy.loading.len())
+    }
+
     /// When the walk could go on; the past is at once.
     pub(super) fn next_walk(&self) -> Option<Timestamp> {
-        let begins = self.busy.is_done() && self.tasks.passed_over;
+        if self.busy.is_done() && self.tasks.misses() {
+            return Some(Timestamp::START);
+        }
         let at = match self.busy.rest {
-            _ if begins || !self.busy.page.is_empty() => Timestamp::START,
+            _ if !self.busy.page.is_empty() => Timestamp::START,
             Rest::More => Timestamp::START,
+            Rest::Due(seq) if seq <= self.outbox.durable() => Timestamp::START,
             Rest::Unread(until) => until,
             Rest::Nothing | Rest::Due(_) | Rest::Asked => return None,
         };
-        (self.room_to_walk() > 0).then_some(at)
+        if self.room_to_walk() > 0 {
+            return Some(at);
+        }
+        let next = self.busy.peeked_at.plus(PEEK_EVERY);
+        (self.room_to_peek() > 0).then_some(at.max(next))
     }
 
     /// Reads busy instances that are not in memory; that makes them go on.
     pub(super) fn walk(&mut self, now: Timestamp, out: &mut Decisions) {
+        if self.busy.is_done() && self.tasks.misses() {
+            self.tasks.look_for_missing();
+            self.busy.begin(self.outbox.last());
+        }
         let mut room = self.room_to_walk();
+        if room == 0 && self.busy.peeked_at.plus(PEEK_EVERY) <= now {
+            room = self.room_to_peek();
+            self.busy.peeked_at = now;
+        }
         while room > 0
             && let Some(id) = self.busy.page.pop_front()
         {
@@ -138,9 +166,6 @@ impl Partition {
         }
         if room == 0 {
             return;
-        }
-        if self.busy.is_done() && std::mem::take(&mut self.tasks.passed_over) {
-            self.busy.begin(self.outbox.last());
         }
         out.reads.extend(self.busy.next_page(self.outbox.durable(), now));
     }

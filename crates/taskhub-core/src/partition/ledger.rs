@@ -10,6 +10,9 @@ use crate::{
     CallId, Event, ExecutionId, Inherited, InstanceId, Kind, Message, Text, Timestamp, Trace, Work,
 };
 
+/// How many activities that find no room stand in the way of those behind them, at least.
+const LOOKED_AT_MAX: usize = 64;
+
 /// The open ends of one execution.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -195,11 +198,21 @@ impl Ledger {
         self.due.iter().take_while(|(at, _)| *at <= now).map(|(_, call)| *call).collect()
     }
 
-    /// The next activity to hand to a worker, if it still matters.
-    pub(super) fn next_unsent(&mut self) -> Option<(CallId, Work)> {
-        while let Some((call, work)) = self.unsent.pop_front() {
+    /// The next activity to hand to a worker that still matters and `fits`, among the first ones.
+    pub(super) fn next_unsent(
+        &mut self,
+        mut fits: impl FnMut(&Work) -> bool,
+    ) -> Option<(CallId, Work)> {
+        let mut at = 0;
+        while let Some((call, work)) = self.unsent.get(at).filter(|_| at < LOOKED_AT_MAX) {
+            let matters = self.activities.contains(call);
+            if matters && !fits(work) {
+                at += 1;
+                continue;
+            }
+            let (call, work) = self.unsent.remove(at)?;
             self.unsent_bytes -= work_bytes(&work);
-            if self.activities.contains(&call) {
+            if matters {
                 return Some((call, work));
             }
         }

@@ -15,6 +15,9 @@ use crate::{
     turn::{Execution, Functions, seen},
 };
 
+/// How the reason begins why an instance is parked whose next turn the store does not take.
+pub(super) const UNWRITABLE: &str = "what it did next cannot be written";
+
 impl Instance {
     /// An instance as it was stored; its code absorbs its history and will replay it when stepped.
     pub(super) fn load(
@@ -41,6 +44,25 @@ impl Instance {
         instance
     }
 
+    /// One whose next turn the store does not take is not tried again because it was read: each
+    /// time all others of its lane would have to wait.
+    pub(super) fn stay_parked(&mut self) {
+        if self.is_giant() {
+            self.runner = Runner::Nobody;
+        }
+    }
+
+    fn is_giant(&self) -> bool {
+        let why = self.record.stuck.as_ref();
+        why.is_some_and(|why| why.starts_with(UNWRITABLE)) && !mutated(Mutation::TryGiants)
+    }
+
+    /// It can be run: unless there is something to run, it is parked no longer.
+    pub(super) fn is_mended(&mut self) {
+        let rests = !self.ledger.has_turn() && !matches!(self.runner, Runner::Nobody);
+        self.changed |= rests && self.record.stuck.take().is_some();
+    }
+
     fn replay(&mut self, history: &[Bytes], functions: &dyn Functions) -> Result<(), DecodeError> {
         let events = codec::decode_history(history)?;
         if self.id.as_entity().is_some() {
@@ -53,8 +75,8 @@ impl Instance {
             return Ok(());
         }
         self.live(&events, functions);
-        if !self.ledger.has_turn() && self.record.stuck.take().is_some() {
-            self.changed = true; // It can be read again, and there is nothing to run.
+        if !self.is_giant() {
+            self.is_mended(); // It can be read again.
         }
         if let Some(remote) = self.runner.elsewhere() {
             remote.add(events);

@@ -28,6 +28,9 @@ impl Partition {
     /// Creates an instance, or replaces the one that is there.
     pub(super) fn create(&mut self, id: &InstanceId, started: Box<Started>, now: Timestamp) {
         let mut instance = Instance::start(id.clone(), started, now, &*self.functions);
+        if let Some(why) = self.unwritable.remove(id) {
+            instance.park(&why);
+        }
         if let Some(old) = self.slots.known_mut(id) {
             instance.replaces = true;
             if let Some(early) = old.runner.early() {

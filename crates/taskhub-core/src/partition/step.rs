@@ -151,6 +151,7 @@ impl Partition {
     /// Reads a parked instance again, so that it starts from its history, with the code of today.
     fn revive(&mut self, id: &InstanceId) {
         self.write(id);
+        self.revived.insert(id.clone());
         self.slots.put(id.clone(), Slot::Loading(Vec::new()));
         self.outbox.hold(Effect::Read(Read::Instance(id.clone())));
     }

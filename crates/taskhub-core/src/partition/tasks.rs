@@ -1,85 +1,56 @@
 //! Work on its way to workers: only so much at a time, the rest waits where it is stored.
 
-use std::collections::VecDeque;
-
-use foldhash::{HashSet, HashSetExt as _};
-
 use super::{
     Decisions, Effect, Partition,
     instance::Instance,
+    room::{Label, Room},
     runner::{Runner, TurnOut},
     slots::Slot,
 };
-use crate::mutation::{Mutation, mutated};
 use crate::{
-    ExecutionId, InstanceId, Job, Limits, Operations, Piece, Task, Ticket, Timestamp, Turn,
+    ExecutionId, InstanceId, Job, Limits, Operations, Piece, Task, Ticket, Timestamp, Turn, Work,
 };
 
 /// What is out, and whose turn it is next; for each kind of work, so that none waits for another.
 #[derive(Debug)]
 pub(super) struct Tasks {
-    kinds: [OfKind; Piece::KINDS],
-    /// Whether more instances found no room than the queues hold; then the store knows which.
-    pub passed_over: bool,
-}
-
-#[derive(Debug)]
-struct OfKind {
-    out: HashSet<(InstanceId, ExecutionId, Piece)>,
-    /// Instances with work that found no room.
-    starved: VecDeque<InstanceId>,
-    count_max: usize,
+    kinds: [Room; Piece::KINDS],
 }
 
 impl Tasks {
     pub(super) fn new(count_max: usize) -> Self {
-        let of_kind = || OfKind { out: HashSet::new(), starved: VecDeque::new(), count_max };
-        Self { kinds: [of_kind(), of_kind(), of_kind()], passed_over: false }
+        Self { kinds: [Room::new(count_max), Room::new(count_max), Room::new(count_max)] }
     }
 
     /// Whether somebody found no room, and there is room now.
     pub(super) fn is_hungry(&self) -> bool {
-        self.kinds.iter().any(|it| !it.starved.is_empty() && it.free() > 0)
+        self.kinds.iter().any(Room::is_hungry)
     }
 
     /// How much work of others may go out, beside what found no room before: of the kind that has
     /// least room, as nobody knows what an instance has to do before it is read.
     pub(super) fn spare(&self) -> usize {
-        self.kinds.iter().map(OfKind::spare).min().unwrap_or(0)
+        self.kinds.iter().map(Room::spare).min().unwrap_or(0)
+    }
+
+    /// Whether the store knows of some who found no room, and there is room now.
+    pub(super) fn misses(&self) -> bool {
+        self.kinds.iter().any(Room::misses)
+    }
+
+    /// Those are looked for.
+    pub(super) fn look_for_missing(&mut self) {
+        self.kinds.iter_mut().for_each(Room::look_for_missing);
     }
 
     /// A result came: the work is no longer out.
     pub(super) fn returned(&mut self, ticket: &Ticket) {
         let key = (ticket.instance.clone(), ticket.execution, ticket.piece);
-        self.kinds[ticket.piece.kind()].out.remove(&key);
+        self.kinds[ticket.piece.kind()].returned(&key);
     }
 
     fn is_out(&self, id: &InstanceId, execution: ExecutionId, piece: Piece) -> bool {
-        self.kinds[piece.kind()].out.contains(&(id.clone(), execution, piece))
-    }
-}
-
-impl OfKind {
-    fn has_room(&self) -> bool {
-        self.out.len() < self.count_max || mutated(Mutation::Unbounded)
-    }
-
-    /// How much work of instances that found no room may go out now.
-    fn free(&self) -> usize {
-        self.count_max.div_ceil(2).saturating_sub(self.out.len())
-    }
-
-    fn spare(&self) -> usize {
-        if self.starved.is_empty() { self.count_max.saturating_sub(self.out.len()) } else { 0 }
-    }
-
-    /// Lets an instance wait for room. Whether the queue holds it.
-    fn starve(&mut self, id: &InstanceId) -> bool {
-        let holds = self.starved.len() < 8 * self.count_max;
-        if holds && !mutated(Mutation::ForgetStarved) {
-            self.starved.push_back(id.clone());
-        }
-        holds
+        self.kinds[piece.kind()].is_out(&(id.clone(), execution, piece))
     }
 }
 
@@ -91,14 +62,9 @@ impl Partition {
         let (partition, epoch) = (self.id, self.epoch);
         let Some(Slot::Known(instance)) = self.slots.get_mut(id) else { return };
         let execution = instance.record.execution;
-        while let Some(kind) = instance.has_work(now) {
-            let of_kind = &mut self.tasks.kinds[kind];
-            if !of_kind.has_room() {
-                self.tasks.passed_over |= !of_kind.starve(id);
-                return;
-            }
-            let Some((piece, job)) = instance.next_job(now, &self.limits) else { continue };
-            if of_kind.out.insert((id.clone(), execution, piece)) {
+        let rooms = &mut self.tasks.kinds;
+        while let Some((label, piece, job)) = instance.next_job(now, &self.limits, rooms) {
+            if rooms[piece.kind()].send((id.clone(), execution, piece), label) {
                 let ticket = Ticket { partition, epoch, instance: id.clone(), execution, piece };
                 self.outbox.hold(Effect::Dispatch(Task { ticket, job }));
             }
@@ -117,17 +83,18 @@ impl Partition {
         }
     }
 
-    /// Turns to the instances that found no room, when half of the room is free again.
+    /// Turns to the instances that found no room, when a good part of it is free again.
     pub(super) fn feed_tasks(&mut self, out: &mut Decisions) {
         for kind in 0..Piece::KINDS {
-            self.feed(kind, out);
+            for (label, room) in self.tasks.kinds[kind].hungry() {
+                self.feed(kind, &label, room, out);
+            }
         }
     }
 
-    fn feed(&mut self, kind: usize, out: &mut Decisions) {
-        let mut room = self.tasks.kinds[kind].free();
+    fn feed(&mut self, kind: usize, label: &Label, mut room: usize, out: &mut Decisions) {
         while room > 0
-            && let Some(id) = self.tasks.kinds[kind].starved.pop_front()
+            && let Some(id) = self.tasks.kinds[kind].next(label)
         {
             room -= 1;
             match self.slots.get_mut(&id) {
@@ -146,24 +113,38 @@ impl Partition {
 }
 
 impl Instance {
-    /// Which kind of work it has for others.
-    fn has_work(&self, now: Timestamp) -> Option<usize> {
-        if !self.ledger.unsent.is_empty() {
-            return Some(0);
+    /// The next piece of work for others for which there is room.
+    fn next_job(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        rooms: &mut [Room; Piece::KINDS],
+    ) -> Option<(Label, Piece, Job)> {
+        let id = &self.id;
+        let fits = |work: &Work| rooms[0].admit(&(work.name.clone(), work.version.clone()), id);
+        if let Some((call, work)) = self.ledger.next_unsent(fits) {
+            let label = (work.name.clone(), work.version.clone());
+            return Some((label, Piece::Activity(call), Job::Activity(work)));
         }
-        match &self.runner {
-            Runner::Elsewhere(remote) if remote.out.is_none() && self.wants_turn(now) => Some(1),
-            Runner::Entity(entity) if entity.is_ready() => Some(2),
-            _ => None,
+        let (kind, label) = match &self.runner {
+            Runner::Elsewhere(remote) if remote.out.is_none() && self.wants_turn(now) => {
+                (1, (self.record.name.clone(), self.record.version.clone()))
+            }
+            Runner::Entity(entity) if entity.is_ready() => {
+                let (name, _) = self.id.as_entity().unwrap_or_default();
+                (2, (name.into(), None))
+            }
+            _ => return None,
+        };
+        if !rooms[kind].admit(&label, &self.id) {
+            return None;
         }
+        let (piece, job) = self.task(now, limits)?;
+        Some((label, piece, job))
     }
 
-    /// The next piece of work for others.
-    fn next_job(&mut self, now: Timestamp, limits: &Limits) -> Option<(Piece, Job)> {
-        if !self.ledger.unsent.is_empty() {
-            let (call, work) = self.ledger.next_unsent()?;
-            return Some((Piece::Activity(call), Job::Activity(work)));
-        }
+    /// Its turn, or its operations.
+    fn task(&mut self, now: Timestamp, limits: &Limits) -> Option<(Piece, Job)> {
         let (events, takes) = (self.record.events, self.ledger.waiting);
         match &mut self.runner {
             Runner::Elsewhere(remote) => {

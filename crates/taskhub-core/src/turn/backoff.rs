@@ -39,6 +39,20 @@ impl Backoff {
         }
     }
 
+    /// The same after a failure that may be final; if it is not, `is_wanted` says whether it is
+    /// worth another attempt.
+    #[must_use]
+    pub fn pause_after(
+        &self,
+        failed: u32,
+        elapsed: Duration,
+        is_final: bool,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Option<Duration> {
+        let goes_on = !is_final && (is_wanted() || mutated(Mutation::RetryUnwanted));
+        if goes_on { self.pause(failed, elapsed) } else { None }
+    }
+
     /// The pause after so many failed attempts. It multiplies step by step: products of floating
     /// point numbers are the same on every machine, powers need not be.
     #[must_use]

@@ -83,6 +83,8 @@ fn events_that_come_early_are_kept_up_to_so_many_bytes() {
     assert_eq!(bench.status("patient"), RuntimeStatus::Running);
 }
 
+const UNWRITABLE: &str = "what it did next cannot be written, the store is too small";
+
 #[test]
 fn an_instance_whose_next_turn_cannot_be_written_is_parked_before_it_runs() {
     let mut bench = Bench::with(CODE, Limits::default());
@@ -92,10 +94,37 @@ fn an_instance_whose_next_turn_cannot_be_written_is_parked_before_it_runs() {
     let unwritable = Input::Unwritable(id("giant"), "the store is too small".into());
     let request = Request { id: RequestId(100), instance: id("giant"), verb: raise() };
     bench.settle(vec![unwritable, Input::Request(request)]);
-    assert_eq!(bench.record("giant").stuck.as_deref(), Some("the store is too small"));
+    assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
     assert_eq!(bench.answers[&100], Answer::Done, "it keeps what arrives");
     assert!(bench.activities().is_empty());
     assert!(bench.record("patient").stuck.is_none());
     assert_eq!(bench.ask("giant", Verb::Resume { reason: None }), Answer::Done);
     assert_eq!(bench.activities().len(), 20, "it goes on when somebody says so");
+}
+
+#[test]
+fn an_instance_whose_first_turn_cannot_be_written_with_its_start_is_parked_as_it_is_started() {
+    let mut bench = Bench::with(CODE, Limits::default());
+    bench.settle(vec![Input::Unwritable(id("giant"), "the store is too small".into())]);
+    bench.start("giant");
+    assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
+    assert_eq!(bench.record("giant").events, 1, "nothing but its start is written");
+    assert_eq!(bench.ask("giant", Verb::Resume { reason: None }), Answer::Done);
+    assert_eq!(bench.record("giant").stuck, None);
+}
+
+#[test]
+fn an_instance_whose_next_turn_cannot_be_written_is_not_tried_again_because_it_is_read() {
+    let mut bench = Bench::with(CODE, Limits::default());
+    bench.start("giant");
+    bench.crash();
+    let unwritable = Input::Unwritable(id("giant"), "the store is too small".into());
+    let request = Request { id: RequestId(100), instance: id("giant"), verb: raise() };
+    bench.settle(vec![unwritable, Input::Request(request)]);
+    bench.crash();
+    assert!(matches!(bench.ask("giant", Verb::Status), Answer::Status(_)));
+    assert!(bench.activities().is_empty());
+    assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
+    assert_eq!(bench.ask("giant", Verb::Resume { reason: None }), Answer::Done);
+    assert_eq!(bench.activities().len(), 20);
 }

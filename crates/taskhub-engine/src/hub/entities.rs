@@ -8,6 +8,9 @@ use taskhub_core::{
 use super::Hub;
 use crate::chores::{self, Cleaned};
 
+/// How many bytes of state a page has; one entity may have more.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
 /// One page of a list of entities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EntityPage {
@@ -46,10 +49,19 @@ impl EntityPage {
     /// Reads a page from a store, as last committed.
     pub fn read(store: &dyn Store, filter: Filter) -> Result<Self, StoreError> {
         let page = store.query(&Filter { kind: Which::Entities, ..filter })?;
-        let ids = page.instances.into_iter().map(|(id, _)| id);
-        // Those that vanish in between are left out.
-        let entities = ids.filter_map(|id| load(store, id).transpose());
-        Ok(Self { entities: entities.collect::<Result<_, _>>()?, next: page.next })
+        let mut read = Self { entities: Vec::new(), next: page.next };
+        let (mut bytes, mut rest) = (0, page.instances.into_iter().peekable());
+        while let Some((id, record)) = rest.next() {
+            // Those that vanish in between are left out.
+            let Some(entity) = load(store, id.clone())? else { continue };
+            bytes += entity.state.as_ref().map_or(0, |state| state.len());
+            read.entities.push(entity);
+            if bytes > PAGE_BYTES_MAX && rest.peek().is_some() {
+                read.next = Some(Cursor { at: record.created_at, instance: id });
+                break;
+            }
+        }
+        Ok(read)
     }
 }
 

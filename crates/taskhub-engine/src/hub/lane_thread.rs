@@ -12,7 +12,7 @@ use std::{
 use taskhub_core::{
     Batch, Limits, PartitionId, Refusal, TurnRecord,
     partition::Input,
-    store::{CommitError, Ownership, Store, StoreError},
+    store::{CommitError, Ownership, Store},
 };
 
 use super::{
@@ -166,7 +166,7 @@ impl LaneThread {
             let mut held = super::lock(&self.links.held);
             let lost = Refusal::Lost(why);
             post.send_all(|| Mail::Close(self.number, generation, lost.clone()));
-            if let Some((partition, input)) = unwritable(error, batch) {
+            if let Some((partition, input)) = Lane::unwritable(error, batch) {
                 post.send(partition, Mail::Void(partition, input));
             }
             held.close(self.number, post.lanes())
@@ -176,12 +176,4 @@ impl LaneThread {
         let blame = if is_fenced { Blame::Fence } else { Blame::Store };
         let _ = self.links.keeper.send(Errand::Closed(closed, blame));
     }
-}
-
-/// Whose turn it was that the store does not take: the largest, which has its batch for itself.
-fn unwritable(error: &CommitError, batch: &Batch) -> Option<(PartitionId, Input)> {
-    let CommitError::Store(error @ StoreError::TooLarge(_)) = error else { return None };
-    let turn = batch.turns.iter().max_by_key(|turn| turn.bytes())?;
-    let why = format!("what it did next cannot be written, {} bytes: {error}", turn.bytes());
-    Some((turn.partition, Input::Unwritable(turn.instance.clone(), why.into())))
 }

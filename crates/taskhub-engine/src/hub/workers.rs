@@ -47,6 +47,8 @@ struct Known {
     lenders: HashMap<Ticket, oneshot::Sender<Done>>,
     /// The workers of this node, for others.
     lends: watch::Sender<Lends>,
+    /// Whether the hub has stopped: no worker is told anything any more.
+    closed: bool,
 }
 
 /// A connected worker. It gets no more than it has room for; when this is dropped, what it has and
@@ -78,6 +80,7 @@ impl Workers {
             ways: HashMap::new(),
             lenders: HashMap::new(),
             lends: watch::Sender::new(Vec::new()),
+            closed: false,
         };
         let (changed, known) = (Notify::new(), Mutex::new(known));
         let (runtime, clock) = (runtime.clone(), Once::new());
@@ -107,7 +110,9 @@ impl Workers {
         let (way, told) = mpsc::unbounded_channel();
         let mut known = super::lock(&self.inner.known);
         let (id, unwanted) = known.pool.reconnect(options, in_hand, clock::now());
-        known.ways.insert(id, way);
+        if !known.closed {
+            known.ways.insert(id, way);
+        }
         known.offer_to_others();
         self.inner.carry_out(known);
         (Worker { workers: self.clone(), id, told }, unwanted)
@@ -169,7 +174,10 @@ impl Workers {
     }
 
     pub(super) fn lends(&self) -> watch::Receiver<Lends> {
-        super::lock(&self.inner.known).lends.subscribe()
+        let mut known = super::lock(&self.inner.known);
+        let lends = known.lends.subscribe();
+        known.offer_to_others();
+        lends
     }
 
     pub(super) fn ticket(&self, delivery: DeliveryId) -> Option<Ticket> {
@@ -182,6 +190,13 @@ impl Workers {
 
     pub(super) fn give_back(&self, delivery: DeliveryId) {
         self.inner.act(|pool| pool.give_back(delivery, clock::now()));
+    }
+
+    /// The hub has stopped: workers hear so, those that come later too.
+    pub(super) fn close(&self) {
+        let mut known = super::lock(&self.inner.known);
+        known.closed = true;
+        known.ways.clear();
     }
 
     pub(super) fn count(&self) -> usize {
@@ -203,6 +218,9 @@ impl Known {
 
     /// The workers have changed: whoever lends them hears of it.
     fn offer_to_others(&mut self) {
+        if self.lends.receiver_count() == 0 {
+            return;
+        }
         let lends = self.pool.lends();
         self.lends.send_if_modified(|last| {
             let is_new = *last != lends;
@@ -258,8 +276,8 @@ impl Inner {
 }
 
 impl Worker {
-    /// What it is told next. Once it [leaves](Self::leave), `None` when it has finished all that
-    /// it had.
+    /// What it is told next. `None` when the hub has stopped and, once it [leaves](Self::leave),
+    /// when it has finished all that it had.
     pub async fn next(&mut self) -> Option<Told> {
         self.told.recv().await
     }

@@ -53,7 +53,8 @@ impl Names {
 }
 
 fn same(one: &str, other: &str) -> bool {
-    one == other || one.to_lowercase() == other.to_lowercase()
+    let is_plain = one.is_ascii() && other.is_ascii();
+    one.eq_ignore_ascii_case(other) || !is_plain && one.to_lowercase() == other.to_lowercase()
 }
 
 /// The name by which a task finds its worker, and the version, if that matters.

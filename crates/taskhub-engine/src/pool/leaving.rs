@@ -15,9 +15,10 @@ impl Pool {
     pub fn leave(&mut self, id: WorkerId, now: Timestamp) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.leaves = true;
-        let mut left: Vec<_> = self.deliveries.values().filter(|it| it.worker == id).collect();
-        left.sort_unstable_by_key(|given| given.item);
-        for (number, kind) in left.into_iter().map(|it| (it.item, it.kind)).collect::<Vec<_>>() {
+        let left = worker.hand.iter().filter_map(|delivery| self.deliveries.get(delivery));
+        let mut left: Vec<_> = left.map(|given| (given.item, given.kind)).collect();
+        left.sort_unstable();
+        for (number, kind) in left {
             if kind == 0 {
                 self.queue.push_later(now.plus(LEAVING_ACTIVITY), number);
             } else if !self.is_in_hand(number) {

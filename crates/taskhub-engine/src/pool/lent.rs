@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskhub_core::{Epoch, PartitionId, Ticket};
 
-use super::{Pool, Queue, WorkerId, WorkerOptions, worker::Worker};
+use super::{Pool, Queue, WorkerId, WorkerOptions};
 
 /// Epochs of partitions never come so far.
 const LENT: u64 = 1 << 63;
@@ -19,13 +19,18 @@ pub(super) fn queue<'a>(own: &'a mut Queue, lent: &'a mut Queue, ticket: &Ticket
     if is_lent(ticket) { lent } else { own }
 }
 
-/// The next item for a worker: one of this node, or else one that another node has lent.
-pub(super) fn next(own: &mut Queue, lent: &mut Queue, worker: &Worker, kind: usize) -> Option<u64> {
-    let WorkerOptions { serves, is_node, .. } = &*worker.options;
-    own.pop(kind, serves).or_else(|| if *is_node { None } else { lent.pop(kind, serves) })
-}
-
 impl Pool {
+    /// The next item for a worker that has room: one of this node, or else one that another node
+    /// has lent. Not one that it has given back.
+    pub(super) fn next_for(&mut self, id: WorkerId, kind: usize) -> Option<u64> {
+        let Self { workers, items, queue, lent, .. } = self;
+        let worker = workers.get(&id).filter(|worker| worker.free(kind))?;
+        let may = |number| !items.get(&number).is_some_and(|it| it.refused_by.contains(&id));
+        let WorkerOptions { serves, is_node, .. } = &*worker.options;
+        let own = queue.pop(kind, serves, may);
+        own.or_else(|| if *is_node { None } else { lent.pop(kind, serves, may) })
+    }
+
     /// Marks work as that of another node, in a way of its own.
     pub(crate) fn lent_ticket(&mut self, ticket: Ticket) -> Ticket {
         let epoch = Epoch(LENT | self.number());

@@ -17,6 +17,8 @@ pub(super) struct Queue {
     last: i64,
     first: i64,
     later: BTreeSet<(Timestamp, u64)>,
+    /// Until when each of those is put aside.
+    until: foldhash::HashMap<u64, Timestamp>,
 }
 
 /// A name, in lower case, and a version, if that matters.
@@ -29,7 +31,8 @@ fn key(task: &Task) -> Label {
 
 impl Queue {
     pub(super) fn len(&self) -> usize {
-        self.places.len() + self.later.len()
+        let aside = self.until.keys().filter(|number| !self.places.contains_key(*number));
+        self.places.len() + aside.count()
     }
 
     /// Puts an item at the end, or at the front.
@@ -49,21 +52,45 @@ impl Queue {
         of_kind.entry(key(task)).or_default().insert(place, number);
     }
 
-    /// Puts an item aside until then.
+    /// Puts an item aside until then; it may stand in the queue as well.
     pub(super) fn push_later(&mut self, at: Timestamp, number: u64) {
+        if let Some(earlier) = self.until.insert(number, at) {
+            self.later.remove(&(earlier, number));
+        }
         self.later.insert((at, number));
     }
 
-    /// Takes the oldest item out that such a worker takes.
-    pub(super) fn pop(&mut self, kind: usize, serves: &Serves) -> Option<u64> {
+    /// An item is put aside no longer.
+    pub(super) fn take_up(&mut self, number: u64) {
+        if let Some(at) = self.until.remove(&number) {
+            self.later.remove(&(at, number));
+        }
+    }
+
+    /// Whether an item is put aside.
+    pub(super) fn is_later(&self, number: u64) -> bool {
+        self.until.contains_key(&number)
+    }
+
+    /// Takes the oldest item out that such a worker takes, of those that it may have.
+    pub(super) fn pop(
+        &mut self,
+        kind: usize,
+        serves: &Serves,
+        may: impl Fn(u64) -> bool,
+    ) -> Option<u64> {
         let names = serves.names(kind);
         let of_kind = &mut self.by_name[kind];
         let taken =
             of_kind.iter().filter(|((name, version), _)| names.contain(name, version.as_deref()));
-        let heads = taken.filter_map(|(key, items)| Some((*items.first_key_value()?.0, key)));
-        let key = heads.min_by_key(|(place, _)| *place)?.1.clone();
+        let heads = taken.filter_map(|(key, items)| {
+            let (place, number) = items.iter().find(|(_, number)| may(**number))?;
+            Some((*place, *number, key))
+        });
+        let (place, number, key) = heads.min_by_key(|(place, ..)| *place)?;
+        let key = key.clone();
         let items = of_kind.get_mut(&key)?;
-        let (_, number) = items.pop_first()?;
+        items.remove(&place);
         if items.is_empty() {
             of_kind.remove(&key);
         }
@@ -92,14 +119,22 @@ impl Queue {
                 self.later.insert((at, number));
                 break;
             }
+            self.until.remove(&number);
             due.push(number);
         }
         due
     }
 
-    /// Takes out what was put aside until some time, and is wanted now.
+    /// Takes out what was put aside until some time, and is wanted now; but not what stands in the
+    /// queue as well.
     pub(super) fn hasten(&mut self, wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
-        self.later.extract_if(.., |(_, number)| wanted(number)).map(|(_, number)| number).collect()
+        let wanted = |number: &u64| !self.places.contains_key(number) && wanted(number);
+        let hastened = self.later.extract_if(.., |(_, number)| wanted(number));
+        let hastened: Vec<_> = hastened.map(|(_, number)| number).collect();
+        for number in &hastened {
+            self.until.remove(number);
+        }
+        hastened
     }
 
     /// Until when the first item is put aside.

@@ -1,6 +1,7 @@
 //! What a pool promises to workers, and to those who wait for their results.
 
 mod again;
+mod refused;
 mod spread;
 mod withdrawn;
 

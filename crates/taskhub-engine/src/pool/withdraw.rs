@@ -4,17 +4,18 @@
 //! for anything else. Word goes to a worker once. One that was not there to hear it says what it
 //! has in hand when it comes back.
 
-use taskhub_core::Ticket;
+use taskhub_core::{
+    Ticket,
+    mutation::{Mutation, mutated},
+};
 
 use super::{DeliveryId, Item, Order, Pool, WorkerId, lent, queue};
 
 impl Pool {
     /// Nobody waits for a result any more.
     pub fn cancel(&mut self, ticket: &Ticket) -> bool {
-        let Some(number) = self.by_ticket.remove(ticket) else { return false };
-        if let Some(item) = self.items.remove(&number) {
-            let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
-            queue.remove(&item.task, number);
+        let Some(number) = self.by_ticket.get(ticket).copied() else { return false };
+        if let Some(item) = self.settle(number) {
             self.withdraw(&item);
         }
         true
@@ -45,17 +46,18 @@ impl Pool {
     pub(super) fn adopt(&mut self, worker: WorkerId, delivery: DeliveryId) -> bool {
         let Some(given) = self.deliveries.get_mut(&delivery) else { return false };
         let number = given.item;
-        let Some(item) = self.items.get(&number).filter(|it| it.given.contains(&delivery)) else {
-            return false;
+        let counts = self.items.get(&number).filter(|it| it.given.contains(&delivery));
+        let Some(item) = counts.filter(|_| !mutated(Mutation::ForgetHands)) else {
+            return mutated(Mutation::AdoptAll);
         };
         let (old, kind) = (std::mem::replace(&mut given.worker, worker), given.kind);
         let queue = queue(&mut self.queue, &mut self.lent, &item.task.ticket);
         queue.remove(&item.task, number);
         if let Some(old) = self.workers.get_mut(&old) {
-            old.used[kind] = old.used[kind].saturating_sub(1);
+            old.lay_down(delivery, kind);
         }
         if let Some(new) = self.workers.get_mut(&worker) {
-            new.used[kind] += 1;
+            new.take(delivery, kind);
         }
         self.release(old);
         true

@@ -1,6 +1,6 @@
 //! One worker, as the pool sees it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use taskhub_core::{
     Piece, Task,
@@ -13,6 +13,8 @@ use super::{DeliveryId, WorkerOptions, lent::is_lent};
 pub(super) struct Worker {
     pub options: Arc<WorkerOptions>,
     pub used: [usize; Piece::KINDS],
+    /// What it has in hand.
+    pub hand: BTreeSet<DeliveryId>,
     /// It takes no more, though it may finish what it has.
     pub leaves: bool,
     /// What it was given last of each kind: among equally busy ones, whoever waits longest is next.
@@ -22,7 +24,21 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(options: WorkerOptions) -> Self {
         let options = Arc::new(options);
-        Self { options, used: [0; Piece::KINDS], leaves: false, latest: [0; Piece::KINDS] }
+        let (used, hand) = ([0; Piece::KINDS], BTreeSet::new());
+        Self { options, used, hand, leaves: false, latest: [0; Piece::KINDS] }
+    }
+
+    /// It has one more thing to do.
+    pub(super) fn take(&mut self, delivery: DeliveryId, kind: usize) {
+        self.used[kind] += 1;
+        self.hand.insert(delivery);
+    }
+
+    /// It has one less.
+    pub(super) fn lay_down(&mut self, delivery: DeliveryId, kind: usize) {
+        if self.hand.remove(&delivery) {
+            self.used[kind] -= 1;
+        }
     }
 
     pub(super) fn room(&self, kind: usize) -> usize {

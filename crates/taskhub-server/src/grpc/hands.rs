@@ -64,7 +64,7 @@ struct Runs {
 
 impl Work {
     /// The work of a ticket; none for operations of an entity, whose SDKs all send tokens.
-    fn of(hub: &HubName, ticket: &Ticket) -> Option<Self> {
+    pub(super) fn of(hub: &HubName, ticket: &Ticket) -> Option<Self> {
         let call = match ticket.piece {
             Piece::Activity(call) => Some(call),
             Piece::Turn(_) => None,

@@ -10,7 +10,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::{Request, Response, Status, async_trait, metadata::MetadataMap};
 
 use super::{
-    clients, entities, forced, histories, instances,
+    clients, entities, forced,
+    histories::{self, Sent},
+    instances,
     partial::Partial,
     purge, queries,
     refusal::{bad_id, no_hub},
@@ -46,6 +48,7 @@ pub(super) struct Service {
     reads: Semaphore,
     chunks: Partial,
     spans: Arc<Spans>,
+    histories: Sent,
 }
 
 /// Who calls.
@@ -79,6 +82,8 @@ pub(super) struct Call<'a> {
     pub chunks: &'a Partial,
     /// The spans of orchestrations.
     pub spans: &'a Arc<Spans>,
+    /// The room for histories that are being sent.
+    pub histories: &'a Sent,
     /// What it came by.
     pub connection: Option<Connection>,
     /// Whether another node passed it on.
@@ -91,7 +96,8 @@ pub(super) struct Call<'a> {
 impl Service {
     pub(super) fn new(hubs: Hubs) -> Self {
         let reads = Semaphore::new(READS_COUNT_MAX);
-        Self { hubs, reads, chunks: Partial::default(), spans: Arc::default() }
+        let (chunks, spans, histories) = (Partial::default(), Arc::default(), Sent::default());
+        Self { hubs, reads, chunks, spans, histories }
     }
 
     /// The hubs of the server.
@@ -115,8 +121,8 @@ impl Service {
 
     fn call_of(&self, hub: Hub, name: HubName, by: Caller) -> Call<'_> {
         let Caller { connection, from_node, trace } = by;
-        let Self { hubs, chunks, spans, reads } = self;
-        Call { hub, name, hubs, chunks, spans, connection, from_node, trace, reads }
+        let Self { hubs, chunks, spans, histories, reads } = self;
+        Call { hub, name, hubs, chunks, spans, histories, connection, from_node, trace, reads }
     }
 }
 

@@ -122,7 +122,11 @@ impl Feed {
             && let Poll::Ready(told) = worker.poll_next(cx)
         {
             match told {
-                None => return Poll::Ready(None),
+                None => {
+                    self.leave();
+                    let end = Status::unavailable("this hub was closed; connect again");
+                    return Poll::Ready(Some(Err(end)));
+                }
                 Some(Told::Do(delivery)) => {
                     if let Some(item) = self.item(delivery) {
                         return Poll::Ready(Some(Ok(item)));

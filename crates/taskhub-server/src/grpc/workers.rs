@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use taskhub_core::{
-    Answer, Done, Performed, Piece, Refusal, Taken, Ticket,
+    Answer, Done, Job, Performed, Piece, Refusal, Taken, Ticket,
     turn::{Progress, Step},
 };
 use taskhub_engine::DeliveryId;
@@ -121,7 +121,10 @@ impl Given {
 
     /// Lets others have it.
     fn abandon(self, call: &Call<'_>, token: &str) -> Result<(), Status> {
-        if let Some((delivery, _)) = self.named(call, token)? {
+        if let Some((delivery, ticket)) = self.named(call, token)? {
+            if let (Some(by), Some(work)) = (&call.connection, Work::of(&call.name, &ticket)) {
+                by.hands.end(&work, delivery);
+            }
             call.hub.give_back(delivery);
         }
         Ok(())
@@ -216,6 +219,11 @@ pub(super) fn of_turn(
     };
     let span = response.orchestration_trace_context.clone();
     match taken_in(&ticket, response) {
+        // Taken as a turn it would be written, and the same would be given out again, for ever.
+        Ok(taken) if is_nothing(&taken) && had_news(call, &ticket) => {
+            call.hub.give_back(delivery);
+            Ok(None)
+        }
         Ok(taken) => {
             if let Some(span) = span {
                 told(call, &ticket, span);
@@ -224,6 +232,19 @@ pub(super) fn of_turn(
         }
         Err(error) => failed(error),
     }
+}
+
+/// Whether a worker says that it took nothing, and did nothing.
+fn is_nothing(taken: &Taken) -> bool {
+    let Step { progress, actions, custom_status } = &taken.step;
+    let waits = matches!(progress, Progress::Waiting);
+    taken.takes == Some(0) && waits && actions.is_empty() && custom_status.is_none()
+}
+
+/// Whether there was something for a turn to take.
+fn had_news(call: &Call<'_>, ticket: &Ticket) -> bool {
+    let task = call.hub.delivered_turn(&ticket.instance);
+    task.is_some_and(|task| matches!(task.job, Job::Turn(turn) if turn.takes > 0))
 }
 
 /// What operations came to, if anybody waits for that.

@@ -1,9 +1,10 @@
-//! Results that nobody waits for any more, of workers that cannot be told.
+//! Results that change nothing: nobody waits for them any more, or nothing is in them.
 
 use taskhub_wire::proto::{
     ActivityFilter, ActivityResponse, GetWorkItemsRequest, OrchestrationFilter, OrchestratorAction,
-    OrchestratorResponse, ScheduleTaskAction, TerminateRequest, WorkItem, WorkItemFilters,
-    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+    OrchestratorResponse, ScheduleTaskAction, StreamInstanceHistoryRequest, TerminateRequest,
+    WorkItem, WorkItemFilters, orchestrator_action::OrchestratorActionType as Do,
+    work_item::Request as Work,
 };
 use tonic::Streaming;
 
@@ -69,5 +70,29 @@ async fn a_worker_has_room_again_when_it_is_through_with_what_nobody_wants() {
         let late = ActivityResponse { completion_token, ..ActivityResponse::default() };
         client.complete_activity_task(late).await.unwrap();
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_turn_that_took_nothing_and_did_nothing_is_given_out_again_and_not_written() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    let mut work = worker(&mut client).await;
+    client.start_instance(start("a")).await.unwrap();
+    for _ in 0..3 {
+        let (_, completion_token) = next(&mut work).await;
+        let num_events_processed = Some(0);
+        let idle = OrchestratorResponse {
+            instance_id: "a".to_owned(),
+            completion_token,
+            num_events_processed,
+            ..OrchestratorResponse::default()
+        };
+        client.complete_orchestrator_task(idle).await.unwrap();
+    }
+    let asked = StreamInstanceHistoryRequest { instance_id: "a".to_owned(), ..Default::default() };
+    let mut history = client.stream_instance_history(asked).await.unwrap().into_inner();
+    let chunk = history.message().await.unwrap().unwrap();
+    assert_eq!(chunk.events.len(), 1, "it has only been started: {:?}", chunk.events);
     server.stop().await;
 }

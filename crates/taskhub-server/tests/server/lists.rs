@@ -1,5 +1,7 @@
 //! Lists and purges.
 
+use taskhub_core::store::Filter;
+use taskhub_server::HubName;
 use taskhub_wire::proto::{
     InstanceBatch, InstanceQuery, ListInstanceIdsRequest, OrchestrationStatus, PurgeInstanceFilter,
     PurgeInstancesRequest, QueryInstancesRequest, TerminateRequest,
@@ -134,6 +136,28 @@ async fn a_token_of_somebody_else_is_refused() {
         let request = QueryInstancesRequest { query: Some(query) };
         let error = client.query_instances(request).await.unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument, "{token}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_ends_before_its_outputs_are_more_than_memory_should_hold() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    for number in 0..6 {
+        let instance_id = format!("a-{number}");
+        client.start_instance(start(&instance_id)).await.unwrap();
+        let output = Some("x".repeat(3 << 20));
+        let end = TerminateRequest { instance_id, output, recursive: false };
+        client.terminate_instance(end).await.unwrap();
+    }
+    let hub = server.hubs.hub(&HubName::default()).await.unwrap();
+    for prefix in [None, Some("a-".into())] {
+        let mut filter = Filter { prefix, limit: 100, ..Filter::default() };
+        let first = hub.query(filter.clone()).await.unwrap();
+        filter.after = first.next;
+        let second = hub.query(filter).await.unwrap();
+        assert_eq!((first.instances.len(), second.instances.len()), (3, 3));
     }
     server.stop().await;
 }

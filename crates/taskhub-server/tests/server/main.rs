@@ -5,6 +5,8 @@ mod clients;
 mod collector;
 mod database;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod deleted;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod doors;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod keys;

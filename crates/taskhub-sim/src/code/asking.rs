@@ -7,14 +7,14 @@ use std::{
     task::{Context, Waker},
 };
 
-use futures::future::try_join;
+use futures::future::{join_all, try_join};
 use taskhub_core::{
     Failure,
-    turn::{Pending, Scope},
+    turn::{Command, Pending, Scope},
 };
 
-use super::{Code, activity, event, note_event, timer};
-use crate::program::{ANSWER, Notes, Step, answer, is_accepted, question, shown};
+use super::{Code, activity, event, note_event, timer, work};
+use crate::program::{ANSWER, Notes, Step, answer, broad, is_accepted, question, shown};
 
 impl Code {
     /// The steps that fail with what they call.
@@ -71,6 +71,14 @@ pub(super) async fn ask(scope: &Scope, step: &Step, notes: &mut Notes) {
             }
         }
         _ => {}
+    }
+}
+
+/// Asks three at once, each at length.
+pub(super) async fn ask_at_length(scope: &Scope, notes: &mut Notes) {
+    let call = |_| scope.call(Command::Activity(work("broad", Some(broad()))));
+    for outcome in join_all((0..3).map(call)).await {
+        notes.note(shown(&outcome));
     }
 }
 

@@ -33,7 +33,8 @@ async fn attempts(scope: &Scope, policy: &Policy, input: usize) -> Outcome {
         failed += 1;
         progress = failure.details.take().or(progress);
         let elapsed = scope.now().since(began);
-        let pause = backoff.pause(failed, elapsed).filter(|_| !failure.non_retriable);
+        let is_wanted = || policy.wants(&failure.kind);
+        let pause = backoff.pause_after(failed, elapsed, failure.non_retriable, is_wanted);
         let Some(pause) = pause else { return Err(failure) };
         let _ = scope.call(Command::Timer { fire_at: scope.now().plus(pause) }).await;
     }

@@ -27,6 +27,8 @@ pub(crate) struct Member {
     pub worker: usize,
     pub options: WorkerOptions,
     pub leaves: bool,
+    /// Whether it has lost its stream, has come back by another, and its node does not know yet.
+    pub is_back: bool,
 }
 
 type Key = (PartitionId, Epoch, InstanceId, ExecutionId, Piece);
@@ -153,6 +155,35 @@ impl Crew {
         {
             open.given.retain(|it| *it != id);
         }
+    }
+
+    /// What a worker has in hand.
+    pub(crate) fn in_hand(&self, worker: WorkerId) -> Vec<DeliveryId> {
+        let own = self.hands.iter().filter(|(_, hand)| hand.worker == worker);
+        own.map(|(id, _)| *id).collect()
+    }
+
+    /// A worker came back, named this, and is told that of it these are not wanted: it keeps what
+    /// counts, and nothing else.
+    pub(crate) fn on_back(
+        &mut self,
+        worker: WorkerId,
+        named: &[DeliveryId],
+        unwanted: &[DeliveryId],
+    ) -> Result<(), Violation> {
+        for id in named {
+            let hand = self.hands.get_mut(id);
+            let open = hand.as_ref().and_then(|hand| self.open.get(&hand.key));
+            let counts = open.is_some_and(|open| open.given.contains(id));
+            ensure(counts != unwanted.contains(id), || {
+                let happened = format!("{id} counts: {counts}; of {named:?} stop {unwanted:?}");
+                Violation::new(6, "who comes back keeps what counts, and nothing else", happened)
+            })?;
+            if let Some(hand) = hand.filter(|_| counts) {
+                hand.worker = worker;
+            }
+        }
+        Ok(())
     }
 
     /// A worker is gone, with all that it had.

@@ -74,8 +74,9 @@ pub(crate) type Out = BTreeSet<(InstanceId, ExecutionId, Piece)>;
 pub(crate) fn on_dispatch(out: &Out, piece: Piece, limits: &Limits) -> Result<(), Violation> {
     let kind = std::mem::discriminant(&piece);
     let out = out.iter().filter(|(_, _, it)| std::mem::discriminant(it) == kind).count();
-    ensure(out <= limits.tasks_count_max, || {
-        let expected = format!("at most {} of each kind are out", limits.tasks_count_max);
+    let out_max = 2 * limits.tasks_count_max;
+    ensure(out <= out_max, || {
+        let expected = format!("at most {out_max} of each kind are out");
         Violation::new(10, expected, format!("{out} are out: {piece:?}"))
     })
 }

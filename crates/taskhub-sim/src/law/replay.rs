@@ -8,7 +8,7 @@ use taskhub_core::{
     turn::{Execution, Functions as _, Progress, seen},
 };
 
-use super::{Violation, elsewhere::is_too_large, ensure};
+use super::{Violation, elsewhere::is_too_large, ensure, giants::UNWRITABLE};
 use crate::{
     chronicle::{Applied, Chronicle},
     code::{Deployed, WANTED},
@@ -38,7 +38,9 @@ pub(crate) fn on_turn(
         let guessed = may_be_unknown(&record.name, record.version.as_deref()) && is_to_go_on(log);
         let differs = (broken_code || guessed) && why.contains("history has");
         let lost = chronicle.damaged.contains(id) && why.contains("cannot be read");
-        let may_be = differs || lost || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
+        let large = why.contains(UNWRITABLE); // Another law knows whose turn it was.
+        let may_be =
+            differs || lost || large || why.contains(WANTED) || given_up && why.contains(TOOK_DOWN);
         return ensure(known == Some(why) || may_be, || {
             broken(id, "an instance is parked only when its code changed, or panicked", why)
         });

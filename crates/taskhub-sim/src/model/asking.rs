@@ -4,7 +4,7 @@
 use taskhub_core::{Kind, Text};
 
 use super::{Teller, UNKNOWN, Wait};
-use crate::program::{ANSWER, Step, answer, is_accepted, question};
+use crate::program::{ANSWER, Step, answer, broad, is_accepted, question};
 
 impl Teller<'_> {
     /// The steps that fail with what they call: `None` while they wait, or the kind of the failure.
@@ -30,6 +30,14 @@ impl Teller<'_> {
             self.notes.note(outcome);
         }
         Some(Ok(()))
+    }
+
+    /// Asks three at once, each at length.
+    pub(super) fn ask_at_length(&mut self) -> Option<()> {
+        let work = crate::code::work("broad", Some(broad()));
+        let call = || Kind::ActivityScheduled { call: UNKNOWN, work: work.clone() };
+        let calls: Vec<_> = (0..3).map(|_| self.call(call())).collect();
+        self.join(&calls)
     }
 
     /// The steps that ask somebody.

@@ -52,6 +52,7 @@ impl Teller<'_> {
                 let reason = Some(why_ended("told", recursive));
                 self.call(Kind::TerminateSent { call: UNKNOWN, to, reason, recursive });
             }
+            Step::Broad => self.ask_at_length()?,
             Step::Status => self.status = Some(self.notes.output()),
             Step::Clock => self.notes.note(format!("{}", self.now.0)),
             Step::Unique => {

@@ -31,7 +31,8 @@ impl Teller<'_> {
             let elapsed = self.now.since(began);
             let pause = pause(policy, failed);
             let late = policy.total.is_some_and(|total| elapsed + pause > millis(total));
-            if failure.non_retriable || failed >= policy.attempts || late {
+            let spared = policy.spares == Some(&*failure.kind);
+            if failure.non_retriable || spared || failed >= policy.attempts || late {
                 self.dropped.extend(limit.map(|limit| (limit, self.turn)));
                 break outcome;
             }

@@ -76,6 +76,7 @@ impl Step {
             33 => Self::MustBoth,
             34 | 35 if child < programs => Self::MustChild(child),
             36 if some == 2 => Self::Heavy,
+            36 if some == 3 => Self::Broad,
             36 => Self::Poll(pause),
             37 => draw_question(random, instances),
             38 => Self::Answer(event),

@@ -23,13 +23,16 @@ pub struct Policy {
     pub attempt: Option<u32>,
     /// How long all may take together.
     pub limit: Option<u32>,
+    /// The kind of failures that are not worth another attempt.
+    pub spares: Option<&'static str>,
 }
 
 impl Policy {
     /// So many attempts, with pauses that grow, and no limits of time.
     pub(super) fn patient(attempts: u32, first: u32) -> Self {
         let (factor, max) = (20, 10 * first);
-        Self { attempts, first, factor, max, total: None, attempt: None, limit: None }
+        let (total, attempt, limit, spares) = (None, None, None, None);
+        Self { attempts, first, factor, max, total, attempt, limit, spares }
     }
 
     pub(super) fn draw(random: &mut Random, attempts: u32, first: u32) -> Self {
@@ -42,7 +45,13 @@ impl Policy {
         let total = time(random, first, 4 * first);
         let attempt = time(random, 2, 40);
         let limit = time(random, first / 2, 8 * first);
-        Self { attempts, first, factor, max, total, attempt, limit }
+        let spares = random.chance(300).then(|| *random.pick(&["Panic", "Broken", TIMEOUT]));
+        Self { attempts, first, factor, max, total, attempt, limit, spares }
+    }
+
+    /// Whether a failure of this kind is worth another attempt.
+    pub(crate) fn wants(&self, kind: &str) -> bool {
+        self.spares.is_none_or(|spared| spared != kind)
     }
 
     /// The same, as the library has it.

@@ -37,6 +37,7 @@ impl Scenario {
             nodes,
             shards: 1 + random.index(2),
             embedded,
+            narrow: random.chance(300),
             limits: draw_limits(&mut random),
             patience: draw_patience(&mut random),
             workers: draw_workers(&mut random, &programs),

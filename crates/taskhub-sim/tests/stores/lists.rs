@@ -4,8 +4,8 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use taskhub_core::{
-    Batch, Done, ExecutionId, InstanceId, Limits, PartitionId, Record, Request, RequestId, Reuse,
-    RuntimeStatus, Started, Task, TaskResult, Text, Timestamp, Verb, Work,
+    Batch, Done, ExecutionId, InstanceId, Job, Limits, PartitionId, Record, Request, RequestId,
+    Reuse, RuntimeStatus, Started, Task, TaskResult, Text, Timestamp, Verb, Work,
     partition::{Decisions, Effect, Input, Partition, Read},
     store::{Node, Store, Wake},
     turn::{Command, Functions, Orchestration, Run, Scope},
@@ -17,6 +17,9 @@ const NOW: Timestamp = Timestamp(1_000_000_000);
 fn later(seconds: i64) -> Timestamp {
     Timestamp(NOW.0 + seconds * 1_000_000)
 }
+
+/// An activity that nobody does. It is called by who has it as input.
+const NOBODY: &str = "nobody";
 
 /// Calls an activity, and waits for a timer besides if its input says when.
 #[derive(Clone, Copy)]
@@ -35,7 +38,11 @@ impl Functions for Code {
 
 impl Orchestration for Code {
     fn begin(&self, scope: Scope, input: Option<Text>) -> Run {
-        let name = if matches!(self, Self::Changed) { "another" } else { "activity" };
+        let name = match input.as_deref() {
+            Some(NOBODY) => NOBODY,
+            _ if matches!(self, Self::Changed) => "another",
+            _ => "activity",
+        };
         Box::pin(async move {
             let work = Work::new(name, None);
             let activity = scope.call(Command::Activity(work));
@@ -147,6 +154,23 @@ impl Bench {
         self.settle(Vec::new());
     }
 
+    /// Lets time pass until the partition has looked at every instance that is busy.
+    fn look_at_all(&mut self) {
+        let end = self.now.plus(Duration::from_secs(50));
+        while let Some(at) = self.partition.next_wake().filter(|at| *at < end) {
+            self.advance(at);
+        }
+    }
+
+    /// Ends activities until none hangs but those that nobody does.
+    fn end_all_but_nobody(&mut self) {
+        let is_done = |task: &Task| !matches!(&task.job, Job::Activity(it) if &*it.name == NOBODY);
+        while let Some(at) = self.hanging.iter().position(is_done) {
+            self.hanging.rotate_left(at);
+            self.end_one();
+        }
+    }
+
     fn record(&self, id: &InstanceId) -> Record {
         self.store.load(id).expect("it can be read").expect("it is there").record
     }
@@ -182,6 +206,7 @@ fn a_deadline_is_kept_though_every_activity_of_the_partition_hangs() {
     let deadline = Some(later(60));
     let ids: Vec<_> = (0..50).map(|_| bench.start(Started { deadline, ..started() })).collect();
     bench.reopen(&limits, Code::Sound);
+    bench.look_at_all();
     assert_eq!(bench.hanging.len(), 2);
     assert_eq!(bench.partition.next_wake(), deadline);
     bench.advance(later(60));
@@ -236,6 +261,35 @@ fn timers_of_instances_with_activities_out_stay_in_the_store() {
     assert_eq!(bench.hanging.len(), 100);
     let (wakes, _) = bench.listed_max;
     assert!(wakes <= 2 * limits.wakes_count_max, "{wakes} wakes are in memory");
+}
+
+#[test]
+fn what_nobody_does_holds_up_nothing_else() {
+    for restarts in [false, true] {
+        let limits = narrow(4);
+        let mut bench = Bench::new(&limits, Code::Sound);
+        let input = Some(NOBODY.into());
+        let in_vain: Vec<_> =
+            (0..60).map(|_| bench.start(Started { input: input.clone(), ..started() })).collect();
+        let ids: Vec<_> = (0..30).map(|_| bench.start(started())).collect();
+        if restarts {
+            bench.reopen(&limits, Code::Sound);
+            bench.look_at_all();
+        }
+        // Of those that find no room only so many are remembered, the rest is looked for.
+        for _ in 0..5 {
+            bench.end_all_but_nobody();
+            bench.look_at_all();
+        }
+        for id in ids {
+            assert_eq!(bench.record(&id).status, RuntimeStatus::Completed, "{id}, {restarts}");
+        }
+        assert_eq!(bench.hanging.len(), 4, "one name has only so much");
+        while bench.end_one() {}
+        for id in in_vain {
+            assert_eq!(bench.record(&id).status, RuntimeStatus::Completed, "{id}, {restarts}");
+        }
+    }
 }
 
 #[test]

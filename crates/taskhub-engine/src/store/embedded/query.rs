@@ -14,6 +14,9 @@ const SCANNED_COUNT_MAX: usize = 20_000;
 /// Instances with one prefix that are sorted in memory; more are found by scanning.
 const SORTED_COUNT_MAX: usize = 1_000;
 
+/// Bytes of outputs and statuses that a page has; one instance may have more.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
 /// A question for [`Place`]s; the first parameter is the name that is asked for. Only small
 /// columns: rows of the same time are sorted before the first of them comes out.
 macro_rules! places {
@@ -104,22 +107,43 @@ fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, Store
     let mut read = db.prepare_cached(sql).map_err(failed)?;
     let params = params![filter.name.as_deref(), span.from.0, span.to.0, span.behind];
     let mut rows = read.query(params).map_err(failed)?;
-    let mut page = Page::default();
+    let mut page = Growing::default();
     let mut last = None;
     for _ in 0..SCANNED_COUNT_MAX {
-        let Some(row) = rows.next().map_err(failed)? else { return Ok(page) };
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(page.page) };
         // A full page needs to know only whether anything may follow.
-        if page.instances.len() == filter.limit {
+        if page.is_full(filter) {
             break;
         }
         let found = Place::read(row, filter.order)?;
         if found.may_match(filter) {
-            page.instances.extend(matching(db, filter, &found)?);
+            page.add(matching(db, filter, &found)?);
         }
         last = Some(found.cursor);
     }
-    page.next = last;
-    Ok(page)
+    page.page.next = last;
+    Ok(page.page)
+}
+
+/// A page that is being filled.
+#[derive(Default)]
+struct Growing {
+    page: Page,
+    bytes: usize,
+}
+
+impl Growing {
+    fn is_full(&self, filter: &Filter) -> bool {
+        self.page.instances.len() == filter.limit || self.bytes > PAGE_BYTES_MAX
+    }
+
+    fn add(&mut self, found: Option<(InstanceId, Record)>) {
+        let Some((id, record)) = found else { return };
+        let output = record.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()?.as_ref());
+        let texts = [output, record.custom_status.as_ref()];
+        self.bytes += texts.into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        self.page.instances.push((id, record));
+    }
 }
 
 /// What a scan learns of an instance without reading its record.
@@ -209,15 +233,15 @@ fn page_of_few(db: &Connection, filter: &Filter, few: Vec<Place>) -> Result<Page
     let mut few: Vec<Place> =
         few.into_iter().filter(|place| behind(place) && place.may_match(filter)).collect();
     few.sort_by(|a, b| a.cursor.cmp(&b.cursor));
-    let mut page = Page::default();
+    let mut page = Growing::default();
     let mut last = None;
     for place in few {
-        if page.instances.len() == filter.limit {
-            page.next = last;
+        if page.is_full(filter) {
+            page.page.next = last;
             break;
         }
-        page.instances.extend(matching(db, filter, &place)?);
+        page.add(matching(db, filter, &place)?);
         last = Some(place.cursor);
     }
-    Ok(page)
+    Ok(page.page)
 }
