@@ -34,7 +34,7 @@ fn columns(
 ) -> String {
     let entry = |system: &Contestant, words: &str, ratio: &str| {
         let is_compared = others.iter().any(|other| other.name == system.name);
-        let width = if is_compared { RATIO } else { 0 };
+        let (ratio, width) = if is_compared { (ratio, RATIO) } else { ("", 0) };
         format!("{words:>13}{ratio:>width$}")
     };
     let names: String = systems.iter().map(|system| entry(system, system.name, "")).collect();

@@ -9,8 +9,11 @@ const COMPONENTS: [(&str, &str); 2] =
     [("rustfmt", "cargo fmt --version"), ("clippy", "cargo clippy --version")];
 
 /// What the tests of the Rust code need beside the toolchain.
-const TOOLS: [(&str, &str); 2] =
-    [("curl", "curl --version"), ("systemd", "systemd-analyze --version")];
+const TOOLS: [(&str, &str); 3] = [
+    ("curl", "curl --version"),
+    ("systemd", "systemd-analyze --version"),
+    ("pgbouncer", "/usr/sbin/pgbouncer --version"),
+];
 
 /// Debian packages that the tests of the SDKs and of the pages need, each with the command that
 /// shows it is there: where a language came from is nobody's business.

@@ -94,6 +94,8 @@ pub enum Mutation {
     PassBy,
     /// A node that has too much keeps it.
     KeepShare,
+    /// Nodes share with those that they cannot ask.
+    ShareBlindly,
     /// Who is rewound does again what was done.
     RewindAll,
     /// Who is rewound does not tell the children that failed.
@@ -152,7 +154,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 71] = [
+    pub const ALL: [(Self, u8); 72] = [
         (Self::DropFence, 1),
         (Self::BelieveFresh, 2),
         (Self::RewriteHistory, 2),
@@ -215,6 +217,7 @@ impl Mutation {
         (Self::ForgetTimer, 11),
         (Self::ForgetBusy, 11),
         (Self::KeepShare, 11),
+        (Self::ShareBlindly, 11),
         (Self::KeepEmpty, 11),
         (Self::RefuseRelief, 11),
         (Self::ForgetGiant, 11),

@@ -20,6 +20,7 @@ mod lane;
 mod peers;
 mod pool;
 mod shard;
+mod sharing;
 pub mod store;
 mod watchdog;
 
@@ -37,4 +38,5 @@ pub use pool::{
     Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
 };
 pub use shard::{Passed, Routed, Shard};
+pub use sharing::sharing;
 pub use watchdog::{Watch, Watchdog, watch};

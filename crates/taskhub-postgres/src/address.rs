@@ -50,11 +50,14 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name("taskhub");
         }
-        config.keepalives_idle(SILENCE_TIME_MAX / 3);
-        if config.get_hosts().len() > 1 {
-            // The one that can be written to: the others only follow it.
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
+        // An idle connection is asked as soon, and three times.
+        config.keepalives_idle(SILENCE_TIME_MAX / 3).keepalives_interval(SILENCE_TIME_MAX / 6);
+        config.keepalives_retries(3);
+        // Of several, also of several behind one name: the others only follow it.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        // In words as `psql` takes them it was not split off.
+        let words = Secure { roots: None };
+        let asked = asked.or((config.get_ssl_mode() == SslMode::Require).then_some(words));
         let tls = asked.map(|secure| secure.connector()).transpose()?;
         config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         Ok(Self { config, tls })
@@ -112,9 +115,9 @@ struct Secure {
 }
 
 impl Secure {
-    /// Takes `sslmode` and `sslrootcert` out of a URL.
+    /// Takes `sslmode` and `sslrootcert` out of a URL, what comes behind its last question mark.
     fn split_off(url: &str) -> (String, Option<Self>) {
-        let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+        let Some((place, query)) = url.rsplit_once('?') else { return (url.to_owned(), None) };
         let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
         for pair in query.split('&') {
             match pair.split_once('=') {
@@ -186,6 +189,16 @@ mod tests {
         assert_eq!(asked(&at("sslrootcert=%2Fetc/ca.pem")), Some(Secure { roots }));
         let (rest, _) = Secure::split_off(&at("sslmode=require&connect_timeout=3"));
         assert_eq!(rest, at("connect_timeout=3"));
+        let odd = "postgres://me:a?b@db/hub?sslmode=require";
+        assert_eq!(asked(odd), Some(Secure { roots: None }), "a password may have one");
+    }
+
+    #[test]
+    fn who_asks_for_tls_in_words_gets_it_or_an_error() {
+        let is_plain = |words| Address::parse(words).map(|address| address.tls.is_none());
+        assert_eq!(is_plain("host=db user=me").ok(), Some(true));
+        assert_ne!(is_plain("host=db user=me sslmode=require").ok(), Some(true));
+        assert_ne!(is_plain("host=db user=me sslmode=verify-full").ok(), Some(true));
     }
 
     #[test]

@@ -93,15 +93,15 @@ impl Shared for PostgresStore {
     }
 
     fn nodes(&self) -> Result<Vec<Node>, StoreError> {
-        let now = self.now();
-        Ok(self
-            .database
-            .read(async |link: &mut Link| by_id(&link.query(NODES, &[&self.hub, &now]).await?))?)
+        let (now, database) = (self.now(), &self.database);
+        Ok(database.read_on(&database.leases, async |link: &mut Link| {
+            by_id(&link.query(NODES, &[&self.hub, &now]).await?)
+        })?)
     }
 
     fn owners(&self) -> Result<Vec<Lease>, StoreError> {
-        let now = self.now();
-        Ok(self.database.read(async |link: &mut Link| {
+        let (now, database) = (self.now(), &self.database);
+        Ok(database.read_on(&database.leases, async |link: &mut Link| {
             let rows = link.query(OWNERS, &[&self.hub, &now]).await?;
             rows.iter().map(lease).collect()
         })?)
@@ -131,7 +131,7 @@ impl Shared for PostgresStore {
         let hear = tell.clone();
         let listening = format!("LISTEN {}", self.channel());
         let opened =
-            self.database.listen(tell, async |link: &mut Link| link.script(&listening).await);
+            self.database.listen(tell, async |link: &mut Link| link.once(&listening, &[]).await);
         let (link, deaf) = match opened {
             Ok(link) => (Some(link), None),
             Err(Trouble::Refused(error)) => {

@@ -40,8 +40,17 @@ const FIND: &str = "SELECT w.place - 1, i.key, i.events \
 const TAKE_KEYS: &str =
     "SELECT nextval('taskhub.instance_key') FROM generate_series(1, $1::int4) ORDER BY 1";
 
-/// How often a commit is tried that the server rolled back because of others.
+/// How often a commit is tried that the server rolled back because of others, and how often one
+/// that does not fit what is there: between a look and the next try another node may have claimed.
 const TRIES_COUNT_MAX: u32 = 6;
+const LOOKS_COUNT_MAX: u32 = 3;
+
+/// No server takes a message of 1 GiB: it closes the connection without a word, which looks as if
+/// it was away. What frames the rows in it takes a little more than they do.
+const BYTES_MAX: usize = 1_000_000_000;
+
+/// A server that has no memory for less than this lacks it for everybody, and may get it again.
+const BYTES_LARGE: usize = 128 << 20;
 
 /// See [`taskhub_core::store::Store::commit`].
 pub(crate) fn commit(store: &PostgresStore, batch: &Batch) -> Result<(), CommitError> {
@@ -51,8 +60,7 @@ pub(crate) fn commit(store: &PostgresStore, batch: &Batch) -> Result<(), CommitE
     if folded.effects.iter().any(|effect| writing.must_look_up(effect)) {
         writing.look_up()?;
     }
-    let mut is_sure = false;
-    let mut tries = 0;
+    let (mut looks, mut tries) = (0, 0);
     loop {
         match writing.write() {
             Ok(()) => return Ok(()),
@@ -60,9 +68,9 @@ pub(crate) fn commit(store: &PostgresStore, batch: &Batch) -> Result<(), CommitE
                 thread::sleep(Duration::from_millis(1 << tries));
                 tries += 1;
             }
-            Err(trouble) if is_otherwise(&trouble) && !is_sure => {
+            Err(trouble) if is_otherwise(&trouble) && looks < LOOKS_COUNT_MAX => {
                 writing.look_up()?;
-                is_sure = true;
+                looks += 1;
             }
             Err(trouble) => return Err(failure(trouble).into()),
         }
@@ -161,11 +169,23 @@ impl<'a> Writing<'a> {
 
     fn write(&self) -> Result<(), Trouble> {
         let rows = self.rows()?;
-        let hub = self.store.hub;
-        self.run(async |link: &mut Link| {
+        let (hub, bytes) = (self.store.hub, rows.bytes());
+        if bytes > BYTES_MAX {
+            let why = format!("one commit has {bytes} bytes, no server takes 1 GiB");
+            return Err(Trouble::TooLarge(why));
+        }
+        let written = self.run(async |link: &mut Link| {
             let mut params: Vec<&(dyn ToSql + Sync)> = vec![&hub, &self.owners.0, &self.owners.1];
             params.extend(rows.params());
             link.query(COMMIT, &params).await.map(drop)
+        });
+        written.map_err(|trouble| match trouble {
+            Trouble::Refused(error)
+                if *error.code() == SqlState::OUT_OF_MEMORY && bytes > BYTES_LARGE =>
+            {
+                Trouble::TooLarge(told(&error))
+            }
+            other => other,
         })?;
         for (effect, key) in self.folded.effects.iter().zip(&rows.keys) {
             match (effect.record, key) {

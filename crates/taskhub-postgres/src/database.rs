@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_postgres::Row;
 
 use crate::{OpenError, address::Address, error::Trouble, link::Link, wait::wait};
 
@@ -15,8 +16,10 @@ pub(crate) struct Database {
     patience: Duration,
     /// For reads, which may take long.
     pub(crate) readers: Pool,
-    /// For commits and leases, which wait for no read.
+    /// For commits, which wait for no read.
     pub(crate) writers: Pool,
+    /// For leases, which wait for no commit either.
+    pub(crate) leases: Pool,
     /// Given up without waiting when this is dropped: that may be within another runtime.
     runtime: Option<Runtime>,
     handle: Handle,
@@ -40,34 +43,43 @@ impl Database {
     pub(crate) fn new(
         address: Address,
         patience: Duration,
-        (readers, writers): (usize, usize),
+        counts: [usize; 3],
     ) -> Result<Self, OpenError> {
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(1).thread_name("taskhub-postgres").enable_all();
         let runtime = threads.build().map_err(|error| OpenError::Threads(error.to_string()))?;
         let handle = runtime.handle().clone();
-        let (readers, writers) = (Pool::new(readers), Pool::new(writers));
-        Ok(Self { address, patience, readers, writers, runtime: Some(runtime), handle })
+        let [readers, writers, leases] = counts.map(Pool::new);
+        Ok(Self { address, patience, readers, writers, leases, runtime: Some(runtime), handle })
     }
 
-    /// Does `work`, which only reads, on one of the connections. When the connection turns out to
-    /// have died, it is done on a new one.
+    /// Does `work`, which only reads. When the connection turns out to have died, it is done on a
+    /// new one.
     pub(crate) fn read<T>(
         &self,
+        work: impl AsyncFnMut(&mut Link) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        self.read_on(&self.readers, work)
+    }
+
+    /// The same, on one of the connections of `pool`.
+    pub(crate) fn read_on<T>(
+        &self,
+        pool: &Pool,
         mut work: impl AsyncFnMut(&mut Link) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        match self.run(&self.readers, &mut work) {
+        match self.run(pool, &mut work) {
             Err(Trouble::Lost(why)) => {
                 tracing::debug!(why, "a read is tried again");
-                self.readers.clear();
-                self.run(&self.readers, &mut work)
+                self.run(pool, &mut work)
             }
             done => done,
         }
     }
 
-    /// Does `work` on one of the connections of `pool`; it is closed when that fails, unless the
-    /// server itself said no.
+    /// Does `work` on one of the connections of `pool`. It is closed when that fails, unless the
+    /// server itself said no, and with it all that nobody uses: what happened to one happened to
+    /// them as well, most likely, and of each it would take as long to find out.
     pub(crate) fn run<T>(
         &self,
         pool: &Pool,
@@ -81,8 +93,10 @@ impl Database {
             None => wait(Link::open(&self.address, self.patience, None))?,
         };
         let done = wait(work(&mut link));
-        if matches!(done, Ok(_) | Err(Trouble::Refused(_))) {
+        if done.as_ref().err().is_none_or(Trouble::leaves_connection) {
             lent.link = Some(link);
+        } else {
+            [&self.readers, &self.writers, &self.leases].into_iter().for_each(Pool::clear);
         }
         done
     }
@@ -97,11 +111,24 @@ impl Database {
         wait(work(&mut link))
     }
 
+    /// Whether two connections are two processes of the server, each for as long as it is open. A
+    /// pooler that hands out its own per transaction gives two that wait for nothing the same one.
+    pub(crate) fn is_shared_out(&self) -> Result<bool, Trouble> {
+        let _entered = self.handle.enter();
+        wait(async {
+            let mut one = Link::open(&self.address, self.patience, None).await?;
+            let first = one.process().await?;
+            let mut other = Link::open(&self.address, self.patience, None).await?;
+            let second = other.process().await?;
+            Ok(first == second || first != one.process().await?)
+        })
+    }
+
     /// A connection of its own, on which `begin` was done and whose notices go to `ear`.
     pub(crate) fn listen(
         &self,
         ear: Sender<String>,
-        mut begin: impl AsyncFnMut(&mut Link) -> Result<(), Trouble>,
+        mut begin: impl AsyncFnMut(&mut Link) -> Result<Vec<Row>, Trouble>,
     ) -> Result<Link, Trouble> {
         let _entered = self.handle.enter();
         let mut link = wait(Link::open(&self.address, self.patience, Some(ear)))?;

@@ -1,7 +1,7 @@
 //! What can go wrong with a database, in words.
 
 use taskhub_core::{codec::DecodeError, store::StoreError};
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// Why a hub in a database could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,16 @@ pub enum OpenError {
     /// The database keeps its texts in another encoding.
     #[error("the database keeps its texts as {0}; create one with ENCODING 'UTF8'")]
     Encoding(String),
+    /// What answers is no server, but shares its connections out.
+    #[error(
+        "the database stands behind a pooler that hands out its connections per transaction, and \
+         a hub needs some of its own: name the server itself, or a pool that hands them out per \
+         session"
+    )]
+    Pooled,
+    /// The hub is there, and its partitions are not.
+    #[error("the hub {0} was deleted, but not to the end: delete it once more")]
+    HalfDeleted(String),
     /// The options ask for something that cannot be.
     #[error("a hub has 1 to 4096 partitions, not {0}; 32 is a good number")]
     Partitions(u16),
@@ -62,7 +72,9 @@ pub enum OpenError {
 pub(crate) enum Trouble {
     /// The server said no: nothing of the statement is there.
     Refused(Box<DbError>),
-    /// There is no answer: it may be there, or not.
+    /// It is more than a server takes at once: nothing of the statement is there.
+    TooLarge(String),
+    /// There is no answer, or the server has closed the connection: it may be there, or not.
     Lost(String),
     /// There was no connection: the statement was never sent.
     Unreachable(String),
@@ -84,6 +96,13 @@ impl Trouble {
         matches!(self, Self::Refused(error) if error.code() == code)
     }
 
+    /// Whether the connection can be used for the next statement. One to a server that takes no
+    /// writes any more is of no use, though it works: another one has its place.
+    pub(crate) fn leaves_connection(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::TooLarge(_))
+            && !self.is(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
     /// Whether two rows were to be the same in this respect.
     pub(crate) fn repeats(&self, constraint: &str) -> bool {
         matches!(self, Self::Refused(error)
@@ -95,9 +114,27 @@ impl Trouble {
 impl From<tokio_postgres::Error> for Trouble {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
+            // Its last word on this connection. It may stand behind a commit: one that waits for a
+            // standby when the server is stopped is there.
+            Some(last) if last.parsed_severity().is_some_and(is_last) => Self::Lost(told(last)),
+            Some(refusal) if is_too_large(refusal) => Self::TooLarge(told(refusal)),
             Some(refusal) => Self::Refused(Box::new(refusal.clone())),
             None => Self::Lost(chain(&error)),
         }
+    }
+}
+
+fn is_last(severity: Severity) -> bool {
+    matches!(severity, Severity::Fatal | Severity::Panic)
+}
+
+/// Whether a statement is beyond a limit of the server: of its class of SQLSTATEs, or the most that
+/// it ever asks its memory for at once, which it has no code for.
+fn is_too_large(refusal: &DbError) -> bool {
+    let is_alloc = || refusal.message().starts_with("invalid memory alloc request size");
+    match refusal.code().code() {
+        "XX000" => is_alloc(),
+        code => code.starts_with("54"),
     }
 }
 
@@ -118,6 +155,7 @@ impl From<Trouble> for StoreError {
                 }
                 _ => Self::Unavailable(told(&error)),
             },
+            Trouble::TooLarge(why) => Self::TooLarge(why),
             Trouble::Lost(why) => {
                 Self::Unavailable(format!("the connection was lost before the answer: {why}"))
             }

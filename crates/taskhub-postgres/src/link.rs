@@ -12,7 +12,7 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
-use crate::{address::Address, error::Trouble};
+use crate::{address::Address, error::Trouble, row::get};
 
 /// Parameters of a statement.
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -21,6 +21,7 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 ///
 /// - a commit that was acknowledged survives, whatever the database's default is;
 /// - other defaults of the isolation would only make commits fail that need not;
+/// - how long an answer may take is decided here, and a connection that is idle will be needed;
 /// - each statement finds its rows by an index. A planner that never saw statistics of a young
 ///   table would rather read all of it.
 const SETTINGS: &str = "\
@@ -29,6 +30,10 @@ const SETTINGS: &str = "\
         ('synchronous_commit', 'on'), \
         ('default_transaction_isolation', 'read committed'), \
         ('idle_in_transaction_session_timeout', '10s'), \
+        ('statement_timeout', '0'), \
+        ('transaction_timeout', '0'), \
+        ('lock_timeout', '0'), \
+        ('idle_session_timeout', '0'), \
         ('plan_cache_mode', 'force_generic_plan'), \
         ('enable_seqscan', 'off'), \
         ('enable_hashjoin', 'off'), \
@@ -100,7 +105,12 @@ impl Link {
             planned.uses += 1;
             self.client.query(&planned.statement, params).await
         };
-        Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
+        let answer = timeout(self.patience, work).await.map_err(|_| silent(self.patience))?;
+        if answer.is_err() {
+            // What failed may be the plan: the server has forgotten it, or the tables are others.
+            self.statements.remove(sql);
+        }
+        Ok(answer?)
     }
 
     /// Runs a statement that is not asked again soon.
@@ -113,10 +123,16 @@ impl Link {
         Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
     }
 
-    /// Runs statements without parameters, one after another.
+    /// Runs statements without parameters, one after another, for as long as it takes: an index
+    /// over all instances takes its time, and so does waiting for the node that builds it.
     pub(crate) async fn script(&mut self, sql: &str) -> Result<(), Trouble> {
-        let work = self.client.batch_execute(sql);
-        Ok(timeout(self.patience, work).await.map_err(|_| silent(self.patience))??)
+        Ok(self.client.batch_execute(sql).await?)
+    }
+
+    /// The process of the server that answers here.
+    pub(crate) async fn process(&mut self) -> Result<i32, Trouble> {
+        let rows = self.once("SELECT pg_backend_pid()", &[]).await?;
+        rows.first().map_or(Ok(0), |row| get(row, 0))
     }
 
     /// Whether it is known to be dead.

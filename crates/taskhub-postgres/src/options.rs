@@ -18,7 +18,7 @@ use crate::{
 
 const PARTITIONS_MAX: u16 = 4_096;
 
-/// Connections for writes of those who are no lanes.
+/// Connections for writes of those who are no lanes, and wait for none.
 const LEASES_AND_HINTS: usize = 4;
 
 const HUBS: &str = "SELECT name FROM taskhub.hub ORDER BY name";
@@ -79,7 +79,8 @@ impl PostgresOptions {
     }
 
     /// How many connections there may be for reads and for writes, each opened when it is needed; 4
-    /// and 16 if this is not called. Each lane that commits takes one of the latter.
+    /// and 16 if this is not called. Each lane that commits takes one of the latter, of which 4 are
+    /// kept for leases and hints.
     pub fn connections(mut self, readers: usize, writers: usize) -> Self {
         (self.readers, self.writers) = (readers, writers);
         self
@@ -105,7 +106,9 @@ impl PostgresOptions {
             return Err(OpenError::Partitions(self.partitions));
         }
         let address = Address::parse(&self.url)?;
-        let database = Database::new(address, self.patience, (self.readers, self.writers))?;
+        let commits = self.writers.saturating_sub(LEASES_AND_HINTS);
+        let counts = [self.readers, commits, self.writers.min(LEASES_AND_HINTS)];
+        let database = Database::new(address, self.patience, counts)?;
         schema::migrate(&database)?;
         let (partitions, clock) = (self.partitions, self.clock);
         Ok(Postgres { database: Arc::new(database), partitions, clock })

@@ -110,14 +110,14 @@ impl PostgresStore {
         })
     }
 
-    /// Does `work`, again when it was rolled back because of others.
+    /// Does `work` on leases, again when it was rolled back because of others.
     pub(crate) fn change<T>(
         &self,
         mut work: impl AsyncFnMut(&mut Link) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
         let mut tries = 0;
         loop {
-            match self.database.run(&self.database.writers, &mut work) {
+            match self.database.run(&self.database.leases, &mut work) {
                 Err(trouble) if trouble.is_collision() && tries < 5 => tries += 1,
                 done => return Ok(done?),
             }

@@ -99,6 +99,13 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
+    /// How many bytes those texts have that may be long.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = self.custom_statuses.iter().chain(&self.outputs).flatten();
+        let outcomes = self.outcomes.iter().flatten().map(Vec::len);
+        texts.map(|text| text.len()).chain(outcomes).sum()
+    }
+
     /// The arrays, in the order of the parameters of `commit.sql`.
     pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 22] {
         [

@@ -26,7 +26,10 @@ const ALONE: &str = "BEGIN; SELECT pg_advisory_xact_lock(1416850248)";
 const BEGINNING: &str = "CREATE SCHEMA IF NOT EXISTS taskhub; \
     CREATE TABLE IF NOT EXISTS taskhub.schema_version (version integer NOT NULL)";
 
-const HUB: &str = "SELECT key, partitions FROM taskhub.hub WHERE name = $1";
+const HUB: &str = "\
+    SELECT h.key, h.partitions, \
+        (SELECT count(*) FROM taskhub.partition AS p WHERE p.hub = h.key) = h.partitions \
+    FROM taskhub.hub AS h WHERE h.name = $1";
 
 const ADD_HUB: &str = "\
     WITH added AS ( \
@@ -50,6 +53,9 @@ pub(crate) fn migrate(database: &Database) -> Result<(), OpenError> {
     let (encoding, found) = database.alone(look)?;
     if encoding != "UTF8" {
         return Err(OpenError::Encoding(encoding));
+    }
+    if database.is_shared_out()? {
+        return Err(OpenError::Pooled);
     }
     let found = if found < VERSION { database.alone(climb)? } else { found };
     if found > VERSION {
@@ -94,7 +100,7 @@ pub(crate) fn hub(
     name: &str,
     partitions: u16,
 ) -> Result<(i32, u16), OpenError> {
-    let name = pack(name);
+    let (hub, name) = (name, pack(name));
     let found = database.alone(async |link: &mut Link| {
         let mut rows = link.query(HUB, &[&name]).await?;
         if rows.is_empty() {
@@ -102,9 +108,12 @@ pub(crate) fn hub(
             rows = link.query(HUB, &[&name]).await?;
         }
         let row = rows.first().ok_or_else(empty)?;
-        Ok((get::<i32>(row, 0)?, get::<i16>(row, 1)?))
+        Ok((get::<i32>(row, 0)?, get::<i16>(row, 1)?, get::<bool>(row, 2)?))
     });
-    let (key, partitions) = found?;
+    let (key, partitions, is_whole) = found?;
+    if !is_whole {
+        return Err(OpenError::HalfDeleted(hub.to_owned()));
+    }
     Ok((key, partitions.unsigned_abs()))
 }
 

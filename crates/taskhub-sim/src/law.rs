@@ -3,6 +3,7 @@
 pub(crate) mod anew;
 pub(crate) mod answers;
 pub(crate) mod children;
+pub(crate) mod circles;
 pub(crate) mod crew;
 pub(crate) mod durable;
 pub(crate) mod early;

@@ -15,7 +15,7 @@ use taskhub_engine::{Holdings, Lane, Passed, Patience, Pool, Shard, Tick, lane_o
 
 use crate::{
     code::{Deployed, Flaw, Serves},
-    law::{crew::Crew, limits::Out, waiters::Waiters},
+    law::{circles::Circle, crew::Crew, limits::Out, waiters::Waiters},
     program::Program,
     scenario::Act,
 };
@@ -87,6 +87,8 @@ pub(crate) struct Node {
     pub life: Life,
     pub up: bool,
     pub stopping: bool,
+    /// Whom it can ask, and who can ask it.
+    pub circle: Circle,
     pub paused_until: i64,
     pub sleeps: bool,
     pub skew: i64,
@@ -165,6 +167,7 @@ impl Node {
             life: Life { node: index, life: 0 },
             up: false,
             stopping: false,
+            circle: Circle::Secret(0),
             paused_until: 0,
             sleeps: false,
             skew: 0,

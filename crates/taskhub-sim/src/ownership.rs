@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use taskhub_core::{
-    Answer, Refusal,
-    store::{Node, Ownership, Store as _},
+    Answer, PartitionId, Refusal,
+    store::{Lease, Node, Ownership, Store as _},
 };
-use taskhub_engine::Balance;
+use taskhub_engine::{Balance, sharing};
 
 use crate::{
-    law::Violation,
+    law::{Violation, circles::Circle},
     node::{Life, Mail, Opened},
     world::{Happening, World},
 };
@@ -33,6 +33,11 @@ impl World {
         self.renew(life);
         self.give_back(life);
         self.balance(life)?;
+        let (now, store) = (self.now, (&self.store, self.store_fails()));
+        if self.circles.look(&self.nodes, now, store)? {
+            self.coverage.count("circles beside each other that are settled");
+        }
+        self.coverage.check(11, 1);
         let held: Vec<_> = self.nodes[life.node].held.all().collect();
         for owned in held {
             self.look_soon(life, owned.partition);
@@ -68,8 +73,9 @@ impl World {
 
     /// Claims what it has too little, begins to give away what it has too much.
     pub(crate) fn balance(&mut self, life: Life) -> Result<(), Violation> {
-        let mut up = self.nodes.iter().filter(|node| node.up && !node.stopping).count();
-        if !self.scenario.embedded && self.random.chance(self.rates.nodes_miscounted) {
+        let mut up = self.sharing(life);
+        let is_shared = !self.scenario.embedded && up > 0;
+        if is_shared && self.random.chance(self.rates.nodes_miscounted) {
             self.coverage.count("nodes that believe in one more node");
             up += 1;
         }
@@ -88,8 +94,7 @@ impl World {
         };
         // A claim is a write that is synced, and all that was written before with it.
         self.harden()?;
-        let name = self.nodes[life.node].name();
-        let node = Node { id: name.into(), address: "".into(), circle: "".into() };
+        let node = known(&self.nodes[life.node]);
         let claimed = self.store.claim(&node, wanted, LEASE).unwrap_or_default();
         let node = &mut self.nodes[life.node];
         node.held.claimed(&claimed);
@@ -104,6 +109,19 @@ impl World {
             self.soon(1_000, Happening::Open(life, owned));
         }
         Ok(())
+    }
+
+    /// How many nodes share the partitions, as this one sees them; 0: it is to have none.
+    fn sharing(&self, life: Life) -> usize {
+        let running = self.nodes.iter().filter(|node| node.up && !node.stopping);
+        let nodes: Vec<_> = running.map(known).collect();
+        let lease = |partition| {
+            let (id, epoch) = self.store.holder(partition)?;
+            let node = Node { id: id.into(), address: "".into(), circle: "".into() };
+            Some(Lease { owned: Ownership { partition, epoch }, node, lasts: LEASE })
+        };
+        let leases = (0..self.scenario.partitions).map(PartitionId).filter_map(lease);
+        sharing(&nodes, &known(&self.nodes[life.node]), || Ok(leases.collect())).unwrap_or(1)
     }
 
     /// Nothing of a partition is under way any more. What it was asked and has not answered did
@@ -198,4 +216,14 @@ impl World {
         self.put(life, owned.partition, inputs);
         self.look_soon(life, owned.partition);
     }
+}
+
+/// A node as others see it in the store.
+fn known(node: &crate::node::Node) -> Node {
+    let name = node.name();
+    let (address, circle) = match node.circle {
+        Circle::Secret(secret) => (name.clone(), format!("secret {secret}")),
+        Circle::Nobody => (String::new(), String::new()),
+    };
+    Node { id: name.into(), address: address.into(), circle: circle.into() }
 }

@@ -86,6 +86,8 @@ pub struct Rates {
     pub message_twice: u32,
     /// A node believes that there is one more, and gives partitions away.
     pub nodes_miscounted: u32,
+    /// A node is started with a wrong secret, or without an address.
+    pub secret_wrong: u32,
 }
 
 impl Rates {
@@ -96,7 +98,7 @@ impl Rates {
         let Self { activity_fails, activity_hangs, result_twice, hint_lost, message_twice, .. } =
             self;
         let Self { worker_lost, turn_partial, thread_late, nodes_miscounted, .. } = self;
-        let Self { worker_leaves, work_refused, .. } = self;
+        let Self { worker_leaves, work_refused, secret_wrong, .. } = self;
         commit_fails
             + commit_lies
             + commit_slow
@@ -113,6 +115,7 @@ impl Rates {
             + turn_partial
             + thread_late
             + nodes_miscounted
+            + secret_wrong
             > 0
     }
 }

@@ -6,12 +6,15 @@ use taskhub_core::{
 };
 
 use crate::{
-    law::{self, Violation, ensure},
+    law::{self, Violation, circles::Circle, ensure},
     node::Life,
     scenario::{Act, CALM_AFTER, Rates, TroubleKind},
     trigger::is_of_trigger,
     world::{Happening, World},
 };
+
+/// What all nodes have in common that can ask each other.
+const RIGHT: Circle = Circle::Secret(0);
 
 impl World {
     /// Whether the store does not work just now.
@@ -151,6 +154,14 @@ impl World {
         let node = &mut self.nodes[index];
         let sound = self.calm || self.scenario.is_calm() || self.random.chance(500);
         let broken = broken && !self.calm;
+        let is_wrong = !self.scenario.embedded && self.random.chance(self.rates.secret_wrong);
+        node.circle = if !is_wrong {
+            RIGHT
+        } else if self.random.chance(300) {
+            Circle::Nobody
+        } else {
+            Circle::Secret(1)
+        };
         node.start(self.scenario.threads(), &self.scenario.programs, sound, broken);
         node.renewed_at = self.now;
         let life = node.life;
@@ -175,7 +186,8 @@ impl World {
         for index in 0..self.nodes.len() {
             self.nodes[index].paused_until = 0;
             let life = self.nodes[index].life;
-            if self.nodes[index].up && !self.nodes[index].sound {
+            let is_sound = self.nodes[index].sound && self.nodes[index].circle == RIGHT;
+            if self.nodes[index].up && !is_sound {
                 self.crash(life, 100_000, false)?;
             } else if !self.nodes[index].up || self.nodes[index].stopping {
                 self.at(CALM_AFTER + 100_000, Happening::Start(index, false));

@@ -18,9 +18,9 @@ use crate::{
     code::{Deployed, Flaw, Serves},
     coverage::Coverage,
     law::{
-        Violation, anew::Restarts, answers::Answers, children::Children, early::Early,
-        elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised, giants::Giants,
-        results::Results, timers::Timers, triggers::Triggered,
+        Violation, anew::Restarts, answers::Answers, children::Children, circles::Circles,
+        early::Early, elsewhere::Elsewhere, ensure, entities::Entities, exactly_once::Raised,
+        giants::Giants, results::Results, timers::Timers, triggers::Triggered,
     },
     node::{Asked, Life, Mail, Node},
     random::Random,
@@ -61,6 +61,7 @@ pub(crate) struct World {
     pub restarts: Restarts,
     pub children: Children,
     pub early: Early,
+    pub circles: Circles,
     pub chores: Chores,
     pub giants: Giants,
     /// Requests that have no answer yet.
@@ -173,6 +174,7 @@ impl World {
             restarts: Restarts::default(),
             children: Children::default(),
             early: Early::default(),
+            circles: Circles::default(),
             chores: Chores::default(),
             giants: Giants::default(),
             open: BTreeMap::new(),

@@ -143,6 +143,7 @@ const TROUBLES: &[&str] = &[
     "chores that are cut short",
     "chores that are done",
     "chores that end with their node",
+    "circles beside each other that are settled",
     "clients that went away",
     "clusters whose clocks differ by a second",
     "commits that are fenced off",

@@ -39,6 +39,9 @@ pub struct NodeFlags {
     /// How long its leases last, in milliseconds
     #[arg(long)]
     ttl: u64,
+    /// How long the database may take to answer, in milliseconds
+    #[arg(long)]
+    patience: u64,
     /// Where its activities write down what they did
     #[arg(long)]
     folder: PathBuf,
@@ -173,7 +176,8 @@ pub fn serve(flags: &NodeFlags) -> Result<(), Box<dyn Error>> {
 }
 
 async fn host(flags: &NodeFlags) -> Result<(), Box<dyn Error>> {
-    let store = PostgresOptions::new(&flags.store).patience(Duration::from_secs(5));
+    let patience = Duration::from_millis(flags.patience);
+    let store = PostgresOptions::new(&flags.store).patience(patience);
     let store = tokio::task::block_in_place(|| store.open("default"))?;
     let journal = Journal::open(&flags.folder)?;
     let cluster = Cluster::new(&flags.address, SECRET).ttl(Duration::from_millis(flags.ttl));

@@ -1,8 +1,12 @@
 //! What goes wrong: one fault after another, sometimes two at once, from a seed.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use taskhub_postgres::testing::Server;
+use taskhub_postgres::testing::{Server, ServerError};
 use tokio::time::sleep;
 
 use crate::{
@@ -11,6 +15,9 @@ use crate::{
     probes,
     wires::{End, How, Wires},
 };
+
+/// A database that takes longer to stop and to start is told of.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// Something that goes wrong, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,14 +184,24 @@ impl Fault {
     async fn database(self, scene: Scene) -> Result<(), String> {
         let (what, time) = (self.what, self.time);
         let done = tokio::task::spawn_blocking(move || {
-            match what {
-                What::DatabaseKilled => scene.server.crash()?,
-                _ => scene.server.stop()?,
-            }
+            let timed = |does: &dyn Fn() -> Result<(), ServerError>| {
+                let began = Instant::now();
+                does().map(|()| began.elapsed())
+            };
+            let stopped = timed(&|| match what {
+                What::DatabaseKilled => scene.server.crash(),
+                _ => scene.server.stop(),
+            })?;
             std::thread::sleep(time);
-            scene.server.begin()
+            let started = timed(&|| scene.server.begin())?;
+            // Nobody goes on before: who looks at the figures is to know.
+            if stopped + started > SLOW {
+                println!("the database took {stopped:.1?} to stop, and {started:.1?} to start");
+            }
+            Ok(())
         });
-        done.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        let done: Result<(), ServerError> = done.await.map_err(|error| error.to_string())?;
+        done.map_err(|error| error.to_string())
     }
 }
 

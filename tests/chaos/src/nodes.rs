@@ -27,9 +27,18 @@ const REST: Duration = Duration::from_millis(300);
 pub(crate) struct Nodes {
     program: PathBuf,
     folder: PathBuf,
-    ttl: Duration,
+    times: Times,
     wires: Wires,
     all: Mutex<Vec<Node>>,
+}
+
+/// How long nodes wait for each other, and for the database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// How long a lease lasts.
+    pub ttl: Duration,
+    /// How long an answer of the database may take.
+    pub patience: Duration,
 }
 
 #[derive(Debug)]
@@ -55,7 +64,7 @@ impl Nodes {
     pub(crate) async fn new(
         (program, folder): (PathBuf, PathBuf),
         count: usize,
-        ttl: Duration,
+        times: Times,
         wires: Wires,
     ) -> io::Result<Self> {
         let mut nodes = Vec::new();
@@ -67,7 +76,7 @@ impl Nodes {
             };
             nodes.push(Node { child: None, starts: 0, ports });
         }
-        Ok(Self { program, folder, ttl, wires, all: Mutex::new(nodes) })
+        Ok(Self { program, folder, times, wires, all: Mutex::new(nodes) })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -112,7 +121,9 @@ impl Nodes {
         let log = self.folder.join(format!("node-{index}-{}.log", node.starts));
         let store = format!("postgres://postgres@127.0.0.1:{}/postgres", node.ports.database);
         let mut command = Command::new(&self.program);
-        command.args(["node", "--store", &store, "--ttl", &self.ttl.as_millis().to_string()]);
+        let [ttl, patience] = [self.times.ttl, self.times.patience].map(|it| it.as_millis());
+        command.args(["node", "--store", &store, "--ttl", &ttl.to_string()]);
+        command.args(["--patience", &patience.to_string()]);
         command.args(["--address", &format!("http://127.0.0.1:{}", node.ports.others)]);
         command.arg("--folder").arg(&self.folder).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(File::create(&log)?).spawn()?;

@@ -9,13 +9,13 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{http, nodes::Nodes};
 
-/// The longest that a node may take, after a fault is over, until it answers a request; on a slow
-/// machine too.
-const RECOVERY_MAX: Duration = Duration::from_secs(30);
+/// The longest that a node may take, after a fault is over, until it answers a request: five times
+/// a lease of 2 seconds, for a slow machine.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
 
-/// The longest that what a node owned may wait for others, with leases of 2 seconds; on a slow
-/// machine too.
-const TAKEOVER_MAX: Duration = Duration::from_secs(15);
+/// The longest that what a node owned may wait for others. The database may be stopped and started
+/// meanwhile, which takes a busy disk longer than all else.
+const TAKEOVER_MAX: Duration = Duration::from_secs(20);
 
 /// How many requests look for work that stands still: with three nodes, 999 times of 1,000 one of
 /// them is for an instance of a given node.

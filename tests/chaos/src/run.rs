@@ -22,7 +22,7 @@ use crate::{
     clients::{self, Shared},
     faults::{Fault, Scene},
     ledger::Ledger,
-    nodes::Nodes,
+    nodes::{Nodes, Times},
     probes,
     seen::Seen,
     wires::{End, Wires},
@@ -50,6 +50,8 @@ pub struct Options {
     pub nodes: usize,
     /// How many clients ask at the same time.
     pub clients: usize,
+    /// How long the database may take to answer before a node thinks that its connection is lost.
+    pub patience: Duration,
 }
 
 /// What goes wrong.
@@ -121,11 +123,15 @@ async fn whole(options: &Options, folder: &Path) -> Result<String, String> {
 }
 
 async fn open(options: &Options, folder: &Path) -> Result<Scene, String> {
-    let server = ServerOptions::default().durable().start().map_err(|error| error.to_string())?;
+    // A server that is asked to end waits, before version 18, for who has connected meanwhile and
+    // says nothing, as a node does whose way to it is silent: a minute, if nothing is set.
+    let server = ServerOptions::default().durable().setting("authentication_timeout=2s").start();
+    let server = server.map_err(|error| error.to_string())?;
     let (server, wires) = (Arc::new(server), Wires::default());
     wires.lead(End::Database, server.port());
     let place = (options.program.clone(), folder.to_owned());
-    let nodes = Nodes::new(place, options.nodes, TTL, wires.clone()).await;
+    let times = Times { ttl: TTL, patience: options.patience };
+    let nodes = Nodes::new(place, options.nodes, times, wires.clone()).await;
     let nodes = Arc::new(nodes.map_err(|error| error.to_string())?);
     for node in 0..nodes.count() {
         nodes.start(node).await?;

@@ -1,5 +1,7 @@
 //! An update of a cluster: one node after another is restarted, and nobody notices.
 
+use std::time::Duration;
+
 use chaos::{Options, Trouble};
 
 #[test]
@@ -10,6 +12,7 @@ fn a_rolling_restart_loses_no_request() {
         seed: 1,
         nodes: 3,
         clients: 16,
+        patience: Duration::from_mins(1),
     };
     match chaos::run(&options) {
         Ok(seen) => println!("{seen}"),

@@ -1,5 +1,7 @@
 //! Three nodes, each kind of trouble, about 40 seconds: nothing is lost, nothing counts twice.
 
+use std::time::Duration;
+
 use chaos::{Options, Trouble};
 
 #[test]
@@ -10,6 +12,7 @@ fn a_hub_of_processes_keeps_its_promises_in_trouble() {
         seed: 1,
         nodes: 3,
         clients: 16,
+        patience: Duration::from_mins(1),
     };
     match chaos::run(&options) {
         Ok(seen) => println!("{seen}"),

@@ -4,7 +4,6 @@
 //! whose store belongs to it alone claims everything once, and has work here only after a failure.
 
 mod pace;
-mod sharing;
 
 use std::{
     sync::{
@@ -27,9 +26,8 @@ use super::{
     tenure::Tenure,
     trouble::Trouble,
 };
-use crate::Balance;
+use crate::{Balance, sharing::sharing};
 use pace::Pace;
-use sharing::sharing;
 
 /// How often it looks, in the time of a lease, whether nodes have come or gone.
 const LOOKS_PER_LEASE: u32 = 15;

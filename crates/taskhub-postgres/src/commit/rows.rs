@@ -82,6 +82,13 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// How many bytes it is, but for what has few.
+    pub(super) fn bytes(&self) -> usize {
+        let pieces = self.pieces.2.iter().map(|piece| piece.len());
+        let messages = self.messages.iter().map(Vec::len);
+        self.instances.bytes() + pieces.chain(messages).sum::<usize>()
+    }
+
     /// The arrays, in the order of the parameters.
     pub(super) fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
         let mut params: Vec<&(dyn ToSql + Sync)> = self.instances.params().into();

@@ -33,6 +33,35 @@ fn a_store_works_again_when_its_server_does() {
     assert_eq!(scene.steps(), [3, 3, 3]);
 }
 
+/// After a failover, the server that was left may go on answering, and only refuse writes: no
+/// connection to it is used again.
+#[test]
+fn a_server_that_takes_no_writes_any_more_is_left() {
+    let server = Server::start().expect("PostgreSQL is installed");
+    let mut scene = Scene::open(options(&server.url(), "default"));
+    scene.step(0).expect("the server runs");
+    let turn = |how: &str| {
+        let set = format!("ALTER SYSTEM SET default_transaction_read_only = {how}");
+        server.psql(&set).and_then(|_| server.psql("SELECT pg_reload_conf()")).expect("psql works");
+        let is =
+            format!("SELECT 1 WHERE current_setting('default_transaction_read_only') = '{how}'");
+        server.wait_for(&is).expect("psql works");
+    };
+    turn("on");
+    while !is_unknown(&scene.step(1)) {
+        scene.recover().expect("it has not heard yet");
+    }
+    let left = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity \
+        WHERE application_name = 'taskhub' AND backend_type = 'client backend')";
+    server.wait_for(left).expect("psql works");
+    let opened = options(&server.url(), "default").open();
+    assert!(opened.is_err(), "who begins looks for one that takes writes");
+    turn("off");
+    scene.recover().expect("it takes writes again");
+    let [steps, ..] = scene.steps();
+    scene.step(u32::try_from(steps).unwrap()).expect("it takes writes again");
+}
+
 /// Many lanes write while the server is killed: what was acknowledged is there after it.
 #[test]
 fn what_was_acknowledged_survives_a_crash_of_the_server() {

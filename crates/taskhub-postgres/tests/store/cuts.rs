@@ -7,7 +7,7 @@ use taskhub_sim::conformance::hub::instance;
 
 use crate::{
     proxy::{Proxy, Way},
-    scene::{Scene, fresh, is_unknown, options, server},
+    scene::{Scene, database, fresh, is_unknown, options, server},
 };
 
 /// How many bytes go each way when one more step is committed.
@@ -80,6 +80,56 @@ fn a_read_that_is_cut_is_asked_again() {
             assert!(proxy.mend(), "it was cut after {cut} bytes {way:?}");
         }
     }
+}
+
+/// Also when the server itself says that it is about to close the connection.
+#[test]
+fn a_read_whose_connection_the_server_closes_is_asked_again() {
+    let scene = Scene::open(options(&database("closing", ""), "default"));
+    scene.step(0).expect("the server runs");
+    let lock = "BEGIN; LOCK TABLE taskhub.instance; SELECT pg_sleep(600)";
+    std::thread::scope(|scope| {
+        let locking = scope.spawn(|| server().psql_in("closing", lock));
+        let sleeps = "SELECT 1 FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'closing'";
+        server().wait_for(sleeps).expect("psql works");
+        let reading = scope.spawn(|| scene.store.load(&instance("a")));
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+            AND datname = 'closing' AND application_name = 'taskhub'";
+        server().wait_for(waits).expect("psql works");
+        for who in ["wait_event_type = 'Lock'", "wait_event = 'PgSleep'"] {
+            let close = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = 'closing' AND {who}"
+            );
+            server().psql(&close).expect("psql works");
+        }
+        let read = reading.join().expect("it does not panic").expect("it is asked again");
+        assert_eq!(read.map(|stored| stored.history.len()), Some(1));
+        assert!(locking.join().expect("it does not panic").is_err(), "its connection was closed");
+    });
+}
+
+/// Where a wire has gone dead, what was open over it is of no use; each would be waited for.
+#[test]
+fn one_connection_that_falls_silent_speaks_for_all_that_are_open() {
+    let proxy = Proxy::to(server().port()).expect("there is a port");
+    let hub = fresh();
+    let patience = Duration::from_secs(2);
+    let mut scene = Scene::open(options(&proxy.url(), &hub).patience(patience));
+    scene.step(0).expect("nothing is silent");
+    // Several that nobody uses at the moment.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| scene.store.commit(&scene.batch([])).expect("nothing is silent"));
+            scope.spawn(|| scene.store.renew(&scene.owned, patience).expect("nothing is silent"));
+        }
+    });
+    proxy.freeze();
+    assert!(is_unknown(&scene.step(1)), "it was on its way");
+    scene.recover().expect("a new connection is made");
+    scene.step(1).expect("a new connection is made");
+    assert_eq!(scene.steps(), [2, 2, 2]);
 }
 
 /// Who opens a hub is told when there is no connection, wherever it ends.

@@ -1,6 +1,6 @@
 //! Opening hubs: by many at once, with few rights, and where it cannot be.
 
-use std::{sync::Barrier, thread};
+use std::{sync::Barrier, thread, time::Duration};
 
 use taskhub_core::store::{CommitError, Store as _};
 use taskhub_postgres::{OpenError, PostgresOptions, testing::ServerOptions};
@@ -26,6 +26,55 @@ fn many_may_open_a_new_database_at_once() {
     });
     let store = options(&url, "hub0").partitions(16).open().expect("it is there");
     assert_eq!(store.partitions(), 8, "a hub keeps its number");
+}
+
+/// An index over all instances is built for longer than any answer may take.
+#[test]
+fn who_waits_for_the_tables_waits_as_long_as_it_takes() {
+    let url = &database("slow", "");
+    let lock = "BEGIN; SELECT pg_advisory_xact_lock(1416850248); SELECT pg_sleep(600)";
+    thread::scope(|scope| {
+        let making = scope.spawn(|| server().psql_in("slow", lock));
+        let sleeps = "SELECT 1 FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'slow'";
+        server().wait_for(sleeps).expect("psql works");
+        let impatient = options(url, "default").patience(Duration::from_millis(500));
+        let opening = scope.spawn(|| impatient.open());
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = 'slow' \
+            AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '1 s'";
+        server().wait_for(waits).expect("psql works");
+        let done = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'slow'";
+        server().psql(done).expect("psql works");
+        opening.join().expect("it does not panic").expect("it waits");
+        assert!(making.join().expect("it does not panic").is_err(), "its connection was closed");
+    });
+}
+
+/// What an administrator sets for a role, for people who use the database with it, is no reason to
+/// fail.
+#[test]
+fn settings_of_a_role_do_no_harm() {
+    let url = database("strict", "");
+    let role = "CREATE ROLE strict LOGIN SUPERUSER; ALTER ROLE strict SET search_path = nowhere; \
+        ALTER ROLE strict SET statement_timeout = '300ms'; \
+        ALTER ROLE strict SET lock_timeout = '100ms'; \
+        ALTER ROLE strict SET default_transaction_isolation = serializable; \
+        ALTER ROLE strict SET timezone = 'Asia/Kathmandu'; \
+        ALTER ROLE strict SET standard_conforming_strings = off";
+    server().psql(role).expect("psql works");
+    let scene = Scene::open(options(&url.replace("postgres@", "strict@"), "it's \"one\\"));
+    scene.step(0).expect("it is new");
+    let lock = "BEGIN; SELECT FROM taskhub.instance FOR UPDATE; SELECT pg_sleep(0.7); COMMIT";
+    thread::scope(|scope| {
+        let locking = scope.spawn(|| server().psql_in("strict", lock));
+        let sleeps = "SELECT 1 FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'strict'";
+        server().wait_for(sleeps).expect("psql works");
+        scene.step(1).expect("it waits for the lock");
+        locking.join().expect("it does not panic").expect("psql works");
+    });
+    assert_eq!(scene.steps(), [2, 2, 2]);
 }
 
 /// The role that runs needs no right to change the tables, the one that made them does.
@@ -137,6 +186,19 @@ fn a_deleted_hub_is_gone() {
     assert_eq!(rows, of_one.to_string());
     assert_eq!(kept.steps(), [1, 1, 1]);
     assert_eq!(Scene::open(options(&url, "gone")).steps(), [0, 0, 0], "it is a new one");
+}
+
+/// Its deletion was interrupted: it is not opened as a hub that nobody can own anything of.
+#[test]
+fn a_hub_that_is_half_deleted_is_deleted_and_not_opened() {
+    let url = database("half", "");
+    Scene::open(options(&url, "default")).step(0).expect("it is new");
+    server().psql_in("half", "DELETE FROM taskhub.partition").expect("psql works");
+    let Err(error) = options(&url, "default").open() else { panic!("nobody could own it") };
+    assert!(error.to_string().contains("delete it once more"), "{error}");
+    let postgres = PostgresOptions::new(&url).connect().expect("the server runs");
+    postgres.delete("default").expect("it is there");
+    assert_eq!(Scene::open(options(&url, "default")).steps(), [0, 0, 0], "it is a new one");
 }
 
 /// As docs/postgres.md says, while the hub is in use.

@@ -1,6 +1,11 @@
 //! Other nodes, and other users of the database, get in the way.
 
-use std::{collections::BTreeSet, sync::Barrier, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Barrier,
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
+};
 
 use taskhub_core::{
     Epoch, PartitionId,
@@ -126,6 +131,46 @@ fn a_deadlock_is_tried_again() {
         let turns = [keep("da", running(0)), keep("db", running(0))];
         assert_eq!(scene.store.commit(&scene.batch(turns)), Ok(()));
         locking.join().expect("it does not panic").expect("the other one goes through");
+    });
+}
+
+/// However long reads and commits of this node take: others must not take over from one that lives.
+#[test]
+fn leases_wait_for_no_read_and_no_commit() {
+    let url = database("locked", "");
+    let scene = Scene::open(options(&url, "default").connections(1, 5));
+    scene.step(0).expect("the server runs");
+    let lock = "BEGIN; LOCK TABLE taskhub.instance; SELECT pg_sleep(600)";
+    thread::scope(|scope| {
+        let locking = scope.spawn(|| server().psql_in("locked", lock));
+        let sleeps = "SELECT 1 FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'locked'";
+        server().wait_for(sleeps).expect("psql works");
+        let reading = scope.spawn(|| scene.store.load(&instance("a")));
+        let writing: Vec<_> = (0..8)
+            .map(|number| {
+                let turn = keep(&format!("locked {number}"), running(0));
+                let batch = scene.batch([turn]);
+                scope.spawn(|| scene.store.commit(&{ batch }))
+            })
+            .collect();
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = 'locked' \
+            AND application_name = 'taskhub' AND wait_event_type = 'Lock' HAVING count(*) > 1";
+        server().wait_for(waits).expect("psql works");
+        assert_eq!(scene.store.renew(&scene.owned, TTL), Ok(vec![]));
+        let shared = scene.store.shared().expect("it is");
+        shared.heartbeat(&node("test"), TTL).expect("the server runs");
+        assert_eq!(shared.nodes().expect("the server runs").len(), 1);
+        assert_eq!(shared.owners().expect("the server runs").len(), usize::from(PARTITIONS));
+        assert!(!reading.is_finished() && !writing.iter().any(ScopedJoinHandle::is_finished));
+        let wake = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+            WHERE wait_event = 'PgSleep' AND datname = 'locked'";
+        server().psql(wake).expect("psql works");
+        reading.join().expect("it does not panic").expect("it goes on");
+        for writing in writing {
+            writing.join().expect("it does not panic").expect("it goes on");
+        }
+        assert!(locking.join().expect("it does not panic").is_err(), "its connection was closed");
     });
 }
 

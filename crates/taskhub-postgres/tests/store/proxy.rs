@@ -29,6 +29,9 @@ struct Wire {
     counts: [AtomicUsize; 2],
     /// Which way to cut, and after how many bytes more.
     cut: Mutex<Option<(Way, usize)>>,
+    /// How many connections were made, and how many of them are silent for good.
+    connected: AtomicUsize,
+    frozen: AtomicUsize,
 }
 
 impl Proxy {
@@ -64,6 +67,11 @@ impl Proxy {
         self.wire.cut.lock().unwrap_or_else(PoisonError::into_inner).take().is_none()
     }
 
+    /// From now on nothing goes over the connections that there are, and nobody is told.
+    pub(crate) fn freeze(&self) {
+        self.wire.frozen.store(self.wire.connected.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     /// Bytes that went to the server and to the client so far.
     pub(crate) fn counts(&self) -> [usize; 2] {
         [0, 1].map(|way| self.wire.counts[way].load(Ordering::SeqCst))
@@ -73,10 +81,11 @@ impl Proxy {
 fn connect(client: &TcpStream, server: &TcpStream, wire: &Arc<Wire>) -> io::Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    let number = wire.connected.fetch_add(1, Ordering::SeqCst);
     for (way, from, to) in [(Way::ToServer, client, server), (Way::ToClient, server, client)] {
         let (from, to, wire) = (from.try_clone()?, to.try_clone()?, wire.clone());
         thread::spawn(move || {
-            let _ = pump(way, &from, &to, &wire);
+            let _ = pump((way, number), &from, &to, &wire);
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
         });
@@ -84,12 +93,20 @@ fn connect(client: &TcpStream, server: &TcpStream, wire: &Arc<Wire>) -> io::Resu
     Ok(())
 }
 
-fn pump(way: Way, mut from: &TcpStream, mut to: &TcpStream, wire: &Wire) -> io::Result<()> {
+fn pump(
+    (way, number): (Way, usize),
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    wire: &Wire,
+) -> io::Result<()> {
     let mut buffer = [0; 16 << 10];
     loop {
         let read = from.read(&mut buffer)?;
         if read == 0 {
             return Ok(());
+        }
+        if number < wire.frozen.load(Ordering::SeqCst) {
+            continue;
         }
         let passes = wire.passes(way, read);
         wire.counts[way as usize].fetch_add(passes, Ordering::SeqCst);

@@ -49,6 +49,10 @@ impl Place {
         Self(self.0.partitions(partitions), self.1)
     }
 
+    pub(crate) fn connections(self, readers: usize, writers: usize) -> Self {
+        Self(self.0.connections(readers, writers), self.1)
+    }
+
     pub(crate) fn patience(self, patience: Duration) -> Self {
         Self(self.0.patience(patience), self.1)
     }

@@ -112,6 +112,7 @@ fn draw_rates(random: &mut Random) -> Rates {
         turn_partial: rate(500),
         thread_late: rate(300),
         nodes_miscounted: rate(1_000),
+        secret_wrong: rate(700),
     }
 }
 

@@ -7,11 +7,14 @@
 //! nothing away, and while nodes get a new secret one after another the hub moves once. A node
 //! without an address is a circle of its own, and the last that is thought of.
 
-use taskhub_core::store::{Lease, Node, StoreError};
+use taskhub_core::{
+    mutation::{Mutation, mutated},
+    store::{Lease, Node, StoreError},
+};
 
-/// How many nodes share the partitions, `own` among them; 0: it is to have none. The `owners` are
-/// asked for only where the nodes alone do not tell.
-pub(super) fn sharing(
+/// How many of the nodes that live share the partitions, `own` among them; 0: it is to have none.
+/// The `owners` are asked for only where the nodes alone do not tell, and what fails is that.
+pub fn sharing(
     nodes: &[Node],
     own: &Node,
     owners: impl FnOnce() -> Result<Vec<Lease>, StoreError>,
@@ -35,6 +38,9 @@ pub(super) fn sharing(
 /// Whether `other` has its share where the circle of `node` has everything. A node that runs an
 /// older version tells no circle, and takes its share in any case.
 fn has_with_it(node: &Node, other: &Node) -> bool {
+    if mutated(Mutation::ShareBlindly) {
+        return true;
+    }
     let are_reached = !node.address.is_empty() && !other.address.is_empty();
     let is_of_it = other.circle == node.circle || other.circle.is_empty();
     node.id == other.id || are_reached && is_of_it
