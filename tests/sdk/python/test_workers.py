@@ -161,27 +161,6 @@ def test_what_a_broken_connection_had_comes_back_at_once(hub: Hub):
     third.close()
 
 
-def test_work_that_takes_every_worker_down_is_given_up(hub: Hub):
-    only_turns = pb.WorkItemFilters(orchestrations=[pb.OrchestrationFilter(name="turns")])
-    only_work = pb.WorkItemFilters(activities=[pb.ActivityFilter(name="work")])
-    survivor = BareWorker(hub, workItemFilters=only_turns)
-    instance = hub.start("turns")
-    survivor.turn(survivor.next(), schedule(1, "work"))
-    turn = None
-    for _ in range(100):
-        victim = BareWorker(hub, workItemFilters=only_work)
-        eventually(lambda: victim.poll() or survivor.has_some())
-        victim.close()
-        if turn := survivor.poll():
-            break
-    failed = turn.orchestratorRequest.newEvents[1].taskFailed
-    assert failed.failureDetails.isNonRetriable
-    assert "workers" in failed.failureDetails.errorMessage
-    survivor.turn(turn, finish(2, '"without it"'))
-    assert hub.output(instance) == "without it"
-    survivor.close()
-
-
 def test_workers_that_come_and_go_lose_nothing(hub: Hub):
     def step(ctx, n):
         return n + 1

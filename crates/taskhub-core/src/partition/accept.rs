@@ -112,6 +112,12 @@ impl Partition {
             self.awaited.found(id);
         }
         self.slots.put(id.clone(), slot);
+        // First of all that its turn is not to be tried again: a timer would begin it.
+        let is_unwritable = |input: &Input| matches!(input, Input::Unwritable(..));
+        let (unwritable, queue): (Vec<_>, Vec<_>) = queue.into_iter().partition(is_unwritable);
+        for input in unwritable {
+            self.route(id, input, now, out);
+        }
         self.fire_timers(id, now);
         for input in queue {
             self.route(id, input, now, out);

@@ -1,10 +1,12 @@
 //! What is too much for one commit: code that writes it fails, others come to no harm.
 
-use crate::bench::{Bench, Code, event, id};
+use std::time::Duration;
+
+use crate::bench::{Bench, Code, act, event, id, sleep};
 use futures::future::join_all;
 use taskhub_core::{
-    Answer, Limits, Refusal, Request, RequestId, RuntimeStatus, Text, Timestamp, Verb, Work,
-    partition::Input, turn::Command,
+    Answer, Event, ExecutionId, Kind, Limits, Refusal, Request, RequestId, RuntimeStatus, Started,
+    Text, Timestamp, Verb, Work, partition::Input, turn::Command,
 };
 
 const PAYLOAD: usize = 100;
@@ -13,7 +15,7 @@ fn payload() -> Text {
     "x".repeat(PAYLOAD).into()
 }
 
-/// Waits for an event, then calls twenty activities at once; or goes on waiting.
+/// Waits for an event, then calls twenty activities at once; or sleeps first; or goes on waiting.
 const CODE: Code = &[
     ("giant", |scope| {
         Box::pin(async move {
@@ -21,6 +23,12 @@ const CODE: Code = &[
             let calls = (0..20).map(|_| Command::Activity(Work::new("a", Some(payload()))));
             join_all(calls.map(|call| scope.call(call))).await;
             Ok(None)
+        })
+    }),
+    ("sleeper", |scope| {
+        Box::pin(async move {
+            sleep(&scope, 60).await?;
+            act(&scope, "a").await
         })
     }),
     ("patient", |scope| {
@@ -127,4 +135,17 @@ fn an_instance_whose_next_turn_cannot_be_written_is_not_tried_again_because_it_i
     assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
     assert_eq!(bench.ask("giant", Verb::Resume { reason: None }), Answer::Done);
     assert_eq!(bench.activities().len(), 20);
+}
+
+#[test]
+fn an_instance_whose_next_turn_cannot_be_written_ends_at_its_deadline_without_that_turn() {
+    let mut bench = Bench::with(CODE, Limits::default());
+    let deadline = Some(bench.now.plus(Duration::from_mins(2)));
+    bench.start_with(Started { deadline, ..Started::new("sleeper", None, ExecutionId(1)) });
+    bench.crash();
+    bench.now = bench.now.plus(Duration::from_mins(3));
+    bench.settle(vec![Input::Unwritable(id("sleeper"), "the store is too small".into())]);
+    assert_eq!(bench.status("sleeper"), RuntimeStatus::Terminated);
+    let called = |event: &Event| matches!(event.kind, Kind::ActivityScheduled { .. });
+    assert!(!bench.history("sleeper").iter().any(called));
 }

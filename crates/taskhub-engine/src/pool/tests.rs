@@ -259,6 +259,7 @@ fn work_that_takes_every_worker_down_is_not_given_out_for_ever() {
         panic!("{orders:?}");
     };
     assert_eq!((&*failure.kind, ticket.instance.as_str()), ("PoisonWorkItem", "i1"));
+    assert!(failure.non_retriable && failure.message.contains("6 workers"), "{failure:?}");
 }
 
 #[test]

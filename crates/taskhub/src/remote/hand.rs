@@ -17,7 +17,8 @@ pub(super) struct Hand {
     runtime: Handle,
 }
 
-type Tasks = Arc<Mutex<HashMap<String, AbortHandle>>>;
+/// Each with how to stop it, unless that is not known yet.
+type Tasks = Arc<Mutex<HashMap<String, Option<AbortHandle>>>>;
 
 /// A piece of work is in hand until this is dropped.
 #[derive(Debug)]
@@ -55,9 +56,14 @@ impl Hand {
         let (token, tasks) = (token.to_owned(), self.tasks.clone());
         let held = Held { tasks, token: token.clone(), _counted: self.held() };
         let work = work(held);
-        let mut tasks = lock(&self.tasks);
-        let task = self.runtime.spawn(work);
-        tasks.insert(token, task.abort_handle());
+        lock(&self.tasks).insert(token.clone(), None);
+        // Not under the lock: a runtime that stops drops what it is given at once, and `Held` locks.
+        let task = self.runtime.spawn(work).abort_handle();
+        match lock(&self.tasks).get_mut(&token) {
+            Some(known) => *known = Some(task),
+            // It has ended already, or is to be stopped.
+            None => task.abort(),
+        }
     }
 
     /// What counts as one more piece until it is dropped.
@@ -68,7 +74,7 @@ impl Hand {
     /// Stops a piece where it waits next. Whether it had begun and not ended.
     pub(super) fn stop(&self, token: &str) -> bool {
         let task = lock(&self.tasks).remove(token);
-        task.inspect(AbortHandle::abort).is_some()
+        task.inspect(|task| task.iter().for_each(AbortHandle::abort)).is_some()
     }
 
     /// The tokens of all pieces that have begun and not ended.
@@ -89,10 +95,24 @@ impl Hand {
     /// Stops all pieces.
     pub(super) fn stop_all(&self) {
         let tasks = std::mem::take(&mut *lock(&self.tasks));
-        tasks.values().for_each(AbortHandle::abort);
+        tasks.values().flatten().for_each(AbortHandle::abort);
     }
 }
 
-fn lock(tasks: &Tasks) -> MutexGuard<'_, HashMap<String, AbortHandle>> {
+fn lock(tasks: &Tasks) -> MutexGuard<'_, HashMap<String, Option<AbortHandle>>> {
     tasks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_comes_while_its_runtime_stops_is_let_go_of() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let hand = runtime.block_on(async { Hand::new() });
+        drop(runtime);
+        hand.begin("late", std::future::pending());
+        assert_eq!(hand.tokens(), Vec::<String>::new());
+    }
 }
