@@ -15,7 +15,8 @@ fn payload() -> Text {
     "x".repeat(PAYLOAD).into()
 }
 
-/// Waits for an event, then calls twenty activities at once; or sleeps first; or goes on waiting.
+/// Waits for an event, then calls twenty activities at once; or sleeps first; or goes on
+/// waiting.
 const CODE: Code = &[
     ("giant", |scope| {
         Box::pin(async move {

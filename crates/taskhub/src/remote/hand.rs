@@ -57,7 +57,7 @@ impl Hand {
         let held = Held { tasks, token: token.clone(), _counted: self.held() };
         let work = work(held);
         lock(&self.tasks).insert(token.clone(), None);
-        // Not under the lock: a runtime that stops drops what it is given at once, and `Held` locks.
+        // Not under the lock: a runtime that stops drops what it gets at once, and `Held` locks.
         let task = self.runtime.spawn(work).abort_handle();
         match lock(&self.tasks).get_mut(&token) {
             Some(known) => *known = Some(task),
