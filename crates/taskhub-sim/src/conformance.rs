@@ -138,6 +138,7 @@ macro_rules! conformance {
             lists::a_list_is_sorted_by_creation,
             lists::a_list_can_be_sorted_by_the_end,
             lists::a_list_is_whole_though_others_write,
+            lists::a_page_ends_by_its_bytes,
             together::a_reader_never_sees_part_of_a_batch,
             together::a_record_and_its_history_are_of_one_moment,
             random::any_batches_leave_what_the_model_says,
