@@ -33,13 +33,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Partitions in one notice: its text has a limit of 8000 bytes.
 const PARTITIONS_PER_NOTICE: usize = 1_000;
 
-/// Whoever was silent for an hour is forgotten.
+/// Whoever was silent for an hour is forgotten. A hub without its fence is being deleted: nobody
+/// lives there, the one who asks neither.
 const HEARTBEAT: &str = concat!(
     "WITH clock AS MATERIALIZED (SELECT ",
     now!("5"),
     " AS now), beat AS ( \
         INSERT INTO taskhub.node (hub, id, address, until, circle) \
         SELECT $1, $2, $3, now + $4, $6 FROM clock \
+        WHERE EXISTS (SELECT FROM taskhub.partition WHERE hub = $1) \
         ON CONFLICT (hub, id) DO UPDATE SET \
             address = excluded.address, until = excluded.until, circle = excluded.circle \
         RETURNING id, address, circle \
@@ -80,10 +82,15 @@ impl Shared for PostgresStore {
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError> {
         let (id, address, circle) = (pack(&node.id), pack(&node.address), pack(&node.circle));
         let (ttl, now) = (micros(ttl), self.now());
-        self.change(async |link: &mut Link| {
+        let nodes = self.change(async |link: &mut Link| {
             let params: [&(dyn ToSql + Sync); 6] = [&self.hub, &id, &address, &ttl, &now, &circle];
             by_id(&link.query(HEARTBEAT, &params).await?)
-        })
+        })?;
+        if nodes.iter().any(|living| living.id == node.id) {
+            Ok(nodes)
+        } else {
+            Err(StoreError::Deleted)
+        }
     }
 
     fn depart(&self, node: &Node) -> Result<(), StoreError> {

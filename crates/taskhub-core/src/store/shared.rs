@@ -19,7 +19,8 @@ use crate::PartitionId;
 
 /// A store that several nodes share. See the [module](self) for what it must promise.
 pub trait Shared: Send + Sync {
-    /// `node` lives, for `ttl` from now. Returns all nodes that live, by id.
+    /// `node` lives, for `ttl` from now. Returns all nodes that live, by id; fails with
+    /// [`StoreError::Deleted`] when the hub is there no more.
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError>;
 
     /// `node` is about to go and no longer counts. What it owns it gives up by
