@@ -84,6 +84,7 @@ macro_rules! conformance_of_shared {
             shared::a_node_that_departs_no_longer_counts,
             shared::owners_are_told_with_their_nodes,
             shared::an_owner_is_told_until_it_releases_or_another_claims,
+            shared::mail_is_seen_until_it_is_taken,
             shared::a_hint_reaches_all_who_listen,
             shared::a_listener_that_hears_nothing_goes_on,
             shared::a_hint_wakes_a_listener_that_waits,

@@ -33,6 +33,9 @@ pub trait Shared: Send + Sync {
     /// The partitions that were claimed and not released, in their order.
     fn owners(&self) -> Result<Vec<Lease>, StoreError>;
 
+    /// The partitions in whose inboxes something stands, in their order.
+    fn mail(&self) -> Result<Vec<PartitionId>, StoreError>;
+
     /// Tells all who listen that something has changed about these partitions: messages stand in
     /// their inboxes, or nobody owns them any more.
     fn hint(&self, partitions: &[PartitionId]) -> Result<(), StoreError>;

@@ -231,6 +231,8 @@ impl Crew {
         spawn("taskhub-hints-out".to_owned(), move || hints::tell(&*store, &hints))?;
         let (store, post) = (self.store.clone(), self.post.clone());
         spawn("taskhub-hints-in".to_owned(), move || hints::hear(&store, &post, &keeper))?;
+        let (store, post) = (self.store.clone(), self.post.clone());
+        spawn("taskhub-mail".to_owned(), move || hints::find(&*store, &post))?;
         Ok(())
     }
 }

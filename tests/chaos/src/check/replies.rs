@@ -1,4 +1,4 @@
-//! Replies: each that was accepted stands in the history of its request, and none stands there twice.
+//! Replies: each that was accepted stands in the history of its request, and none does twice.
 
 use std::collections::{BTreeMap, HashMap};
 
