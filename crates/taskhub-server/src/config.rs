@@ -183,9 +183,6 @@ pub enum ConfigError {
     /// More than all.
     #[error("`traces.percent` is {0}; 100 sends all traces")]
     Percent(u32),
-    /// A server without hubs.
-    #[error("`hubs.count_max` is 0, so there is no room for a hub; the default is 64")]
-    NoHubs,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -260,7 +257,7 @@ impl Config {
             return Err(ConfigError::EmptySecret);
         }
         if self.hubs.count_max == 0 {
-            return Err(ConfigError::NoHubs);
+            return Err(ConfigError::Zero("hubs.count_max", 64));
         }
         if self.cluster.lease_seconds == 0 {
             return Err(ConfigError::Zero("cluster.lease_seconds", 15));

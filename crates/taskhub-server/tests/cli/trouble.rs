@@ -107,6 +107,8 @@ async fn rubbish_is_wrong_usage() {
         (&["list", "--hub", "no\nhub"], "--hub"),
         (&["purge"], "--all"),
         (&["purge", "a", "--all"], "--all"),
+        (&["purge", "a", "--parked"], "--parked"),
+        (&["purge", "a", "--created-after", "7d"], "--created-after"),
         (&["purge", "--status", "running"], "ended"),
         (&["terminate"], "IDS"),
     ] {
