@@ -3,7 +3,6 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures::Stream;
-use taskhub_engine::Hub;
 use taskhub_wire::proto::{self, task_hub_sidecar_service_server::TaskHubSidecarService};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, async_trait};
