@@ -21,6 +21,8 @@ mod nodes;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod owed;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod poison;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod results;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod retention;
@@ -28,5 +30,7 @@ mod retention;
 mod running;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod traces;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod untaken;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;
