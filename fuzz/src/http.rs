@@ -9,32 +9,14 @@ use std::{
 
 use axum::{Router, body::Body, http::Request};
 use libfuzzer_sys::fuzz_target;
-use taskhub_core::{
-    Limits, Task,
-    turn::{Functions, Orchestration},
-};
-use taskhub_engine::{Activities, Code, Hub, Running, store::MemoryStore};
+use taskhub_core::Limits;
+use taskhub_engine::{Code, Hub, store::MemoryStore};
 use taskhub_server::{HubName, Hubs, http::management};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
 /// After so many requests the hub is a new one, so that it does not grow for ever.
 const REQUESTS_MAX: u32 = 5_000;
-
-/// A process that can run nothing: all it has is what clients ask for.
-struct Nothing;
-
-impl Functions for Nothing {
-    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
-        None
-    }
-}
-
-impl Activities for Nothing {
-    fn run(&self, _: &Task) -> Option<Running> {
-        None
-    }
-}
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
@@ -43,9 +25,8 @@ thread_local! {
 }
 
 fn open() -> (Router, Hub) {
-    let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
     let store = Arc::new(MemoryStore::new(4));
-    let hub = Hub::open(store, &code, Limits::default()).expect("the store is new");
+    let hub = Hub::open(store, &Code::elsewhere(), Limits::default()).expect("the store is new");
     let hubs = Hubs::with(HubName::parse("Test").expect("a name"), hub.clone());
     (management(hubs), hub)
 }

@@ -3,7 +3,10 @@
 use std::{fmt, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
 
 use futures::FutureExt as _;
-use taskhub_core::{Done, Failure, Job, Performed, Task, turn::Functions};
+use taskhub_core::{
+    Done, Failure, Job, Performed, Task,
+    turn::{Functions, Orchestration},
+};
 
 /// An activity that runs, or operations of an entity.
 pub type Running = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -37,6 +40,32 @@ pub struct Code {
     pub functions: Arc<dyn Functions>,
     /// Its activities.
     pub activities: Arc<dyn Activities>,
+}
+
+impl Code {
+    /// None at all: whatever there is to do, workers elsewhere do.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self { functions: Arc::new(Elsewhere), activities: Arc::new(Elsewhere) }
+    }
+}
+
+struct Elsewhere;
+
+impl Functions for Elsewhere {
+    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
+        None
+    }
+}
+
+impl Activities for Elsewhere {
+    fn run(&self, _: &Task) -> Option<Running> {
+        None
+    }
+
+    fn is_elsewhere(&self, _: &Task) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for Code {

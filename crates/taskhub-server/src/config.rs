@@ -199,9 +199,6 @@ pub enum ConfigError {
     /// More than all.
     #[error("`traces.percent` is {0}; 100 sends all traces")]
     Percent(u32),
-    /// A server without hubs.
-    #[error("`hubs.count_max` is 0, so there is no room for a hub; the default is 64")]
-    NoHubs,
     /// A text that browsers never send as an origin.
     #[error("{0:?} is no origin; one is `*`, or like `https://example.com`, without a path")]
     Origin(String),
@@ -276,7 +273,7 @@ impl Config {
         }
         self.cluster.check(self.store.is_some())?;
         if self.hubs.count_max == 0 {
-            return Err(ConfigError::NoHubs);
+            return Err(ConfigError::Zero("hubs.count_max", 64));
         }
         if self.traces.percent > 100 {
             return Err(ConfigError::Percent(self.traces.percent));

@@ -40,7 +40,7 @@
 //! |---|---|
 //! | [`orchestration`], [`activity`](macro@activity) | the attributes that make functions durable |
 //! | [`Context`] | what an orchestration can do: call, wait, sleep, send |
-//! | [`Event`], [`External`] | typed names of what others raise, and of functions elsewhere |
+//! | [`Event`], [`Update`], [`External`] | typed names of events, requests, functions elsewhere |
 //! | [`State`], [`ActivityContext`], [`Client`] | what an activity can ask for before its input |
 //! | [`entity`](macro@entity), [`EntityContext`] | small durable objects, and what they can do |
 //! | [`Retry`], [`Failure`], [`Result`] | what happens when something goes wrong |

@@ -54,6 +54,15 @@ pub struct Options {
     pub patience: Duration,
 }
 
+impl Options {
+    /// Three nodes and sixteen clients, as in the tests.
+    #[must_use]
+    pub fn small(program: impl Into<PathBuf>, trouble: Trouble) -> Self {
+        let (program, patience) = (program.into(), Duration::from_mins(1));
+        Self { program, trouble, seed: 1, nodes: 3, clients: 16, patience }
+    }
+}
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy)]
 pub enum Trouble {

@@ -1,21 +1,9 @@
 //! An update of a cluster: one node after another is restarted, and nobody notices.
 
-use std::time::Duration;
-
 use chaos::{Options, Trouble};
 
 #[test]
 fn a_rolling_restart_loses_no_request() {
-    let options = Options {
-        program: env!("CARGO_BIN_EXE_chaos").into(),
-        trouble: Trouble::Restarts(10.0),
-        seed: 1,
-        nodes: 3,
-        clients: 16,
-        patience: Duration::from_mins(1),
-    };
-    match chaos::run(&options) {
-        Ok(seen) => println!("{seen}"),
-        Err(wrong) => panic!("{wrong}"),
-    }
+    let options = Options::small(env!("CARGO_BIN_EXE_chaos"), Trouble::Restarts(10.0));
+    println!("{}", chaos::run(&options).unwrap_or_else(|wrong| panic!("{wrong}")));
 }

@@ -1,14 +1,16 @@
 //! A partition that owns a whole hub, with a store of the simplest kind behind it.
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use taskhub_core::{
-    Answer, CallId, Change, Done, Epoch, Event, ExecutionId, Failure, HistoryChange, InstanceId,
-    Job, Limits, Outcome, PartitionId, Record, Request, RequestId, Reuse, RuntimeStatus, Started,
-    Task, TaskResult, Text, Timestamp, TurnRecord, Verb, Work, codec,
-    partition::{Decisions, Effect, Input, Partition, Read},
-    store::{Ownership, Stored, Wake},
+    Answer, CallId, Done, Epoch, Event, ExecutionId, Failure, InstanceId, Job, Limits, Outcome,
+    Record, Request, RequestId, Reuse, RuntimeStatus, Started, Task, TaskResult, Text, Timestamp,
+    TurnRecord, Verb, Work, codec,
+    partition::{Decisions, Effect, Input, Partition},
     turn::{Command, Functions, Orchestration, Run, Scope},
 };
+
+use crate::kept::Kept;
 
 /// Orchestrations by name.
 pub(crate) type Code = &'static [(&'static str, fn(Scope) -> Run)];
@@ -32,7 +34,7 @@ impl Orchestration for One {
 
 pub(crate) struct Bench {
     pub(crate) partition: Partition,
-    pub(crate) stored: BTreeMap<InstanceId, Stored>,
+    pub(crate) stored: Kept,
     pub(crate) now: Timestamp,
     /// What was handed to workers, and is not done.
     pub(crate) tasks: Vec<Task>,
@@ -57,8 +59,8 @@ impl Bench {
 
     pub(crate) fn with(code: Code, limits: Limits) -> Self {
         Self {
-            partition: open(code, 1, &BTreeMap::new(), &limits),
-            stored: BTreeMap::new(),
+            partition: open(code, 1, &Kept::default(), &limits),
+            stored: Kept::default(),
             now: Timestamp(1_000_000),
             tasks: Vec::new(),
             warned: Vec::new(),
@@ -96,13 +98,13 @@ impl Bench {
                 inputs.extend(turn.sent.iter().cloned().map(Input::Deliver));
                 turns.push(turn);
             }
-            inputs.extend(decided.reads.into_iter().map(|read| self.read(read)));
+            inputs.extend(decided.reads.into_iter().map(|read| self.stored.read(read)));
             for effect in decided.effects {
                 match effect {
                     Effect::Answer(request, answer) => drop(self.answers.insert(request.0, answer)),
                     Effect::Dispatch(task) => self.tasks.push(task),
                     Effect::Cancel(ticket) => self.tasks.retain(|task| task.ticket != ticket),
-                    Effect::Read(read) => inputs.push(self.read(read)),
+                    Effect::Read(read) => inputs.push(self.stored.read(read)),
                     Effect::Warn(id, _) => self.warned.push(id.to_string()),
                     _ => {}
                 }
@@ -111,42 +113,13 @@ impl Bench {
         turns
     }
 
-    fn read(&self, read: Read) -> Input {
-        match read {
-            Read::Instance(id) => {
-                let mut stored = self.stored.get(&id).cloned().map(Box::new);
-                if let Some(stored) = stored.as_mut().filter(|it| it.record.status.is_terminal()) {
-                    stored.history.clear();
-                }
-                Input::Loaded(id, Ok(stored))
-            }
-            Read::Whole(id) => {
-                let stored = self.stored.get(&id).cloned().map(Box::new);
-                Input::Loaded(id, Ok(stored))
-            }
-            Read::Wakes { .. } => Input::Wakes(Ok(Vec::new())),
-            Read::Busy { .. } => Input::Busy(Ok(Vec::new())),
-        }
-    }
-
     fn store(&mut self, turn: &TurnRecord) {
-        let (record, history) = match &turn.change {
-            Change::Write { record, history, .. } => (record, history),
-            Change::Purge => return drop(self.stored.remove(&turn.instance)),
-            Change::Nothing => return,
-        };
-        let before = self.stored.remove(&turn.instance);
-        let mut pieces = before.map_or(Vec::new(), |it| it.history);
-        match history {
-            HistoryChange::Keep => {}
-            HistoryChange::Append { events, .. } => pieces.push(events.clone()),
-            HistoryChange::Replace { events } => pieces = vec![events.clone()],
-        }
-        let stored = Stored { record: (**record).clone(), history: pieces };
-        self.stored.insert(turn.instance.clone(), stored);
+        self.stored.write(turn);
         // A test may have damaged it.
-        if let Ok(history) = codec::decode_history(&self.stored[&turn.instance].history) {
-            assert_eq!(history.len() as u64, record.events);
+        if let Some(stored) = self.stored.get(&turn.instance)
+            && let Ok(history) = codec::decode_history(&stored.history)
+        {
+            assert_eq!(history.len() as u64, stored.record.events);
         }
     }
 
@@ -241,20 +214,9 @@ impl Bench {
     }
 }
 
-fn open(
-    code: Code,
-    epoch: u64,
-    stored: &BTreeMap<InstanceId, Stored>,
-    limits: &Limits,
-) -> Partition {
-    let owned = Ownership { partition: PartitionId(0), epoch: Epoch(epoch) };
-    let due = stored.iter().filter_map(|(id, stored)| Some((stored.record.due?, id)));
-    let mut wakes: Vec<_> = due.map(|(at, id)| Wake { at, instance: id.clone() }).collect();
-    wakes.sort();
-    let busy = stored.iter().filter(|(_, stored)| stored.record.busy);
-    let busy = busy.map(|(id, _)| id.clone()).collect();
+fn open(code: Code, epoch: u64, stored: &Kept, limits: &Limits) -> Partition {
     let deployed = Deployed(code.iter().map(|(name, code)| (*name, One(*code))).collect());
-    Partition::open(owned, 1, wakes, busy, Arc::new(deployed), limits)
+    stored.open(Epoch(epoch), Arc::new(deployed), limits)
 }
 
 /// Calls an activity.

@@ -1,15 +1,17 @@
 //! A partition is handed inputs and says what it decides: bugs that the simulator found, by hand.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use taskhub_core::{
-    Answer, CallId, Change, Done, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId, Limits,
-    Message, MessageId, Parent, PartitionId, Piece, Record, Refusal, Request, RequestId, Reuse,
+    Answer, CallId, Change, Done, Envelope, Epoch, ExecutionId, InstanceId, Limits, Message,
+    MessageId, Parent, PartitionId, Piece, Record, Refusal, Request, RequestId, Reuse,
     RuntimeStatus, Started, TaskResult, Text, Ticket, Timestamp, TurnRecord, Verb,
     partition::{Decisions, Effect, Input, Partition, Read},
-    store::{Ownership, StoreError, Stored},
+    store::StoreError,
     turn::{Command, ContinueAsNew, Functions, Orchestration, Run, Scope},
 };
+
+use crate::kept::Kept;
 
 /// Goes on as a new execution as often as its input says, then waits for two events.
 struct Code;
@@ -40,7 +42,7 @@ impl Orchestration for Code {
 /// A partition with a store of the simplest kind behind it.
 struct Bench {
     partition: Partition,
-    stored: BTreeMap<InstanceId, Stored>,
+    stored: Kept,
 }
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -49,9 +51,8 @@ impl Bench {
     fn new(limits: &Limits) -> Self {
         // A sample would leave the memory at a moment that no test here speaks of.
         let limits = &Limits { replay_samples: 0, ..limits.clone() };
-        let owned = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
-        let partition = Partition::open(owned, 1, Vec::new(), Vec::new(), Arc::new(Code), limits);
-        Self { partition, stored: BTreeMap::new() }
+        let stored = Kept::default();
+        Self { partition: stored.open(Epoch(1), Arc::new(Code), limits), stored }
     }
 
     fn handle(&mut self, inputs: Vec<Input>, now: Timestamp) -> Decisions {
@@ -66,36 +67,19 @@ impl Bench {
         while !inputs.is_empty() || self.partition.next_wake().is_some_and(|at| at <= NOW) {
             let decided = self.handle(std::mem::take(&mut inputs), NOW);
             for turn in &decided.turns {
-                self.store(turn);
+                self.stored.write(turn);
                 inputs.push(Input::Durable(turn.seq));
             }
             let held = decided.effects.iter().filter_map(|effect| match effect {
                 Effect::Read(read) => Some(read.clone()),
                 _ => None,
             });
-            for read in decided.reads.iter().cloned().chain(held) {
-                if let Read::Instance(id) = read {
-                    let stored = self.stored.get(&id).cloned().map(Box::new);
-                    inputs.push(Input::Loaded(id, Ok(stored)));
-                }
-            }
+            let reads = decided.reads.iter().cloned().chain(held);
+            inputs.extend(reads.map(|read| self.stored.read(read)));
             turns.extend(decided.turns);
             effects.extend(decided.effects);
         }
         (turns, effects)
-    }
-
-    fn store(&mut self, turn: &TurnRecord) {
-        let Change::Write { record, history, .. } = &turn.change else { return };
-        let before = self.stored.remove(&turn.instance);
-        let mut pieces = before.map_or(Vec::new(), |it| it.history);
-        match history {
-            HistoryChange::Keep => {}
-            HistoryChange::Append { events, .. } => pieces.push(events.clone()),
-            HistoryChange::Replace { events } => pieces = vec![events.clone()],
-        }
-        let stored = Stored { record: (**record).clone(), history: pieces };
-        self.stored.insert(turn.instance.clone(), stored);
     }
 
     fn record(&self, id: &InstanceId) -> &Record {

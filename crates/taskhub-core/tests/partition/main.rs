@@ -5,6 +5,7 @@ mod entities;
 mod failures;
 mod found;
 mod given_up;
+mod kept;
 mod large;
 mod panics;
 mod parked;

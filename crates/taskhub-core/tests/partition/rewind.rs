@@ -24,18 +24,25 @@ fn failures(bench: &Bench, instance: &str) -> usize {
     bench.history(instance).iter().filter(|event| is_failed_call(&event.kind)).count()
 }
 
-#[test]
-fn what_was_done_stays_done_and_what_failed_is_done_again() {
-    let mut bench = Bench::new(&[("order", |scope| {
-        Box::pin(async move {
-            let charged = act(&scope, "charge").await?;
-            act(&scope, "ship").await?;
-            Ok(charged)
-        })
-    })]);
+const ORDER: Code = &[("order", |scope| {
+    Box::pin(async move {
+        act(&scope, "charge").await?;
+        act(&scope, "ship").await
+    })
+})];
+
+/// An order that is charged, and has failed as it could not be shipped.
+fn unshipped() -> Bench {
+    let mut bench = Bench::new(ORDER);
     bench.start("order");
     bench.succeed("charge");
     bench.fail("ship");
+    bench
+}
+
+#[test]
+fn what_was_done_stays_done_and_what_failed_is_done_again() {
+    let mut bench = unshipped();
     let before = bench.record("order").clone();
     assert_eq!(before.status, RuntimeStatus::Failed);
 
@@ -49,7 +56,7 @@ fn what_was_done_stays_done_and_what_failed_is_done_again() {
     assert_eq!(failures(&bench, "order"), 0);
 
     bench.succeed("ship");
-    assert_eq!(bench.outcome("order"), Ok("charge done".to_owned()));
+    assert_eq!(bench.outcome("order"), Ok("ship done".to_owned()));
 }
 
 #[test]
@@ -80,15 +87,7 @@ fn who_waits_after_a_rewind_hears_of_the_new_end() {
 
 #[test]
 fn a_rewound_instance_survives_a_crash() {
-    let mut bench = Bench::new(&[("order", |scope| {
-        Box::pin(async move {
-            act(&scope, "charge").await?;
-            act(&scope, "ship").await
-        })
-    })]);
-    bench.start("order");
-    bench.succeed("charge");
-    bench.fail("ship");
+    let mut bench = unshipped();
     bench.crash();
     bench.rewind("order");
     bench.crash();
@@ -237,12 +236,7 @@ fn code_that_failed_by_itself_runs_its_last_turn_again() {
     assert_eq!(bench.rewind("order"), Answer::Done);
     assert_eq!(bench.outcome("order"), Err("cannot divide by zero".to_owned()));
 
-    bench.deploy(&[("order", |scope| {
-        Box::pin(async move {
-            act(&scope, "charge").await?;
-            act(&scope, "ship").await
-        })
-    })]);
+    bench.deploy(ORDER);
     bench.rewind("order");
     assert_eq!(bench.activities(), ["ship"]);
     bench.succeed("ship");
@@ -251,15 +245,7 @@ fn code_that_failed_by_itself_runs_its_last_turn_again() {
 
 #[test]
 fn code_that_contradicts_the_history_is_refused_with_both_sides() {
-    let mut bench = Bench::new(&[("order", |scope| {
-        Box::pin(async move {
-            act(&scope, "charge").await?;
-            act(&scope, "ship").await
-        })
-    })]);
-    bench.start("order");
-    bench.succeed("charge");
-    bench.fail("ship");
+    let mut bench = unshipped();
     bench.deploy(&[("order", |scope| Box::pin(async move { act(&scope, "bill").await }))]);
     let before = bench.history("order");
     let Answer::Refused(why @ Refusal::CannotRewind(..)) = bench.rewind("order") else {

@@ -64,6 +64,14 @@ const BESIDE: Code = &[
     }),
 ];
 
+/// The parent has failed with its activity, and its child lives.
+fn failed_beside_its_child() -> Bench {
+    let mut bench = Bench::new(BESIDE);
+    bench.start("parent");
+    bench.fail("beside");
+    bench
+}
+
 fn go(bench: &mut Bench) {
     let raised = bench.ask("child", Verb::Raise { name: "go".into(), input: None });
     assert_eq!(raised, Answer::Done);
@@ -71,9 +79,7 @@ fn go(bench: &mut Bench) {
 
 #[test]
 fn a_child_that_lives_is_left_alone_and_heard() {
-    let mut bench = Bench::new(BESIDE);
-    bench.start("parent");
-    bench.fail("beside");
+    let mut bench = failed_beside_its_child();
     let execution = bench.record("child").execution;
     bench.rewind("parent");
     assert_eq!(bench.record("child").execution, execution);
@@ -85,9 +91,7 @@ fn a_child_that_lives_is_left_alone_and_heard() {
 
 #[test]
 fn a_child_that_returned_while_nobody_listened_says_so_again() {
-    let mut bench = Bench::new(BESIDE);
-    bench.start("parent");
-    bench.fail("beside");
+    let mut bench = failed_beside_its_child();
     go(&mut bench);
     bench.rewind("parent");
     bench.succeed("beside");
@@ -96,9 +100,7 @@ fn a_child_that_returned_while_nobody_listened_says_so_again() {
 
 #[test]
 fn a_child_that_is_gone_is_made_anew() {
-    let mut bench = Bench::new(BESIDE);
-    bench.start("parent");
-    bench.fail("beside");
+    let mut bench = failed_beside_its_child();
     bench.ask("child", Verb::Terminate { reason: None, recursive: false });
     bench.ask("child", Verb::Purge);
     bench.rewind("parent");
@@ -123,9 +125,7 @@ fn a_child_that_was_terminated_begins_anew() {
 
 #[test]
 fn an_instance_that_took_the_id_of_a_child_is_left_alone() {
-    let mut bench = Bench::new(BESIDE);
-    bench.start("parent");
-    bench.fail("beside");
+    let mut bench = failed_beside_its_child();
     bench.ask("child", Verb::Terminate { reason: None, recursive: false });
     bench.start_with(Started::new("child", None, ExecutionId(99)));
     bench.rewind("parent");
@@ -191,9 +191,7 @@ fn a_child_that_cannot_go_on_fails_its_parent_again() {
 
 #[test]
 fn a_child_that_returned_says_so_until_its_parent_hears_it() {
-    let mut bench = Bench::new(BESIDE);
-    bench.start("parent");
-    bench.fail("beside");
+    let mut bench = failed_beside_its_child();
     go(&mut bench);
     for code in [HASTY, HASTY, BESIDE] {
         assert_eq!(bench.status("parent"), RuntimeStatus::Failed);

@@ -279,14 +279,11 @@ fn lost(asker: &Asker) -> Refusal {
 mod tests {
     use std::sync::{Arc, mpsc};
 
-    use taskhub_core::{
-        Envelope, Epoch, Limits, Message, MessageId, Task,
-        turn::{Functions, Orchestration},
-    };
+    use taskhub_core::{Envelope, Epoch, Limits, Message, MessageId};
 
     use super::*;
     use crate::{
-        Activities, Code, Passed, Patience, Running,
+        Code, Passed, Patience,
         hub::{
             mail::{self, Opened},
             workers::Workers,
@@ -296,27 +293,13 @@ mod tests {
 
     const OWNED: Ownership = Ownership { partition: PartitionId(0), epoch: Epoch(1) };
 
-    struct Nothing;
-
-    impl Functions for Nothing {
-        fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
-            None
-        }
-    }
-
-    impl Activities for Nothing {
-        fn run(&self, _: &Task) -> Option<Running> {
-            None
-        }
-    }
-
     fn workers(post: &Post) -> Workers {
         Workers::new(post.clone(), Patience::default(), &tokio::runtime::Handle::current())
     }
 
     fn thread() -> (TurnThread, mpsc::Receiver<ToLane>) {
         let (limits, (post, mut boxes)) = (Limits::default(), mail::post(1, 1));
-        let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
+        let code = Code::elsewhere();
         let (lane, turns) = mpsc::sync_channel(9);
         let links = Links {
             inbox: boxes.remove(0),

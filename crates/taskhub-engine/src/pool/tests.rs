@@ -16,6 +16,10 @@ use super::*;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 
+fn pool() -> Pool {
+    Pool::new(Patience::default(), 1)
+}
+
 fn after(time: Duration) -> Timestamp {
     NOW.plus(time)
 }
@@ -77,7 +81,7 @@ fn given(pool: &mut Pool) -> Vec<(WorkerId, DeliveryId, String)> {
 
 #[test]
 fn work_waits_for_a_worker_and_goes_out_in_order() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
     assert_eq!(given(&mut pool), []);
     pool.connect(options(2), NOW);
@@ -87,7 +91,7 @@ fn work_waits_for_a_worker_and_goes_out_in_order() {
 
 #[test]
 fn a_worker_gets_no_more_than_it_has_room_for() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(1), NOW);
     (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
     pool.offer(turn(3, "o", None), NOW);
@@ -99,7 +103,7 @@ fn a_worker_gets_no_more_than_it_has_room_for() {
 
 #[test]
 fn work_is_shared_among_workers_by_how_busy_they_are() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let (one, other) = (pool.connect(options(10), NOW), pool.connect(options(10), NOW));
     (1..=6).for_each(|number| pool.offer(activity(number, "a"), NOW));
     let out = given(&mut pool);
@@ -109,7 +113,7 @@ fn work_is_shared_among_workers_by_how_busy_they_are() {
 
 #[test]
 fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.offer(turn(1, "Other", None), NOW);
     pool.offer(turn(2, "ORDER", Some("2.0")), NOW);
     pool.offer(turn(3, "order", Some("1.0")), NOW);
@@ -127,7 +131,7 @@ fn a_worker_gets_only_the_names_and_versions_that_it_serves() {
 
 #[test]
 fn an_activity_called_without_a_version_is_for_all_who_have_its_name() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.offer(activity(1, "pay"), NOW);
     pool.offer(turn(2, "pay", None), NOW);
     let serves = Serves {
@@ -141,7 +145,7 @@ fn an_activity_called_without_a_version_is_for_all_who_have_its_name() {
 
 #[test]
 fn what_a_lost_worker_had_goes_to_another_first_of_all() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let lost = pool.connect(options(1), NOW);
     (1..=3).for_each(|number| pool.offer(activity(number, "a"), NOW));
     let old = given(&mut pool)[0].1;
@@ -156,7 +160,7 @@ fn what_a_lost_worker_had_goes_to_another_first_of_all() {
 
 #[test]
 fn a_worker_that_leaves_may_finish_what_it_has() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let worker = pool.connect(options(5), NOW);
     pool.offer(activity(1, "a"), NOW);
     let first = given(&mut pool)[0].1;
@@ -169,7 +173,7 @@ fn a_worker_that_leaves_may_finish_what_it_has() {
 
 #[test]
 fn what_takes_too_long_goes_to_a_second_worker_and_the_first_result_counts() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let slow = given(&mut pool)[0].1;
@@ -185,7 +189,7 @@ fn what_takes_too_long_goes_to_a_second_worker_and_the_first_result_counts() {
 
 #[test]
 fn work_that_is_given_back_comes_again_after_a_pause() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let first = given(&mut pool)[0].1;
@@ -200,7 +204,7 @@ fn work_that_is_given_back_comes_again_after_a_pause() {
 
 #[test]
 fn what_one_worker_gives_back_another_gets_at_once() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let (one, other) = (pool.connect(options(1), NOW), pool.connect(options(1), NOW));
     pool.offer(turn(1, "o", None), NOW);
     let first = given(&mut pool);
@@ -214,7 +218,7 @@ fn what_one_worker_gives_back_another_gets_at_once() {
 
 #[test]
 fn what_nobody_could_do_goes_at_once_to_a_worker_that_comes() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let old = pool.connect(options(1), NOW);
     pool.offer(turn(1, "order", Some("3")), NOW);
     let (_, first, _) = given(&mut pool).remove(0);
@@ -229,7 +233,7 @@ fn what_nobody_could_do_goes_at_once_to_a_worker_that_comes() {
 
 #[test]
 fn what_a_leaving_worker_has_goes_to_others_and_the_first_result_counts() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let leaving = pool.connect(options(5), NOW);
     pool.offer(turn(1, "o", None), NOW);
     pool.offer(activity(2, "a"), NOW);
@@ -264,7 +268,7 @@ fn work_that_takes_every_worker_down_is_not_given_out_for_ever() {
 
 #[test]
 fn what_nobody_waits_for_is_neither_given_out_nor_counted() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let (queued, out) = (activity(1, "a"), activity(2, "a"));
     pool.offer(queued.clone(), NOW);
     assert!(pool.cancel(&queued.ticket));
@@ -279,7 +283,7 @@ fn what_nobody_waits_for_is_neither_given_out_nor_counted() {
 
 #[test]
 fn what_stands_for_another_node_gets_what_the_own_workers_have_no_room_for() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let node = pool.connect(WorkerOptions { is_node: true, ..options(2) }, NOW);
     let own = pool.connect(options(1), NOW);
     (1..=2).for_each(|number| pool.offer(activity(number, "a"), NOW));
@@ -290,7 +294,7 @@ fn what_stands_for_another_node_gets_what_the_own_workers_have_no_room_for() {
 
 #[test]
 fn what_was_lent_is_done_by_own_workers_last_and_never_lent_on() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(WorkerOptions { is_node: true, ..options(9) }, NOW);
     let task = activity(1, "a");
     let ticket = pool.lent_ticket(task.ticket.clone());
@@ -306,7 +310,7 @@ fn what_was_lent_is_done_by_own_workers_last_and_never_lent_on() {
 
 #[test]
 fn own_work_goes_before_what_was_lent() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let task = activity(1, "a");
     let ticket = pool.lent_ticket(task.ticket.clone());
     pool.offer(Task { ticket, ..task }, NOW);
@@ -332,7 +336,7 @@ fn run_turn(pool: &mut Pool) -> WorkerId {
 
 #[test]
 fn an_instance_stays_with_the_worker_that_keeps_its_code() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let workers = [keeper(&mut pool, 9), keeper(&mut pool, 9)];
     let home = run_turn(&mut pool);
     let other = workers.into_iter().find(|it| *it != home).expect("there are two");
@@ -350,7 +354,7 @@ fn an_instance_stays_with_the_worker_that_keeps_its_code() {
 
 #[test]
 fn an_instance_leaves_a_worker_that_is_much_busier_than_another() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     keeper(&mut pool, 4);
     let home = run_turn(&mut pool);
     (2..=3).for_each(|number| pool.offer(turn(number, "o", None), NOW));
@@ -362,7 +366,7 @@ fn an_instance_leaves_a_worker_that_is_much_busier_than_another() {
 
 #[test]
 fn only_a_worker_that_ran_the_last_turn_is_said_to_keep_the_code() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let is_kept = |pool: &mut Pool| {
         pool.offer(turn(1, "o", None), NOW);
         let Some(Order::Give(_, Delivery { id, is_kept, .. })) = pool.take_orders().pop() else {

@@ -7,6 +7,7 @@ use taskhub_sim::conformance::hub::instance;
 
 use crate::{
     proxy::{Proxy, Way},
+    rival::Rival,
     scene::{Scene, database, fresh, is_unknown, options, server},
 };
 
@@ -87,26 +88,14 @@ fn a_read_that_is_cut_is_asked_again() {
 fn a_read_whose_connection_the_server_closes_is_asked_again() {
     let scene = Scene::open(options(&database("closing", ""), "default"));
     scene.step(0).expect("the server runs");
-    let lock = "BEGIN; LOCK TABLE taskhub.instance; SELECT pg_sleep(600)";
+    let rival = Rival::with("closing", "LOCK TABLE taskhub.instance");
     std::thread::scope(|scope| {
-        let locking = scope.spawn(|| server().psql_in("closing", lock));
-        let sleeps = "SELECT 1 FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'closing'";
-        server().wait_for(sleeps).expect("psql works");
         let reading = scope.spawn(|| scene.store.load(&instance("a")));
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-            AND datname = 'closing' AND application_name = 'taskhub'";
-        server().wait_for(waits).expect("psql works");
-        for who in ["wait_event_type = 'Lock'", "wait_event = 'PgSleep'"] {
-            let close = format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                 WHERE datname = 'closing' AND {who}"
-            );
-            server().psql(&close).expect("psql works");
-        }
+        rival.holds_up(1, Duration::ZERO);
+        rival.close_those_held_up();
+        drop(rival);
         let read = reading.join().expect("it does not panic").expect("it is asked again");
         assert_eq!(read.map(|stored| stored.history.len()), Some(1));
-        assert!(locking.join().expect("it does not panic").is_err(), "its connection was closed");
     });
 }
 
@@ -154,17 +143,12 @@ fn a_silent_server_is_not_waited_for_longer_than_is_said() {
         Scene::open(options(&server().url(), &hub).patience(Duration::from_millis(700)));
     scene.step(0).expect("the server runs");
     let lock = format!(
-        "BEGIN; SELECT 1 FROM taskhub.instance WHERE id = 'a' AND hub = \
-         (SELECT key FROM taskhub.hub WHERE name = '{hub}') FOR UPDATE; SELECT pg_sleep(2)"
+        "SELECT 1 FROM taskhub.instance WHERE id = 'a' AND hub = \
+         (SELECT key FROM taskhub.hub WHERE name = '{hub}') FOR UPDATE"
     );
-    let sleeps = "SELECT 1 FROM pg_stat_activity \
-        WHERE wait_event = 'PgSleep' AND query LIKE '%FOR UPDATE%'";
-    std::thread::scope(|scope| {
-        let locking = scope.spawn(|| server().psql(&lock));
-        server().wait_for(sleeps).expect("psql works");
-        assert!(is_unknown(&scene.step(1)), "the row is locked by somebody else");
-        locking.join().expect("it does not panic").expect("psql works");
-    });
+    let rival = Rival::with("postgres", &lock);
+    assert!(is_unknown(&scene.step(1)), "the row is locked by somebody else");
+    drop(rival);
     scene.recover().expect("the server answers");
     let [steps, ..] = scene.steps();
     scene.step(u32::try_from(steps).unwrap()).expect("it goes on");

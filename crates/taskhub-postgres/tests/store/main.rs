@@ -11,6 +11,7 @@ mod others;
 mod plans;
 mod pooled;
 mod proxy;
+mod rival;
 mod scene;
 mod secure;
 mod sizes;

@@ -6,7 +6,10 @@ use taskhub_core::store::{CommitError, Store as _};
 use taskhub_postgres::{OpenError, PostgresOptions, testing::ServerOptions};
 use taskhub_sim::conformance::hub::{append, instance};
 
-use crate::scene::{Scene, database, fresh, options, server};
+use crate::{
+    rival::Rival,
+    scene::{Scene, database, fresh, options, server},
+};
 
 /// Nodes that start at the same time on an empty database make the tables once.
 #[test]
@@ -32,22 +35,13 @@ fn many_may_open_a_new_database_at_once() {
 #[test]
 fn who_waits_for_the_tables_waits_as_long_as_it_takes() {
     let url = &database("slow", "");
-    let lock = "BEGIN; SELECT pg_advisory_xact_lock(1416850248); SELECT pg_sleep(600)";
+    let rival = Rival::with("slow", "SELECT pg_advisory_xact_lock(1416850248)");
     thread::scope(|scope| {
-        let making = scope.spawn(|| server().psql_in("slow", lock));
-        let sleeps = "SELECT 1 FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'slow'";
-        server().wait_for(sleeps).expect("psql works");
         let impatient = options(url, "default").patience(Duration::from_millis(500));
         let opening = scope.spawn(|| impatient.open());
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = 'slow' \
-            AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '1 s'";
-        server().wait_for(waits).expect("psql works");
-        let done = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'slow'";
-        server().psql(done).expect("psql works");
+        rival.holds_up(1, Duration::from_secs(1));
+        drop(rival);
         opening.join().expect("it does not panic").expect("it waits");
-        assert!(making.join().expect("it does not panic").is_err(), "its connection was closed");
     });
 }
 
@@ -65,14 +59,12 @@ fn settings_of_a_role_do_no_harm() {
     server().psql(role).expect("psql works");
     let scene = Scene::open(options(&url.replace("postgres@", "strict@"), "it's \"one\\"));
     scene.step(0).expect("it is new");
-    let lock = "BEGIN; SELECT FROM taskhub.instance FOR UPDATE; SELECT pg_sleep(0.7); COMMIT";
+    let rival = Rival::with("strict", "SELECT FROM taskhub.instance FOR UPDATE");
     thread::scope(|scope| {
-        let locking = scope.spawn(|| server().psql_in("strict", lock));
-        let sleeps = "SELECT 1 FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'strict'";
-        server().wait_for(sleeps).expect("psql works");
-        scene.step(1).expect("it waits for the lock");
-        locking.join().expect("it does not panic").expect("psql works");
+        let writing = scope.spawn(|| scene.step(1));
+        rival.holds_up(1, Duration::from_millis(500));
+        rival.commit();
+        writing.join().expect("it does not panic").expect("it waits for the lock");
     });
     assert_eq!(scene.steps(), [2, 2, 2]);
 }

@@ -16,7 +16,10 @@ use taskhub_sim::conformance::{
     hub::{TTL, append, instance, keep, node, partition, running},
 };
 
-use crate::scene::{Scene, database, fresh, options, server};
+use crate::{
+    rival::Rival,
+    scene::{Scene, database, fresh, options, refuse_instances, server},
+};
 
 /// However many claim at the same time, each partition goes to one of them.
 #[test]
@@ -116,22 +119,21 @@ fn a_takeover_and_a_commit_do_not_pass_each_other() {
 /// again. The other one looks for deadlocks much later, so it is not undone.
 #[test]
 fn a_deadlock_is_tried_again() {
-    let scene = Scene::open(options(&server().url(), &fresh()));
-    scene.store.commit(&scene.batch([keep("da", running(0)), keep("db", running(0))])).unwrap();
+    let scene = Scene::open(options(&database("deadlocked", ""), "default"));
+    let turns = || scene.batch([keep("a", running(0)), keep("b", running(0))]);
+    scene.store.commit(&turns()).expect("they are new");
     let touch = |id: &str| format!("UPDATE taskhub.instance SET busy = busy WHERE id = '{id}'");
-    let (first, second) = (touch("db"), touch("da"));
-    let other = format!(
-        "SET deadlock_timeout = '1min'; BEGIN; {first}; SELECT pg_sleep(0.5); {second}; COMMIT"
-    );
+    let mut rival = Rival::with("deadlocked", "SET LOCAL deadlock_timeout = '1min'");
+    rival.does(&touch("b"));
     thread::scope(|scope| {
-        let locking = scope.spawn(|| server().psql(&other));
-        let sleeps = "SELECT 1 FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND query LIKE '%db%'";
-        server().wait_for(sleeps).expect("psql works");
-        let turns = [keep("da", running(0)), keep("db", running(0))];
-        assert_eq!(scene.store.commit(&scene.batch(turns)), Ok(()));
-        locking.join().expect("it does not panic").expect("the other one goes through");
+        let writing = scope.spawn(|| scene.store.commit(&turns()));
+        rival.holds_up(1, Duration::ZERO);
+        rival.does(&touch("a"));
+        rival.commit();
+        assert_eq!(writing.join().expect("it does not panic"), Ok(()));
     });
+    let deadlocks = "SELECT 1 FROM pg_stat_database WHERE datname = 'deadlocked' AND deadlocks > 0";
+    server().wait_for(deadlocks).expect("there was one");
 }
 
 /// However long reads and commits of this node take: others must not take over from one that lives.
@@ -140,12 +142,8 @@ fn leases_wait_for_no_read_and_no_commit() {
     let url = database("locked", "");
     let scene = Scene::open(options(&url, "default").connections(1, 5));
     scene.step(0).expect("the server runs");
-    let lock = "BEGIN; LOCK TABLE taskhub.instance; SELECT pg_sleep(600)";
+    let rival = Rival::with("locked", "LOCK TABLE taskhub.instance");
     thread::scope(|scope| {
-        let locking = scope.spawn(|| server().psql_in("locked", lock));
-        let sleeps = "SELECT 1 FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'locked'";
-        server().wait_for(sleeps).expect("psql works");
         let reading = scope.spawn(|| scene.store.load(&instance("a")));
         let writing: Vec<_> = (0..8)
             .map(|number| {
@@ -154,23 +152,18 @@ fn leases_wait_for_no_read_and_no_commit() {
                 scope.spawn(|| scene.store.commit(&{ batch }))
             })
             .collect();
-        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = 'locked' \
-            AND application_name = 'taskhub' AND wait_event_type = 'Lock' HAVING count(*) > 1";
-        server().wait_for(waits).expect("psql works");
+        rival.holds_up(2, Duration::ZERO);
         assert_eq!(scene.store.renew(&scene.owned, TTL), Ok(vec![]));
         let shared = scene.store.shared().expect("it is");
         shared.heartbeat(&node("test"), TTL).expect("the server runs");
         assert_eq!(shared.nodes().expect("the server runs").len(), 1);
         assert_eq!(shared.owners().expect("the server runs").len(), usize::from(PARTITIONS));
         assert!(!reading.is_finished() && !writing.iter().any(ScopedJoinHandle::is_finished));
-        let wake = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND datname = 'locked'";
-        server().psql(wake).expect("psql works");
+        drop(rival);
         reading.join().expect("it does not panic").expect("it goes on");
         for writing in writing {
             writing.join().expect("it does not panic").expect("it goes on");
         }
-        assert!(locking.join().expect("it does not panic").is_err(), "its connection was closed");
     });
 }
 
@@ -178,16 +171,9 @@ fn leases_wait_for_no_read_and_no_commit() {
 #[test]
 fn a_serialization_failure_is_tried_again() {
     let scene = Scene::open(options(&database("serial", ""), "default"));
-    let trouble = "CREATE SEQUENCE public.tries; \
-        CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-            IF NEW.id = 'unlucky' AND nextval('public.tries') <= 3 THEN \
-                RAISE EXCEPTION 'try again' USING ERRCODE = '40001'; \
-            END IF; \
-            RETURN NEW; \
-        END $$; \
-        CREATE TRIGGER unlucky BEFORE INSERT ON taskhub.instance \
-            FOR EACH ROW EXECUTE FUNCTION public.refuse()";
-    server().psql_in("serial", trouble).expect("psql works");
+    server().psql_in("serial", "CREATE SEQUENCE public.tries").expect("psql works");
+    let is_early = "NEW.id = 'unlucky' AND nextval('public.tries') <= 3";
+    refuse_instances("serial", is_early, "'try again' USING ERRCODE = '40001'");
     assert_eq!(scene.store.commit(&scene.batch([keep("unlucky", running(0))])), Ok(()));
     let tries = server().psql_in("serial", "SELECT last_value FROM public.tries");
     assert_eq!(tries.expect("psql works"), "4");

@@ -30,6 +30,19 @@ pub(crate) fn database(name: &str, how: &str) -> String {
     server().url().trim_end_matches("postgres").to_owned() + name
 }
 
+/// From now on the server refuses what is written of an instance if `when` is so, with `error`.
+pub(crate) fn refuse_instances(database: &str, when: &str, error: &str) {
+    let trigger = format!(
+        "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF {when} THEN RAISE EXCEPTION {error}; END IF; \
+             RETURN NEW; \
+         END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON taskhub.instance \
+             FOR EACH ROW EXECUTE FUNCTION public.refuse()"
+    );
+    server().psql_in(database, &trigger).expect("psql works");
+}
+
 /// The name of a hub that no other test has.
 pub(crate) fn fresh() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);

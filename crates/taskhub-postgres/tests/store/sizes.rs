@@ -6,7 +6,7 @@ use taskhub_core::{
 };
 use taskhub_sim::conformance::hub::{ended, instance, keep, running};
 
-use crate::scene::{Scene, database, fresh, options, server};
+use crate::scene::{Scene, database, fresh, options, refuse_instances, server};
 
 fn is_too_large(done: &Result<(), CommitError>) -> bool {
     matches!(done, Err(CommitError::Store(StoreError::TooLarge(_))))
@@ -32,15 +32,8 @@ fn a_batch_that_no_server_takes_is_not_sent() {
 #[test]
 fn what_is_beyond_a_limit_of_the_server_is_told_from_what_may_pass() {
     let scene = Scene::open(options(&database("narrow", ""), "default"));
-    let narrow = "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-            IF NEW.id LIKE 'code %' THEN \
-                RAISE EXCEPTION '%', NEW.name USING ERRCODE = substr(NEW.id, 6); \
-            END IF; \
-            RETURN NEW; \
-        END $$; \
-        CREATE TRIGGER narrow BEFORE INSERT ON taskhub.instance \
-            FOR EACH ROW EXECUTE FUNCTION public.refuse()";
-    server().psql_in("narrow", narrow).expect("psql works");
+    let error = "'%', NEW.name USING ERRCODE = substr(NEW.id, 6)";
+    refuse_instances("narrow", "NEW.id LIKE 'code %'", error);
     for (code, message, expected) in [
         ("54000", "array size exceeds the maximum allowed (1073741823)", true),
         ("54001", "stack depth limit exceeded", true),

@@ -2,11 +2,8 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use taskhub_core::{
-    Limits, Task,
-    turn::{Functions, Orchestration},
-};
-use taskhub_engine::{Activities, Code, Hub, Running};
+use taskhub_core::Limits;
+use taskhub_engine::{Code, Hub};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -119,29 +116,9 @@ impl Slot {
 
 fn open(place: &Place, name: &HubName, limits: Limits) -> Result<Hub, HubError> {
     let store = place.open(name)?;
-    let code = Code { functions: Arc::new(Nothing), activities: Arc::new(Nothing) };
-    let hub = Hub::open_as(store, &code, limits, place.node(name))?;
+    let hub = Hub::open_as(store, &Code::elsewhere(), limits, place.node(name))?;
     if !matches!(place, Place::Nowhere) {
         tracing::info!(hub = %name, "hub opened");
     }
     Ok(hub)
-}
-
-/// The code of a server: it has none, its workers do.
-struct Nothing;
-
-impl Functions for Nothing {
-    fn orchestration(&self, _: &str, _: Option<&str>) -> Option<&dyn Orchestration> {
-        None
-    }
-}
-
-impl Activities for Nothing {
-    fn run(&self, _: &Task) -> Option<Running> {
-        None
-    }
-
-    fn is_elsewhere(&self, _: &Task) -> bool {
-        true
-    }
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod copying;
 mod deploy;
+mod documented;
 mod keys;
 mod pages;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]

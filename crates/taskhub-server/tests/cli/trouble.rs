@@ -108,6 +108,8 @@ async fn rubbish_is_wrong_usage() {
         (&["list", "--ca", "nowhere.pem"], "write https://"),
         (&["purge"], "--all"),
         (&["purge", "a", "--all"], "--all"),
+        (&["purge", "a", "--parked"], "--parked"),
+        (&["purge", "a", "--created-after", "7d"], "--created-after"),
         (&["purge", "--status", "running"], "ended"),
         (&["terminate"], "IDS"),
     ] {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     kill::{BEGIN, child_command, outcome, spawn},
-    workload::{check, check_file, committed, open},
+    workload::left,
 };
 
 /// How many processes suffer.
@@ -49,14 +49,7 @@ fn whatever_was_acknowledged_outlives_a_disk_that_fails_now_and_then() {
         child.kill().unwrap();
         let told = outcome(child);
         failures += told.failures;
-        let acknowledged = told.acknowledged.unwrap_or(before);
-        check_file(folder.path());
-        let hub = open(folder.path());
-        let count = committed(&hub);
-        assert!(count >= acknowledged, "{acknowledged} batches were acknowledged, not {count}");
-        assert!(count <= acknowledged.max(before) + 1, "{count} is beyond {acknowledged}");
-        check(&hub, count);
-        before = count;
+        before = left(folder.path(), told.acknowledged.unwrap_or(before), before);
     }
     println!("{before} batches, {failures} attempts failed");
     assert!(before > 0 && failures > 0, "some succeed ({before}), some fail ({failures})");

@@ -15,7 +15,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::workload::{Chance, check, check_file, commit, committed, open};
+use super::workload::{Chance, check, check_file, commit, committed, left, open};
 
 /// Tells a child that it is one, and where its hub lies.
 const FOLDER: &str = "TASKHUB_CRASH_FOLDER";
@@ -44,12 +44,7 @@ fn whatever_was_acknowledged_outlives_a_kill() {
         // From 8 MB on, the log is being moved while commits go on.
         let log = fs::metadata(folder.path().join("hub.db-wal")).map_or(0, |log| log.len());
         moved += u32::from(log > 8 << 20);
-        check_file(folder.path());
-        let hub = open(folder.path());
-        let count = committed(&hub);
-        assert!(count >= acknowledged, "{acknowledged} batches were acknowledged, not {count}");
-        assert!(count <= acknowledged.max(before) + 1, "{count} is beyond {acknowledged}");
-        check(&hub, count);
+        let count = left(folder.path(), acknowledged, before);
         unacknowledged += count - acknowledged;
         before = count;
     }

@@ -106,6 +106,18 @@ pub(crate) fn check(hub: &Hub, count: u64) {
     assert!(hub.store.load(&instance(&added(count, 0))).expect("loading works").is_some());
 }
 
+/// Checks what a process left that did not end by itself: its batches up to some number, with all
+/// that it acknowledged and at most one more. How many there are; there were `before` it began.
+pub(crate) fn left(folder: &Path, acknowledged: u64, before: u64) -> u64 {
+    check_file(folder);
+    let hub = open(folder);
+    let count = committed(&hub);
+    assert!(count >= acknowledged, "{acknowledged} batches were acknowledged, not {count}");
+    assert!(count <= acknowledged.max(before) + 1, "{count} is beyond {acknowledged}");
+    check(&hub, count);
+    count
+}
+
 /// Lets SQLite look at every page of the hub.
 pub(crate) fn check_file(folder: &Path) {
     let db = Connection::open(folder.join("hub.db")).expect("the file is there");

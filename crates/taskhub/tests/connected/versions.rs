@@ -1,6 +1,6 @@
 //! Versions over a server: each instance is run by a worker that has the right code for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::serving::Serving;
 use taskhub::{HostBuilder, InstanceId, Versions, prelude::*};
@@ -41,13 +41,10 @@ async fn a_worker_runs_what_is_older_and_leaves_what_is_newer_to_others() {
     let newer = hub.instance(newer).of(second);
     assert_eq!(hub.instance(first).of(second).wait(LONG).await, Ok("second".to_owned()));
 
-    // It gave the newer one back, again and again, ever more seldom.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(!newer.status().await.expect("it is there").is_ended());
+    // The newer one it gives back, again and again.
     let new = worker(&server, Versions::current_or_older()).orchestration(tenth);
-    let (new, came) = (new.build().expect("nothing is missing"), Instant::now());
+    let new = new.build().expect("nothing is missing");
     assert_eq!(newer.wait(LONG).await, Ok("tenth".to_owned()));
-    assert!(came.elapsed() < Duration::from_secs(10), "it waited for its next attempt");
     for host in [old, new] {
         host.stop().await;
     }

@@ -6,12 +6,14 @@ use std::{
 };
 
 use taskhub_core::{
-    Answer, Change, Done, EntityMetadata, Envelope, Epoch, ExecutionId, HistoryChange, InstanceId,
-    Job, Limits, Message, MessageId, Operations, Outcome, PartitionId, Performed, Request,
-    RequestId, Requested, Reuse, Started, Task, TaskResult, Text, Timestamp, TurnRecord, Verb,
-    partition::{Decisions, Effect, Input, Partition, Read, Warning},
-    store::{Ownership, Stored, Wake},
+    Answer, Done, EntityMetadata, Envelope, Epoch, ExecutionId, InstanceId, Job, Limits, Message,
+    MessageId, Operations, Outcome, Performed, Request, RequestId, Requested, Reuse, Started, Task,
+    TaskResult, Text, Timestamp, TurnRecord, Verb,
+    partition::{Decisions, Effect, Input, Partition, Warning},
+    store::Stored,
 };
+
+use crate::kept::Kept;
 
 use super::script::{self, Code, entity, operation};
 
@@ -30,7 +32,7 @@ pub(crate) struct World {
     trouble: Trouble,
     limits: Limits,
     epoch: Epoch,
-    stored: BTreeMap<InstanceId, Stored>,
+    stored: Kept,
     inbox: BTreeMap<MessageId, Envelope>,
     pub(crate) now: Timestamp,
     asked: u64,
@@ -58,11 +60,11 @@ impl World {
             limits.cache_bytes_max = 0;
         }
         Self {
-            partition: open(Epoch(1), &limits, &BTreeMap::new()),
+            partition: open(Epoch(1), &limits, &Kept::default()),
             trouble,
             limits,
             epoch: Epoch(1),
-            stored: BTreeMap::new(),
+            stored: Kept::default(),
             inbox: BTreeMap::new(),
             now: Timestamp(1_000_000),
             asked: 0,
@@ -170,7 +172,7 @@ impl World {
                     _ => {}
                 }
             }
-            inputs.extend(reads.into_iter().map(|read| self.read(read)));
+            inputs.extend(reads.into_iter().map(|read| self.stored.read(read)));
         }
     }
 
@@ -181,34 +183,7 @@ impl World {
         for taken in &turn.taken {
             self.inbox.remove(taken);
         }
-        let (record, history) = match &turn.change {
-            Change::Write { record, history, .. } => (record, history),
-            Change::Purge => {
-                self.stored.remove(&turn.instance);
-                return;
-            }
-            Change::Nothing => return,
-        };
-        let before = self.stored.remove(&turn.instance);
-        let mut pieces = before.map_or(Vec::new(), |it| it.history);
-        match history {
-            HistoryChange::Keep => {}
-            HistoryChange::Append { events, .. } => pieces.push(events.clone()),
-            HistoryChange::Replace { events } => pieces = vec![events.clone()],
-        }
-        let stored = Stored { record: (**record).clone(), history: pieces };
-        self.stored.insert(turn.instance.clone(), stored);
-    }
-
-    fn read(&self, read: Read) -> Input {
-        match read {
-            Read::Instance(id) | Read::Whole(id) => {
-                let stored = self.stored.get(&id).cloned().map(Box::new);
-                Input::Loaded(id, Ok(stored))
-            }
-            Read::Wakes { .. } => Input::Wakes(Ok(wakes(&self.stored))),
-            Read::Busy { .. } => Input::Busy(Ok(busy(&self.stored))),
-        }
+        self.stored.write(turn);
     }
 
     /// An entity as others see it; `None` when there is none.
@@ -248,21 +223,6 @@ pub(crate) fn operations(task: &Task) -> &Operations {
     }
 }
 
-fn open(epoch: Epoch, limits: &Limits, stored: &BTreeMap<InstanceId, Stored>) -> Partition {
-    let owned = Ownership { partition: PartitionId(0), epoch };
-    Partition::open(owned, 1, wakes(stored), busy(stored), Arc::new(Code), limits)
-}
-
-fn wakes(stored: &BTreeMap<InstanceId, Stored>) -> Vec<Wake> {
-    let wake = |(id, stored): (&InstanceId, &Stored)| {
-        stored.record.due.map(|at| Wake { at, instance: id.clone() })
-    };
-    let mut wakes: Vec<_> = stored.iter().filter_map(wake).collect();
-    wakes.sort();
-    wakes
-}
-
-fn busy(stored: &BTreeMap<InstanceId, Stored>) -> Vec<InstanceId> {
-    let busy = stored.iter().filter(|(_, stored)| stored.record.busy);
-    busy.map(|(id, _)| id.clone()).collect()
+fn open(epoch: Epoch, limits: &Limits, stored: &Kept) -> Partition {
+    stored.open(epoch, Arc::new(Code), limits)
 }

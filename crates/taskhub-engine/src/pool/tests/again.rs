@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn what_takes_too_long_goes_to_others_again_when_the_second_worker_gives_it_back() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     pool.take_orders();
@@ -19,7 +19,7 @@ fn what_takes_too_long_goes_to_others_again_when_the_second_worker_gives_it_back
 
 #[test]
 fn what_never_reached_a_leaving_worker_is_not_given_to_two_others() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let leaving = pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let first = given(&mut pool)[0].1;
@@ -32,7 +32,7 @@ fn what_never_reached_a_leaving_worker_is_not_given_to_two_others() {
 
 #[test]
 fn an_activity_that_takes_long_stays_with_the_only_worker() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(20), NOW);
     pool.offer(activity(1, "a"), NOW);
     assert_eq!(given(&mut pool).len(), 1);
@@ -45,7 +45,7 @@ fn an_activity_that_takes_long_stays_with_the_only_worker() {
 
 #[test]
 fn an_activity_that_takes_long_is_with_two_workers_at_most() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let first = pool.connect(options(20), NOW);
     pool.offer(activity(1, "a"), NOW);
     let mut out = given(&mut pool);
@@ -66,7 +66,7 @@ fn an_activity_that_takes_long_is_with_two_workers_at_most() {
 
 #[test]
 fn a_turn_that_takes_too_long_goes_to_whoever_does_not_have_it_first() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let first = pool.connect(options(20), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let second = pool.connect(options(2), NOW);

@@ -20,7 +20,7 @@ fn one_busy_and_one_unwilling(pool: &mut Pool) -> (DeliveryId, WorkerId) {
 
 #[test]
 fn work_that_a_worker_gives_back_does_not_come_to_it_again_at_once() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let (_, unwilling) = one_busy_and_one_unwilling(&mut pool);
     assert_eq!(given(&mut pool), []);
     let mut times = 0;
@@ -37,11 +37,28 @@ fn work_that_a_worker_gives_back_does_not_come_to_it_again_at_once() {
 
 #[test]
 fn work_that_one_worker_gives_back_goes_to_another_as_soon_as_that_has_room() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let (busy, unwilling) = one_busy_and_one_unwilling(&mut pool);
     assert!(pool.finish(busy, NOW).is_some());
     let out = given(&mut pool);
     assert_eq!(out.len(), 1);
     assert_ne!(out[0].0, unwilling);
     assert_eq!(pool.load(), (1, 1));
+}
+
+#[test]
+fn work_that_was_given_back_goes_to_a_new_worker_as_soon_as_that_comes() {
+    let mut pool = pool();
+    pool.connect(options(1), NOW);
+    pool.offer(turn(1, "o", None), NOW);
+    for minutes in 1..10 {
+        let now = after(Duration::from_mins(minutes));
+        pool.tick(now);
+        for (_, delivery, _) in given(&mut pool) {
+            pool.give_back(delivery, now);
+        }
+    }
+    let new = pool.connect(options(1), after(Duration::from_mins(10)));
+    let out = given(&mut pool);
+    assert_eq!(out.iter().map(|it| it.0).collect::<Vec<_>>(), [new]);
 }

@@ -49,7 +49,7 @@ impl Crew {
     }
 
     fn of(workers: usize, kind: usize, keeps_code: bool, room: usize) -> Self {
-        let pool = Pool::new(Patience::default(), 1);
+        let pool = pool();
         let mut crew = Self { pool, kind, hands: BTreeMap::new() };
         (0..workers).for_each(|_| crew.hire(keeps_code, room));
         crew

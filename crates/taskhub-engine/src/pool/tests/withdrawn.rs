@@ -4,7 +4,7 @@ use super::*;
 
 /// An activity in the hands of a worker with room for one: the pool, the worker, the delivery.
 fn in_hand() -> (Pool, WorkerId, DeliveryId) {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let worker = pool.connect(options(1), NOW);
     pool.offer(activity(1, "a"), NOW);
     let delivery = given(&mut pool)[0].1;
@@ -44,7 +44,7 @@ fn a_slower_worker_hears_that_another_was_first() {
 
 #[test]
 fn a_turn_is_not_withdrawn() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     assert_eq!(given(&mut pool).len(), 1);
@@ -86,7 +86,7 @@ fn a_worker_that_comes_back_has_no_room_for_more_than_before() {
 
 #[test]
 fn what_waits_for_a_second_worker_does_so_no_longer_when_the_first_comes_back() {
-    let mut pool = Pool::new(Patience::default(), 1);
+    let mut pool = pool();
     let old = pool.connect(options(1), NOW);
     pool.offer(turn(1, "o", None), NOW);
     let delivery = given(&mut pool)[0].1;

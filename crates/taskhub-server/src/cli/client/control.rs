@@ -34,11 +34,11 @@ pub(in crate::cli) struct Raise {
 /// Instances to end.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Terminate {
-    #[command(flatten)]
-    because: Because,
     /// End what they called, too
     #[arg(long)]
     recursive: bool,
+    #[command(flatten)]
+    because: Because,
 }
 
 /// Instances, and why it is done to them.

@@ -40,11 +40,11 @@ pub(in crate::cli) struct Flags {
 pub(in crate::cli) struct Export {
     /// The ids of the instances; without any, all that match
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: Filters,
     /// Write to this file; it is replaced
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    filters: Filters,
     #[command(flatten)]
     remote: Remote,
 }

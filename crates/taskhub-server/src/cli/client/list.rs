@@ -14,8 +14,6 @@ use super::{
 /// Which instances to list, and how.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Flags {
-    #[command(flatten)]
-    filters: Filters,
     /// At most so many; 0 for all
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
@@ -25,6 +23,8 @@ pub(in crate::cli) struct Flags {
     /// Print a JSON object per line, for programs
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
     #[command(flatten)]
     remote: Remote,
 }

@@ -16,19 +16,20 @@ use super::{
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Flags {
     /// The ids of instances that have ended, or are parked
-    #[arg(conflicts_with_all = ["all", "status", "prefix", "created_after", "created_before"])]
+    #[arg(conflicts_with_all = ["all", "status", "parked", "prefix"])]
+    #[arg(conflicts_with_all = ["created_after", "created_before"])]
     ids: Vec<String>,
     /// All that have ended
     #[arg(long)]
     all: bool,
-    #[command(flatten)]
-    filters: Filters,
     /// What they called, too
     #[arg(long)]
     recursive: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: Filters,
     #[command(flatten)]
     remote: Remote,
 }
