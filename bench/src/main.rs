@@ -98,6 +98,11 @@ fn main() -> ExitCode {
     {
         systems::child(system, order);
     }
+    if let [_, node, database] = arguments.as_slice()
+        && node == "node"
+    {
+        systems::node(database);
+    }
     if let [_, callers, asked] = arguments.as_slice()
         && callers == "callers"
     {

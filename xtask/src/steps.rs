@@ -1,5 +1,6 @@
 //! A chore is a list of commands, run in order until one fails.
 
+use std::env;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -118,6 +119,14 @@ pub(crate) fn output(line: &str) -> String {
 fn command(words: &[String]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).current_dir(root()).stdin(Stdio::null());
+    // Cargo told this program of its own package. Build scripts that look for that themselves, such
+    // as ring's, would be run anew by each step, and half of the dependencies with them.
+    for (name, _) in env::vars_os() {
+        let shown = name.to_string_lossy();
+        if shown.starts_with("CARGO_MANIFEST_") || shown.starts_with("CARGO_PKG_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
@@ -141,6 +150,14 @@ mod tests {
         let problem = run("chore", &steps).unwrap_err();
         assert!(problem.starts_with("`false` failed"), "{problem}");
         assert!(problem.ends_with("give up"), "{problem}");
+    }
+
+    #[test]
+    fn a_step_knows_nothing_of_this_package() {
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some(), "cargo says it to tests as well");
+        let told = output("env");
+        assert!(told.contains("PATH="), "{told}");
+        assert!(!told.contains("CARGO_MANIFEST_") && !told.contains("CARGO_PKG_"), "{told}");
     }
 
     #[test]

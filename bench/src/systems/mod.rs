@@ -8,6 +8,7 @@ mod in_memory;
 mod managed;
 mod over_grpc;
 mod packages;
+mod pinned;
 mod postgres;
 mod python;
 mod raw;
@@ -66,7 +67,7 @@ enum Program {
 }
 
 /// All systems, in the order of the table.
-pub(crate) const ALL: [Contestant; 16] = [
+pub(crate) const ALL: [Contestant; 18] = [
     Contestant {
         name: "taskhub",
         colour: "#2f81f7",
@@ -194,6 +195,15 @@ pub(crate) const ALL: [Contestant; 16] = [
         ..ON_POSTGRES
     },
     Contestant {
+        name: "pg-1-core",
+        note: "pg-1-core and pg-2-cores are one and two nodes with one lane and a core of their \
+               own each,\nthe first ones of the machine, which clients ask over gRPC: keep the \
+               rest away from those\ncores, by `taskset -c 2,3` for instance.",
+        is_extra: true,
+        ..ON_POSTGRES
+    },
+    Contestant { name: "pg-2-cores", is_extra: true, ..ON_POSTGRES },
+    Contestant {
         name: "duroxide-pg",
         colour: "#d29922",
         is_variant: false,
@@ -235,12 +245,19 @@ pub(crate) fn child(name: &str, order: &str) -> ! {
         "pg-2-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 2>>>(order),
         "pg-8-lanes" => obey::<Taskhub<postgres::OnPostgres<1, 8>>>(order),
         "pg-2-nodes" => obey::<Taskhub<postgres::OnPostgres<2, 4>>>(order),
+        "pg-1-core" => obey::<Taskhub<pinned::Pinned<1>>>(order),
+        "pg-2-cores" => obey::<Taskhub<pinned::Pinned<2>>>(order),
         "taskhub-managed" => obey::<Taskhub<managed::Managed>>(order),
         "python" => obey::<python::Python<python::Taskhub>>(order),
         "python-in-memory" => obey::<python::Python<python::InMemory>>(order),
         "in-memory" => obey::<in_memory::InMemory>(order),
         _ => panic!("{name} is not linked into this program"),
     }
+}
+
+/// Serves as a node of a hub in this database, for a system whose nodes are processes.
+pub(crate) fn node(database: &str) -> ! {
+    pinned::node(database)
 }
 
 impl Contestant {

@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use bench_harness::{Place, Result, Steps};
 use taskhub::Store;
-use taskhub::{Cluster, PostgresStore, prelude::Client};
+use taskhub::{
+    Cluster, PostgresStore,
+    prelude::{Client, HostBuilder},
+};
 use tokio::net::TcpListener;
 
 use super::taskhub::{Hub, Setting, functions};
@@ -20,27 +23,32 @@ impl<const NODES: usize, const LANES: u16> Setting for OnPostgres<NODES, LANES> 
     async fn open(place: &Place, steps: Steps) -> Result<Hub> {
         let mut clients = Vec::new();
         for _ in 0..NODES {
-            clients.push(node(place, LANES, steps.clone()).await?);
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            clients.push(serve(functions(steps.clone()), &place.database, listener, LANES)?);
         }
         balanced(place, NODES).await?;
         Ok(Hub::at(clients))
     }
 }
 
-/// Starts a node, and returns its client.
-async fn node(place: &Place, lanes: u16, steps: Steps) -> Result<Client> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// Starts a node with these functions, and returns its client.
+pub(super) fn serve(
+    host: HostBuilder,
+    database: &str,
+    listener: TcpListener,
+    lanes: u16,
+) -> Result<Client> {
     let address = format!("http://{}", listener.local_addr()?);
     let cluster = Cluster::new(address, "known to all nodes of the benchmark").lanes(lanes);
-    let store = PostgresStore::connect(place.database.as_str())?;
-    let host = functions(steps).store(store).cluster(cluster).build()?;
+    let store = PostgresStore::connect(database)?;
+    let host = host.store(store).cluster(cluster).build()?;
     let client = host.client().clone();
     tokio::spawn(host.serve_on(listener, std::future::pending()));
     Ok(client)
 }
 
 /// Waits until each of so many nodes owns its share.
-async fn balanced(place: &Place, nodes: usize) -> Result<()> {
+pub(super) async fn balanced(place: &Place, nodes: usize) -> Result<()> {
     let store = PostgresStore::connect(place.database.as_str())?;
     let leases = store.shared().ok_or("a database is shared")?;
     loop {

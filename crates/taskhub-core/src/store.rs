@@ -20,11 +20,13 @@
 //! 7. *Opaque.* Histories and message payloads are stored as the bytes that they are.
 
 mod fold;
+mod growing;
 pub mod shared;
 
 use std::{ops::Range, time::Duration};
 
 pub use fold::{Effect, Folded, broken_history, fold, repeated_message};
+pub use growing::{Growing, PAGE_BYTES_MAX};
 pub use shared::{Hints, Lease, Shared};
 
 use bytes::Bytes;
@@ -99,7 +101,8 @@ pub trait Store: Send + Sync + 'static {
         instances.iter().map(first).collect()
     }
 
-    /// The instances that match `filter`, in its order, from behind `filter.after`.
+    /// The instances that match `filter`, in its order, from behind `filter.after`, as many as a
+    /// page has: see [`Growing`].
     fn query(&self, filter: &Filter) -> Result<Page, StoreError>;
 
     /// What it adds if several nodes can share it; `None` when it belongs to one process.
@@ -302,4 +305,7 @@ pub enum StoreError {
     /// What is stored makes no sense.
     #[error("the store is damaged: {0}; restore a backup of it")]
     Damaged(String),
+    /// Somebody has deleted the hub. Who opens one of its name has another one.
+    #[error("the hub was deleted by somebody else; opened again, it begins empty")]
+    Deleted,
 }

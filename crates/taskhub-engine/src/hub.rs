@@ -43,7 +43,7 @@ use tokio::time::Instant;
 use crate::{DeliveryId, Holdings, WorkerOptions, store::Clock};
 pub use entities::EntityPage;
 pub use histories::HistoryPart;
-use keeper::Errand;
+use keeper::{Errand, KeeperHandle};
 pub use lending::Borrowed;
 use looks::Looks;
 use mail::{Mail, Post};
@@ -74,7 +74,7 @@ struct Inner {
     post: Post,
     workers: Workers,
     /// `None` for a hub in lockstep.
-    keeper: Option<mpsc::Sender<Errand>>,
+    keeper: Option<KeeperHandle>,
     tallies: Arc<Tallies>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     looks: Looks,
@@ -235,7 +235,8 @@ impl Inner {
     fn stop(&self) {
         self.workers.close();
         let (done, given_back) = mpsc::sync_channel(1);
-        let told = self.keeper.as_ref().is_some_and(|it| it.send(Errand::Stop(done)).is_ok());
+        let told = self.keeper.as_ref();
+        let told = told.is_some_and(|it| it.errands.send(Errand::Stop(done)).is_ok());
         if told && given_back.recv_timeout(GIVE_BACK_MAX).is_err() {
             tracing::warn!("not all partitions could be given back: others wait for their leases");
         }

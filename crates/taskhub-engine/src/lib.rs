@@ -33,7 +33,7 @@ pub use hub::{
     Times, Told, Worker,
 };
 pub use lane::{Lane, lane_of};
-pub use peers::{Asking, NodeOptions, Peers, Unreached};
+pub use peers::{Asking, NOTICED_WITHIN, NodeOptions, Peers, Unreached};
 pub use pool::{
     Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
 };

@@ -7,11 +7,14 @@ use taskhub_core::{Answer, InstanceId, Text, Verb};
 /// A question to another node, under way. Dropping it withdraws the question, not what it caused.
 pub type Asking = Pin<Box<dyn Future<Output = Result<Answer, Unreached>> + Send>>;
 
+/// A wait that another node holds for longer has reached it.
+pub const NOTICED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Asks other nodes.
 pub trait Peers: Send + Sync {
     /// Asks the node at `address`, which answers as [`Hub::ask_here`](crate::Hub::ask_here) does:
     /// it never passes the question on. A wait is held there as long as it takes, so there must be
-    /// a way to notice that the node, or the way to it, is gone.
+    /// a way to notice within [`NOTICED_WITHIN`] that the node, or the way to it, is gone.
     fn ask(&self, address: &str, instance: &InstanceId, verb: &Verb) -> Asking;
 }
 

@@ -2,14 +2,13 @@
 //!
 //! A hint is a `NOTIFY` in a transaction of its own, after the commit that it is about: within it,
 //! the server would let commits through one after another. Those that come while one is sent go
-//! together in the next. A hint that is lost with its node is made up for within a second:
-//! whoever listens asks now and then which partitions have mail.
+//! together in the next. As some may be lost, nodes ask once a second which partitions have mail.
 
 use std::{
     collections::BTreeSet,
     mem,
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use taskhub_core::{
@@ -27,19 +26,18 @@ use crate::{
     text::{pack, unpack},
 };
 
-/// How often who listens looks for mail of which no hint came.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// Partitions in one notice: its text has a limit of 8000 bytes.
 const PARTITIONS_PER_NOTICE: usize = 1_000;
 
-/// Whoever was silent for an hour is forgotten.
+/// Whoever was silent for an hour is forgotten. A hub without its fence is being deleted: nobody
+/// lives there, the one who asks neither.
 const HEARTBEAT: &str = concat!(
     "WITH clock AS MATERIALIZED (SELECT ",
     now!("5"),
     " AS now), beat AS ( \
         INSERT INTO taskhub.node (hub, id, address, until, circle) \
         SELECT $1, $2, $3, now + $4, $6 FROM clock \
+        WHERE EXISTS (SELECT FROM taskhub.partition WHERE hub = $1) \
         ON CONFLICT (hub, id) DO UPDATE SET \
             address = excluded.address, until = excluded.until, circle = excluded.circle \
         RETURNING id, address, circle \
@@ -67,7 +65,8 @@ const OWNERS: &str = concat!(
 const HINT: &str = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
 
 const MAIL: &str = "SELECT p.id FROM taskhub.partition AS p WHERE p.hub = $1 \
-    AND EXISTS (SELECT FROM taskhub.message AS m WHERE m.hub = $1 AND m.partition = p.id)";
+    AND EXISTS (SELECT FROM taskhub.message AS m WHERE m.hub = $1 AND m.partition = p.id) \
+    ORDER BY p.id";
 
 /// Hints that are about to be sent.
 #[derive(Default)]
@@ -80,10 +79,15 @@ impl Shared for PostgresStore {
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError> {
         let (id, address, circle) = (pack(&node.id), pack(&node.address), pack(&node.circle));
         let (ttl, now) = (micros(ttl), self.now());
-        self.change(async |link: &mut Link| {
+        let nodes = self.change(async |link: &mut Link| {
             let params: [&(dyn ToSql + Sync); 6] = [&self.hub, &id, &address, &ttl, &now, &circle];
             by_id(&link.query(HEARTBEAT, &params).await?)
-        })
+        })?;
+        if nodes.iter().any(|living| living.id == node.id) {
+            Ok(nodes)
+        } else {
+            Err(StoreError::Deleted)
+        }
     }
 
     fn depart(&self, node: &Node) -> Result<(), StoreError> {
@@ -104,6 +108,14 @@ impl Shared for PostgresStore {
         Ok(database.read_on(&database.leases, async |link: &mut Link| {
             let rows = link.query(OWNERS, &[&self.hub, &now]).await?;
             rows.iter().map(lease).collect()
+        })?)
+    }
+
+    fn mail(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let database = &self.database;
+        Ok(database.read_on(&database.leases, async |link: &mut Link| {
+            let rows = link.query(MAIL, &[&self.hub]).await?;
+            rows.iter().map(|row| Ok(PartitionId(get::<i16>(row, 0)?.unsigned_abs()))).collect()
         })?)
     }
 
@@ -141,8 +153,7 @@ impl Shared for PostgresStore {
             }
             Err(trouble) => return Err(trouble.into()),
         };
-        let look_at = Instant::now() + LOOK_EVERY;
-        Ok(Box::new(Ear { told, store: self.clone(), look_at, _link: link, _deaf: deaf }))
+        Ok(Box::new(Ear { told, _link: link, _deaf: deaf }))
     }
 }
 
@@ -156,9 +167,6 @@ impl PostgresStore {
 /// One listener.
 struct Ear {
     told: mpsc::Receiver<String>,
-    store: PostgresStore,
-    /// When to look for mail next.
-    look_at: Instant,
     /// The connection that listens.
     _link: Option<Link>,
     /// Keeps the ear open where no connection does.
@@ -167,44 +175,19 @@ struct Ear {
 
 impl Hints for Ear {
     fn next(&mut self, wait: Duration) -> Result<Vec<PartitionId>, StoreError> {
-        let deadline = Instant::now() + wait;
-        loop {
-            let until = deadline.min(self.look_at);
-            match self.told.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(notice) => {
-                    let more = self.told.try_iter();
-                    let heard = [notice].into_iter().chain(more).flat_map(|it| read(&it));
-                    let heard: BTreeSet<PartitionId> = heard.collect();
-                    return Ok(heard.into_iter().collect());
-                }
-                Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    let why = "the connection that listens for hints was lost".to_owned();
-                    return Err(StoreError::Unavailable(why));
-                }
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
+        match self.told.recv_timeout(wait) {
+            Ok(notice) => {
+                let more = self.told.try_iter();
+                let heard = [notice].into_iter().chain(more).flat_map(|it| read(&it));
+                let heard: BTreeSet<PartitionId> = heard.collect();
+                Ok(heard.into_iter().collect())
             }
-            let now = Instant::now();
-            if now >= self.look_at {
-                self.look_at = now + LOOK_EVERY;
-                let found = self.store.with_mail()?;
-                if !found.is_empty() {
-                    return Ok(found);
-                }
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let why = "the connection that listens for hints was lost".to_owned();
+                Err(StoreError::Unavailable(why))
             }
-            if now >= deadline {
-                return Ok(Vec::new());
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => Ok(Vec::new()),
         }
-    }
-}
-
-impl PostgresStore {
-    /// The partitions in whose inboxes something stands.
-    fn with_mail(&self) -> Result<Vec<PartitionId>, StoreError> {
-        Ok(self.database.read(async |link: &mut Link| {
-            let rows = link.query(MAIL, &[&self.hub]).await?;
-            rows.iter().map(|row| Ok(PartitionId(get::<i16>(row, 0)?.unsigned_abs()))).collect()
-        })?)
     }
 }
 

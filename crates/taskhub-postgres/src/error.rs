@@ -48,9 +48,9 @@ pub enum OpenError {
     Encoding(String),
     /// What answers is no server, but shares its connections out.
     #[error(
-        "the database stands behind a pooler that hands out its connections per transaction, and \
-         a hub needs some of its own: name the server itself, or a pool that hands them out per \
-         session"
+        "connections to the database share a session, as behind a pooler that hands them out per \
+         transaction, and a hub needs some of its own: name the server itself, or a pool that \
+         hands them out per session"
     )]
     Pooled,
     /// The hub is there, and its partitions are not.

@@ -36,6 +36,11 @@ const CLEAR: &str = "\
     history AS (DELETE FROM taskhub.history AS h USING chosen AS s WHERE h.instance = s.key) \
     DELETE FROM taskhub.instance AS i USING chosen AS s WHERE i.key = s.key RETURNING 1";
 
+/// The last of it. A node may have lived there a moment longer.
+const FORGET: &str = "\
+    WITH node AS (DELETE FROM taskhub.node WHERE hub = $1) \
+    DELETE FROM taskhub.hub WHERE key = $1";
+
 /// How to use a database.
 #[derive(Clone)]
 #[must_use = "nothing happens until `connect` is called"]
@@ -161,7 +166,7 @@ impl Postgres {
     }
 
     /// Removes a hub with all that is in it; one that is not there is fine. A node that still has
-    /// it open can write nothing to it any more.
+    /// it open can write nothing to it any more, and hears of it with its next heartbeat.
     pub fn delete(&self, hub: &str) -> Result<(), OpenError> {
         let name = pack(hub);
         let mut work = async |link: &mut Link| {
@@ -170,7 +175,7 @@ impl Postgres {
             let key: i32 = get(row, 0)?;
             link.query(CLOSE, &[&key]).await?;
             while !link.query(CLEAR, &[&key]).await?.is_empty() {}
-            link.query("DELETE FROM taskhub.hub WHERE key = $1", &[&key]).await.map(drop)
+            link.query(FORGET, &[&key]).await.map(drop)
         };
         Ok(self.database.run(&self.database.writers, &mut work)?)
     }

@@ -2,7 +2,7 @@
 
 use taskhub_core::{
     RuntimeStatus, Timestamp,
-    store::{Filter, Order, Page, StoreError, Which},
+    store::{Filter, Order, PAGE_BYTES_MAX, Page, StoreError, Which},
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -19,6 +19,10 @@ const SCANNED_COUNT_MAX: i64 = 20_000;
 
 /// Instances with one prefix that are sorted by the server; more are found by scanning.
 const SORTED_COUNT_MAX: i64 = 1_000;
+
+/// How many bytes of a page an instance takes, which the server knows without reading them.
+const SIZE: &str =
+    "coalesce(octet_length(i.output), 0) + coalesce(octet_length(i.custom_status), 0)";
 
 /// A statement as it grows.
 #[derive(Default)]
@@ -82,7 +86,8 @@ impl PostgresStore {
     }
 
     /// The statement for a page. Each row has whether it fits; the last one that could be looked
-    /// at comes too, since the list goes on behind it.
+    /// at comes too, since the list goes on behind it. What would be too much for a page is not
+    /// even sent; the last row that is says so.
     fn question(&self, filter: &Filter, few: bool) -> (String, Question) {
         let mut question = Question::default();
         let hub = question.param(self.hub, Type::INT4);
@@ -105,12 +110,18 @@ impl PostgresStore {
         let most = i64::try_from(filter.limit).unwrap_or(i64::MAX).saturating_add(1);
         let most = question.param(most, Type::INT8);
         let sql = format!(
-            "SELECT {columns}, i.id, i.fits, i.place = {SCANNED_COUNT_MAX} FROM (\
-                SELECT i.*, {at} AS at, ({fits}) AS fits, \
-                    row_number() OVER (ORDER BY {at}, i.id) AS place \
-                FROM (SELECT * FROM taskhub.instance AS i WHERE {spans} \
-                    ORDER BY {at}, i.id LIMIT {SCANNED_COUNT_MAX}) AS i\
-             ) AS i WHERE i.fits OR i.place = {SCANNED_COUNT_MAX} ORDER BY i.at, i.id LIMIT {most}",
+            "SELECT {columns}, i.id, i.fits, \
+                i.place = {SCANNED_COUNT_MAX} OR i.bytes > {PAGE_BYTES_MAX} \
+             FROM (\
+                SELECT i.*, row_number() OVER so_far AS place, \
+                    coalesce(sum(i.size) OVER so_far, 0) AS bytes \
+                FROM (SELECT i.*, {at} AS at, ({fits}) AS fits, CASE WHEN {fits} THEN {SIZE} END \
+                    AS size FROM taskhub.instance AS i WHERE {spans} \
+                    ORDER BY {at}, i.id LIMIT {SCANNED_COUNT_MAX}) AS i \
+                WINDOW so_far AS (ORDER BY i.at, i.id ROWS UNBOUNDED PRECEDING)\
+             ) AS i WHERE (i.fits OR i.place = {SCANNED_COUNT_MAX}) \
+                AND i.bytes - coalesce(i.size, 0) <= {PAGE_BYTES_MAX} \
+             ORDER BY i.at, i.id LIMIT {most}",
             columns = columns!(),
         );
         (sql, question)
@@ -219,7 +230,7 @@ fn page(rows: &[tokio_postgres::Row], filter: &Filter) -> Result<Page, Trouble> 
             page.instances.push((id, record));
         }
     }
-    // Fewer rows than asked for: the list ends, unless the scan did.
+    // Fewer rows than asked for: the list ends, unless the scan did, or the page is full.
     let is_full = rows.len() > filter.limit;
     if is_full || rows.last().map_or(Ok(false), |row| get(row, 19))? {
         page.next = last;

@@ -254,6 +254,12 @@ impl Hubs {
         self.hub(name).await
     }
 
+    /// The hub of that name for another node, which asks where a hub is open. That this one has
+    /// closed it, or has not opened it yet, the node hears as that it is to ask again.
+    pub(crate) fn open_here(&self, name: &HubName) -> Result<Hub, HubError> {
+        self.lock().get(name).and_then(|slot| slot.hub()).ok_or(HubError::Stopping)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<HubName, Arc<Slot>>> {
         self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,6 +275,10 @@ impl Hubs {
         }
         if inner.listed.as_ref().is_some_and(|listed| !listed.contains(name)) {
             return Err(HubError::Unlisted(name.clone()));
+        }
+        if slots.len() >= inner.count_max {
+            // Whoever waits for an empty one just now makes a hub in it.
+            slots.retain(|_, slot| slot.hub().is_some() || Arc::strong_count(slot) > 1);
         }
         if slots.len() >= inner.count_max {
             return Err(HubError::TooMany(name.clone(), inner.count_max));
@@ -291,14 +301,7 @@ impl Hubs {
         if slot.is_given() {
             return Err(HubError::Given(name.clone()));
         }
-        slot.delete().await?;
-        // Whoever waits for the slot just now makes an empty hub in it, and keeps it counted.
-        let mut slots = self.lock();
-        if slots.get(name).is_some_and(|slot| Arc::strong_count(slot) == 1 && slot.hub().is_none())
-        {
-            slots.remove(name);
-        }
-        Ok(())
+        slot.delete().await
     }
 
     /// The hub of those who name none.

@@ -1,7 +1,8 @@
 //! The verdict: what clients were told, what activities did and what is stored must fit together.
 //!
 //! 1. What was asked is answered, by what its instance gave, and each time by the same.
-//! 2. A held request got one of the replies that were raised for it.
+//! 2. A held request got one of the replies that were raised for it; each that was accepted came
+//!    once.
 //! 3. Each result in a history is of a run of that activity, for that call, and taken once.
 //! 4. A counter performed what was accepted once, and what was not accepted at most once.
 //! 5. Timers did not fire early; what a history once was, it still begins with.
@@ -9,6 +10,7 @@
 
 mod counters;
 mod histories;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -61,6 +63,7 @@ impl<'a> Known<'a> {
     pub(crate) fn check(&self) -> Verdict {
         let mut verdict = Verdict::default();
         told::check(self, &mut verdict);
+        replies::check(self, &mut verdict);
         counters::check(self, &mut verdict);
         histories::check(self, &mut verdict);
         self.ended(&mut verdict);

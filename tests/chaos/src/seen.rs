@@ -66,11 +66,8 @@ impl Seen {
             let rows = self.server.psql(&format!("{PIECES}({})", keys.join(",")));
             let now = pieces(&rows.map_err(|error| error.to_string())?).collect::<Pieces>();
             let of = |it: &str| it.split_once('.').is_some_and(|(key, _)| keys.contains(&key));
-            for (place, digest) in seen.iter().filter(|(place, _)| of(place)) {
-                if now.get(place) != Some(digest) {
-                    wrong.push(format!("the piece {place} of a history was {digest}, and is gone"));
-                }
-            }
+            let of_these = seen.iter().filter(|(place, _)| of(place));
+            wrong.extend(of_these.filter_map(|piece| gone(piece, &now)));
         }
         Ok(wrong)
     }
@@ -80,7 +77,26 @@ impl Seen {
     }
 }
 
+/// What is wrong if a piece does not stand as it was seen.
+fn gone((place, digest): (&String, &String), now: &Pieces) -> Option<String> {
+    let stands = now.get(place) == Some(digest);
+    (!stands).then(|| format!("the piece {place} of a history was {digest}, and is gone"))
+}
+
 fn pieces(rows: &str) -> impl Iterator<Item = (String, String)> {
     let pairs = rows.lines().filter_map(|line| line.split_once(' '));
     pairs.map(|(place, digest)| (place.to_owned(), digest.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_that_is_rewritten_or_gone_is_found() {
+        let seen = (&"7.0".to_owned(), &"digest".to_owned());
+        let wrong = |rows: &str| gone(seen, &pieces(rows).collect()).is_some();
+        assert!(!wrong("7.0 digest\n7.4 another"));
+        assert!(wrong("7.0 rewritten") && wrong("7.4 digest"));
+    }
 }

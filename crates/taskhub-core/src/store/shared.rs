@@ -19,7 +19,8 @@ use crate::PartitionId;
 
 /// A store that several nodes share. See the [module](self) for what it must promise.
 pub trait Shared: Send + Sync {
-    /// `node` lives, for `ttl` from now. Returns all nodes that live, by id.
+    /// `node` lives, for `ttl` from now. Returns all nodes that live, by id; fails with
+    /// [`StoreError::Deleted`] when the hub is there no more.
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError>;
 
     /// `node` is about to go and no longer counts. What it owns it gives up by
@@ -31,6 +32,9 @@ pub trait Shared: Send + Sync {
 
     /// The partitions that were claimed and not released, in their order.
     fn owners(&self) -> Result<Vec<Lease>, StoreError>;
+
+    /// The partitions in whose inboxes something stands, in their order.
+    fn mail(&self) -> Result<Vec<PartitionId>, StoreError>;
 
     /// Tells all who listen that something has changed about these partitions: messages stand in
     /// their inboxes, or nobody owns them any more.

@@ -1,4 +1,5 @@
-//! Hints between nodes: one thread tells them, one hears them. Neither is waited for by anybody.
+//! Hints between nodes: one thread tells them, one hears them, one finds what no hint came for.
+//! None of them is waited for by anybody.
 
 use std::{
     collections::BTreeSet,
@@ -23,8 +24,11 @@ const LISTEN: Duration = Duration::from_millis(500);
 /// How long it waits until it listens again, when that failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// How often it looks for mail of which no hint came.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Tells the others in which inboxes something stands: all that gathered meanwhile at once. A hint
-/// that is lost costs a second: every owner looks by itself.
+/// that is lost costs a second: every node looks by itself.
 pub(super) fn tell(store: &dyn Store, hints: &Receiver<PartitionId>) {
     while let Ok(first) = hints.recv() {
         let all: BTreeSet<_> = std::iter::once(first).chain(hints.try_iter()).collect();
@@ -63,6 +67,22 @@ pub(super) fn hear(store: &Arc<dyn Store>, post: &Post, keeper: &Sender<Errand>)
                 let _ = keeper.send(Errand::Heard(partitions));
             }
             Err(_) => ears = None,
+        }
+    }
+}
+
+/// Looks for mail once a second until the node has stopped: a hint may have been lost.
+pub(super) fn find(store: &dyn Store, post: &Post) {
+    let Some(shared) = store.shared() else { return };
+    while !post.has_stopped().load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK_EVERY);
+        match shared.mail() {
+            Ok(partitions) => {
+                for partition in partitions {
+                    post.send(partition, Mail::Look(partition, false));
+                }
+            }
+            Err(error) => tracing::debug!(%error, "which inboxes are empty is not known just now"),
         }
     }
 }

@@ -8,7 +8,7 @@ mod pace;
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender},
     },
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use taskhub_core::{
     Limits, PartitionId,
     store::{Node, Ownership, Store, StoreError},
 };
+use tokio::sync::watch;
 
 use super::{
     Held, lock,
@@ -56,6 +57,14 @@ pub(super) enum Blame {
     Fence,
 }
 
+/// The keeper, as others see it.
+pub(super) struct KeeperHandle {
+    /// Where it takes errands.
+    pub errands: Sender<Errand>,
+    /// Whether it found that somebody has deleted the hub.
+    pub deleted: watch::Receiver<bool>,
+}
+
 /// Keeps the partitions of a node.
 pub(super) struct Keeper {
     pub node: Node,
@@ -70,6 +79,8 @@ pub(super) struct Keeper {
     pub ttl: Duration,
     pub state: State,
     pub tallies: Arc<Tallies>,
+    /// Tells that somebody has deleted the hub.
+    pub deleted: watch::Sender<bool>,
 }
 
 /// How often a node looks whether others have come or gone; hardly ever, if its store is its own.
@@ -129,6 +140,9 @@ impl Keeper {
                     self.tallies.fails(None);
                 }
                 Err(error) => {
+                    self.deleted.send_if_modified(|is_deleted| {
+                        error == StoreError::Deleted && !std::mem::replace(is_deleted, true)
+                    });
                     self.tallies.fails(Some(error.to_string()));
                     let what = "the partitions of this node cannot be kept while the store fails";
                     self.state.trouble.tell(&error.to_string(), what);

@@ -14,6 +14,18 @@ pub struct Members {
 }
 
 impl Hub {
+    /// Waits until somebody has deleted the hub in its store, another node for instance: then it
+    /// can do nothing any more, and is to be stopped. False when it was stopped before.
+    pub fn deleted(&self) -> impl Future<Output = bool> + Send + use<> {
+        let deleted = self.inner.keeper.as_ref().map(|keeper| keeper.deleted.clone());
+        async move {
+            match deleted {
+                Some(mut deleted) => deleted.wait_for(|is_deleted| *is_deleted).await.is_ok(),
+                None => false,
+            }
+        }
+    }
+
     /// Who takes part in it, as the store knows; `None` when its store belongs to this process.
     pub async fn members(&self) -> Result<Option<Members>, StoreError> {
         self.read(|store| {

@@ -10,13 +10,13 @@ use taskhub_core::{
     Limits, PartitionId,
     store::{Node, Store},
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     Held, Hub, Inner, OpenError,
     dispatch::Dispatch,
     hints,
-    keeper::{self, Errand, Keeper, State},
+    keeper::{self, Errand, Keeper, KeeperHandle, State},
     lane_thread::{self, LaneThread, ToLane},
     looks::Looks,
     mail::{self, Mail, Post},
@@ -33,7 +33,7 @@ use super::{
 use crate::{
     Code, Holdings, NodeOptions, Patience, Shard, clock,
     store::system_clock,
-    watchdog::{Watch, Watched, watch},
+    watchdog::{self, Watch, Watched},
 };
 
 /// How many lanes a node has whose store others share: a database commits several at once.
@@ -84,10 +84,8 @@ impl Hub {
         crew.turn_threads(code, boxes, &workers, links)?;
         crew.readers(&reads)?;
         let name = node.id.clone();
-        if let Err(error) = crew.keeper(node, (options.ttl, options.looks), errands) {
-            post.send_all(|| Mail::Stop);
-            return Err(error);
-        }
+        let deleted = crew.keeper(node, (options.ttl, options.looks), errands);
+        let deleted = deleted.inspect_err(|_| post.send_all(|| Mail::Stop))?;
         if shares {
             crew.hints(hints, to_keeper.clone())?;
         }
@@ -97,8 +95,8 @@ impl Hub {
         (router.owners, router.tallies) = (owners, tallies.clone());
         (router.shares, router.node, router.ttl) = (shares, name, options.ttl);
         router.peers = options.peers;
-        let (threads, clock, keeper) = (Mutex::new(threads), system_clock(), Some(to_keeper));
-        let looks = Looks::new(&limits);
+        let keeper = Some(KeeperHandle { errands: to_keeper, deleted });
+        let (threads, clock, looks) = (Mutex::new(threads), system_clock(), Looks::new(&limits));
         let inner =
             Inner { store, router, post, workers, keeper, tallies, threads, looks, limits, clock };
         Ok(Self { inner: Arc::new(inner) })
@@ -182,7 +180,7 @@ impl Crew {
                 turn_thread::run(Shard::new(functions, &limits, partitions, lanes), links);
             })?);
         }
-        Ok(watch(&watches)?)
+        Ok(watchdog::watch(&watches)?)
     }
 
     fn readers(&mut self, reads: &readers::Reads) -> Result<(), OpenError> {
@@ -195,13 +193,15 @@ impl Crew {
         Ok(())
     }
 
-    /// What can be claimed is claimed before the node takes its first request.
+    /// What can be claimed is claimed before the node takes its first request. Returns what tells
+    /// whether somebody deletes the hub.
     fn keeper(
         &mut self,
         node: Node,
         (ttl, looks): (Duration, Duration),
         errands: mpsc::Receiver<Errand>,
-    ) -> Result<(), OpenError> {
+    ) -> Result<watch::Receiver<bool>, OpenError> {
+        let (tells, deleted) = watch::channel(false);
         let state = State::new(keeper::look_every(self.store.shared().is_some(), ttl, looks));
         let mut keeper = Keeper {
             node,
@@ -214,10 +214,11 @@ impl Crew {
             ttl,
             state,
             tallies: self.tallies.clone(),
+            deleted: tells,
         };
         keeper.tend()?;
         self.threads.push(spawn("taskhub-keeper".to_owned(), move || keeper.run(&errands))?);
-        Ok(())
+        Ok(deleted)
     }
 
     /// Nobody waits for these: they end by themselves.
@@ -230,6 +231,8 @@ impl Crew {
         spawn("taskhub-hints-out".to_owned(), move || hints::tell(&*store, &hints))?;
         let (store, post) = (self.store.clone(), self.post.clone());
         spawn("taskhub-hints-in".to_owned(), move || hints::hear(&store, &post, &keeper))?;
+        let (store, post) = (self.store.clone(), self.post.clone());
+        spawn("taskhub-mail".to_owned(), move || hints::find(&*store, &post))?;
         Ok(())
     }
 }

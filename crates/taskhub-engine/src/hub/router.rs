@@ -12,13 +12,13 @@ use taskhub_core::{
 };
 
 use super::{Held, lock, owners::Owners, requests::Requests, tally::Tallies};
-use crate::{Peers, Unreached};
+use crate::{NOTICED_WITHIN, Peers, Unreached};
 
 /// How long it waits until it asks again where an instance lives: ever longer.
 const RETRY_AFTER: Duration = Duration::from_millis(10);
 const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
 
-/// A question that took longer was held by an owner until that time.
+/// A wait that took longer was held by an owner until it was told to ask elsewhere.
 const HELD_AFTER: Duration = Duration::from_millis(500);
 
 /// How long an owner that another one has replaced may still take to answer.
@@ -124,20 +124,21 @@ impl Router {
     async fn ask_around(&self, instance: InstanceId, verb: Verb) -> Answer {
         let reads = reads(&verb);
         let patience = self.ttl + self.ttl / 3;
-        let (mut since, mut pause) = (Instant::now(), RETRY_AFTER);
+        let (mut failing, mut pause) = (None, RETRY_AFTER);
         loop {
             let asked = Instant::now();
-            let (came, reached) = match self.ask_once(&instance, &verb, reads).await {
+            let (came, held_after) = match self.ask_once(&instance, &verb, reads).await {
                 Came::Answer(answer) => return self.told(answer, instance),
-                Came::Unasked(why) => (why, false),
-                Came::Moved => ("its partition is being handed over".to_owned(), true),
-                Came::Lost(why) if reads => (why, true),
+                Came::Unasked(why) => (why, Duration::MAX),
+                Came::Moved => ("its partition is being handed over".to_owned(), HELD_AFTER),
+                Came::Lost(why) if reads => (why, NOTICED_WITHIN),
                 Came::Lost(why) => return Answer::Refused(Refusal::Lost(why)),
             };
-            if reached && asked.elapsed() > HELD_AFTER {
-                (since, pause) = (Instant::now(), RETRY_AFTER);
+            // All else is answered soon, so trying on for longer than that is of no use.
+            if verb.waits() && asked.elapsed() > held_after {
+                (failing, pause) = (None, RETRY_AFTER);
             }
-            if since.elapsed() > patience {
+            if failing.get_or_insert_with(Instant::now).elapsed() > patience {
                 return Answer::Refused(Refusal::Unavailable(instance, came));
             }
             if self.requests.post().stopping().load(Ordering::Relaxed) {

@@ -15,8 +15,8 @@ use taskhub_core::{
     Batch, Change, Envelope, Epoch, HistoryChange, InstanceId, MessageId, PartitionId, Record,
     TurnRecord,
     store::{
-        self, CommitError, Cursor, Filter, Node, Ownership, Page, Shared, Store, StoreError,
-        Stored, Wake,
+        self, CommitError, Cursor, Filter, Growing, Node, Ownership, Page, Shared, Store,
+        StoreError, Stored, Wake,
     },
 };
 
@@ -224,15 +224,15 @@ impl Store for MemoryStore {
             .filter(|(place, _)| filter.after.as_ref().is_none_or(|after| place > after))
             .collect();
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let more = found.len() > filter.limit;
-        found.truncate(filter.limit);
-        Ok(Page {
-            next: found.last().filter(|_| more).map(|(place, _)| place.clone()),
-            instances: found
-                .into_iter()
-                .map(|(place, record)| (place.instance, record.clone()))
-                .collect(),
-        })
+        let (mut page, mut last) = (Growing::default(), None);
+        for (place, record) in found {
+            if page.is_full(filter) {
+                return Ok(page.ends(last));
+            }
+            page.add(place.instance.clone(), record.clone());
+            last = Some(place);
+        }
+        Ok(page.ends(None))
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) enum Asked<'a> {
     Claim,
     Commit(&'a Batch),
     Wakes(PartitionId),
+    Hint,
     Else,
 }
 
@@ -141,8 +142,12 @@ impl Shared for Guarded {
         self.reach()?.owners()
     }
 
+    fn mail(&self) -> Result<Vec<PartitionId>, StoreError> {
+        self.reach()?.mail()
+    }
+
     fn hint(&self, partitions: &[PartitionId]) -> Result<(), StoreError> {
-        self.reach()?.hint(partitions)
+        self.asked(&Asked::Hint)?.hint(partitions)
     }
 
     fn listen(&self) -> Result<Box<dyn Hints>, StoreError> {

@@ -1,4 +1,4 @@
-//! Hints between nodes, and what makes up for lost ones.
+//! Hints between nodes.
 
 use std::time::Duration;
 
@@ -6,15 +6,11 @@ use taskhub_core::{
     PartitionId,
     store::{Shared as _, StoreError},
 };
-use taskhub_sim::conformance::hub::partition;
 
-use crate::scene::{Scene, fresh, options, server};
+use crate::scene::{fresh, options, server};
 
 /// Longer than any hint takes.
 const SOON: Duration = Duration::from_secs(20);
-
-/// A second, and what a slow machine adds to it.
-const FOUND: Duration = Duration::from_secs(5);
 
 /// Nodes hear each other, and not those of other hubs.
 #[test]
@@ -44,13 +40,4 @@ fn a_listener_is_told_when_its_connection_is_lost() {
     let mut ear = store.listen().expect("the server runs");
     store.hint(&[PartitionId(3)]).expect("the server runs");
     assert_eq!(ear.next(SOON), Ok(vec![PartitionId(3)]));
-}
-
-/// A node may die between its commit and its hint.
-#[test]
-fn mail_of_which_no_hint_came_is_found() {
-    let scene = Scene::open(options(&server().url(), &fresh()));
-    let mut ear = scene.store.listen().expect("the server runs");
-    scene.step(0).expect("the server runs");
-    assert_eq!(ear.next(FOUND), Ok(vec![partition("b")]));
 }

@@ -2,9 +2,9 @@
 
 use std::{sync::Barrier, thread, time::Duration};
 
-use taskhub_core::store::{CommitError, Store as _};
+use taskhub_core::store::{CommitError, Store as _, StoreError};
 use taskhub_postgres::{OpenError, PostgresOptions, testing::ServerOptions};
-use taskhub_sim::conformance::hub::{append, instance};
+use taskhub_sim::conformance::hub::{TTL, append, instance, node, partition};
 
 use crate::{
     rival::Rival,
@@ -77,12 +77,25 @@ fn a_node_runs_with_few_rights() {
     let grants = include_str!("../../src/grants.sql").replace("ROLE", "runner");
     server().psql("CREATE ROLE runner LOGIN").expect("psql works");
     server().psql_in("careful", &grants).expect("psql works");
-    let scene = Scene::open(options(&url.replace("postgres@", "runner@"), &fresh()));
+    let (url, hub) = (url.replace("postgres@", "runner@"), fresh());
+    let scene = Scene::open(options(&url, &hub));
     scene.store.commit(&scene.batch([append("a", 0..2)])).expect("it may write");
     scene.store.commit(&scene.batch([append("a", 2..3)])).expect("it may write");
     assert!(scene.store.load(&instance("a")).expect("it may read").is_some());
+    let shared = scene.store.shared().expect("it is");
+    assert_eq!(shared.heartbeat(&node("a"), TTL).map(|nodes| nodes.len()), Ok(1));
+    shared.listen().expect("it may listen");
+    shared.hint(&[partition("a")]).expect("it may give hints");
+    shared.depart(&node("a")).expect("it may depart");
+    let postgres = PostgresOptions::new(&url).connect().expect("it may look");
+    postgres.delete(&hub).expect("it may delete hubs");
+    assert_eq!(postgres.hubs().expect("it may look"), ["default"]);
     let dropped = server().psql_in("careful", "SET ROLE runner; DROP TABLE taskhub.instance");
     assert!(dropped.is_err());
+    // Tables of an earlier version it may not change, and says who must.
+    server().psql_in("careful", "UPDATE taskhub.schema_version SET version = 2").unwrap();
+    let Err(error) = options(&url, "default").open() else { panic!("it changed the tables") };
+    assert!(error.to_string().contains("may create tables open the hub once"), "{error}");
 }
 
 /// Without any rights, one is told which are missing.
@@ -169,10 +182,13 @@ fn a_deleted_hub_is_gone() {
     postgres.delete("gone").expect("it is there");
     postgres.delete("unknown").expect("nothing is to be done");
     assert!(matches!(open.step(1), Err(CommitError::Fenced(_))));
+    let shared = open.store.shared().expect("it is");
+    assert_eq!(shared.heartbeat(&node("a"), TTL), Err(StoreError::Deleted));
     assert_eq!(postgres.hubs().expect("the server runs"), ["kept"]);
     let rows = "SELECT (SELECT count(*) FROM taskhub.instance) \
         + (SELECT count(*) FROM taskhub.history) + (SELECT count(*) FROM taskhub.message) \
-        + (SELECT count(*) FROM taskhub.lease) + (SELECT count(*) FROM taskhub.partition)";
+        + (SELECT count(*) FROM taskhub.lease) + (SELECT count(*) FROM taskhub.partition) \
+        + (SELECT count(*) FROM taskhub.node)";
     let of_one = 2 + 2 + 1 + 4 + 4;
     let rows = server().psql_in("shrinking", rows).expect("psql works");
     assert_eq!(rows, of_one.to_string());

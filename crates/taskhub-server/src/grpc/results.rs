@@ -38,7 +38,7 @@ impl Results for Taking {
         let results = request.into_inner().take_until(stopped).ready_chunks(AT_ONCE);
         let taken = results.then(move |results| {
             let (service, name, caller) = (service.clone(), name.clone(), caller.clone());
-            async move { take(&service.call_to(name, caller).await?, results) }
+            async move { take(&service.call_to(name, caller, false).await?, results) }
         });
         Ok(Response::new(Box::pin(taken)))
     }

@@ -107,22 +107,28 @@ impl Service {
 
     /// A call of this name; not every one makes a hub.
     async fn call<T>(&self, rpc: &str, request: &Request<T>) -> Result<Call<'_>, Status> {
-        let name = hub_name(request.metadata())?;
-        let makes = MAKING.contains(&rpc);
-        let hub = if makes { self.hubs.hub(&name).await } else { self.hubs.seen(&name).await };
-        Ok(self.call_of(hub.map_err(no_hub)?, name, Caller::of(request)))
+        let (name, by) = (hub_name(request.metadata())?, Caller::of(request));
+        self.call_to(name, by, MAKING.contains(&rpc)).await
     }
 
-    /// A call of somebody to a hub.
-    pub(super) async fn call_to(&self, name: HubName, by: Caller) -> Result<Call<'_>, Status> {
-        let hub = self.hubs.seen(&name).await.map_err(no_hub)?;
-        Ok(self.call_of(hub, name, by))
-    }
-
-    fn call_of(&self, hub: Hub, name: HubName, by: Caller) -> Call<'_> {
+    /// A call of somebody to a hub, which may make it; no node makes one for another.
+    pub(super) async fn call_to(
+        &self,
+        name: HubName,
+        by: Caller,
+        makes: bool,
+    ) -> Result<Call<'_>, Status> {
+        let hub = if by.from_node {
+            self.hubs.open_here(&name)
+        } else if makes {
+            self.hubs.hub(&name).await
+        } else {
+            self.hubs.seen(&name).await
+        };
+        let hub = hub.map_err(no_hub)?;
         let Caller { connection, from_node, trace } = by;
         let Self { hubs, chunks, spans, histories, reads } = self;
-        Call { hub, name, hubs, chunks, spans, histories, connection, from_node, trace, reads }
+        Ok(Call { hub, name, hubs, chunks, spans, histories, connection, from_node, trace, reads })
     }
 }
 

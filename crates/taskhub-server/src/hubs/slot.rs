@@ -78,6 +78,16 @@ impl Slot {
             }
             let lends = place.lend(&name, &hub);
             self.put(Some(Opened { hub: hub.clone(), _lends: lends }));
+            let (deleted, slot) = (hub.deleted(), Arc::downgrade(&self));
+            tokio::spawn(async move {
+                // Somebody else did; whoever names it next opens another one.
+                if deleted.await
+                    && let Some(slot) = slot.upgrade()
+                {
+                    tracing::warn!(hub = %name, "the hub was deleted by another node");
+                    slot.close().await;
+                }
+            });
             Ok(hub)
         });
         opening.await.map_err(HubError::interrupted)?

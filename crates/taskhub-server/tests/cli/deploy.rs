@@ -72,6 +72,8 @@ fn the_image_is_made_of_what_is_there() {
     let program = program.to_string_lossy();
     let copied = format!("--from=build /taskhub/target/release/{program} /usr/local/bin/{program}");
     assert_eq!(all("COPY"), [". .", &copied]);
+    let left_out = fs::read_to_string(root().join(".dockerignore")).expect("it is there");
+    assert!(left_out.lines().any(|line| line == "**/target"), "builds are gigabytes");
 
     assert_eq!(all("ENTRYPOINT"), [format!("[\"{program}\"]")]);
     assert_eq!(all("CMD"), ["[\"serve\"]"]);
@@ -106,7 +108,7 @@ fn the_three_nodes_of_the_composition_are_one_hub() {
     let database = environment(&all["services"]["database"]);
     let (user, name) = (&database["POSTGRES_USER"], &database["POSTGRES_DB"]);
     let store = format!("postgres://{user}:(secret)@database/{name}");
-    let mut ports = Vec::new();
+    let (mut ports, mut builders) = (Vec::new(), Vec::new());
     for node in ["node-1", "node-2", "node-3"] {
         let service = &all["services"][node];
         let settings = settings(&["serve"], &environment(service));
@@ -115,10 +117,8 @@ fn the_three_nodes_of_the_composition_are_one_hub() {
         let address = format!("http://{node}:7071");
         assert_eq!(cluster["address"].as_str(), Some(address.as_str()), "others reach it there");
         assert!(cluster.get("secret").is_some() && settings.get("tokens").is_some(), "{node}");
-        let build = &service["build"];
-        let dockerfile = build["dockerfile"].as_str().expect("a path");
-        let context = build["context"].as_str().expect("a path");
-        assert!(root().join("deploy").join(context).join(dockerfile).is_file());
+        assert_eq!(service["image"].as_str(), Some("taskhub"), "{node}");
+        builders.extend(service.get("build"));
         assert_eq!(service["stop_grace_period"].as_str(), Some("30s"), "a hand-over takes 15 s");
         let port = service["ports"][0].as_str().expect("a port");
         ports.push(port.strip_suffix(":7071").expect("it listens there").to_owned());
@@ -126,6 +126,9 @@ fn the_three_nodes_of_the_composition_are_one_hub() {
         let (volume, _) = volume.split_once(':').expect("it is mounted somewhere");
         assert!(all["volumes"].get(volume).is_some(), "{volume} is declared");
     }
+    let [build] = builders[..] else { panic!("one builds the image, the others take it") };
+    let path = |key: &str| build[key].as_str().expect("a path");
+    assert!(root().join("deploy").join(path("context")).join(path("dockerfile")).is_file());
     assert_eq!(ports, ["127.0.0.1:7071", "127.0.0.1:7072", "127.0.0.1:7073"]);
 }
 

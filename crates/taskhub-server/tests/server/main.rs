@@ -31,6 +31,8 @@ mod running;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod traces;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod two;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untaken;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;

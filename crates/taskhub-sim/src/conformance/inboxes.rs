@@ -13,11 +13,11 @@ use super::{
     hub::{Hub, append, envelope, instance, message_id, partition, purge, turn},
 };
 
-fn sends(id: &str, sent: impl IntoIterator<Item = Envelope>) -> TurnRecord {
+pub(super) fn sends(id: &str, sent: impl IntoIterator<Item = Envelope>) -> TurnRecord {
     TurnRecord { sent: sent.into_iter().collect(), ..turn(id) }
 }
 
-fn takes(id: &str, taken: impl IntoIterator<Item = MessageId>) -> TurnRecord {
+pub(super) fn takes(id: &str, taken: impl IntoIterator<Item = MessageId>) -> TurnRecord {
     TurnRecord { taken: taken.into_iter().collect(), ..turn(id) }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use taskhub_core::{
     InstanceId, PartitionId, Record, RuntimeStatus, Timestamp,
-    store::{Cursor, Filter, Order, Wake, Which},
+    store::{Cursor, Filter, Order, PAGE_BYTES_MAX, Wake, Which},
 };
 
 use super::{
@@ -291,5 +291,44 @@ pub fn a_list_is_whole_though_others_write(fixture: &mut impl Fixture) {
     for id in &staying {
         assert!(once.contains(&instance(id)), "{id} is missing in the list");
         assert!(woken.contains(&instance(id)), "{id} is missing among the wakes");
+    }
+}
+
+/// However many may be on it, a page has so many bytes and one instance more; none is left out.
+pub fn a_page_ends_by_its_bytes(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    let large = |n: i64, bytes| Record {
+        created_at: Timestamp(n),
+        completed_at: Some(Timestamp(n)),
+        name: "weather".into(),
+        custom_status: Some("x".repeat(bytes / 3).into()),
+        outcome: Some(Ok(Some("x".repeat(bytes - bytes / 3).into()))),
+        ..ended(0)
+    };
+    let mut all = Vec::new();
+    for (n, part) in (0..).zip([3, 3, 3, 3, 20, 1, 0, 3, 3, 3]) {
+        all.push(format!("large{n}"));
+        hub.commit([
+            keep(&format!("large{n}"), large(n, PAGE_BYTES_MAX / 8 * part)),
+            keep(&format!("other{n}"), Record { name: "other".into(), ..large(n, 1 << 20) }),
+        ]);
+    }
+    let named = Filter { name: Some("weather".into()), limit: 100, ..Filter::default() };
+    for filter in [
+        named.clone(),
+        Filter { prefix: Some("large".into()), ..named.clone() },
+        Filter { order: Order::Completed, ..named },
+    ] {
+        let (mut listed, mut filter) = (Vec::new(), filter);
+        let mut pages = Vec::new();
+        loop {
+            let page = hub.store.query(&filter).expect("listing works");
+            pages.push(page.instances.len());
+            listed.extend(page.instances.into_iter().map(|(id, _)| id.to_string()));
+            let Some(next) = page.next else { break };
+            filter.after = Some(next);
+        }
+        assert_eq!(listed, all);
+        assert_eq!(pages[..3], [3, 2, 5], "{pages:?}");
     }
 }

@@ -10,6 +10,7 @@ use taskhub_core::{
 use super::{
     Fixture, PARTITIONS,
     hub::{Hub, TTL, envelope, keep, node, partition, running, turn},
+    inboxes::{sends, takes},
 };
 
 /// How long a law waits for a hint that must come.
@@ -84,6 +85,22 @@ pub fn an_owner_is_told_until_it_releases_or_another_claims(fixture: &mut impl F
     let owners = shared.owners().expect("the store works");
     let expected = Lease { owned: taken[0], node: node("b"), lasts: TTL };
     assert_eq!(owners, [expected]);
+}
+
+/// Whoever looks sees which inboxes are not empty, whether or not a hint came: a node may die
+/// between its commit and its hint.
+pub fn mail_is_seen_until_it_is_taken(fixture: &mut impl Fixture) {
+    let hub = Hub::open(fixture);
+    let shared = shared(&*hub.store);
+    assert_eq!(shared.mail(), Ok(vec![]));
+    let (one, two) = (envelope(0, 1, "order-1"), envelope(0, 2, "order-1"));
+    hub.commit([sends("x", [one.clone(), two.clone()])]);
+    let there = Ok(vec![partition("order-1")]);
+    assert_eq!(shared.mail(), there);
+    hub.commit([takes("order-1", [one.id])]);
+    assert_eq!(shared.mail(), there);
+    hub.commit([takes("order-1", [two.id])]);
+    assert_eq!(shared.mail(), Ok(vec![]));
 }
 
 /// A hint reaches every listener once, and nobody hears those of before.

@@ -12,12 +12,13 @@ use crate::{
 
 /// How often an operation of a counter may have been performed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Times {
+pub(super) enum Times {
     Once,
     AtMostOnce,
 }
 
-type Expected = HashMap<String, BTreeMap<String, Times>>;
+type Operations = BTreeMap<String, Times>;
+type Expected = HashMap<String, Operations>;
 
 pub(super) fn check(known: &Known<'_>, verdict: &mut Verdict) {
     let expected = expected(known);
@@ -30,21 +31,31 @@ pub(super) fn check(known: &Known<'_>, verdict: &mut Verdict) {
                 continue;
             }
         };
-        for (operation, times) in operations {
-            let count = performed.get(operation).copied().unwrap_or_default();
-            let is_right = count == 1 || (count == 0 && *times == Times::AtMostOnce);
-            counted += count;
-            unknown += u32::from(*times == Times::AtMostOnce);
-            verdict.unless(is_right, || {
-                format!("counter {counter} performed {operation} {count} times, not {times:?}")
-            });
-        }
-        for operation in performed.keys().filter(|it| !operations.contains_key(*it)) {
-            verdict.wrong.push(format!("nobody asked counter {counter} for {operation}"));
-        }
+        counted += performed.values().sum::<u32>();
+        unknown += operations.values().filter(|times| **times == Times::AtMostOnce).count();
+        one(verdict, counter, operations, &performed);
     }
     let what = format!("{counted} operations of {} counters", expected.len());
     verdict.summary.push(format!("{what}; of {unknown} the outcome was not told"));
+}
+
+/// Of one counter: each operation was performed as often as it may have been.
+pub(super) fn one(
+    verdict: &mut Verdict,
+    counter: &str,
+    operations: &Operations,
+    performed: &BTreeMap<String, u32>,
+) {
+    for (operation, times) in operations {
+        let count = performed.get(operation).copied().unwrap_or_default();
+        let is_right = count == 1 || (count == 0 && *times == Times::AtMostOnce);
+        verdict.unless(is_right, || {
+            format!("counter {counter} performed {operation} {count} times, not {times:?}")
+        });
+    }
+    for operation in performed.keys().filter(|it| !operations.contains_key(*it)) {
+        verdict.wrong.push(format!("nobody asked counter {counter} for {operation}"));
+    }
 }
 
 fn expected(known: &Known<'_>) -> Expected {

@@ -30,7 +30,8 @@ pub(super) fn check(known: &Known<'_>, verdict: &mut Verdict) {
     verdict.summary.push(format!("{what}; {taken} results taken of {runs} runs of activities"));
 }
 
-fn read(known: &Known<'_>, id: &str) -> Result<Vec<Event>, String> {
+/// The whole history of an instance.
+pub(super) fn read(known: &Known<'_>, id: &str) -> Result<Vec<Event>, String> {
     let instance = InstanceId::parse(id).map_err(|error| error.to_string())?;
     let pieces = known.store.history(&instance, 0..u64::MAX).map_err(|error| error.to_string())?;
     let events = codec::decode_history(&pieces).map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use taskhub::MemoryStore;
 use taskhub_core::{CallId, Event, ExecutionId, Kind, Record, RuntimeStatus, Timestamp, Work};
 
-use super::{Known, Verdict, counters, histories, told};
+use super::{Known, Verdict, counters, histories, replies, told};
 use crate::{
     journal::Ran,
     ledger::{Line, instance},
@@ -87,6 +87,78 @@ fn a_signal_that_is_lost_is_found() {
     let signals = Line::Signals { counter: counter.clone(), operation: operation.clone() };
     assert_eq!(wrong(signals), 0, "it was not accepted");
     assert_eq!(wrong(Line::Signalled { counter, operation }), 1);
+}
+
+#[test]
+fn an_answer_that_changes_or_is_an_error_is_found() {
+    let (orchestration, key) = ("weather".to_owned(), ID.to_owned());
+    let text = "sun".to_owned();
+    let again =
+        Line::AnsweredAgain { orchestration: orchestration.clone(), key: key.clone(), text };
+    let wrong = Line::Wrong { orchestration, key, status: 500, text: "oh".to_owned() };
+    for line in [again, wrong] {
+        let lines = [asks(), replies("rain"), answered("rain"), line];
+        assert_eq!(told_wrong("\"rain\"", &lines), 1);
+    }
+}
+
+#[test]
+fn an_operation_that_is_performed_twice_or_for_nobody_is_found() {
+    let asked = |times| [("1".to_owned(), times)].into();
+    let performed = |all: &[(&str, u32)]| all.iter().map(|it| (it.0.to_owned(), it.1)).collect();
+    for (times, counts, expected) in [
+        (counters::Times::Once, &[("1", 1)][..], 0),
+        (counters::Times::Once, &[], 1),
+        (counters::Times::AtMostOnce, &[], 0),
+        (counters::Times::AtMostOnce, &[("1", 2)], 1),
+        (counters::Times::Once, &[("1", 1), ("2", 1)], 1),
+    ] {
+        let mut verdict = Verdict::default();
+        counters::one(&mut verdict, "a", &asked(times), &performed(counts));
+        assert_eq!(verdict.wrong.len(), expected, "{times:?} {counts:?}");
+    }
+}
+
+#[test]
+fn a_reply_that_was_accepted_and_is_lost_or_came_twice_is_found() {
+    let raised = |text: &str| {
+        let input = Some(format!("\"{text}\"").into());
+        Event { at: Timestamp(1), kind: Kind::EventRaised { name: "reply".into(), input } }
+    };
+    let wrong = |accepted, texts: &[&str]| {
+        let mut verdict = Verdict::default();
+        let history: Vec<_> = texts.iter().map(|text| raised(text)).collect();
+        replies::one(&mut verdict, ID, &[("rain", accepted)].into(), &history);
+        verdict.wrong.len()
+    };
+    assert_eq!((wrong(true, &["rain"]), wrong(false, &[]), wrong(false, &["rain"])), (0, 0, 0));
+    assert_eq!((wrong(true, &[]), wrong(false, &["rain", "rain"])), (1, 1));
+    assert_eq!(wrong(true, &["rain", "sun"]), 1, "nobody sent it");
+}
+
+#[test]
+fn what_has_not_ended_and_a_history_with_a_gap_are_found() {
+    let store = MemoryStore::new(1);
+    let mut known = known(&store);
+    known.records.insert(ID.to_owned(), record("nap", "1"));
+    let wrong = |known: &Known<'_>| {
+        let (mut ended, mut whole) = (Verdict::default(), Verdict::default());
+        known.ended(&mut ended);
+        histories::check(known, &mut whole);
+        (ended.wrong.len(), whole.wrong.len())
+    };
+    assert_eq!(wrong(&known), (0, 1), "its record counts an event that is not there");
+    for change in [
+        |it: &mut Record| it.status = RuntimeStatus::Running,
+        |it: &mut Record| it.stuck = Some("changed code".into()),
+        |it: &mut Record| it.busy = true,
+        |it: &mut Record| it.due = Some(Timestamp(1)),
+    ] {
+        let mut record = Record { events: 0, ..record("nap", "1") };
+        change(&mut record);
+        known.records.insert(ID.to_owned(), record);
+        assert_eq!(wrong(&known), (1, 0));
+    }
 }
 
 /// What is wrong with a history, if the activity `stamp` ran once for its step 0.

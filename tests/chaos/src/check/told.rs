@@ -61,6 +61,6 @@ fn output(known: &Known<'_>, id: &str) -> Option<String> {
 }
 
 /// A gateway answers a text as it is, and everything else as JSON.
-fn plain(output: &str) -> String {
+pub(super) fn plain(output: &str) -> String {
     serde_json::from_str(output).unwrap_or_else(|_| output.to_owned())
 }

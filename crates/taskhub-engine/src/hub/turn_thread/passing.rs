@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// How often it looks into all inboxes, as a hint may have been lost.
+/// How long an inbox that could not be read is left alone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Which inboxes are to be read.
@@ -25,10 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Looks {
     wanted: BTreeSet<PartitionId>,
     under_way: BTreeSet<PartitionId>,
-    /// Those that could not be read.
+    /// Those that could not be read, and when such were tried again.
     failed: BTreeSet<PartitionId>,
-    /// When it looked at all of them.
-    all: Option<Instant>,
+    again: Option<Instant>,
 }
 
 impl TurnThread {
@@ -79,12 +78,9 @@ impl TurnThread {
 
     /// Has the inboxes read into which it is to look; each by one reader at a time.
     pub(super) fn look_around(&mut self) {
-        if self.looks.all.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            self.looks.all = Some(Instant::now());
+        if self.looks.again.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.looks.again = Some(Instant::now());
             self.looks.wanted.append(&mut self.looks.failed);
-            if self.links.hints.is_some() {
-                self.looks.wanted.extend(self.shard.served());
-            }
         }
         if self.looks.wanted.is_empty() {
             return;

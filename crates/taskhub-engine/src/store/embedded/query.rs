@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 use taskhub_core::{
-    InstanceId, Record, RuntimeStatus, Timestamp,
-    store::{Cursor, Filter, Order, Page, StoreError, Which},
+    RuntimeStatus, Timestamp,
+    store::{Cursor, Filter, Growing, Order, Page, StoreError, Which},
 };
 
 use super::{error::failed, row};
@@ -13,9 +13,6 @@ const SCANNED_COUNT_MAX: usize = 20_000;
 
 /// Instances with one prefix that are sorted in memory; more are found by scanning.
 const SORTED_COUNT_MAX: usize = 1_000;
-
-/// Bytes of outputs and statuses that a page has; one instance may have more.
-const PAGE_BYTES_MAX: usize = 8 << 20;
 
 /// A question for [`Place`]s; the first parameter is the name that is asked for. Only small
 /// columns: rows of the same time are sorted before the first of them comes out.
@@ -110,40 +107,18 @@ fn scan(db: &Connection, filter: &Filter, span: &Span<'_>) -> Result<Page, Store
     let mut page = Growing::default();
     let mut last = None;
     for _ in 0..SCANNED_COUNT_MAX {
-        let Some(row) = rows.next().map_err(failed)? else { return Ok(page.page) };
+        let Some(row) = rows.next().map_err(failed)? else { return Ok(page.ends(None)) };
         // A full page needs to know only whether anything may follow.
         if page.is_full(filter) {
             break;
         }
         let found = Place::read(row, filter.order)?;
         if found.may_match(filter) {
-            page.add(matching(db, filter, &found)?);
+            add(db, filter, &found, &mut page)?;
         }
         last = Some(found.cursor);
     }
-    page.page.next = last;
-    Ok(page.page)
-}
-
-/// A page that is being filled.
-#[derive(Default)]
-struct Growing {
-    page: Page,
-    bytes: usize,
-}
-
-impl Growing {
-    fn is_full(&self, filter: &Filter) -> bool {
-        self.page.instances.len() == filter.limit || self.bytes > PAGE_BYTES_MAX
-    }
-
-    fn add(&mut self, found: Option<(InstanceId, Record)>) {
-        let Some((id, record)) = found else { return };
-        let output = record.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()?.as_ref());
-        let texts = [output, record.custom_status.as_ref()];
-        self.bytes += texts.into_iter().flatten().map(|text| text.len()).sum::<usize>();
-        self.page.instances.push((id, record));
-    }
+    Ok(page.ends(last))
 }
 
 /// What a scan learns of an instance without reading its record.
@@ -192,18 +167,21 @@ impl Place {
     }
 }
 
-/// The instance at a place, if it matches after all.
-fn matching(
+/// Adds the instance at a place, if it matches after all.
+fn add(
     db: &Connection,
     filter: &Filter,
     place: &Place,
-) -> Result<Option<(InstanceId, Record)>, StoreError> {
+    page: &mut Growing,
+) -> Result<(), StoreError> {
     let mut read = db.prepare_cached(row::select!("WHERE key = ?1")).map_err(failed)?;
     let mut rows = read.query([place.key]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-    let record = row::record(row)?;
-    let instance = &place.cursor.instance;
-    Ok(filter.matches(instance, &record).then(|| (instance.clone(), record)))
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(()) };
+    let (id, record) = (&place.cursor.instance, row::record(row)?);
+    if filter.matches(id, &record) {
+        page.add(id.clone(), record);
+    }
+    Ok(())
 }
 
 /// The places of all instances with a prefix, or `None` when there are too many to sort.
@@ -237,11 +215,10 @@ fn page_of_few(db: &Connection, filter: &Filter, few: Vec<Place>) -> Result<Page
     let mut last = None;
     for place in few {
         if page.is_full(filter) {
-            page.page.next = last;
-            break;
+            return Ok(page.ends(last));
         }
-        page.add(matching(db, filter, &place)?);
+        add(db, filter, &place, &mut page)?;
         last = Some(place.cursor);
     }
-    Ok(page.page)
+    Ok(page.ends(None))
 }

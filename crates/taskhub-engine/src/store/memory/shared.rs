@@ -69,6 +69,12 @@ impl Shared for MemoryStore {
         Ok(self.state().leases.owners(now))
     }
 
+    fn mail(&self) -> Result<Vec<PartitionId>, StoreError> {
+        let state = self.state();
+        let all: BTreeSet<_> = state.inbox.values().map(|envelope| envelope.partition).collect();
+        Ok(all.into_iter().collect())
+    }
+
     fn hint(&self, partitions: &[PartitionId]) -> Result<(), StoreError> {
         lock(&self.listeners.0).retain(|ear| {
             let Some(ear) = ear.upgrade() else { return false };

@@ -8,29 +8,36 @@ use std::sync::{
 use taskhub_core::store::StoreError;
 use taskhub_engine::store::MemoryStore;
 
-use crate::guarded::Guarded;
+use crate::guarded::{Asked, Guarded};
 
 /// The store, as long as it is not cut off.
 pub(crate) struct Link {
     pub store: Guarded,
     cut: Arc<AtomicBool>,
+    /// Whether no hint of this node reaches anybody.
+    mute: Arc<AtomicBool>,
 }
 
 impl Link {
     pub(crate) fn new(store: &MemoryStore) -> Self {
-        let cut = Arc::<AtomicBool>::default();
-        let is_cut = cut.clone();
-        let store = Guarded::new(store.clone(), move |_| {
-            if is_cut.load(Ordering::SeqCst) {
+        let [cut, mute] = [(); 2].map(|()| Arc::<AtomicBool>::default());
+        let (is_cut, is_mute) = (cut.clone(), mute.clone());
+        let store = Guarded::new(store.clone(), move |asked| {
+            let is_lost = matches!(asked, Asked::Hint) && is_mute.load(Ordering::SeqCst);
+            if is_lost || is_cut.load(Ordering::SeqCst) {
                 return Err(StoreError::Unavailable("this is a test".into()));
             }
             Ok(())
         });
-        Self { store: store.shared(), cut }
+        Self { store: store.shared(), cut, mute }
     }
 
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn mute(&self) {
+        self.mute.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn mend(&self) {

@@ -182,6 +182,26 @@ async fn a_node_that_lost_touch_tells_nothing_and_comes_back() {
     b.stop().await;
 }
 
+/// Each node looks by itself for mail of which no hint came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_between_nodes_arrive_though_every_hint_is_lost() {
+    let world = World::new();
+    let nodes = world.pair().await;
+    for (_, link) in &nodes {
+        link.mute();
+    }
+    let [(a, _), (b, _)] = nodes;
+    for (number, instance) in ids(8).into_iter().enumerate() {
+        assert!(matches!(a.ask(instance, start("parent", number)).await, Answer::Started(_)));
+    }
+    for instance in ids(8) {
+        let answer = tokio::time::timeout(Duration::from_mins(1), b.ask(instance, Verb::Wait));
+        assert_eq!(output(answer.await.expect("they are found")), "12");
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_between_nodes_count_once_while_partitions_move() {
     let world = World::new();

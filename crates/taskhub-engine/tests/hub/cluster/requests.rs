@@ -72,12 +72,19 @@ async fn what_an_owner_has_that_cannot_be_reached_is_refused_in_the_end() {
     let [(a, _), (b, _)] = world.pair().await;
     let id = ids(32).into_iter().find(|id| a.is_here(id)).expect("it owns some");
     a.ask(id.clone(), start("wait", 1)).await;
-    world.net.lose("a", Duration::from_millis(600));
-    for verb in [Verb::Wait, raise("sun")] {
+    let late = Duration::from_millis(600);
+    world.net.lose("a", late);
+    let refused = async |verb| {
         let asked = tokio::time::timeout(Duration::from_mins(1), b.ask(id.clone(), verb)).await;
         let answer = asked.expect("it is not asked for ever");
         assert!(matches!(answer, Answer::Refused(Refusal::Unavailable(..))), "{answer:?}");
-    }
+    };
+    refused(Verb::Wait).await;
+    refused(raise("sun")).await;
+    // Nor one that can be reached, and never answers.
+    world.net.mute("a", late);
+    refused(Verb::Wait).await;
+    refused(Verb::Status).await;
     a.stop().await;
     b.stop().await;
 }

@@ -99,6 +99,8 @@ enum There {
     Silent,
     /// Whoever asks finds after this time that there is no way.
     Far(Duration),
+    /// Whoever asks hears after this time that there will be no answer.
+    Mute(Duration),
 }
 
 impl Peers for Net {
@@ -110,6 +112,10 @@ impl Peers for Net {
                 Some(There::Node(hub)) => return Ok(hub.ask_here(instance, verb).await),
                 Some(There::Silent) => std::future::pending().await,
                 Some(There::Far(time)) => tokio::time::sleep(time).await,
+                Some(There::Mute(time)) => {
+                    tokio::time::sleep(time).await;
+                    return Err(Unreached::Lost("it says nothing".into()));
+                }
                 None => {}
             }
             Err(Unreached::Unsent("there is no way".into()))
@@ -135,6 +141,19 @@ impl Net {
     /// The way to this node is gone, which is found out after this time.
     pub(crate) fn lose(&self, address: &str, after: Duration) {
         self.nodes().insert(address.to_owned(), There::Far(after));
+    }
+
+    /// This node takes what it is asked, and after this time it is known that it will not answer.
+    pub(crate) fn mute(&self, address: &str, after: Duration) {
+        self.nodes().insert(address.to_owned(), There::Mute(after));
+    }
+
+    /// The node at an address.
+    pub(crate) fn at(&self, address: &str) -> Option<Hub> {
+        match self.nodes().get(address) {
+            Some(There::Node(hub)) => Some(hub.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -177,6 +196,16 @@ impl World {
 
     /// A node that joins, of a circle.
     pub(crate) fn join_in(&self, address: &str, circle: &str) -> (Hub, Link) {
+        self.join_by(address, circle, Arc::new(self.net.clone()))
+    }
+
+    /// A node that joins and has this way to the others.
+    pub(crate) fn join_by(
+        &self,
+        address: &str,
+        circle: &str,
+        peers: Arc<dyn Peers>,
+    ) -> (Hub, Link) {
         let link = Link::new(&self.store);
         let code = Code { functions: Arc::new(Here), activities: Arc::new(Here) };
         let options = NodeOptions {
@@ -185,7 +214,7 @@ impl World {
             lanes: Some(2),
             ttl: self.ttl,
             looks: self.ttl,
-            peers: Some(Arc::new(self.net.clone())),
+            peers: Some(peers),
         };
         let hub = Hub::open_as(Arc::new(link.store.clone()), &code, Limits::default(), options);
         let hub = hub.expect("the store works");
