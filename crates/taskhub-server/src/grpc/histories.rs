@@ -23,9 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::{
-    instances::unexpected,
-    refusal::{refused, unreadable},
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    refusal::{refused, unexpected, unreadable},
 };
 use crate::serve::{Kept, STALL_TIME_MAX};
 
