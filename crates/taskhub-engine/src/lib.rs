@@ -38,5 +38,5 @@ pub use pool::{
     Delivery, DeliveryId, Names, Order, Patience, Pool, Serves, WorkerId, WorkerOptions,
 };
 pub use shard::{Passed, Routed, Shard};
-pub use sharing::sharing;
+pub use sharing::{Share, sharing};
 pub use watchdog::{Watch, Watchdog, watch};

@@ -12,18 +12,27 @@ use taskhub_core::{
     store::{Lease, Node, StoreError},
 };
 
-/// How many of the nodes that live share the partitions, `own` among them; 0: it is to have none.
-/// The `owners` are asked for only where the nodes alone do not tell, and what fails is that.
+/// What a node has of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// How many nodes share the partitions, it among them; 0: it is to have none.
+    pub count: usize,
+    /// Whether those that have them answer what it asks.
+    pub is_answered: bool,
+}
+
+/// What `own` has, of these nodes that live. The `owners` are asked for only where the nodes alone
+/// do not tell, and what fails is that.
 pub fn sharing(
     nodes: &[Node],
     own: &Node,
     owners: impl FnOnce() -> Result<Vec<Lease>, StoreError>,
-) -> Result<usize, StoreError> {
+) -> Result<Share, StoreError> {
     let circle = |node: &Node| nodes.iter().filter(|other| has_with_it(node, other)).count();
     let rank = |node: &Node| (!node.address.is_empty(), circle(node));
     let highest = nodes.iter().map(rank).max();
     let largest: Vec<_> = nodes.iter().filter(|node| Some(rank(node)) == highest).collect();
-    let Some(&first) = largest.first() else { return Ok(1) };
+    let Some(&first) = largest.first() else { return Ok(Share { count: 1, is_answered: true }) };
     let chosen = if largest.iter().all(|node| has_with_it(first, node)) {
         first
     } else {
@@ -32,7 +41,11 @@ pub fn sharing(
         let mut found = live.filter_map(|it| largest.iter().find(|node| node.id == it.node.id));
         found.next().unwrap_or(&first)
     };
-    Ok(if has_with_it(chosen, own) { circle(chosen).max(1) } else { 0 })
+    if has_with_it(chosen, own) {
+        return Ok(Share { count: circle(chosen).max(1), is_answered: true });
+    }
+    let knows_them = !own.circle.is_empty() && own.circle == chosen.circle;
+    Ok(Share { count: 0, is_answered: knows_them && !chosen.address.is_empty() })
 }
 
 /// Whether `other` has its share where the circle of `node` has everything. A node that runs an
@@ -72,7 +85,17 @@ mod tests {
         };
         let owners: Vec<_> = (0..).zip(owners).map(lease).collect();
         let share = |own| sharing(nodes, own, || Ok(owners.clone())).expect("it is in memory");
-        nodes.iter().map(share).collect()
+        nodes.iter().map(|own| share(own).count).collect()
+    }
+
+    #[test]
+    fn who_knows_the_secret_is_answered_though_nobody_can_ask_it() {
+        let mut nodes = circles(&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "2"), ("e", "")]);
+        (nodes[2].address, nodes[4].address) = ("".into(), "".into());
+        let shares = nodes.iter().map(|own| sharing(&nodes, own, || Ok(vec![])));
+        let shares = shares.map(|share| share.map(|it| (it.count, it.is_answered)));
+        let expected = [(2, true), (2, true), (0, true), (0, false), (0, false)];
+        assert_eq!(shares.collect::<Vec<_>>(), expected.map(Ok));
     }
 
     #[test]

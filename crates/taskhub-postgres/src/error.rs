@@ -54,7 +54,7 @@ pub enum OpenError {
     )]
     Pooled,
     /// The hub is there, and its partitions are not.
-    #[error("the hub {0} was deleted, but not to the end: delete it once more")]
+    #[error("the hub {0} is being deleted; if nobody is at it any more, delete it once more")]
     HalfDeleted(String),
     /// The options ask for something that cannot be.
     #[error("a hub has 1 to 4096 partitions, not {0}; 32 is a good number")]

@@ -121,7 +121,8 @@ impl World {
             Some(Lease { owned: Ownership { partition, epoch }, node, lasts: LEASE })
         };
         let leases = (0..self.scenario.partitions).map(PartitionId).filter_map(lease);
-        sharing(&nodes, &known(&self.nodes[life.node]), || Ok(leases.collect())).unwrap_or(1)
+        let share = sharing(&nodes, &known(&self.nodes[life.node]), || Ok(leases.collect()));
+        share.map_or(1, |share| share.count)
     }
 
     /// Nothing of a partition is under way any more. What it was asked and has not answered did

@@ -27,7 +27,10 @@ use super::{
     tenure::Tenure,
     trouble::Trouble,
 };
-use crate::{Balance, sharing::sharing};
+use crate::{
+    Balance,
+    sharing::{Share, sharing},
+};
 use pace::Pace;
 
 /// How often it looks, in the time of a lease, whether nodes have come or gone.
@@ -140,10 +143,10 @@ impl Keeper {
                     self.tallies.fails(None);
                 }
                 Err(error) => {
+                    self.tallies.fails(Some(error.to_string()));
                     self.deleted.send_if_modified(|is_deleted| {
                         error == StoreError::Deleted && !std::mem::replace(is_deleted, true)
                     });
-                    self.tallies.fails(Some(error.to_string()));
                     let what = "the partitions of this node cannot be kept while the store fails";
                     self.state.trouble.tell(&error.to_string(), what);
                     self.state.pace.fails(Instant::now());
@@ -196,12 +199,13 @@ impl Keeper {
             return Err(error);
         }
         self.renew()?;
-        let nodes = match self.store.shared() {
+        let share = match self.store.shared() {
             Some(shared) => sharing(&shared.nodes()?, &self.node, || shared.owners())?,
-            None => 1,
+            None => Share { count: 1, is_answered: true },
         };
-        self.is_left_out(nodes == 0);
-        let balance = lock(&self.held).balance(nodes);
+        self.is_left_out(share.count == 0);
+        self.tallies.is_answered(share.is_answered);
+        let balance = lock(&self.held).balance(share.count);
         match balance {
             Balance::Rest => {}
             Balance::Leave(surplus) => {

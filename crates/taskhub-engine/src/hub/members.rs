@@ -26,6 +26,13 @@ impl Hub {
         }
     }
 
+    /// Whether other nodes have the hub, and answer nothing of what this one asks, as it does not
+    /// know their secret: then it serves nobody.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.inner.tallies.is_apart()
+    }
+
     /// Who takes part in it, as the store knows; `None` when its store belongs to this process.
     pub async fn members(&self) -> Result<Option<Members>, StoreError> {
         self.read(|store| {

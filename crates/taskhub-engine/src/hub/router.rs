@@ -138,7 +138,8 @@ impl Router {
             if verb.waits() && asked.elapsed() > held_after {
                 (failing, pause) = (None, RETRY_AFTER);
             }
-            if failing.get_or_insert_with(Instant::now).elapsed() > patience {
+            let is_vain = self.tallies.is_apart();
+            if is_vain || failing.get_or_insert_with(Instant::now).elapsed() > patience {
                 return Answer::Refused(Refusal::Unavailable(instance, came));
             }
             if self.requests.post().stopping().load(Ordering::Relaxed) {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -73,6 +73,8 @@ pub(super) struct Tallies {
     watch: Mutex<Option<Watch>>,
     /// Why nothing can be committed, as long as that is so.
     failing: Mutex<Option<String>>,
+    /// Whether other nodes have the hub and answer nothing of what this one asks.
+    is_apart: AtomicBool,
 }
 
 /// What one thread of turns has in memory.
@@ -164,6 +166,16 @@ impl Tallies {
     /// Why the store fails, if it does.
     pub(super) fn failing(&self) -> Option<String> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether those that have the hub answer what this node asks.
+    pub(super) fn is_answered(&self, is_answered: bool) {
+        self.is_apart.store(!is_answered, Ordering::Relaxed);
+    }
+
+    /// Whether they do not.
+    pub(super) fn is_apart(&self) -> bool {
+        self.is_apart.load(Ordering::Relaxed)
     }
 
     /// A commit failed.

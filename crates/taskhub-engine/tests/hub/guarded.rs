@@ -18,6 +18,7 @@ pub(crate) enum Asked<'a> {
     Commit(&'a Batch),
     Wakes(PartitionId),
     Hint,
+    Heartbeat,
     Else,
 }
 
@@ -127,7 +128,7 @@ impl Store for Guarded {
 
 impl Shared for Guarded {
     fn heartbeat(&self, node: &Node, ttl: Duration) -> Result<Vec<Node>, StoreError> {
-        self.reach()?.heartbeat(node, ttl)
+        self.asked(&Asked::Heartbeat)?.heartbeat(node, ttl)
     }
 
     fn depart(&self, node: &Node) -> Result<(), StoreError> {

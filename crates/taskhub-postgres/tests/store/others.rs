@@ -18,7 +18,7 @@ use taskhub_sim::conformance::{
 
 use crate::{
     rival::Rival,
-    scene::{Scene, database, fresh, options, refuse_instances, server},
+    scene::{Scene, database, fresh, is_unknown, options, refuse_instances, server},
 };
 
 /// However many claim at the same time, each partition goes to one of them.
@@ -172,11 +172,15 @@ fn leases_wait_for_no_read_and_no_commit() {
 fn a_serialization_failure_is_tried_again() {
     let scene = Scene::open(options(&database("serial", ""), "default"));
     server().psql_in("serial", "CREATE SEQUENCE public.tries").expect("psql works");
-    let is_early = "NEW.id = 'unlucky' AND nextval('public.tries') <= 3";
+    let is_early = "NEW.id = 'hopeless' OR NEW.id = 'unlucky' AND nextval('public.tries') <= 3";
     refuse_instances("serial", is_early, "'try again' USING ERRCODE = '40001'");
     assert_eq!(scene.store.commit(&scene.batch([keep("unlucky", running(0))])), Ok(()));
     let tries = server().psql_in("serial", "SELECT last_value FROM public.tries");
     assert_eq!(tries.expect("psql works"), "4");
+    // Not for ever; the engine looks what became of it.
+    assert!(is_unknown(&scene.store.commit(&scene.batch([keep("hopeless", running(0))]))));
+    assert_eq!(scene.store.load(&instance("hopeless")).expect("reading works"), None);
+    assert_eq!(scene.store.commit(&scene.batch([keep("lucky", running(0))])), Ok(()));
 }
 
 /// Another node purged an instance and made it again: what this one remembers of it is wrong, and

@@ -20,7 +20,8 @@ pub fn probes(hubs: Hubs) -> Router {
         .with_state(hubs)
 }
 
-/// 200 as long as calls are served, 503 once the server stops or while a hub's store fails.
+/// 200 as long as calls are served, 503 once the server stops, while a hub's store fails, or while
+/// other nodes have a hub that do not answer this one.
 async fn ready(State(hubs): State<Hubs>) -> Response {
     if hubs.stopping().is_cancelled() {
         return super::refusal(StatusCode::SERVICE_UNAVAILABLE, "this server is shutting down");
@@ -28,6 +29,10 @@ async fn ready(State(hubs): State<Hubs>) -> Response {
     for (name, hub) in hubs.open_ones() {
         if let Some(why) = hub.store_failure() {
             let message = format!("the store of hub {name} fails: {why}");
+            return super::refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
+        }
+        if hub.is_apart() {
+            let message = format!("other nodes have hub {name}, and this one has another secret");
             return super::refusal(StatusCode::SERVICE_UNAVAILABLE, &message);
         }
     }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use taskhub_postgres::testing::Server as Database;
 use taskhub_server::{Config, HubName};
-use taskhub_wire::proto::{CreateTaskHubRequest, DeleteTaskHubRequest, GetWorkItemsRequest};
+use taskhub_wire::proto::{
+    CompleteOrchestrationAction, CreateTaskHubRequest, DeleteTaskHubRequest, GetWorkItemsRequest,
+    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, WorkItem,
+    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+};
 use tokio::time::{sleep, timeout};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::running::{Client, Running, for_hub, get, start};
 
@@ -22,16 +26,19 @@ struct Two {
 }
 
 impl Two {
-    /// Both have the hub `red`, with its partitions shared.
-    async fn start() -> Self {
+    /// One of them, which has all of the hub `red`.
+    async fn first() -> (Database, Running) {
         let database = tokio::task::spawn_blocking(Database::start).await.unwrap();
         let database = database.expect("PostgreSQL is installed");
-        let node = |config: &mut Config| {
-            config.store = Some(database.url());
-            config.cluster.secret = Some("a long random text".to_owned());
-            config.cluster.lease_seconds = LEASE_SECONDS;
-        };
-        let servers = [Running::with(node).await, Running::with(node).await];
+        let first = Running::with(node(&database)).await;
+        first.hubs.hub(&red()).await.unwrap();
+        (database, first)
+    }
+
+    /// Both have the hub, with its partitions shared.
+    async fn start() -> Self {
+        let (database, first) = Self::first().await;
+        let servers = [first, Running::with(node(&database)).await];
         let two = Self { database, servers };
         two.share().await;
         two
@@ -62,6 +69,15 @@ impl Two {
         for server in self.servers {
             server.stop().await;
         }
+    }
+}
+
+fn node(database: &Database) -> impl FnOnce(&mut Config) + use<> {
+    let url = database.url();
+    |config| {
+        config.store = Some(url);
+        config.cluster.secret = Some("a long random text".to_owned());
+        config.cluster.lease_seconds = LEASE_SECONDS;
     }
 }
 
@@ -122,6 +138,90 @@ async fn a_hub_that_one_node_deletes_is_gone_on_the_others_too() {
     let strays = "SELECT count(*) FROM taskhub.node WHERE hub NOT IN (SELECT key FROM taskhub.hub)";
     assert_eq!(two.database.psql(strays).unwrap(), "0");
     two.stop().await;
+}
+
+/// The worker is connected to one node all the time, and all instances begin there. Half of them
+/// move to the other node while the worker has a turn of each: what it did counts only for those
+/// that stayed, and the others come to it once more, lent by the node that has them now.
+#[tokio::test]
+async fn turns_whose_instances_moved_meanwhile_are_given_out_again_and_end_once() {
+    let (database, first) = Two::first().await;
+    let mut client = first.client().await;
+    let offer = for_hub("red", GetWorkItemsRequest::default());
+    let mut work = client.get_work_items(offer).await.unwrap().into_inner();
+    let ids: Vec<_> = (0..16).map(|number| format!("moves-{number}")).collect();
+    let mut in_hand = Vec::new();
+    for id in &ids {
+        begin(&mut client, id).await;
+        in_hand.push(turn(&mut work).await);
+    }
+    let two = Two { servers: [first, Running::with(node(&database)).await], database };
+    two.share().await;
+    for (id, token) in in_hand {
+        complete(&mut client, &id, token).await;
+    }
+    let mut there = two.servers[1].client().await;
+    let ended = async {
+        let (mut again, mut open) = (0, ids.clone());
+        while !open.is_empty() {
+            tokio::select! {
+                (id, token) = turn(&mut work) => {
+                    complete(&mut client, &id, token).await;
+                    again += 1;
+                }
+                () = sleep(Duration::from_millis(50)) => {}
+            }
+            let mut left = Vec::new();
+            for id in open {
+                let state = there.get_instance(for_hub("red", get(&id))).await.unwrap();
+                let state = state.into_inner().orchestration_state.unwrap();
+                match state.orchestration_status() {
+                    OrchestrationStatus::Completed => {
+                        assert_eq!(state.output.as_deref(), Some("\"done\""));
+                    }
+                    _ => left.push(id),
+                }
+            }
+            open = left;
+        }
+        again
+    };
+    let again = timeout(LONG, ended).await.expect("all of them end");
+    assert!(again > 0 && again < ids.len(), "{again} of {} moved", ids.len());
+    two.stop().await;
+}
+
+/// The next turn that a worker is given: of which instance, and by which token it is handed back.
+async fn turn(work: &mut Streaming<WorkItem>) -> (String, String) {
+    loop {
+        let item = work.message().await.unwrap().expect("it goes on");
+        if let Some(Work::OrchestratorRequest(turn)) = item.request {
+            return (turn.instance_id, item.completion_token);
+        }
+    }
+}
+
+/// Its code returns.
+async fn complete(client: &mut Client, id: &str, completion_token: String) {
+    let end = CompleteOrchestrationAction {
+        orchestration_status: OrchestrationStatus::Completed.into(),
+        result: Some("\"done\"".to_owned()),
+        ..Default::default()
+    };
+    let action = OrchestratorAction {
+        id: 0,
+        orchestrator_action_type: Some(Do::CompleteOrchestration(end)),
+    };
+    let response = OrchestratorResponse {
+        instance_id: id.to_owned(),
+        actions: vec![action],
+        completion_token,
+        ..OrchestratorResponse::default()
+    };
+    let done = client.complete_orchestrator_task(for_hub("red", response)).await;
+    // Its partition may be on its way just now; then it is given out again.
+    let is_moving = |status: &Status| status.code() == Code::Unavailable;
+    assert!(done.as_ref().err().is_none_or(is_moving), "{done:?}");
 }
 
 /// However it is made anew, and at which node: all nodes come to have the same one.

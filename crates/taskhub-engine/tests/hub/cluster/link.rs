@@ -16,20 +16,25 @@ pub(crate) struct Link {
     cut: Arc<AtomicBool>,
     /// Whether no hint of this node reaches anybody.
     mute: Arc<AtomicBool>,
+    /// Whether somebody has deleted the hub.
+    gone: Arc<AtomicBool>,
 }
 
 impl Link {
     pub(crate) fn new(store: &MemoryStore) -> Self {
-        let [cut, mute] = [(); 2].map(|()| Arc::<AtomicBool>::default());
-        let (is_cut, is_mute) = (cut.clone(), mute.clone());
+        let [cut, mute, gone] = [(); 3].map(|()| Arc::<AtomicBool>::default());
+        let (is_cut, is_mute, is_gone) = (cut.clone(), mute.clone(), gone.clone());
         let store = Guarded::new(store.clone(), move |asked| {
+            if matches!(asked, Asked::Heartbeat) && is_gone.load(Ordering::SeqCst) {
+                return Err(StoreError::Deleted);
+            }
             let is_lost = matches!(asked, Asked::Hint) && is_mute.load(Ordering::SeqCst);
             if is_lost || is_cut.load(Ordering::SeqCst) {
                 return Err(StoreError::Unavailable("this is a test".into()));
             }
             Ok(())
         });
-        Self { store: store.shared(), cut, mute }
+        Self { store: store.shared(), cut, mute, gone }
     }
 
     pub(crate) fn cut(&self) {
@@ -38,6 +43,10 @@ impl Link {
 
     pub(crate) fn mute(&self) {
         self.mute.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn delete(&self) {
+        self.gone.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn mend(&self) {

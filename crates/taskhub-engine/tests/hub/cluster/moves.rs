@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use taskhub_core::{Answer, PartitionId, Refusal, Verb, store::Shared as _};
+use taskhub_engine::Hub;
 
 use super::world::{PARTITIONS, World, hold, id, ids, output, raise, start};
 
@@ -46,10 +47,14 @@ async fn a_node_with_a_wrong_secret_owns_nothing_beside_the_others() {
     let (a, _) = world.join_in("a", "2");
     let (b, _) = world.join_in("b", "2");
     world.until_shared(&[("a", 4), ("b", 4)]).await;
+    assert_eq!([&wrong, &a, &b].map(Hub::is_apart), [true, false, false]);
+    let refused = wrong.ask(id("x"), Verb::Status).await;
+    assert!(matches!(refused, Answer::Refused(Refusal::Unavailable(..))), "{refused:?}");
     a.stop().await;
     world.until_shared(&[("b", 8)]).await;
     b.stop().await;
     world.until_shared(&[("wrong", 8)]).await;
+    assert!(!wrong.is_apart());
     wrong.stop().await;
 }
 
@@ -180,6 +185,23 @@ async fn a_node_that_lost_touch_tells_nothing_and_comes_back() {
     assert_eq!(output(b.ask(id("x"), Verb::Wait).await), "sun");
     a.stop().await;
     b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_hub_is_deleted_says_so_and_stops() {
+    let world = World::new();
+    let (kept, _) = world.join("kept");
+    let stops = kept.deleted();
+    kept.stop().await;
+    drop(kept);
+    assert!(!stops.await, "it was stopped");
+    let (hub, link) = world.join("a");
+    link.delete();
+    let told = tokio::time::timeout(Duration::from_mins(1), hub.deleted()).await;
+    assert_eq!(told, Ok(true));
+    let why = hub.store_failure().unwrap_or_default();
+    assert!(why.contains("deleted by somebody else"), "{why}");
+    hub.stop().await;
 }
 
 /// Each node looks by itself for mail of which no hint came.
