@@ -5,8 +5,6 @@ use taskhub_core::{InstanceId, Refusal};
 use taskhub_wire::{InvalidMessage, REFUSAL_KEY, proto, refusal_in};
 use tonic::{Code, ConnectError, Status};
 
-use crate::remote::causes;
-
 /// Why a server did not answer as a hub does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -87,4 +85,18 @@ fn said(status: &Status) -> String {
         Some(cause) => causes(cause),
         None => status.message().to_owned(),
     }
+}
+
+/// What an error says, and what those behind it say.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -7,7 +7,7 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig, Endpoint},
 };
 
-use crate::{Link, link::Labels};
+use crate::{Link, error::causes, link::Labels};
 
 /// A hub that a server keeps: `taskhub serve`, or any other that speaks the Durable Task protocol.
 ///
@@ -152,20 +152,6 @@ impl fmt::Debug for Remote {
         let hub = self.hub.as_deref().unwrap_or("the default hub");
         write!(f, "Remote({hub} at {})", self.address)
     }
-}
-
-/// What an error says, and what those behind it say.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

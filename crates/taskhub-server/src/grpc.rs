@@ -2,6 +2,7 @@
 
 mod agent;
 mod answer;
+mod call;
 mod clients;
 mod entities;
 mod forced;

@@ -11,7 +11,7 @@ use crate::{
     bounds::{named, short, traced},
     call::{due_in, operation_in},
     failure_in, failure_out,
-    ids::{entity_in, execution_in, execution_out, instance_in},
+    ids::{entity_in, execution_in, execution_out, instance_in, maybe_execution_in},
     proto::{
         EntityBatchRequest, EntityBatchResult, EntityRequest, HistoryEvent, OperationAction,
         OperationInfo, OperationResult, OperationResultFailure, OperationResultSuccess,
@@ -21,7 +21,6 @@ use crate::{
     text::{text_in, text_out},
     timestamp_out, trace_out,
     work::work_in,
-    work_item::maybe_execution_in,
 };
 
 /// Operations as events.

@@ -52,6 +52,14 @@ pub fn execution_in(field: &'static str, wire: &str) -> Result<ExecutionId, Inva
     u128::from_str_radix(&digits, 16).map(ExecutionId).map_err(|_| wrong())
 }
 
+/// The same, if it is told; an empty text tells none.
+pub(crate) fn maybe_execution_in(
+    wire: Option<&str>,
+) -> Result<Option<ExecutionId>, InvalidMessage> {
+    let wire = wire.filter(|wire| !wire.is_empty());
+    wire.map(|wire| execution_in("executionId", wire)).transpose()
+}
+
 /// The id of a call.
 pub(crate) fn call_in(field: &'static str, wire: i32) -> Result<CallId, InvalidMessage> {
     let number = u32::try_from(wire);

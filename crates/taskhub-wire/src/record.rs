@@ -4,12 +4,11 @@ use taskhub_core::{CallId, ExecutionId, InstanceId, Outcome, Parent, Record, Sta
 
 use crate::{
     InvalidMessage, failure_in, failure_out,
-    ids::{instance_in, receiver_in},
+    ids::{instance_in, maybe_execution_in, receiver_in},
     proto::OrchestrationState,
     status_in, status_out, tags_in, tags_out,
     text::{text_in, text_out},
     timestamp_in, timestamp_out,
-    work_item::maybe_execution_in,
 };
 
 /// How much a client wants to know.

@@ -12,7 +12,7 @@ use crate::{
     entity::{batch_in, operations_in, operations_out},
     history::{arrivals_in, turn_started_out},
     history_in, history_out,
-    ids::{call_in, call_out, execution_in, execution_out, receiver_in},
+    ids::{call_in, call_out, execution_out, maybe_execution_in, receiver_in},
     proto::{
         ActivityRequest, HistoryEvent, OrchestratorEntityParameters, OrchestratorRequest, WorkItem,
         history_event::EventType, work_item::Request,
@@ -198,13 +198,6 @@ fn activity_in(wire: ActivityRequest) -> Result<Read, InvalidMessage> {
     let piece = Piece::Activity(call_in("taskId", wire.task_id)?);
     let work = work_in(wire.name, wire.version, wire.input, wire.tags, wire.parent_trace_context);
     Ok((instance, execution, piece, Job::Activity(work)))
-}
-
-pub(crate) fn maybe_execution_in(
-    wire: Option<&str>,
-) -> Result<Option<ExecutionId>, InvalidMessage> {
-    let wire = wire.filter(|wire| !wire.is_empty());
-    wire.map(|wire| execution_in("executionId", wire)).transpose()
 }
 
 fn turn_in(wire: OrchestratorRequest) -> Result<Read, InvalidMessage> {

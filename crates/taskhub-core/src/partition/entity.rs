@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::instance::Instance;
 use crate::mutation::{Mutation, mutated};
 use crate::{EntityState, Event, Kind, Lock, LockRequest, Piece, Requested, Text, Timestamp};
 
@@ -90,7 +89,7 @@ impl Entity {
     }
 
     /// Moves what was asked for later, and is due now, to the queue: how much that was.
-    fn wake(&mut self, now: Timestamp) -> u32 {
+    pub(super) fn wake(&mut self, now: Timestamp) -> u32 {
         let early = std::time::Duration::from_millis(500);
         let now = if mutated(Mutation::PerformEarly) { now.plus(early) } else { now };
         let due = self.delayed.keys().take_while(|(at, _)| *at <= now).count();
@@ -264,19 +263,6 @@ fn operation_bytes(requested: &Requested) -> usize {
 
 fn lock_bytes(request: &LockRequest) -> usize {
     128 + 64 * request.entities.len()
-}
-
-impl Instance {
-    /// Lets what an entity was asked for later take its place in line, if its time has come. The
-    /// log says so: whoever reads it again comes to the same order.
-    pub(super) fn wake(&mut self, now: Timestamp) {
-        let Some(entity) = self.runner.entity() else { return };
-        let count = entity.wake(now);
-        if count > 0 && !mutated(Mutation::ForgetPlace) {
-            let at = now.max(self.record.updated_at);
-            self.fresh.push(Event { at, kind: Kind::OperationsDue { count } });
-        }
-    }
 }
 
 impl Item {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::mutation::{Mutation, mutated};
 use crate::{
-    Act, Caller, Change, Envelope, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
+    Act, Caller, Change, Envelope, Event, ExecutionId, Failure, InstanceId, Kind, Limits, Message,
     MessageId, Outcome, Performed, Piece, Requested, Started, Text, Timestamp,
     partition::turn::begun,
 };
@@ -110,11 +110,22 @@ impl Instance {
             && !mutated(Mutation::KeepEmpty)
     }
 
+    /// Lets what an entity was asked for later take its place in line, if its time has come. The
+    /// log says so: whoever reads it again comes to the same order.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        let Some(entity) = self.runner.entity() else { return };
+        let count = entity.wake(now);
+        if count > 0 && !mutated(Mutation::ForgetPlace) {
+            let at = now.max(self.record.updated_at);
+            self.fresh.push(Event { at, kind: Kind::OperationsDue { count } });
+        }
+    }
+
     /// Lets the history of an entity begin with what it is now.
     fn begin_anew(&mut self, now: Timestamp) {
         let Runner::Entity(entity) = &mut self.runner else { return };
         let at = now.max(self.record.updated_at);
-        let summary = entity.summary().into_iter().map(|kind| crate::Event { at, kind });
+        let summary = entity.summary().into_iter().map(|kind| Event { at, kind });
         self.fresh = summary.collect();
         self.record.execution = self.record.execution.derive(u64::MAX);
         self.record.events = 0;

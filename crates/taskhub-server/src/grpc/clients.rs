@@ -17,10 +17,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    instances::unexpected,
+    call::{Call, instance_id},
     queries::time,
-    refusal::bad_message,
-    service::{Call, instance_id},
+    refusal::{bad_message, unexpected},
 };
 use crate::Request;
 

@@ -15,10 +15,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    instances::unexpected,
+    call::Call,
     queries::{page_count, time, token_in, token_out},
-    refusal::{bad_id, bad_message, refused, unreadable},
-    service::Call,
+    refusal::{bad_id, bad_message, refused, unexpected, unreadable},
 };
 
 /// How many entities one call cleans up.

@@ -8,8 +8,8 @@ use taskhub_wire::proto::{
 use tonic::Status;
 
 use super::{
-    instances::unexpected,
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    refusal::unexpected,
 };
 
 /// How many instances one call may end.

@@ -27,9 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::{
-    instances::unexpected,
-    refusal::{refused, unreadable},
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    refusal::{refused, unexpected, unreadable},
 };
 
 /// How many bytes a chunk has, if no event has more.

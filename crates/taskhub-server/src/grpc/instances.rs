@@ -9,8 +9,8 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
-    refusal::{refused, unreadable},
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    refusal::{unexpected, unreadable},
 };
 
 /// Where an instance stands; one that is not there does not exist, which is no error.
@@ -99,12 +99,4 @@ pub(super) async fn started(
     }
     let _turn = call.read().await?;
     call.hub.all_started(ids).await.map_err(unreadable)
-}
-
-/// A refusal as a status. Anything else would be an answer to another question.
-pub(super) fn unexpected(answer: Answer) -> Status {
-    match answer {
-        Answer::Refused(refusal) => refused(refusal),
-        other => Status::unknown(format!("the hub answered something else: {other:?}")),
-    }
 }

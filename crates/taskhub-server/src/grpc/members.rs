@@ -7,8 +7,8 @@ use taskhub_wire::cluster::{
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
+    call::hub_name,
     refusal::{no_hub, unreadable},
-    service::hub_name,
 };
 use crate::Hubs;
 

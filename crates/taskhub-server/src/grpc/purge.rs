@@ -15,10 +15,9 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
-    instances::unexpected,
+    call::{Call, any_id, instance_id},
     queries::{ended, page, time},
-    refusal::bad_message,
-    service::{Call, any_id, instance_id},
+    refusal::{bad_message, unexpected},
 };
 
 /// How many instances one list may name.

@@ -14,9 +14,9 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
+    call::Call,
     instances::{Wanted, shown, started},
     refusal::{bad_message, unreadable},
-    service::Call,
 };
 
 /// How many instances a page has when the client does not say, and at most.

@@ -1,7 +1,7 @@
 //! Refusals of the hub in the words of gRPC.
 
 use prost::Message as _;
-use taskhub_core::{InvalidInstanceId, Refusal, store::StoreError};
+use taskhub_core::{Answer, InvalidInstanceId, Refusal, store::StoreError};
 use taskhub_wire::{InvalidMessage, REFUSAL_KEY, refusal_out};
 use tonic::{Status, metadata::MetadataValue};
 
@@ -24,6 +24,14 @@ pub(crate) fn busy(what: &str) -> Status {
 /// Whether a status says that a limit is reached for now.
 pub(super) fn is_busy(status: &Status) -> bool {
     status.metadata().contains_key(RETRY_AFTER)
+}
+
+/// A refusal as a status. Anything else would be an answer to another question.
+pub(super) fn unexpected(answer: Answer) -> Status {
+    match answer {
+        Answer::Refused(refusal) => refused(refusal),
+        other => Status::unknown(format!("the hub answered something else: {other:?}")),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]

@@ -6,8 +6,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    instances::unexpected,
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    refusal::unexpected,
 };
 
 /// Starts an instance again.

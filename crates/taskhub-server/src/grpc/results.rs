@@ -12,8 +12,9 @@ use taskhub_wire::results::{HandedBack, Refused, Taken, handed_back};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
+    call::{Call, Caller, hub_name},
     refusal::is_busy,
-    service::{Call, Caller, Service, hub_name},
+    service::Service,
     workers::{self, Ended},
 };
 

@@ -7,8 +7,9 @@ use taskhub_wire::proto::{GetInstanceRequest, GetInstanceResponse};
 use tonic::Status;
 
 use super::{
-    instances::{absent, there, unexpected, wanted},
-    service::{Call, instance_id},
+    call::{Call, instance_id},
+    instances::{absent, there, wanted},
+    refusal::unexpected,
 };
 
 /// How long to wait for an instance that is not there; the deadline of the call may be earlier.

@@ -26,9 +26,9 @@ use tonic::Status;
 
 use super::{
     agent::Agent,
+    call::Call,
     offer,
     refusal::bad_message,
-    service::Call,
     spans::{self, Spans},
     tokens::{delivery_of, token_of},
 };

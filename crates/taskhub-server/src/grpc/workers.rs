@@ -25,11 +25,10 @@ use taskhub_wire::{
 use tonic::Status;
 
 use super::{
+    call::Call,
     hands::{Whose, Work},
-    instances::unexpected,
     partial::NotTaken,
-    refusal::{bad_message, busy, refused},
-    service::Call,
+    refusal::{bad_message, busy, refused, unexpected},
     tokens::delivery_of,
 };
 

@@ -87,7 +87,7 @@ async fn a_server_of_another_kind_is_no_server() {
 async fn what_has_no_code_of_its_own_is_1() {
     let server = Running::plain().await;
     let out = server.taskhub(&["export", "--out", "no/such/folder/file"]).await;
-    says(&out, 1, "could not be written");
+    says(&out, 1, "no/such/folder/file cannot be written");
     server.stop().await;
 }
 

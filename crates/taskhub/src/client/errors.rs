@@ -93,7 +93,7 @@ pub enum StartError {
     #[error(fmt = too_large)]
     TooLarge(InstanceId, usize, usize),
     /// The id is in use.
-    #[error("instance {0} exists already and is {1:?}; use another id, join it, or purge it first")]
+    #[error("instance {0} exists already and is {1:?}; use another id, join it, or replace it")]
     Exists(InstanceId, RuntimeStatus),
     /// The instance that is to get an event has ended, and is not to be replaced.
     #[error("instance {0} has ended: it is {1:?}; let the start replace it, or use another id")]
@@ -288,7 +288,7 @@ pub enum RestartError {
     #[error("instance {0} is {1:?}; only instances that have ended can be started again")]
     NotEnded(InstanceId, RuntimeStatus),
     /// The id of the new run is in use.
-    #[error("instance {0} exists already and is {1:?}; use another id, or purge it first")]
+    #[error("instance {0} exists already and is {1:?}; use another id, or end it first")]
     Exists(InstanceId, RuntimeStatus),
     /// It is about the hub, not the instance.
     #[error(transparent)]
@@ -323,11 +323,7 @@ fn too_large(
     bytes_max: &usize,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    write!(
-        f,
-        "a payload of {bytes} bytes for {id} is too large, {bytes_max} are allowed; pass a \
-         reference to it, or raise `Limits::payload_bytes_max`"
-    )
+    write!(f, "{}", Refusal::TooLarge(id.clone(), *bytes, *bytes_max))
 }
 
 fn because(reason: Option<&Text>) -> String {

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -70,7 +70,7 @@ pub(super) async fn export(flags: Export) -> Result<(), Failure> {
     let mut link = flags.remote.connect().await?;
     let words = Words::new()?;
     let mut out: Box<dyn Write> = match &flags.out {
-        Some(file) => Box::new(BufWriter::new(File::create(file)?)),
+        Some(file) => Box::new(BufWriter::new(create(file)?)),
         None => Box::new(stdout()),
     };
     let done = counter("instances exported", flags.out.is_none());
@@ -98,6 +98,11 @@ pub(super) async fn export(flags: Export) -> Result<(), Failure> {
         eprintln!("taskhub: {count} instance{s} exported");
     }
     Ok(())
+}
+
+fn create(file: &Path) -> Result<File, Failure> {
+    let failed = |error| Failure::Other(format!("{} cannot be written: {error}", file.display()));
+    File::create(file).map_err(failed)
 }
 
 /// Writes the history of an instance, one event per line.
