@@ -28,6 +28,9 @@ pub struct Limits {
     /// what nobody serves holds up nothing else. So many turns for workers elsewhere, and so many
     /// entities, besides.
     pub tasks_count_max: usize,
+    /// Workers elsewhere that may be lost one after another with the same work, before nobody gets
+    /// it any more.
+    pub workers_lost_max: u32,
     /// Activities that run at the same time in this process.
     pub activity_slots: usize,
     /// Arrivals that one instance holds and no turn has taken.
@@ -86,6 +89,8 @@ impl Default for Limits {
             wakes_count_max: 10_000,
             operations_count_max: 1_000,
             tasks_count_max: 1_024,
+            // After the second there are pauses, up to 30 s: together they take five minutes.
+            workers_lost_max: 20,
             activity_slots: 256,
             backlog_count_max: 100_000,
             early_events_max: 1_000,

@@ -20,6 +20,7 @@ mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -43,6 +44,12 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// Names one worker while it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(u64);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
 
 /// Names one delivery, in this process.
 pub type DeliveryId = u64;

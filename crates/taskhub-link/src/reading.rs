@@ -97,17 +97,9 @@ impl Link {
         let request = soon(QueryEntitiesRequest { query: Some(query) });
         let page = self.service().query_entities(request).await;
         let page = page.map_err(|status| LinkError::of(&status))?.into_inner();
-        let mut entities = Vec::with_capacity(page.entities.len());
-        for wire in page.entities {
-            let omitted = wire.state_omitted;
-            let entity = metadata_in(wire).map_err(LinkError::unreadable)?;
-            if omitted {
-                entities.extend(self.entity(&entity.id).await?);
-            } else {
-                entities.push(entity);
-            }
-        }
-        Ok(Listed { items: entities, next: place(page.continuation_token) })
+        let entities = page.entities.into_iter().map(metadata_in);
+        let items = entities.collect::<Result<_, _>>().map_err(LinkError::unreadable)?;
+        Ok(Listed { items, next: place(page.continuation_token) })
     }
 
     /// Cleans up a page of entities.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize};
+use taskhub_core::Limits;
 
 pub use cluster::ClusterConfig;
 use password::without_password;
@@ -109,9 +110,15 @@ pub struct LimitsConfig {
     pub calls: usize,
     /// Open connections.
     pub connections: usize,
+    /// What of requests that are not whole, and of answers that are not read, is kept for one
+    /// connection, each in bytes; for all together four times that.
+    pub connection_bytes: usize,
+    /// Workers that may be lost one after another with the same work, before nobody gets it any
+    /// more.
+    pub losses: u32,
     /// The head of a request, in bytes.
     pub header_bytes: usize,
-    /// How long the body of a request over HTTP may take to come, in seconds.
+    /// How long the body of a request may take to come, in seconds.
     pub body_seconds: u64,
     /// How long a request over HTTP may take, waiting included, in seconds; 0 is for ever.
     pub request_seconds: u64,
@@ -166,6 +173,15 @@ pub enum ConfigError {
     /// A secret that anybody could guess.
     #[error("`cluster.secret` is empty; set a long random text, or remove it")]
     EmptySecret,
+    /// A node that shares its hubs with nobody.
+    #[error(
+        "`cluster.address` is set, but other nodes cannot share hubs in a folder; set `store` to a \
+         database, or remove the address"
+    )]
+    Alone,
+    /// What no other node can call.
+    #[error("`cluster.address` is {0:?}; write it as http://HOST:PORT or https://HOST:PORT")]
+    NoAddress(String),
     /// A number that leaves no room for anything: the setting, and its default.
     #[error("`{0}` is 0, with which nothing works; the default is {1}")]
     Zero(&'static str, u64),
@@ -221,6 +237,8 @@ impl Default for LimitsConfig {
             payload_bytes: 4 << 20,
             calls: 100_000,
             connections: 50_000,
+            connection_bytes: 256 << 20,
+            losses: Limits::default().workers_lost_max,
             header_bytes: 64 << 10,
             body_seconds: 60,
             request_seconds: 0,
@@ -253,14 +271,9 @@ impl Config {
         if self.tokens.iter().any(String::is_empty) {
             return Err(ConfigError::EmptyToken);
         }
-        if self.cluster.secret.as_ref().is_some_and(String::is_empty) {
-            return Err(ConfigError::EmptySecret);
-        }
+        self.cluster.check(self.store.is_some())?;
         if self.hubs.count_max == 0 {
             return Err(ConfigError::Zero("hubs.count_max", 64));
-        }
-        if self.cluster.lease_seconds == 0 {
-            return Err(ConfigError::Zero("cluster.lease_seconds", 15));
         }
         if self.traces.percent > 100 {
             return Err(ConfigError::Percent(self.traces.percent));
@@ -292,6 +305,7 @@ impl LimitsConfig {
             ("limits.payload_bytes", self.payload_bytes, usual.payload_bytes),
             ("limits.calls", self.calls, usual.calls),
             ("limits.connections", self.connections, usual.connections),
+            ("limits.connection_bytes", self.connection_bytes, usual.connection_bytes),
             ("limits.header_bytes", self.header_bytes, usual.header_bytes),
         ];
         if let Some(&(name, _, usual)) = numbers.iter().find(|(_, set, _)| *set == 0) {
@@ -355,7 +369,8 @@ mod tests {
     #[test]
     fn settings_with_which_nothing_would_work_are_refused() {
         let refused = |text: &str| Config::parse(text).unwrap().check().unwrap_err().to_string();
-        for name in ["message_bytes", "payload_bytes", "calls", "connections", "header_bytes"] {
+        for name in ["message_bytes", "payload_bytes", "calls", "connection_bytes", "header_bytes"]
+        {
             let said = refused(&format!("limits.{name} = 0"));
             assert!(said.starts_with(&format!("`limits.{name}` is 0")), "{said}");
         }
@@ -364,6 +379,11 @@ mod tests {
             ("cluster.lease_seconds = 0", "the default is 15"),
             ("limits.payload_bytes = 100_000_000", "raise `limits.message_bytes`"),
             ("traces.percent = 200", "100 sends all"),
+            ("cluster.address = \"http://node-1:7071\"", "set `store` to a database"),
+            (
+                "store = \"postgres://db/hubs\"\ncluster.address = \"node-1:7071\"",
+                "write it as http://",
+            ),
         ] {
             assert!(refused(text).contains(hint), "{}", refused(text));
         }

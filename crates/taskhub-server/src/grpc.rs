@@ -50,12 +50,20 @@ pub(crate) fn is_open(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }
 
+/// Whether a call takes messages one after the other, for as long as its client likes.
+pub(crate) fn takes_stream(path: &str) -> bool {
+    path.starts_with("/taskhub.results.Results/") || path.starts_with("/grpc.reflection.")
+}
+
+/// The largest message on such a stream: the library's own workers send what is larger otherwise.
+const STREAMED_BYTES_MAX: usize = 1 << 20;
+
 /// All services; a message to them may have so many bytes. Keys are shown and changed only where
 /// they are given.
 pub(crate) fn routes(hubs: &Hubs, message_bytes_max: usize, keys: Option<Held>) -> Router {
     let service = Arc::new(Service::new(hubs.clone()));
     let results = ResultsServer::new(results::Taking(service.clone()))
-        .max_decoding_message_size(message_bytes_max);
+        .max_decoding_message_size(message_bytes_max.min(STREAMED_BYTES_MAX));
     let service =
         TaskHubSidecarServiceServer::from_arc(service).max_decoding_message_size(message_bytes_max);
     let (reporter, health) = tonic_health::server::health_reporter();

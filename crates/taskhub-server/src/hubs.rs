@@ -129,7 +129,9 @@ impl Hubs {
         let listed = Some(listed?).filter(|names| !names.is_empty());
         let traces = Traces::open(&config.traces)?;
         let payload_bytes_max = config.limits.payload_bytes;
-        let limits = Limits { payload_bytes_max, spans: traces.is_some(), ..Limits::default() };
+        let workers_lost_max = config.limits.losses;
+        let spans = traces.is_some();
+        let limits = Limits { payload_bytes_max, workers_lost_max, spans, ..Limits::default() };
         let settings = config.clone();
         let place = blocking(move || Place::of(&settings)).await?;
         let stopping = CancellationToken::new();

@@ -28,12 +28,10 @@ pub async fn keep(hubs: Hubs, policy: RetentionConfig) {
     let stopping = hubs.stopping().clone();
     let rounds = async {
         loop {
-            for name in hubs.names() {
-                // One that is being deleted just now need not be tidied.
-                if let Ok(hub) = hubs.hub(&name).await {
-                    for (status, age) in &ages {
-                        sweep(&hub, name.as_str(), *status, *age).await;
-                    }
+            // Not by name: one that is deleted meanwhile would be made again.
+            for (name, hub) in hubs.open_ones() {
+                for (status, age) in &ages {
+                    sweep(&hub, name.as_str(), *status, *age).await;
                 }
             }
             tokio::time::sleep(REST).await;

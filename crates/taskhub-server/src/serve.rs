@@ -1,15 +1,21 @@
 //! The server as a whole: listens, takes connections, and ends gracefully.
 
+mod coming;
 mod connection;
 mod first_bytes;
 mod front;
 mod http1;
+mod kept;
+mod room;
 mod signal;
 mod steady;
 mod timely;
+mod untaken;
 
 pub(crate) use connection::Connection;
+pub(crate) use kept::{Kept, STALL_TIME_MAX};
 pub use signal::asked_to_end;
+pub(crate) use timely::is_too_slow;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,6 +33,7 @@ use crate::{
 };
 use connection::Connections;
 use front::Front;
+use room::Room;
 
 /// How long open connections may take to end once the hubs have stopped.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -161,6 +168,8 @@ impl Server {
             permits: Arc::new(Semaphore::new(self.limits.connections.max(1))),
             http1: connection::http1(self.limits.header_bytes),
             http2: connection::http2(self.limits.header_bytes),
+            coming: Room::new(self.limits.connection_bytes),
+            going: Room::new(self.limits.connection_bytes),
             tracker: tracker.clone(),
             ending: ending.clone(),
             cut: cut.clone(),

@@ -20,7 +20,6 @@ pub fn metadata_out(entity: &EntityMetadata, with_state: bool) -> proto::EntityM
         locked_by: entity.locked_by.as_ref().map(ToString::to_string),
         serialized_state: text_out(entity.state.as_ref().filter(|_| with_state)),
         stuck: text_out(entity.stuck.as_ref()),
-        state_omitted: false,
     }
 }
 

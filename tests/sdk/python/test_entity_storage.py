@@ -75,6 +75,15 @@ def test_states_are_listed_unless_they_are_not_wanted(zoo: Hub):
     assert [it.get_state() for it in bare] == [None, None]
 
 
+def test_large_states_are_listed_as_they_are(zoo: Hub):
+    for key in ("large1", "large2", "large3"):
+        zoo.client.signal_entity(EntityInstanceId("letters", key), "set", input=key * 200_000)
+        until_count(zoo, key, key * 200_000, name="letters")
+    query = EntityQuery(instance_id_starts_with="@letters@large")
+    states = [it.get_typed_state() for it in zoo.client.get_all_entities(query)]
+    assert sorted(states) == [key * 200_000 for key in ("large1", "large2", "large3")]
+
+
 @pytest.mark.beyond_memory
 def test_an_entity_without_state_is_listed_only_if_asked_for(zoo: Hub):
     instance = zoo.start(holding, "empty")

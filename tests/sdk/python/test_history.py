@@ -49,6 +49,26 @@ def test_a_history_says_where_turns_begin_and_not_where_they_end(hub: Hub):
     assert "OrchestratorCompleted" not in names
 
 
+@pytest.mark.beyond_memory
+def test_a_history_is_that_of_the_execution_that_is_asked_for(hub: Hub):
+    def twice(ctx, n):
+        if n == 1:
+            ctx.continue_as_new(2)
+        return n
+
+    hub.serve(twice)
+    instance = hub.start(twice, 1)
+    assert hub.output(instance) == 2
+    started = of_type(hub, instance, history.ExecutionStartedEvent)[0]
+    latest = started.orchestration_instance.execution_id
+    read = hub.client.get_orchestration_history
+    assert read(instance, execution_id=latest) == read(instance)
+    with pytest.raises(grpc.RpcError) as caught:
+        read(instance, execution_id="0" * 32)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert latest in caught.value.details()
+
+
 def of_type(hub: Hub, instance: str, kind: type) -> list:
     events = hub.client.get_orchestration_history(instance)
     return [event for event in events if isinstance(event, kind)]

@@ -5,7 +5,7 @@ import pytest
 from azure.core.credentials import AccessToken
 from durabletask.azuremanaged.client import DurableTaskSchedulerClient
 from durabletask.azuremanaged.worker import DurableTaskSchedulerWorker
-from durabletask.client import TaskHubGrpcClient
+from durabletask.client import OrchestrationStatus, TaskHubGrpcClient
 from durabletask.entities import EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.worker import TaskHubGrpcWorker
@@ -148,6 +148,26 @@ def test_a_hub_can_be_made_emptied_and_deleted(hub: Hub):
     hub.stub.CreateTaskHub(pb.CreateTaskHubRequest(recreateIfExists=True))
     assert hub.client.get_orchestration_state("x") is None
     hub.stub.DeleteTaskHub(pb.DeleteTaskHubRequest())
+
+
+def test_a_worker_of_a_hub_that_is_deleted_works_for_the_next_of_its_name(hub: Hub):
+    def waiting(ctx, _):
+        return (yield ctx.wait_for_external_event("go"))
+
+    def echo(ctx, input):
+        return (yield ctx.call_activity("again", input=input))
+
+    def again(ctx, input):
+        return input
+
+    hub.serve(waiting, echo, activities=[again])
+    hub.start(waiting, instance_id="old")
+    hub.until_status("old", OrchestrationStatus.RUNNING)
+    hub.stub.DeleteTaskHub(pb.DeleteTaskHubRequest())
+    assert hub.client.get_orchestration_state("old") is None
+    assert hub.result(echo, 1) == 1
+    hub.stub.CreateTaskHub(pb.CreateTaskHubRequest(recreateIfExists=True))
+    assert hub.result(echo, 2) == 2
 
 
 def test_a_name_that_can_not_be_a_hub_is_refused(address):

@@ -224,6 +224,25 @@ def test_an_abandoned_batch_of_an_entity_comes_back_whole(hub: Hub, worker):
     assert seen == ["op0", "op1", "op2"]
 
 
+def test_a_batch_of_an_entity_comes_back_where_the_worker_lacks_its_state(hub: Hub, worker):
+    for state in ("1", "2"):
+        hub.stub.SignalEntity(pb.SignalEntityRequest(instanceId="@e@1", name="set"))
+        item = worker.next()
+        hub.stub.CompleteEntityTask(
+            pb.EntityBatchResult(completionToken=item.completionToken, requiresState=True)
+        )
+        item = worker.next()
+        assert operations_of(item) == ["set"]
+        result = pb.OperationResult(success=pb.OperationResultSuccess())
+        hub.stub.CompleteEntityTask(
+            pb.EntityBatchResult(
+                completionToken=item.completionToken, results=[result], entityState=text(state)
+            )
+        )
+        asked = pb.GetEntityRequest(instanceId="@e@1", includeState=True)
+        eventually(lambda: hub.stub.GetEntity(asked).entity.serializedState.value == state)
+
+
 def operations_of(item: pb.WorkItem) -> list[str]:
     if item.HasField("entityRequest"):
         return [operation.operation for operation in item.entityRequest.operations]

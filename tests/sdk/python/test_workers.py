@@ -12,7 +12,8 @@ from durabletask.task import when_all
 
 from bare_worker import BareWorker, finish, schedule
 from hub import PATIENCE, Hub, eventually
-from worker_process import chain, stuck
+from server import Server
+from worker_process import chain, deadly, stuck
 
 pytestmark = pytest.mark.beyond_memory
 
@@ -29,6 +30,12 @@ class Process:
     def says(self, line: str) -> None:
         """Waits until the worker says this."""
         assert self._process.stdout.readline().strip() == line
+
+    def ends(self) -> int:
+        """Waits until the process ends by itself, and answers with its exit code."""
+        code = self._process.wait(PATIENCE)
+        self._process.stdout.close()
+        return code
 
     def kill(self) -> None:
         """Ends the process as a crash would."""
@@ -159,6 +166,19 @@ def test_what_a_broken_connection_had_comes_back_at_once(hub: Hub):
     third.turn(third.next(), finish(2, '"done"'))
     assert hub.output(instance) == "done"
     third.close()
+
+
+def test_work_that_takes_every_worker_down_is_given_up(tmp_path, ending):
+    server = Server(tmp_path, "--losses", "2")
+    hub = Hub(server.address)
+    instance = hub.start(deadly)
+    for name in ("first", "second", "third"):
+        assert Process(hub, name).ends() == 1
+    last = Process(hub, "last")
+    assert hub.output(instance) == "PoisonWorkItem"
+    last.kill()
+    ending.extend(hub.close())
+    server.stop()
 
 
 def test_workers_that_come_and_go_lose_nothing(hub: Hub):

@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 
+from durabletask.task import TaskFailedError
+
 from hub import Hub
 
 
@@ -22,6 +24,14 @@ def stuck(ctx, _):
     return (yield ctx.call_activity(hang))
 
 
+def deadly(ctx, _):
+    """Calls an activity that no worker survives; answers with what it hears of it."""
+    try:
+        yield ctx.call_activity(die)
+    except TaskFailedError as failed:
+        return failed.details.error_type
+
+
 def work(ctx, step):
     """Answers with the name of its worker."""
     return NAME
@@ -35,11 +45,16 @@ def hang(ctx, _):
     return NAME
 
 
+def die(ctx, _):
+    """Ends its worker."""
+    os._exit(1)
+
+
 if __name__ == "__main__":
     ADDRESS, HUB, NAME = sys.argv[1:]
     logging.disable()
     os.environ["GRPC_VERBOSITY"] = "NONE"
-    Hub(ADDRESS, HUB).serve(chain, stuck, activities=[work, hang])
+    Hub(ADDRESS, HUB).serve(chain, stuck, deadly, activities=[work, hang, die])
     print("started", flush=True)
     # The SDK's threads can not work on once the main one has ended.
     threading.Event().wait()

@@ -183,6 +183,12 @@ impl Ledger {
         }
     }
 
+    /// Whether an entity is locked in a critical section of this name, or will be.
+    pub(super) fn uses(&self, name: &Text, entity: &InstanceId) -> bool {
+        let mut named = self.sections.values().filter(|section| section.name == *name);
+        named.any(|section| section.entities.contains(entity))
+    }
+
     fn unlock(&mut self, name: &Text, entity: &InstanceId) {
         self.sections.retain(|_, section| {
             if section.name == *name {

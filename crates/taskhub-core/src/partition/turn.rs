@@ -201,7 +201,8 @@ impl Instance {
                 let request = LockRequest { section, entities, position: 0, caller: caller(*call) };
                 self.outgoing.push(request.next());
             }
-            Kind::Unlocked { section, entity, .. } => {
+            // Names of sections may be known elsewhere: of others' nothing is given back.
+            Kind::Unlocked { section, entity, .. } if self.ledger.uses(section, entity) => {
                 self.outgoing.extend(Message::unlock(section, std::slice::from_ref(entity)));
             }
             _ => {}

@@ -8,8 +8,8 @@ use taskhub_core::{
 use super::Hub;
 use crate::chores::{self, Cleaned};
 
-/// How many bytes of state a page has; one entity may have more.
-const PAGE_BYTES_MAX: usize = 8 << 20;
+/// How many bytes of state a page has; clients receive 4 MB by default. One entity may have more.
+const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// One page of a list of entities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,16 +50,17 @@ impl EntityPage {
     pub fn read(store: &dyn Store, filter: Filter) -> Result<Self, StoreError> {
         let page = store.query(&Filter { kind: Which::Entities, ..filter })?;
         let mut read = Self { entities: Vec::new(), next: page.next };
-        let (mut bytes, mut rest) = (0, page.instances.into_iter().peekable());
-        while let Some((id, record)) = rest.next() {
+        let (mut bytes, mut before) = (0, None);
+        for (id, record) in page.instances {
             // Those that vanish in between are left out.
             let Some(entity) = load(store, id.clone())? else { continue };
             bytes += entity.state.as_ref().map_or(0, |state| state.len());
-            read.entities.push(entity);
-            if bytes > PAGE_BYTES_MAX && rest.peek().is_some() {
-                read.next = Some(Cursor { at: record.created_at, instance: id });
+            if bytes > PAGE_BYTES_MAX && before.is_some() {
+                read.next = before;
                 break;
             }
+            read.entities.push(entity);
+            before = Some(Cursor { at: record.created_at, instance: id });
         }
         Ok(read)
     }

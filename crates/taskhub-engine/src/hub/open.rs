@@ -61,7 +61,7 @@ impl Hub {
         let lanes = options.lanes.unwrap_or(if shares { LANES_SHARED } else { 1 });
         let threads = turn_threads().min(usize::from(partitions));
         let (post, boxes) = mail::post(threads, lanes.clamp(1, partitions.max(1)));
-        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
+        let workers = Workers::new(post.clone(), Patience::of(&limits), &Handle::current());
         let (to_keeper, errands) = mpsc::channel();
         let (to_hints, hints) = mpsc::channel();
         let (to_readers, reads) = readers::channel();

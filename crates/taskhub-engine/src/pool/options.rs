@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use taskhub_core::Limits;
+
 use super::Serves;
 
 /// What a worker can do, and how much of it at once.
@@ -51,6 +53,13 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// That of a hub with these limits.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));
+        Self { turn, activity, losses_max: limits.workers_lost_max }
+    }
+
     /// With work of this kind.
     pub(super) fn with(&self, kind: usize) -> Duration {
         if kind == 0 { self.activity } else { self.turn }
@@ -59,7 +68,6 @@ impl Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        let (turn, activity) = (Duration::from_mins(5), Duration::from_mins(30));
-        Self { turn, activity, losses_max: 20 }
+        Self::of(&Limits::default())
     }
 }

@@ -104,10 +104,17 @@ pub(super) struct Flags {
     /// How many connections may be open [default: 50000]
     #[arg(long, value_name = "COUNT", env = "TASKHUB_CONNECTIONS")]
     connections: Option<usize>,
+    /// What of requests that are not whole, and of answers that are not read, is kept for one
+    /// connection, in bytes [default: 268435456]
+    #[arg(long, value_name = "BYTES", env = "TASKHUB_CONNECTION_BYTES", value_parser = bytes)]
+    connection_bytes: Option<usize>,
+    /// How many workers may be lost with the same work before nobody gets it any more [default: 20]
+    #[arg(long, value_name = "COUNT", env = "TASKHUB_LOSSES")]
+    losses: Option<u32>,
     /// The largest head of a request, in bytes [default: 65536]
     #[arg(long, value_name = "BYTES", env = "TASKHUB_HEADER_BYTES", value_parser = bytes)]
     header_bytes: Option<usize>,
-    /// How long the body of an HTTP request may take to come, in seconds [default: 60]
+    /// How long the body of a request may take to come, in seconds [default: 60]
     #[arg(long, value_name = "SECONDS", env = "TASKHUB_BODY_SECONDS")]
     body_seconds: Option<u64>,
     /// How long an HTTP request may take, waiting included, in seconds [default: for ever]
@@ -162,6 +169,8 @@ impl Flags {
         over(&mut config.limits.payload_bytes, self.payload_bytes);
         over(&mut config.limits.calls, self.calls);
         over(&mut config.limits.connections, self.connections);
+        over(&mut config.limits.connection_bytes, self.connection_bytes);
+        over(&mut config.limits.losses, self.losses);
         over(&mut config.limits.header_bytes, self.header_bytes);
         over(&mut config.limits.body_seconds, self.body_seconds);
         over(&mut config.limits.request_seconds, self.request_seconds);

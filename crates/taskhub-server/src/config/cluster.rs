@@ -5,6 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use taskhub_engine::{Hub, NodeOptions, Peers};
 
+use super::ConfigError;
 use crate::{HubName, Lending, Nodes};
 
 /// What a node has in common with others. It counts where hubs are in a database.
@@ -37,6 +38,23 @@ impl Default for ClusterConfig {
 }
 
 impl ClusterConfig {
+    /// Refuses what can be written down, but not meant; whether hubs are where others have them.
+    pub(super) fn check(&self, is_shared: bool) -> Result<(), ConfigError> {
+        if self.secret.as_ref().is_some_and(String::is_empty) {
+            return Err(ConfigError::EmptySecret);
+        }
+        if self.lease_seconds == 0 {
+            return Err(ConfigError::Zero("cluster.lease_seconds", 15));
+        }
+        let is_callable =
+            |it: &String| ["http://", "https://"].iter().any(|scheme| it.starts_with(scheme));
+        match &self.address {
+            Some(_) if !is_shared => Err(ConfigError::Alone),
+            Some(address) if !is_callable(address) => Err(ConfigError::NoAddress(address.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// The same of a node that listens there, if it does not say itself where it is reached.
     pub(crate) fn at(&self, listens: Option<&SocketAddr>, is_tls: bool) -> Self {
         let scheme = if is_tls { "https" } else { "http" };

@@ -23,9 +23,6 @@ use super::{
 /// How many entities one call cleans up.
 const CLEANED_COUNT: usize = 100;
 
-/// How many bytes of state a page has; clients receive 4 MB by default.
-const PAGE_BYTES_MAX: usize = 2 << 20;
-
 /// Asks an entity for an operation.
 pub(super) async fn signal(
     call: &Call<'_>,
@@ -93,21 +90,11 @@ pub(super) async fn query(
     let _turn = call.read().await?;
     let page = call.hub.entities(filter).await.map_err(unreadable)?;
     let shown = |entity: &EntityMetadata| entity.state.is_some() || query.include_transient;
-    let entities = page.entities.into_iter().filter(shown);
-    let mut bytes = 0;
-    let mut response = QueryEntitiesResponse {
+    let entities = page.entities.iter().filter(|entity| shown(entity));
+    Ok(QueryEntitiesResponse {
+        entities: entities.map(|entity| metadata_out(entity, query.include_state)).collect(),
         continuation_token: page.next.as_ref().map(token_out),
-        ..Default::default()
-    };
-    for entity in entities {
-        bytes += entity.state.as_ref().map_or(0, |state| state.len());
-        let omits = bytes > PAGE_BYTES_MAX && !response.entities.is_empty();
-        // The state of what is too much for one page can be read by itself.
-        let mut shown = metadata_out(&entity, query.include_state && !omits);
-        shown.state_omitted = query.include_state && omits;
-        response.entities.push(shown);
-    }
-    Ok(response)
+    })
 }
 
 /// Cleans a page of the entities up: forgets empty ones, and gives those back whose holders are
@@ -122,6 +109,9 @@ pub(super) async fn clean(
             Answer::Done => Ok(CleanEntityStorageResponse::default()),
             other => Err(unexpected(other)),
         };
+    }
+    if !request.remove_empty_entities && !request.release_orphaned_locks {
+        return Ok(CleanEntityStorageResponse::default());
     }
     let after = token_in("continuationToken", request.continuation_token.as_deref())?;
     let _turn = call.read().await?;

@@ -7,12 +7,8 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures::Stream;
@@ -30,6 +26,7 @@ use super::{
     call::{Call, instance_id},
     refusal::{refused, unexpected, unreadable},
 };
+use crate::serve::{Kept, STALL_TIME_MAX};
 
 /// How many bytes a chunk has, if no event has more.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -39,9 +36,6 @@ const SENT_KIB_MAX: u32 = 256 << 10;
 
 /// How many histories are made ready to be sent at the same time.
 const READY_COUNT_MAX: usize = 4;
-
-/// How long a client may take nothing of a history.
-const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The room for histories that are being sent.
 #[derive(Debug)]
@@ -87,6 +81,15 @@ async fn events(
         Answer::Refused(refusal) => return Err(refused(refusal)),
         other => return Err(unexpected(other)),
     };
+    // Only the latest execution has a history.
+    if let Some(asked) = request.execution_id.as_deref().filter(|asked| !asked.is_empty())
+        && asked != record.execution.to_string()
+        && !request.for_work_item_processing
+    {
+        let is = record.execution;
+        let why = format!("instance {id} has no execution {asked:?} any more; its latest is {is}");
+        return Err(Status::not_found(why));
+    }
     let events = call.hub.history(id.clone()).await.map_err(unreadable)?;
     let events = events.ok_or_else(|| refused(Refusal::NotFound(id.clone())))?;
     let mut shown = history_shown(&id, &record, &events);
@@ -116,69 +119,37 @@ fn chunks(events: Vec<HistoryEvent>) -> (Vec<HistoryChunk>, usize) {
     (chunks, all)
 }
 
-/// A history on its way to a client.
-struct Sending {
-    rest: Arc<Mutex<Rest>>,
-    /// Whether something was taken since somebody looked.
-    taken: Arc<AtomicBool>,
-}
+/// A history on its way to a client; without anything kept, all is sent.
+struct Sending(Option<Kept<Chunks>>);
 
 /// What of it is not sent yet.
-enum Rest {
-    Chunks {
-        chunks: VecDeque<HistoryChunk>,
-        _room: OwnedSemaphorePermit,
-    },
-    /// All is sent.
-    Nothing,
-    /// Its client took nothing for too long.
-    LetGo,
+struct Chunks {
+    chunks: VecDeque<HistoryChunk>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Sending {
     fn new(chunks: VecDeque<HistoryChunk>, room: OwnedSemaphorePermit) -> Self {
-        let rest = Arc::new(Mutex::new(Rest::Chunks { chunks, _room: room }));
-        let taken = Arc::new(AtomicBool::new(false));
-        let (watched, moves) = (Arc::downgrade(&rest), taken.clone());
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(STALL_TIME_MAX).await;
-                let Some(rest) = watched.upgrade() else { return };
-                let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-                if matches!(*rest, Rest::Nothing) {
-                    return;
-                }
-                if !moves.swap(false, Ordering::Relaxed) {
-                    *rest = Rest::LetGo;
-                    return;
-                }
-            }
-        });
-        Self { rest, taken }
+        Self(Some(Kept::new(Chunks { chunks, _room: room })))
     }
 }
 
 impl Stream for Sending {
     type Item = Result<HistoryChunk, Status>;
 
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.taken.store(true, Ordering::Relaxed);
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        Poll::Ready(match &mut *rest {
-            Rest::Chunks { chunks, .. } => {
-                let chunk = chunks.pop_front();
-                if chunks.is_empty() {
-                    *rest = Rest::Nothing;
-                }
-                chunk.map(Ok)
-            }
-            Rest::Nothing => None,
-            Rest::LetGo => {
-                *rest = Rest::Nothing;
-                let why = format!("nothing of the history was taken for {STALL_TIME_MAX:?}");
-                Some(Err(Status::aborted(format!("{why}; ask again, and read it as it comes"))))
-            }
-        })
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(kept) = &self.0 else { return Poll::Ready(None) };
+        let next = kept.take(|Chunks { chunks, .. }| (chunks.pop_front(), chunks.is_empty()));
+        let (chunk, is_last) = if let Some((chunk, is_last)) = next {
+            (chunk.map(Ok), is_last)
+        } else {
+            let why = format!("nothing of the history was taken for {STALL_TIME_MAX:?}");
+            (Some(Err(Status::aborted(format!("{why}; ask again, and read it as it comes")))), true)
+        };
+        if is_last {
+            self.0 = None;
+        }
+        Poll::Ready(chunk)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Lists of instances.
 
+use prost::Message as _;
 use taskhub_core::{
     InstanceId, RuntimeStatus, Text, Timestamp,
     store::{Cursor, Filter, Order, Page},
@@ -23,8 +24,7 @@ use super::{
 const PAGE_COUNT: usize = 100;
 const PAGE_COUNT_MAX: usize = 1_000;
 
-/// How many bytes of payload a page has; clients receive 4 MB by default. One instance may have
-/// more.
+/// How many bytes a page has; clients receive 4 MB by default. One instance may have more.
 const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// How many inputs are read before the bytes are counted again.
@@ -49,11 +49,7 @@ pub(super) async fn query(
         let started = started(call, ids, wanted).await?;
         for ((id, record), started) in chunk.iter().zip(started) {
             let state = shown(id, record, wanted, started.as_ref());
-            bytes += [&state.input, &state.output, &state.custom_status]
-                .into_iter()
-                .flatten()
-                .map(String::len)
-                .sum::<usize>();
+            bytes += state.encoded_len();
             response.orchestration_state.push(state);
             if bytes > PAGE_BYTES_MAX {
                 next = Some(Cursor { at: record.created_at, instance: id.clone() });

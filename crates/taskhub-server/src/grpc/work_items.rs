@@ -45,6 +45,8 @@ pub(super) fn stream(
     call: &Call<'_>,
     request: tonic::Request<GetWorkItemsRequest>,
 ) -> Result<impl Stream<Item = Result<WorkItem, Status>> + Send + use<>, Status> {
+    let library = request.metadata().get("user-agent").and_then(|library| library.to_str().ok());
+    let library = library.unwrap_or_default().to_owned();
     let agent = Agent::of(request.metadata());
     let mut request = request.into_inner();
     offer::bounded(&request).map_err(bad_message)?;
@@ -63,12 +65,17 @@ pub(super) fn stream(
             None => unwanted.push(token),
         }
     }
+    let mut called = options.name.clone();
     let (worker, not_wanted) = call.hub.reconnect_worker(options, in_hand);
-    tracing::info!(hub = %call.name, ?worker, "a worker connected");
+    if called.is_empty() {
+        called = worker.to_string();
+    }
+    tracing::info!(hub = %call.name, worker = called, library, "a worker connected");
     unwanted.extend(not_wanted.into_iter().map(token_of));
     let mut feed = Feed {
         hub: call.hub.clone(),
         name: call.name.clone(),
+        called,
         spans: call.spans.clone(),
         traced: call.hubs.traces().is_some(),
         first: (!unwanted.is_empty()).then(|| withdrawn(unwanted)),
@@ -89,6 +96,8 @@ pub(super) fn stream(
 struct Feed {
     hub: Hub,
     name: HubName,
+    /// What the log calls the worker.
+    called: String,
     spans: Arc<Spans>,
     /// Whether this server sends traces.
     traced: bool,
@@ -181,6 +190,7 @@ impl Feed {
         let Some(mut worker) = self.worker.take() else { return };
         worker.leave();
         let Some(connection) = self.connection.take() else { return };
+        let (hub, called) = (self.name.clone(), take(&mut self.called));
         let stopping = self.stopping.clone();
         self.runtime.spawn(async move {
             let through = async { while worker.next().await.is_some() {} };
@@ -190,7 +200,8 @@ impl Feed {
                 () = tokio::time::sleep(DRAIN_TIME_MAX) => {}
                 () = through => {}
             }
-            tracing::info!(?worker, "a worker left");
+            drop(worker);
+            tracing::info!(%hub, worker = called, "a worker left");
         });
     }
 }

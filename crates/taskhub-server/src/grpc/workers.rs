@@ -253,6 +253,11 @@ pub(super) fn of_operations(
 ) -> Result<Option<Ended>, Status> {
     let ended = Given::Operations.named(call, &result.completion_token)?;
     let Some((delivery, ticket)) = ended else { return Ok(None) };
+    if result.requires_state {
+        // It always had the state; so it is to be tried again, perhaps elsewhere.
+        call.hub.give_back(delivery);
+        return Ok(None);
+    }
     let done = |performed| Done::Operations(Box::new(performed));
     Ok(Some(match performed_in(&ticket, result) {
         Ok(performed) => Ended::well(delivery, done(performed)),

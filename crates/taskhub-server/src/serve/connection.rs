@@ -2,7 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::{Body, HttpBody as _},
+    http::Request,
+};
 use futures::FutureExt as _;
 use hyper::{
     body::Incoming,
@@ -19,18 +22,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    coming::Coming,
     first_bytes::{FirstBytes, Protocol},
     front::Front,
+    kept::STALL_TIME_MAX,
+    room::Room,
     steady::Steady,
+    untaken,
 };
-use crate::grpc::Hands;
+use crate::grpc::{self, Hands};
 
 /// How long a client may take for its first bytes, and over HTTP/1 from one request to the end of
 /// the next one's head; a connection is an open file, and these are few.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How long a client may take nothing of what it is sent.
-const STALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -42,6 +46,9 @@ const PONG_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Calls on one HTTP/2 connection: SDKs use a single one for all that wait.
 const STREAMS_COUNT_MAX: u32 = 20_000;
+
+/// What of each answer may wait for the client, beside what it says that it takes.
+const SEND_BYTES_MAX: usize = 64 << 10;
 
 /// The smallest buffer of an HTTP/1 connection that hyper takes.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
@@ -67,6 +74,9 @@ pub(super) struct Connections {
     /// How HTTP is spoken.
     pub http1: http1::Builder,
     pub http2: http2::Builder<TokioExecutor>,
+    /// The room for requests that are not whole, and for answers that are not taken.
+    pub coming: Room,
+    pub going: Room,
     pub tracker: TaskTracker,
     /// Connections end as soon as their calls have.
     pub ending: CancellationToken,
@@ -107,9 +117,17 @@ impl Connections {
     async fn speak_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let connection = Connection::default();
         let _gone = connection.gone.clone().drop_guard();
+        let (coming, going) = (self.coming.of_another(), self.going.of_another());
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(connection.clone());
-            self.front.answer(request.map(Body::new)).map(Ok::<_, Infallible>)
+            // What is a stream of messages does not come to an end; each of them is small.
+            let is_whole = request.body().is_end_stream();
+            let uncounted = is_whole || grpc::takes_stream(request.uri().path());
+            let counted = |body| Body::new(Coming::new(body, coming.clone()));
+            let request =
+                request.map(|body| if uncounted { Body::new(body) } else { counted(body) });
+            let (answer, going) = (self.front.answer(request), going.clone());
+            answer.map(move |answer| Ok::<_, Infallible>(untaken::bounded(answer, || going)))
         });
         let serving = self.http2.serve_connection(TokioIo::new(stream), service);
         let mut serving = std::pin::pin!(serving);
@@ -147,6 +165,7 @@ pub(super) fn http2(header_bytes: usize) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PONG_TIME_MAX)
         .max_concurrent_streams(STREAMS_COUNT_MAX)
+        .max_send_buf_size(SEND_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     http

@@ -152,7 +152,13 @@ impl Front {
         let Ok(_counted) = self.calls.try_acquire() else {
             return grpc::busy("too many calls are under way").into_http();
         };
-        grpc::answer(grpc.clone(), request).await
+        if grpc::takes_stream(request.uri().path()) {
+            return grpc::answer(grpc.clone(), request).await;
+        }
+        let (within, slow) = (self.body_time, Slow::default());
+        let request = request.map(|body| Body::new(Timely::new(body, within, slow.clone())));
+        let answer = grpc::answer(grpc.clone(), request).await;
+        if slow.is() { Status::aborted(slowness(within)).into_http() } else { answer }
     }
 
     /// Without tokens gRPC is for programs, and on an address of this machine for those that call
@@ -232,8 +238,11 @@ fn request_time(limits: &LimitsConfig) -> Option<Duration> {
 }
 
 fn came_too_slowly(within: Duration) -> Response {
-    let message = format!("the body did not come within {within:?}; see `limits.body_seconds`");
-    http::refusal(StatusCode::REQUEST_TIMEOUT, &message)
+    http::refusal(StatusCode::REQUEST_TIMEOUT, &slowness(within))
+}
+
+fn slowness(within: Duration) -> String {
+    format!("the body did not come within {within:?}; see `limits.body_seconds`")
 }
 
 fn took_too_long(within: Duration) -> Response {

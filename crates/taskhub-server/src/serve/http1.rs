@@ -45,6 +45,7 @@ use super::{
     connection::{Connections, told},
     first_bytes::FirstBytes,
     steady::Steady,
+    untaken,
 };
 
 /// How long a request is under way before it counts as held.
@@ -138,7 +139,9 @@ impl Connections {
     ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
         let turn = turn.clone();
         if !turn.is_answered() {
-            turn.begin(apart(request), |request| self.front.answer(request).boxed());
+            let going = self.going.clone();
+            let bounded = move |answer| untaken::bounded(answer, || going.of_another());
+            turn.begin(apart(request), |it| self.front.answer(it).map(bounded).boxed());
         }
         poll_fn(move |cx| turn.poll_answer(cx).map(Ok))
     }

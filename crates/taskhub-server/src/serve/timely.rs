@@ -38,6 +38,11 @@ impl Slow {
 #[error("the body did not come within {0:?}; see `limits.body_seconds`")]
 struct TooSlow(Duration);
 
+/// Whether that is what an error says.
+pub(crate) fn is_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TooSlow>()
+}
+
 impl Timely {
     pub(super) fn new(body: Body, within: Duration, slow: Slow) -> Self {
         Self { body, within, deadline: None, slow }

@@ -105,6 +105,7 @@ async fn rubbish_is_wrong_usage() {
         (&["list", "--created-after", "yesterday"], "yesterday"),
         (&["list", "--hub", "not a hub"], "not a hub"),
         (&["list", "--hub", "no\nhub"], "--hub"),
+        (&["list", "--ca", "nowhere.pem"], "write https://"),
         (&["purge"], "--all"),
         (&["purge", "a", "--all"], "--all"),
         (&["purge", "a", "--parked"], "--parked"),

@@ -178,6 +178,10 @@ async fn the_output_alone_can_be_waited_for() {
     api.begin("wait", "b").await;
     assert_eq!(api.get("/instances/b/output?timeout=0").await.code, 202);
     assert_eq!(api.get("/instances/nobody/output").await.code, 404);
+    for wrong in ["abc", "", "1s"] {
+        let answer = api.get(&format!("/instances/b/output?timeout={wrong}")).await;
+        assert!(answer.code == 400 && answer.body.contains("no timeout"), "{answer:?}");
+    }
     api.stop().await;
 }
 

@@ -46,6 +46,17 @@ async fn a_body_that_does_not_come_is_408() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_is_400() {
+    let (hub, hubs) = hubs();
+    let routes = management(hubs);
+    let pieces = [Ok("[1"), Err(std::io::Error::other("no chunk"))];
+    let broken = Body::from_stream(futures::stream::iter(pieces));
+    let request = Request::post(format!("{BASE}/orchestrators/echo")).body(broken).unwrap();
+    assert_eq!(ask(&routes, request).await.status(), 400);
+    hub.stop().await;
+}
+
+#[tokio::test]
 async fn what_clients_could_not_read_is_not_taken_in() {
     let (hub, hubs) = hubs();
     let routes = management(hubs);

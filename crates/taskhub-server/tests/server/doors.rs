@@ -124,6 +124,16 @@ async fn bytes_that_are_no_message_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
+async fn a_chunk_that_is_none_is_told_from_one_that_does_not_come() {
+    let server = Running::plain().await;
+    let head = "POST /runtime/webhooks/durabletask/orchestrators/charge HTTP/1.1\r\n";
+    let chunks = "host: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[1\r\nzz\r\n";
+    let answer = server.raw(&format!("{head}{chunks}")).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("broke off"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_with_a_hint() {
     let server = Running::with(|config| {
         config.limits.message_bytes = 10_000;

@@ -80,6 +80,20 @@ async fn large_payloads_make_short_pages_and_nothing_is_lost() {
     server.stop().await;
 }
 
+/// What a client receives by default is less than all of this.
+#[tokio::test]
+async fn large_labels_make_short_pages_and_nothing_is_lost() {
+    let server = Running::plain().await;
+    let mut client = server.client().await;
+    for number in 0..80 {
+        let mut request = start(&format!("a-{number}"));
+        request.tags = [("label".to_owned(), "x".repeat(60_000))].into();
+        client.start_instance(request).await.unwrap();
+    }
+    assert_eq!(query(&mut client, InstanceQuery::default()).await.len(), 80);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn ids_are_listed_of_what_has_ended() {
     let server = Running::plain().await;

@@ -21,6 +21,8 @@ mod nodes;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod owed;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod poison;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod results;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod retention;
@@ -30,5 +32,7 @@ mod running;
 mod traces;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod two;
+#[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
+mod untaken;
 #[expect(clippy::unwrap_used, reason = "here a failure is a panic")]
 mod untold;

@@ -191,6 +191,19 @@ fn a_lock_whose_holder_is_gone_without_a_trace_can_be_given_back() {
 }
 
 #[test]
+fn who_knows_the_name_of_a_section_gives_nothing_of_it_back() {
+    whatever_happens(|world| {
+        world.start("h", "lock a; wait go");
+        let section = world.entity("a").and_then(|it| it.section).expect("it is locked");
+        world.start("stranger", &format!("lock b; release a {section}; unlock"));
+        assert!(world.outcome("stranger").is_some());
+        assert_eq!(world.holder("a").as_deref(), Some("h"));
+        world.raise("h", "go");
+        assert_free(world, &["a", "b"]);
+    });
+}
+
+#[test]
 fn what_is_no_entity_is_passed_over_by_a_lock() {
     whatever_happens(|world| {
         world.start("other", "wait go");

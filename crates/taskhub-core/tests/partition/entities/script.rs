@@ -72,6 +72,10 @@ async fn run(scope: Scope, script: Text) -> Outcome {
                     scope.tell_at(scope.place(), Command::Unlock { section, entity });
                 }
             }
+            ["release", key, section] => {
+                let (section, entity) = (section.into(), entity(key));
+                scope.tell_at(scope.place(), Command::Unlock { section, entity });
+            }
             ["wait", event] => said.extend(wait(&scope, event).await?.map(|it| it.to_string())),
             ["fail"] => return Err(Failure::new("Failed", "as it was told")),
             ["again"] => {

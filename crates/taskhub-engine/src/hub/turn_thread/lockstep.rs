@@ -87,7 +87,7 @@ impl Hub {
         let pacer = Pacer::new(steps, how.begins_at);
         let (post, mut boxes) = mail::post(1, 1);
         let post = post.paced(pacer.clone());
-        let workers = Workers::new(post.clone(), Patience::default(), &Handle::current());
+        let workers = Workers::new(post.clone(), Patience::of(&limits), &Handle::current());
         let (to_lane, lane) = lane_thread::channel(&limits);
         let (to_readers, reads) = readers::channel();
         let (shown, clock) = (pacer.shown(), pacer.shown());

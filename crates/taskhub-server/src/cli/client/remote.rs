@@ -105,6 +105,13 @@ impl Access {
                 let tls = self.tls()?;
                 endpoint = endpoint.tls_config(tls).map_err(|error| unusable(causes(&error)))?;
             }
+            Some(("http", _)) if self.ca.is_some() => {
+                let why = format!(
+                    "`--ca` is for servers that speak TLS, and {server} is called without it; \
+                     write https://"
+                );
+                return Err(Failure::Usage(why));
+            }
             Some(("http", _)) => {}
             _ => return Err(unusable("it begins with http:// or https://".to_owned())),
         }

@@ -16,7 +16,7 @@ use taskhub_engine::Hub;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{BODY_TIME_MAX, answer, links::Links, query::Query};
-use crate::Traces;
+use crate::{Traces, serve::is_too_slow};
 
 /// What some programs on Windows write before a text in UTF-8; it is no part of it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -91,7 +91,7 @@ impl Call {
     async fn whole(&self, body: Body) -> Answered<Bytes> {
         let (mut whole, mut pieces) = (BytesMut::new(), body.into_data_stream());
         while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|error| late(&error))?;
+            let piece = piece.map_err(|error| broken(&error))?;
             if whole.len() + piece.len() > self.bytes_max {
                 let message = format!(
                     "the body is longer than {} bytes; raise `limits.payload_bytes`",
@@ -154,7 +154,19 @@ pub(super) fn absent() -> Refused {
     answer::empty(StatusCode::NOT_FOUND).into()
 }
 
-/// A body did not come, or not as a whole.
+/// A body came to no good end.
+fn broken(why: &(dyn std::error::Error + 'static)) -> Refused {
+    let mut causes = std::iter::successors(Some(why), |cause| cause.source());
+    if causes.clone().any(is_too_slow) {
+        return late(&why);
+    }
+    match causes.find_map(|cause| cause.downcast_ref::<tonic::Status>()) {
+        Some(full) => answer::try_again(&full.message()).into(),
+        None => answer::bad_argument(&format!("the body broke off: {why}")).into(),
+    }
+}
+
+/// A body did not come in time.
 fn late(why: &dyn Display) -> Refused {
     answer::wrong(StatusCode::REQUEST_TIMEOUT, &why.to_string()).into()
 }

@@ -64,8 +64,13 @@ impl Call {
     /// `GET instances/{id}/output`: an addition to the original.
     pub(super) async fn output(self: Box<Self>, id: &str) -> Answered<Reply> {
         let id = orchestration(id)?;
+        let timeout = match self.query.text("timeout") {
+            None => TIMEOUT,
+            Some(text) => self.query.seconds("timeout").ok_or_else(|| {
+                answer::bad_argument(&format!("{text:?} is no timeout; it is a number of seconds"))
+            })?,
+        };
         self.record(&id).await?.ok_or_else(absent)?;
-        let timeout = self.query.seconds("timeout").unwrap_or(TIMEOUT);
         let (hub, links) = (self.hub, self.links);
         Ok(Reply::Later(Box::new(Held { hub, links, id, timeout, _span: None })))
     }

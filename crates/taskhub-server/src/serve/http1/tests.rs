@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
-use crate::serve::{Around, connection, front::Front};
+use crate::serve::{Around, connection, front::Front, room::Room};
 
 /// How long the route `/held` takes.
 const LONG: Duration = Duration::from_mins(5);
@@ -35,6 +35,8 @@ fn connections() -> Arc<Connections> {
         permits: Arc::new(Semaphore::new(1)),
         http1: connection::http1(1 << 14),
         http2: connection::http2(1 << 14),
+        coming: Room::new(1 << 20),
+        going: Room::new(1 << 20),
         tracker: TaskTracker::new(),
         ending: CancellationToken::new(),
         cut: CancellationToken::new(),
