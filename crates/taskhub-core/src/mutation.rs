@@ -150,11 +150,15 @@ pub enum Mutation {
     ForgetGiant,
     /// Such an instance is tried again whenever it is read.
     TryGiants,
+    /// A turn that was run ahead counts though something came before the result that it took.
+    TakeAheadOfOthers,
+    /// A turn that was run ahead counts behind another turn than the one it was run behind.
+    TakeAnyAhead,
 }
 
 impl Mutation {
     /// All of them, each with the number of the promise that it breaks first of all.
-    pub const ALL: [(Self, u8); 72] = [
+    pub const ALL: [(Self, u8); 74] = [
         (Self::DropFence, 1),
         (Self::BelieveFresh, 2),
         (Self::RewriteHistory, 2),
@@ -206,6 +210,8 @@ impl Mutation {
         (Self::DropTags, 8),
         (Self::RestartBare, 8),
         (Self::GiveAnyVersion, 8),
+        (Self::TakeAheadOfOthers, 8),
+        (Self::TakeAnyAhead, 8),
         (Self::ForgetWaiter, 9),
         (Self::Unbounded, 10),
         (Self::KeepLarge, 10),

@@ -15,6 +15,7 @@
 //! that is needed to find the work again after a crash.
 
 mod accept;
+mod ahead;
 mod busy;
 mod deliver;
 mod early;

@@ -40,7 +40,14 @@ pub struct Turn {
     pub takes: u32,
     /// What the code is to take for the time.
     pub clock: Timestamp,
+    /// Behind which turn it comes, if that is known.
+    pub after: Option<Mark>,
 }
+
+/// What a worker calls a turn that it ran: a number, drawn at random, that no other turn has. Who
+/// keeps code knows by it that nothing else happened to the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(pub u64);
 
 /// Operations of one entity, to be performed in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +114,8 @@ pub struct TaskResult {
 pub enum Done {
     /// How the activity ended.
     Activity(Outcome),
+    /// How the activity ended, and the turn that takes that.
+    Ahead(Box<Ahead>),
     /// What the turn came to.
     Turn(Box<Taken>),
     /// What the operations came to.
@@ -120,6 +129,22 @@ pub struct Taken {
     pub takes: Option<u32>,
     /// Where the code stands, and what it called.
     pub step: Step,
+    /// What its worker calls it, if that keeps the code.
+    pub mark: Option<Mark>,
+}
+
+/// The result of an activity, and a turn that took it before anybody asked for that: its worker
+/// keeps the code of the instance. The turn counts if it is the next one; if not, the result does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// How the activity ended.
+    pub outcome: Outcome,
+    /// When, for the code.
+    pub at: Timestamp,
+    /// Behind which turn the code stood.
+    pub after: Mark,
+    /// What the turn came to. It took this result and nothing else.
+    pub taken: Taken,
 }
 
 /// What operations came to.

@@ -32,7 +32,7 @@ use taskhub_core::{
 
 pub use filter::{Names, Serves};
 use homes::Homes;
-use lent::queue;
+use lent::{is_lent, queue};
 pub use options::{Patience, WorkerOptions};
 use poison::poison;
 use queue::{Queue, pause};
@@ -61,8 +61,10 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// What to do.
     pub task: Task,
-    /// Whether it is a turn of an instance whose code the worker keeps, as far as is known here.
+    /// Whether the worker keeps the code of the instance, as far as is known here.
     pub is_kept: bool,
+    /// When it is given.
+    pub at: Timestamp,
 }
 
 /// What the pool wants done now.
@@ -245,8 +247,12 @@ impl Pool {
         item.given.push(delivery);
         self.deliveries.insert(delivery, Given { item: number, kind, worker });
         self.ends.insert((now.plus(self.patience.with(kind)), delivery));
-        let (task, is_kept) = (item.task.clone(), self.homes.of(&item.task) == Some(worker));
-        self.orders.push(Order::Give(worker, Delivery { id: delivery, task, is_kept }));
+        let task = item.task.clone();
+        // Who has lent an activity does not take a turn with its result.
+        let is_of_use = matches!(task.job, Job::Turn(_)) || !is_lent(&task.ticket);
+        let is_kept = is_of_use && self.homes.of(&task.ticket.instance) == Some(worker);
+        let delivery = Delivery { id: delivery, task, is_kept, at: now };
+        self.orders.push(Order::Give(worker, delivery));
     }
 
     /// Gives a worker as much as it takes.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use taskhub_core::{Done, Job, Piece, Task, turn::Progress};
+use taskhub_core::{CallId, Done, Job, Outcome, Piece, Task, Ticket, turn::Progress};
 use taskhub_wire::{
     outcome_out, performed_out,
     proto::{
         AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
         ActivityResponse, EntityBatchResult, OrchestratorResponse, WorkItem, work_item::Request,
     },
+    results::Ahead,
     taken_out,
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -30,8 +31,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// What a worker hands back.
 #[derive(Debug, Clone)]
 pub enum Brought {
-    /// How an activity ended.
-    Activity(ActivityResponse),
+    /// How an activity ended, and a turn that took that ahead. The turn is dropped where only
+    /// results are taken.
+    Activity(ActivityResponse, Option<Box<Ahead>>),
     /// What a turn came to.
     Turn(OrchestratorResponse),
     /// What operations of an entity came to.
@@ -67,13 +69,21 @@ impl Brought {
         Self::TurnUndone(AbandonOrchestrationTaskRequest { completion_token, stuck })
     }
 
+    fn activity(ticket: &Ticket, call: CallId, token: String, outcome: &Outcome) -> Self {
+        Self::Activity(outcome_out(&ticket.instance, call, token, outcome), None)
+    }
+
     /// What came of a task; none if it does not belong to it.
     #[must_use]
     pub fn of(task: &Task, completion_token: String, done: &Done) -> Option<Self> {
         let ticket = &task.ticket;
         Some(match (done, ticket.piece, &task.job) {
             (Done::Activity(outcome), Piece::Activity(call), _) => {
-                Self::Activity(outcome_out(&ticket.instance, call, completion_token, outcome))
+                Self::activity(ticket, call, completion_token, outcome)
+            }
+            // The turn is one of a worker here, whose code the node that gave this out cannot know.
+            (Done::Ahead(ahead), Piece::Activity(call), _) => {
+                Self::activity(ticket, call, completion_token, &ahead.outcome)
             }
             (Done::Turn(taken), ..) => match &taken.step.progress {
                 Progress::Stuck(why) => Self::turn_undone(completion_token, Some(why.to_string())),
@@ -126,7 +136,7 @@ pub(crate) async fn by_call(service: &Service, result: Brought) -> Result<(), St
 
 async fn call(mut service: Service, result: Brought) -> Result<(), Status> {
     match result {
-        Brought::Activity(it) => service.complete_activity_task(soon(it)).await.map(drop),
+        Brought::Activity(it, _) => service.complete_activity_task(soon(it)).await.map(drop),
         Brought::Turn(it) => service.complete_orchestrator_task(soon(it)).await.map(drop),
         Brought::Operations(it) => service.complete_entity_task(soon(it)).await.map(drop),
         Brought::ActivityUndone(it) => {

@@ -13,7 +13,7 @@ use foldhash::HashMap;
 use futures::stream;
 use prost::Message as _;
 use taskhub_wire::results::{
-    self as proto, HandedBack, Taken, handed_back, results_client::ResultsClient,
+    self as proto, Ahead, HandedBack, Taken, handed_back, results_client::ResultsClient,
 };
 use tokio::{runtime::Handle, sync::mpsc, time::Instant};
 use tonic::{
@@ -71,8 +71,10 @@ impl Results {
 
     /// Sends a result on the stream; or by a call, if it is none for the stream.
     pub(crate) fn post(self: &Arc<Self>, result: Brought, refused: Refused) {
-        let posted = Posted { result, refused };
-        let Some(brought) = of_stream(&posted.result) else { return self.call(posted) };
+        let mut posted = Posted { result, refused };
+        let Some((brought, ahead)) = of_stream(&mut posted.result) else {
+            return self.call(posted);
+        };
         let mut known = lock(&self.known);
         if known.refused_at.is_some_and(|at| at.elapsed() < AGAIN_AFTER) {
             drop(known);
@@ -82,7 +84,7 @@ impl Results {
         known.next += 1;
         let number = known.next;
         known.waiting.insert(number, posted);
-        if stream.send(HandedBack { number, result: Some(brought) }).is_err() {
+        if stream.send(HandedBack { number, result: Some(brought), ahead }).is_err() {
             let posted = known.waiting.remove(&number);
             drop(known);
             if let Some(posted) = posted {
@@ -173,15 +175,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same as a message of the stream, if it is for that.
-fn of_stream(result: &Brought) -> Option<handed_back::Result> {
+/// The same as a message of the stream, if it is for that. A turn that was run ahead goes with it;
+/// whoever brings the result again does without.
+fn of_stream(result: &mut Brought) -> Option<(handed_back::Result, Option<Ahead>)> {
+    let mut turn = None;
     let (result, bytes) = match result {
-        Brought::Activity(it) => (handed_back::Result::Activity(it.clone()), it.encoded_len()),
+        Brought::Activity(it, ahead) => {
+            let bytes = it.encoded_len();
+            let fits = |ahead: &Ahead| bytes + ahead.encoded_len() <= BYTES_MAX;
+            turn = ahead.take().map(|ahead| *ahead).filter(fits);
+            (handed_back::Result::Activity(it.clone()), bytes)
+        }
         Brought::Turn(it) => (handed_back::Result::Turn(it.clone()), it.encoded_len()),
         Brought::Operations(it) => (handed_back::Result::Operations(it.clone()), it.encoded_len()),
         _ => return None,
     };
-    (bytes <= BYTES_MAX).then_some(result)
+    (bytes <= BYTES_MAX).then_some((result, turn))
 }
 
 /// What a server said, as a call would have been answered.

@@ -1,8 +1,7 @@
 //! The workers: what they are given, what comes of it, and what goes wrong with them.
 
+mod ahead;
 mod operations;
-
-use std::sync::Arc;
 
 use taskhub_core::{
     Answer, Done, Event, Failure, InstanceId, Job, Kind, Request, RequestId, Taken, Task,
@@ -11,9 +10,11 @@ use taskhub_core::{
     turn::{Execution, Functions as _, Progress, Step, seen},
 };
 
+pub(crate) use ahead::Kept;
 pub(crate) use operations::done;
 
 use crate::{
+    code::Deployed,
     node::{Life, Mail},
     program::{FINAL, TIMEOUT, progress, too_large},
     scenario::CALM_AFTER,
@@ -46,8 +47,11 @@ impl World {
     /// What a worker makes of a task.
     pub(crate) fn done(&mut self, life: Life, task: &Task) -> Done {
         let done = match &task.job {
-            Job::Activity(work) => self.run_activity(work),
-            Job::Turn(turn) => self.run_turn(life, &task.ticket.instance, turn),
+            Job::Activity(work) => {
+                let done = self.run_activity(work);
+                self.run_ahead(life, task, done)
+            }
+            Job::Turn(turn) => self.run_turn(life, task, turn),
             Job::Operations(given) => {
                 Done::Operations(Box::new(self.perform(&task.ticket.instance, given)))
             }
@@ -86,21 +90,26 @@ impl World {
 
     /// A worker elsewhere replays the history and runs one turn, now and then of fewer arrivals
     /// than it was given.
-    fn run_turn(&mut self, life: Life, instance: &InstanceId, turn: &Turn) -> Done {
+    fn run_turn(&mut self, life: Life, task: &Task, turn: &Turn) -> Done {
         let fewer = turn.takes > 1 && self.random.chance(self.rates.turn_partial);
         let takes = fewer.then(|| {
             let less = self.random.below(u64::from(turn.takes) - 1);
             1 + u32::try_from(less).unwrap_or(0)
         });
         let code = &self.workers[self.nodes[life.node].flaw() as usize];
-        let step = replay(code, instance, turn, takes.unwrap_or(turn.takes));
+        let (instance, version) = (&task.ticket.instance, turn.version.as_deref());
+        let count = takes.unwrap_or(turn.takes);
+        let events = taken(turn, count);
+        let step = replay(code, instance, &turn.name, version, &events);
         self.coverage.count(match &step.progress {
             Progress::Waiting => "turns elsewhere that wait",
             Progress::ContinuedAsNew(..) => "turns elsewhere that continue as new",
             Progress::Stuck(_) => "turns elsewhere that are stuck",
             _ => "turns elsewhere that end",
         });
-        Done::Turn(Box::new(Taken { takes, step }))
+        let keeps = self.random.chance(900);
+        let mark = keeps.then(|| self.keep(task, turn, events, count, &step));
+        Done::Turn(Box::new(Taken { takes, step, mark }))
     }
 
     /// A result comes back, now and then twice, and also from a worker of a node that was
@@ -111,7 +120,7 @@ impl World {
         if self.random.chance(self.rates.result_twice) {
             self.coverage.count("results told twice");
             let mut again = result.clone();
-            if matches!(again.done, Done::Activity(_)) && self.random.chance(500) {
+            if matches!(again.done, Done::Activity(_) | Done::Ahead(_)) && self.random.chance(500) {
                 self.runs += 1;
                 again.done = Done::Activity(Ok(Some(format!("r{}", self.runs).into())));
                 self.results.note(&again);
@@ -171,32 +180,44 @@ impl World {
     }
 }
 
-/// What code comes to that is begun from nothing, sees a whole history and `takes` more arrivals.
-fn replay(code: &crate::code::Deployed, instance: &InstanceId, turn: &Turn, takes: u32) -> Step {
+/// What the code of a turn sees that takes so many arrivals.
+fn taken(turn: &Turn, takes: u32) -> Vec<Event> {
+    let events = || turn.history.iter().flat_map(|piece| piece.iter());
+    let by_turn = events().map(|event| match event.kind {
+        Kind::TurnStarted { takes, .. } => takes,
+        _ => 0,
+    });
+    let (all, mut arrivals) = (by_turn.sum::<u32>() + takes, 0);
+    let is_seen = |event: &&Event| {
+        arrivals += u32::from(event.kind.is_arrival());
+        !event.kind.is_arrival() || arrivals <= all
+    };
+    events().filter(is_seen).cloned().collect()
+}
+
+/// What code comes to that is begun from nothing, and sees these events.
+fn replay(
+    code: &Deployed,
+    instance: &InstanceId,
+    name: &str,
+    version: Option<&str>,
+    events: &[Event],
+) -> Step {
     let stuck = |why: &str| Step {
         progress: Progress::Stuck(why.into()),
         actions: Vec::new(),
         custom_status: None,
     };
-    let events: Vec<&Event> = turn.history.iter().flat_map(Arc::as_ref).collect();
     let Some(Event { at, kind: Kind::Started(started) }) = events.first() else {
         return stuck("the history has no beginning");
     };
-    let Some(program) = code.orchestration(&turn.name, turn.version.as_deref()) else {
+    let Some(program) = code.orchestration(name, version) else {
         return stuck("there is no such program");
     };
-    let before: u32 = events
-        .iter()
-        .map(|event| if let Kind::TurnStarted { takes, .. } = event.kind { takes } else { 0 })
-        .sum();
     let mut execution = Execution::begin(program, instance.clone(), started, *at);
-    execution.replay_until(seen(events.iter().copied()));
-    let mut arrivals = 0;
-    for (position, event) in events.into_iter().enumerate() {
-        arrivals += u32::from(event.kind.is_arrival());
-        if !event.kind.is_arrival() || arrivals <= before + takes {
-            execution.absorb(position as u64, event);
-        }
+    execution.replay_until(seen(events));
+    for (position, event) in (0..).zip(events) {
+        execution.absorb(position, event);
     }
     execution.step()
 }

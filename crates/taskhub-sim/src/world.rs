@@ -27,6 +27,7 @@ use crate::{
     scenario::{CALM_AFTER, Rates, Scenario},
     store::SimStore,
     trace::Trace,
+    worker::Kept,
 };
 
 /// The longest that a run may take to come to rest after its troubles, in microseconds. None of
@@ -64,6 +65,7 @@ pub(crate) struct World {
     pub circles: Circles,
     pub chores: Chores,
     pub giants: Giants,
+    pub kept: Kept,
     /// Requests that have no answer yet.
     pub open: BTreeMap<u64, Asked>,
     pub requests: u64,
@@ -177,6 +179,7 @@ impl World {
             circles: Circles::default(),
             chores: Chores::default(),
             giants: Giants::default(),
+            kept: Kept::default(),
             open: BTreeMap::new(),
             requests: 0,
             runs: 0,

@@ -116,6 +116,7 @@ const OPERATIONS: &[&str] = &[
     "did: took a failure",
     "did: took a result",
     "did: took a timer",
+    "did: took a turn that was run ahead",
     "did: took the answer of an entity",
     "did: took the end of a sub-orchestration",
     "did: was resumed",
@@ -134,6 +135,7 @@ const OPERATIONS: &[&str] = &[
     "turns elsewhere that continue as new",
     "turns elsewhere that end",
     "turns elsewhere that wait",
+    "turns that are run ahead",
     "turns that purge",
 ];
 

@@ -46,14 +46,15 @@ impl Extent {
     pub fn out(self) -> HistoryExtent {
         let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
         let Self { turns, arrivals, events } = self;
-        HistoryExtent { turns: count(turns), arrivals: count(arrivals), events: count(events) }
+        let (turns, arrivals, events) = (count(turns), count(arrivals), count(events));
+        HistoryExtent { turns, arrivals, events, mark: 0 }
     }
 
     /// As a work item said it. What no history has is what no code stands at.
     #[must_use]
     pub fn told(wire: HistoryExtent) -> Self {
         let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
-        let HistoryExtent { turns, arrivals, events } = wire;
+        let HistoryExtent { turns, arrivals, events, mark: _ } = wire;
         Self { turns: count(turns), arrivals: count(arrivals), events: count(events) }
     }
 

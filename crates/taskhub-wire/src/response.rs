@@ -1,7 +1,7 @@
 //! What a turn or an activity came to, as a worker hands it back.
 
 use taskhub_core::{
-    CallId, ExecutionId, Failure, InstanceId, Kind, Outcome, Taken, Ticket, Timestamp,
+    CallId, ExecutionId, Failure, InstanceId, Kind, Mark, Outcome, Taken, Ticket, Timestamp,
     turn::{ContinueAsNew, Progress, Step},
 };
 
@@ -54,7 +54,8 @@ pub fn taken_in(ticket: &Ticket, response: OrchestratorResponse) -> Result<Taken
     let takes = takes.map(|count| u32::try_from(count).unwrap_or_default());
     let progress = end.unwrap_or(Progress::Waiting);
     let custom_status = text_in(response.custom_status);
-    Ok(Taken { takes, step: Step { progress, actions, custom_status } })
+    let mark = Some(Mark(response.mark)).filter(|mark| mark.0 != 0);
+    Ok(Taken { takes, step: Step { progress, actions, custom_status }, mark })
 }
 
 fn completed_in(wire: CompleteOrchestrationAction) -> Result<Progress, InvalidMessage> {
@@ -105,7 +106,7 @@ pub fn taken_out(
     completion_token: String,
     taken: &Taken,
 ) -> Option<OrchestratorResponse> {
-    let Taken { takes, step } = taken;
+    let Taken { takes, step, mark } = taken;
     let speaker = Speaker { instance, execution: Some(execution) };
     let calls = step.actions.iter().filter_map(|kind| action_out(kind, speaker));
     let end = match &step.progress {
@@ -136,6 +137,7 @@ pub fn taken_out(
         custom_status: text_out(step.custom_status.as_ref()),
         completion_token,
         num_events_processed: takes.map(processed),
+        mark: mark.map_or(0, |mark| mark.0),
         ..OrchestratorResponse::default()
     })
 }

@@ -14,8 +14,8 @@ use crate::{
     history_in, history_out,
     ids::{call_in, call_out, execution_out, maybe_execution_in, receiver_in},
     proto::{
-        ActivityRequest, HistoryEvent, OrchestratorEntityParameters, OrchestratorRequest, WorkItem,
-        history_event::EventType, work_item::Request,
+        ActivityRequest, HistoryEvent, HistoryExtent, OrchestratorEntityParameters,
+        OrchestratorRequest, WorkItem, history_event::EventType, work_item::Request,
     },
     tags_out,
     text::text_out,
@@ -70,13 +70,15 @@ fn activity_out(ticket: &Ticket, work: &Work) -> ActivityRequest {
         task_id: call,
         parent_trace_context: work.trace.as_ref().map(trace_out),
         tags: tags_out(&work.tags),
+        given_at: 0,
     }
 }
 
 fn turn_out(ticket: &Ticket, turn: &Turn, dialect: Dialect) -> OrchestratorRequest {
     if dialect.keeps_code {
         let (extent, new_events) = turn_news_out(&ticket.instance, turn);
-        let left_out = Some(extent.out());
+        let mark = turn.after.map_or(0, |mark| mark.0);
+        let left_out = Some(HistoryExtent { mark, ..extent.out() });
         let whole = turn_with(ticket, Vec::new(), new_events);
         return OrchestratorRequest { requires_history_streaming: true, left_out, ..whole };
     }
@@ -220,6 +222,7 @@ fn turn_in(wire: OrchestratorRequest) -> Result<Read, InvalidMessage> {
     let field = "executionStarted";
     let started = started.ok_or(InvalidMessage::Missing { field })?;
     let (name, version) = (started.name.clone(), started.version.clone());
-    let turn = Turn { name, version, history: vec![past.into(), new.into()], takes, clock };
+    let history = vec![past.into(), new.into()];
+    let turn = Turn { name, version, history, takes, clock, after: None };
     Ok((instance, execution, Piece::Turn(0), Job::Turn(Box::new(turn))))
 }

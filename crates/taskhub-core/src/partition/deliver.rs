@@ -219,6 +219,9 @@ impl Partition {
             (Piece::Activity(call), Done::Activity(outcome)) => {
                 instance.activity_done(call, outcome, now, limits)
             }
+            (Piece::Activity(call), Done::Ahead(ahead)) => {
+                instance.ahead_done(call, *ahead, now, functions, limits)
+            }
             (piece @ Piece::Turn(_), Done::Turn(taken)) => {
                 instance.turn_done(piece, *taken, now, functions, limits)
             }
@@ -253,7 +256,7 @@ impl Instance {
     }
 
     /// An activity ended. Whether somebody waits for that.
-    fn activity_done(
+    pub(super) fn activity_done(
         &mut self,
         call: CallId,
         outcome: Outcome,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::entity::Entity;
 use crate::mutation::{Mutation, mutated};
-use crate::{Event, Kind, Piece, Timestamp, turn::Execution};
+use crate::{Event, Kind, Mark, Piece, Timestamp, turn::Execution};
 
 /// Where the code of an instance is.
 #[derive(Debug)]
@@ -72,6 +72,8 @@ pub(super) struct Remote {
     pub history: Vec<Arc<[Event]>>,
     /// The turn that a worker has.
     pub out: Option<TurnOut>,
+    /// What its worker calls the last turn, if that is known.
+    pub last: Option<Mark>,
     bytes: usize,
 }
 

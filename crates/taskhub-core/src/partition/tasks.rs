@@ -152,7 +152,8 @@ impl Instance {
                 remote.out = Some(TurnOut { piece, takes, clock });
                 let (name, version) = (self.record.name.clone(), self.record.version.clone());
                 let history = remote.history.clone();
-                let turn = Turn { name, version, history, takes, clock };
+                let after = remote.last;
+                let turn = Turn { name, version, history, takes, clock, after };
                 Some((piece, Job::Turn(Box::new(turn))))
             }
             Runner::Entity(entity) => {

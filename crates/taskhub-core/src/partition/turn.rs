@@ -39,13 +39,14 @@ impl Instance {
         else {
             return false;
         };
+        remote.last = taken.mark;
         let count = taken.takes.unwrap_or(out.takes).min(out.takes);
         self.conclude(taken.step, count, Some(out.clock), now, functions, limits);
         true
     }
 
     /// Writes what a turn did that took the oldest `takes` arrivals.
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         step: Step,
         takes: u32,

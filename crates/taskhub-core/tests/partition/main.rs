@@ -1,5 +1,6 @@
 //! A partition alone, handed inputs by tests: what it decides, keeps and forgets.
 
+mod ahead;
 mod bench;
 mod entities;
 mod failures;

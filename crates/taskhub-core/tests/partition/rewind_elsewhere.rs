@@ -32,7 +32,7 @@ fn answer(bench: &mut Bench, instance: &str, actions: Vec<Kind>, progress: Progr
     let at = bench.tasks.iter().position(|task| is_turn_of(task, instance));
     let task = bench.tasks.remove(at.expect("a worker has a turn"));
     let step = Step { progress, actions, custom_status: None };
-    bench.done(task, Done::Turn(Box::new(Taken { takes: None, step })));
+    bench.done(task, Done::Turn(Box::new(Taken { takes: None, step, mark: None })));
 }
 
 fn failed() -> Progress {

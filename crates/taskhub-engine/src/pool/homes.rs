@@ -6,7 +6,7 @@
 //! here is a hint, and may be wrong or forgotten.
 
 use lru::LruCache;
-use taskhub_core::{Done, InstanceId, Job, Task, turn::Progress};
+use taskhub_core::{Done, InstanceId, Job, turn::Progress};
 
 use super::{DeliveryId, Item, Pool, WorkerId, worker::Worker};
 
@@ -27,10 +27,9 @@ impl Homes {
         Self(LruCache::unbounded())
     }
 
-    /// Who has the code for this in memory.
-    pub(super) fn of(&self, task: &Task) -> Option<WorkerId> {
-        let Job::Turn(_) = task.job else { return None };
-        self.0.peek(&task.ticket.instance).copied()
+    /// Who has the code of this instance in memory.
+    pub(super) fn of(&self, instance: &InstanceId) -> Option<WorkerId> {
+        self.0.peek(instance).copied()
     }
 
     /// A worker ran a turn.
@@ -45,7 +44,11 @@ impl Homes {
 impl Pool {
     /// A worker says what came of a turn: it has the instance in memory now, if that goes on.
     pub fn note(&mut self, delivery: DeliveryId, done: &Done) {
-        let Done::Turn(taken) = done else { return };
+        let taken = match done {
+            Done::Turn(taken) => taken,
+            Done::Ahead(ahead) => &ahead.taken,
+            Done::Activity(_) | Done::Operations(_) => return,
+        };
         let Some(worker) = self.deliveries.get(&delivery).map(|given| given.worker) else { return };
         let Some(task) = self.task(delivery) else { return };
         let instance = task.ticket.instance.clone();
@@ -71,7 +74,8 @@ impl Pool {
         let (best, idle) = candidates().min_by_key(|(id, it)| {
             (has(id), it.options.is_node, share(it), it.latest[item.kind])
         })?;
-        let home = self.homes.of(&item.task).filter(|home| !has(home));
+        let is_turn = matches!(item.task.job, Job::Turn(_));
+        let home = self.homes.of(&item.task.ticket.instance).filter(|it| is_turn && !has(it));
         let home = home.and_then(|home| candidates().find(|(id, _)| **id == home));
         let home = home.filter(|(_, it)| share(it) <= share(idle) + BUSIER_MAX);
         Some(*home.map_or(best, |(id, _)| id))

@@ -22,7 +22,7 @@ pub(super) fn poison(task: &Task, losses: u32) -> Done {
         Job::Turn(_) => {
             let progress = Progress::Stuck(format!("{message}, then resume the instance").into());
             let step = Step { progress, actions: Vec::new(), custom_status: None };
-            Done::Turn(Box::new(Taken { takes: None, step }))
+            Done::Turn(Box::new(Taken { takes: None, step, mark: None }))
         }
         Job::Operations(_) => {
             Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))

@@ -46,6 +46,7 @@ fn turn(number: u32, name: &str, version: Option<&str>) -> Task {
         history: vec![Arc::new([])],
         takes: 1,
         clock: NOW,
+        after: None,
     };
     Task { ticket: ticket(number, Piece::Turn(1)), job: Job::Turn(Box::new(turn)) }
 }
@@ -329,7 +330,7 @@ fn run_turn(pool: &mut Pool) -> WorkerId {
     pool.offer(turn(1, "o", None), NOW);
     let (worker, delivery, _) = given(pool).remove(0);
     let step = Step { progress: Progress::Waiting, actions: Vec::new(), custom_status: None };
-    pool.note(delivery, &Done::Turn(Box::new(Taken { takes: None, step })));
+    pool.note(delivery, &Done::Turn(Box::new(Taken { takes: None, step, mark: None })));
     assert!(pool.finish(delivery, NOW).is_some());
     worker
 }

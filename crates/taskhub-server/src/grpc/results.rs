@@ -8,7 +8,7 @@ use std::{pin::Pin, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
 use taskhub_wire::results::results_server::Results;
-use taskhub_wire::results::{HandedBack, Refused, Taken, handed_back};
+use taskhub_wire::results::{Ahead, HandedBack, Refused, Taken, handed_back};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
@@ -50,14 +50,14 @@ fn take(call: &Call<'_>, results: Vec<Result<HandedBack, Status>>) -> Result<Tak
     let (mut taken, mut unreadable) = (Taken::default(), None);
     let mut all = Vec::with_capacity(results.len());
     for result in results {
-        let HandedBack { number, result } = match result {
+        let HandedBack { number, result, ahead } = match result {
             Ok(result) => result,
             Err(status) => {
                 unreadable = Some(status);
                 break;
             }
         };
-        let refused = match ended(call, result) {
+        let refused = match ended(call, result, ahead) {
             Ok(None) => None,
             Ok(Some(Ended { delivery, done, refused })) => {
                 all.push((delivery, done));
@@ -74,9 +74,13 @@ fn take(call: &Call<'_>, results: Vec<Result<HandedBack, Status>>) -> Result<Tak
     unreadable.map_or(Ok(taken), Err)
 }
 
-fn ended(call: &Call<'_>, result: Option<handed_back::Result>) -> Result<Option<Ended>, Status> {
+fn ended(
+    call: &Call<'_>,
+    result: Option<handed_back::Result>,
+    ahead: Option<Ahead>,
+) -> Result<Option<Ended>, Status> {
     match result {
-        Some(handed_back::Result::Activity(it)) => workers::of_activity(call, it),
+        Some(handed_back::Result::Activity(it)) => workers::of_activity(call, it, ahead),
         Some(handed_back::Result::Turn(it)) => workers::of_turn(call, it),
         Some(handed_back::Result::Operations(it)) => workers::of_operations(call, it),
         None => Err(Status::invalid_argument("a result without anything in it")),

@@ -157,9 +157,14 @@ impl Feed {
     /// The item for a delivery. One that the worker cannot receive would end its stream, again and
     /// again: that is the result of it.
     fn item(&self, delivery: Delivery) -> Option<WorkItem> {
-        let Delivery { id, task, is_kept } = delivery;
+        let Delivery { id, task, is_kept, at } = delivery;
         let dialect = Dialect { keeps_code: is_kept, ..self.dialect };
         let mut item = work_item_out(&task, token_of(id), dialect);
+        if let Some(Request::ActivityRequest(request)) = &mut item.request
+            && is_kept
+        {
+            request.given_at = at.0;
+        }
         if let Some(Request::OrchestratorRequest(request)) = &mut item.request {
             let execution = task.ticket.execution;
             let own = match &task.job {
@@ -237,7 +242,7 @@ fn too_large(job: &Job, bytes: usize, bytes_max: usize) -> Done {
         Job::Turn(_) => {
             let progress = Progress::Finished(Err(failure));
             let step = Step { progress, actions: Vec::new(), custom_status: None };
-            Done::Turn(Box::new(Taken { takes: None, step }))
+            Done::Turn(Box::new(Taken { takes: None, step, mark: None }))
         }
         Job::Operations(_) => {
             Done::Operations(Box::new(Performed { failed: Some(failure), ..Default::default() }))

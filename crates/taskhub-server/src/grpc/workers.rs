@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use taskhub_core::{
-    Answer, Done, Job, Performed, Piece, Refusal, Taken, Ticket,
+    self as core, Answer, Done, Job, Mark, Performed, Piece, Refusal, Taken, Ticket, Timestamp,
     turn::{Progress, Step},
 };
 use taskhub_engine::DeliveryId;
@@ -20,6 +20,7 @@ use taskhub_wire::{
         AbandonOrchestrationTaskResponse, ActivityResponse, CompleteTaskResponse,
         EntityBatchResult, OrchestrationTraceContext, OrchestratorResponse,
     },
+    results::Ahead,
     taken_in,
 };
 use tonic::Status;
@@ -156,7 +157,7 @@ pub(super) async fn activity(
     call: &Call<'_>,
     response: ActivityResponse,
 ) -> Result<CompleteTaskResponse, Status> {
-    finish(call, of_activity(call, response)?).await
+    finish(call, of_activity(call, response, None)?).await
 }
 
 /// A turn of an orchestration ended.
@@ -175,14 +176,27 @@ pub(super) async fn operations(
     finish(call, of_operations(call, result)?).await
 }
 
-/// What an activity came to, if anybody waits for it.
+/// What an activity came to, if anybody waits for it, and the turn that took that ahead. One that
+/// cannot be read is dropped.
 pub(super) fn of_activity(
     call: &Call<'_>,
     response: ActivityResponse,
+    ahead: Option<Ahead>,
 ) -> Result<Option<Ended>, Status> {
     let work = || Work::told(&call.name, &response.instance_id, Some(response.task_id));
     let ended = Given::Activity.ended(call, &response.completion_token, work)?;
-    Ok(ended.map(|(delivery, _)| Ended::well(delivery, Done::Activity(outcome_in(response)))))
+    Ok(ended.map(|(delivery, ticket)| {
+        let outcome = outcome_in(response);
+        let taken = ahead.and_then(|it| Some((taken_in(&ticket, it.turn?).ok()?, it.after, it.at)));
+        let done = match taken {
+            Some((taken, after, at)) => {
+                let (at, after) = (Timestamp(at), Mark(after));
+                Done::Ahead(Box::new(core::Ahead { outcome, at, after, taken }))
+            }
+            None => Done::Activity(outcome),
+        };
+        Ended::well(delivery, done)
+    }))
 }
 
 /// What a turn came to, if anybody waits for it, and once it is whole.
@@ -321,7 +335,7 @@ pub(super) async fn abandon_turn(
 /// A turn that did nothing but come to this.
 fn came_to(progress: Progress) -> Done {
     let step = Step { progress, actions: Vec::new(), custom_status: None };
-    Done::Turn(Box::new(Taken { takes: None, step }))
+    Done::Turn(Box::new(Taken { takes: None, step, mark: None }))
 }
 
 /// Lets others have the operations of an entity.

@@ -22,6 +22,15 @@ impl Coverage {
                 self.count(what);
             }
         }
+        for two in applied.fresh.windows(2) {
+            let clock = match two[1].kind {
+                Kind::TurnStarted { clock, .. } => clock,
+                _ => None,
+            };
+            let ended = matches!(two[0].kind, Kind::ActivityFinished { .. });
+            let is_ahead = ended && clock == Some(two[0].at);
+            self.count_if(is_ahead, "did: took a turn that was run ahead");
+        }
         let ends = |event: &Event| matches!(event.kind, Kind::Completed { .. });
         let owes = record.busy && applied.fresh.iter().any(ends);
         self.count_if(owes, "did: ended before an activity that it called");

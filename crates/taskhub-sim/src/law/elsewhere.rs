@@ -43,8 +43,14 @@ impl Elsewhere {
 
     /// A worker ran a turn.
     pub(crate) fn note(&mut self, task: &Task, done: &Done) {
-        let (Job::Turn(turn), Done::Turn(taken)) = (&task.job, done) else { return };
-        let Piece::Turn(events) = task.ticket.piece else { return };
+        let (events, clock, count, taken) = match (task.ticket.piece, &task.job, done) {
+            (Piece::Turn(events), Job::Turn(turn), Done::Turn(taken)) => {
+                (events, turn.clock, taken.takes.unwrap_or(turn.takes), taken.as_ref())
+            }
+            // Behind which turn it was run is what its mark says, and a replay shows.
+            (_, _, Done::Ahead(ahead)) => (u64::MAX, ahead.at, 1, &ahead.taken),
+            _ => return,
+        };
         if let Progress::Stuck(why) = &taken.step.progress
             && why.contains(TOOK_DOWN)
         {
@@ -57,8 +63,8 @@ impl Elsewhere {
         let given = Given {
             epoch: task.ticket.epoch,
             events,
-            clock: turn.clock,
-            takes: taken.takes.unwrap_or(turn.takes),
+            clock,
+            takes: count,
             actions: taken.step.actions.clone(),
             goes_on,
         };

@@ -24,7 +24,11 @@ impl Results {
     /// A worker gives a result.
     pub(crate) fn note(&mut self, result: &TaskResult) {
         let TaskResult { ticket, done } = result.clone();
-        let (Piece::Activity(call), Done::Activity(outcome)) = (ticket.piece, done) else { return };
+        let (call, outcome) = match (ticket.piece, done) {
+            (Piece::Activity(call), Done::Activity(outcome)) => (call, outcome),
+            (Piece::Activity(call), Done::Ahead(ahead)) => (call, ahead.outcome),
+            _ => return,
+        };
         let key = (ticket.instance.clone(), ticket.execution, call);
         self.given.entry(key).or_default().push((ticket, outcome));
     }

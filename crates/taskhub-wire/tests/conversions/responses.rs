@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use taskhub_core::{
-    Act, CallId, ExecutionId, Failure, InstanceId, Kind, Operation, Operations, Performed, Piece,
-    Requested, Taken, Work,
+    Act, CallId, ExecutionId, Failure, InstanceId, Kind, Mark, Operation, Operations, Performed,
+    Piece, Requested, Taken, Work,
     turn::{ContinueAsNew, Progress, Step},
 };
 use taskhub_wire::{
@@ -244,14 +244,15 @@ fn progress() -> impl Strategy<Value = Progress> {
 
 pub(crate) fn any_taken() -> impl Strategy<Value = Taken> {
     let takes = prop::option::of(0..99u32);
-    (takes, progress(), vec(generate::action(), 0..6), generate::maybe()).prop_map(
-        |(takes, progress, actions, custom_status)| {
+    let mark = prop::option::of((1..u64::MAX).prop_map(Mark));
+    (takes, progress(), vec(generate::action(), 0..6), generate::maybe(), mark).prop_map(
+        |(takes, progress, actions, custom_status, mark)| {
             let named = actions
                 .into_iter()
                 .zip(1..)
                 .map(|(action, id)| generate::with_id(action, CallId(id), &format!("r{id}")));
             let actions = named.chain([Kind::CallCancelled { call: CallId(77) }]).collect();
-            Taken { takes, step: Step { progress, actions, custom_status } }
+            Taken { takes, step: Step { progress, actions, custom_status }, mark }
         },
     )
 }
@@ -311,6 +312,6 @@ proptest! {
 fn code_that_is_stuck_has_no_response() {
     let step =
         Step { progress: Progress::Stuck("why".into()), actions: Vec::new(), custom_status: None };
-    let taken = Taken { takes: None, step };
+    let taken = Taken { takes: None, step, mark: None };
     assert_eq!(taken_out(&instance(), ExecutionId(1), String::new(), &taken), None);
 }

@@ -18,7 +18,8 @@ use crate::{entity, generate, instance, log_of, started, ticket, turn};
 
 fn turn_of(kinds: impl IntoIterator<Item = Kind>, takes: u32) -> Turn {
     let history = vec![log_of(kinds).into()];
-    Turn { name: "charge".into(), version: None, history, takes, clock: Timestamp(99) }
+    let clock = Timestamp(99);
+    Turn { name: "charge".into(), version: None, history, takes, clock, after: None }
 }
 
 fn request(turn: Turn, dialect: Dialect) -> OrchestratorRequest {
@@ -171,7 +172,8 @@ proptest! {
             }
             _ => panic!("it begins with the start"),
         };
-        let turn = Turn { name, version, history, takes: 2, clock: Timestamp(9_999) };
+        let clock = Timestamp(9_999);
+        let turn = Turn { name, version, history, takes: 2, clock, after: None };
         let (past, new) = turn_history_out(&instance(), &turn);
         let job = Job::Turn(Box::new(turn.clone()));
         let task = Task { ticket: ticket(instance(), Piece::Turn(7)), job };
@@ -261,7 +263,8 @@ proptest! {
         takes in 0..5u32,
     ) {
         let history = vec![history[..keep.min(history.len())].into()];
-        let turn = Turn { name: "a".into(), version: None, history, takes, clock: Timestamp(99) };
+        let (name, clock) = ("a".into(), Timestamp(99));
+        let turn = Turn { name, version: None, history, takes, clock, after: None };
         let whole = request(turn.clone(), Dialect::default());
         let asked = request(turn, Dialect { keeps_code: true, ..Dialect::default() });
         prop_assert_eq!(asked.left_out.map(Extent::told), Some(Extent::of(&whole.past_events)));

@@ -1,18 +1,32 @@
 //! One piece of work that a server handed out: done here, and its result brought back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use taskhub_core::{Done, Failure, Job, Performed, Task};
+use taskhub_core::{Done, Failure, Job, Performed, Task, Timestamp};
 use taskhub_engine::{Admission, perform};
 use taskhub_link::Brought;
 use taskhub_wire::{
     Given, InvalidMessage,
-    proto::{AbandonActivityTaskRequest, OrchestratorRequest, WorkItem, work_item::Request},
+    proto::{
+        AbandonActivityTaskRequest, ActivityRequest, OrchestratorRequest, WorkItem,
+        work_item::Request,
+    },
     work_item_in,
 };
 use tonic::{Code, Status};
 
-use super::{hand::Held, turns::Came, worker::Worker};
+use super::{
+    hand::Held,
+    turns::{Came, Ended},
+    worker::Worker,
+};
+
+/// The longest that an activity may take and its instance be run ahead with the result: the clocks
+/// of both sides do not go alike, and of the time that it takes, messages are a small part.
+const AHEAD_MAX: Duration = Duration::from_secs(1);
 
 /// How long to keep work that nobody here can do, and a turn that was given back as parked before,
 /// so that it does not go to and fro.
@@ -26,16 +40,19 @@ impl Worker {
         }
         let Some(undone) = Brought::undone(&item) else { return };
         let token = item.completion_token.clone();
-        if let Some(Request::OrchestratorRequest(request)) = item.request {
-            return self.begin_turn(request, token);
-        }
+        let given_at = match item.request {
+            Some(Request::OrchestratorRequest(request)) => return self.begin_turn(request, token),
+            Some(Request::ActivityRequest(ref request)) => GivenAt::of(request),
+            _ => None,
+        };
         match work_item_in(item) {
             Ok(given) => {
                 let Some(task) = given.map(Given::task) else { return };
                 let admission = self.code.activities.admit(&task);
                 let worker = self.clone();
-                self.hand
-                    .begin_held(&token.clone(), |held| worker.task(task, token, admission, held));
+                self.hand.begin_held(&token.clone(), |held| {
+                    worker.task(task, token, given_at, admission, held)
+                });
             }
             Err(error) => self.hand.begin(&token, self.clone().give_back(undone, error)),
         }
@@ -83,6 +100,7 @@ impl Worker {
         self: Arc<Self>,
         task: Task,
         token: String,
+        given_at: Option<GivenAt>,
         admission: Option<Admission>,
         held: Held,
     ) {
@@ -93,9 +111,19 @@ impl Worker {
         let Ok(_slot) = self.slots.acquire().await else { return };
         let done = perform(&*self.code.activities, &task).await;
         let Some(brought) = Brought::of(&task, token.clone(), &done) else { return };
-        let worker = self.clone();
+        let now = given_at.and_then(GivenAt::now);
+        let ended = match &brought {
+            Brought::Activity(result, _) => now.and_then(|at| Ended::of(&task.ticket, result, at)),
+            _ => None,
+        };
+        let (worker, link) = (self.clone(), self.link.clone());
         let refused = move |status| worker.result_refused(&task, token, &status, held);
-        self.link.post(brought, refused);
+        match (brought, ended) {
+            (Brought::Activity(result, _), Some(ended)) => self.turns.ahead(ended, move |ahead| {
+                link.post(Brought::Activity(result, ahead), refused);
+            }),
+            (brought, _) => link.post(brought, refused),
+        }
     }
 
     /// The server did not take a result. One that is too large to be sent is a failure.
@@ -171,6 +199,28 @@ impl Worker {
         if let Err(status) = self.link.bring(undone).await {
             tracing::warn!(%status, "work could not be given back");
         }
+    }
+}
+
+/// When an activity was given out by a server that takes turns ahead.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GivenAt {
+    /// By its clock.
+    at: Timestamp,
+    /// By the clock here, a little later.
+    came: Instant,
+}
+
+impl GivenAt {
+    fn of(request: &ActivityRequest) -> Option<Self> {
+        let given = Self { at: Timestamp(request.given_at), came: Instant::now() };
+        (request.given_at > 0).then_some(given)
+    }
+
+    /// What time it is by the clock of the server, or a little earlier; none after a long time.
+    fn now(self) -> Option<Timestamp> {
+        let passed = self.came.elapsed();
+        (passed <= AHEAD_MAX).then(|| self.at.plus(passed))
     }
 }
 

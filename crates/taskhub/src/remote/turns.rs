@@ -2,27 +2,39 @@
 //!
 //! Code of orchestrations cannot move between threads, and must not find a runtime to do I/O on. So
 //! an instance always comes to the same plain thread, which runs it by the core's own executor.
+//!
+//! Where an activity ends whose instance stands here and waits for no other one, its next turn is
+//! run *ahead*: the result goes to the server with the turn that took it, which is one message
+//! instead of three. The server takes the turn if it is the next one, and else the result alone.
+//! The code has gone on by then; it is of use again once the server says that its last turn counts.
 
 use std::{
+    collections::BTreeSet,
     hash::{BuildHasher as _, RandomState},
     io,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        mpsc::{self, SendError},
+    },
     thread,
 };
 
 use taskhub_core::{
-    Event, Job, Kind, Taken, Text, Turn,
+    CallId, Event, Job, Kind, Mark, Outcome, Piece, Taken, Text, Ticket, Timestamp, Turn,
     turn::{Execution, Functions, Progress},
 };
 use taskhub_engine::{Watch, watch};
 use taskhub_wire::{
-    Extent, InvalidMessage, is_answered_by_name, news_in,
-    proto::{OrchestratorRequest, OrchestratorResponse, WorkItem, work_item::Request},
+    Extent, InvalidMessage, is_answered_by_name, news_in, outcome_in,
+    proto::{
+        ActivityResponse, OrchestratorRequest, OrchestratorResponse, WorkItem, work_item::Request,
+    },
+    results::Ahead,
     taken_out, work_item_in,
 };
 use tokio::sync::oneshot;
 
-use super::kept::{Kept, Shelf};
+use super::kept::{Kept, Key, Shelf};
 
 /// What came of a turn.
 pub(super) enum Came {
@@ -37,14 +49,23 @@ pub(super) enum Came {
     Missed(Box<OrchestratorRequest>),
 }
 
-struct Ask {
-    request: OrchestratorRequest,
-    token: String,
-    then: Then,
+enum Ask {
+    /// A turn that the server handed out.
+    Turn(OrchestratorRequest, String, Then<Came>),
+    /// A turn ahead, if the code stands here.
+    Ahead(Ended, Then<Option<Box<Ahead>>>),
 }
 
-/// What is to be done with what came of a turn, on the thread that ran it.
-type Then = Box<dyn FnOnce(Came) + Send>;
+/// An activity that ended here.
+pub(super) struct Ended {
+    key: Key,
+    call: CallId,
+    outcome: Outcome,
+    at: Timestamp,
+}
+
+/// What is to be done with what came of it, on the thread that ran it.
+type Then<T> = Box<dyn FnOnce(T) + Send>;
 
 /// The threads that run turns; they end when this is dropped.
 pub(super) struct Turns {
@@ -63,11 +84,10 @@ impl Turns {
             let (sender, asks) = mpsc::channel::<Ask>();
             let (functions, watch) = (functions.clone(), watched.clone());
             thread::Builder::new().name(format!("taskhub-remote-{index}")).spawn(move || {
-                let shelf = Shelf::new(bytes_max / count);
-                let mut thread = Thread { functions, shelf, watch };
-                while let Ok(Ask { request, token, then }) = asks.recv() {
-                    let came = thread.run(request, token);
-                    then(came.unwrap_or_else(|error| Came::Stuck(wrong(&error))));
+                let (shelf, marks) = (Shelf::new(bytes_max / count), RandomState::new());
+                let mut thread = Thread { functions, shelf, watch, marks, ran: 0 };
+                while let Ok(ask) = asks.recv() {
+                    thread.answer(ask);
                 }
             })?;
             threads.push(sender);
@@ -90,9 +110,38 @@ impl Turns {
         token: String,
         then: impl FnOnce(Came) + Send + 'static,
     ) {
-        let hash = self.hasher.hash_one(&request.instance_id);
+        let thread = self.thread(&request.instance_id);
+        let _ = thread.send(Ask::Turn(request, token, Box::new(then)));
+    }
+
+    /// Runs the next turn of the instance of an activity ahead, if its code stands here and waits
+    /// for no other activity.
+    pub(super) fn ahead(
+        &self,
+        ended: Ended,
+        then: impl FnOnce(Option<Box<Ahead>>) + Send + 'static,
+    ) {
+        let thread = self.thread(&ended.key.0);
+        // A thread that is gone has no code.
+        if let Err(SendError(Ask::Ahead(_, then))) = thread.send(Ask::Ahead(ended, Box::new(then)))
+        {
+            then(None);
+        }
+    }
+
+    fn thread(&self, instance: &str) -> &mpsc::Sender<Ask> {
+        let hash = self.hasher.hash_one(instance);
         let index = usize::try_from(hash % self.threads.len() as u64).unwrap_or_default();
-        let _ = self.threads[index].send(Ask { request, token, then: Box::new(then) });
+        &self.threads[index]
+    }
+}
+
+impl Ended {
+    /// The activity of this ticket; none of other work. Its result is what the server will read.
+    pub(super) fn of(ticket: &Ticket, result: &ActivityResponse, at: Timestamp) -> Option<Self> {
+        let Piece::Activity(call) = ticket.piece else { return None };
+        let key = (ticket.instance.to_string(), Some(ticket.execution.to_string()));
+        Some(Self { key, call, outcome: outcome_in(result.clone()), at })
     }
 }
 
@@ -100,9 +149,22 @@ struct Thread {
     functions: Arc<dyn Functions>,
     shelf: Shelf,
     watch: Arc<Watch>,
+    /// What names of turns are drawn from, and how many were.
+    marks: RandomState,
+    ran: u64,
 }
 
 impl Thread {
+    fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Turn(request, token, then) => {
+                let came = self.run(request, token);
+                then(came.unwrap_or_else(|error| Came::Stuck(wrong(&error))));
+            }
+            Ask::Ahead(ended, then) => then(self.run_ahead(ended)),
+        }
+    }
+
     fn run(
         &mut self,
         request: OrchestratorRequest,
@@ -112,41 +174,79 @@ impl Thread {
         let left_out = request.left_out.filter(|_| request.requires_history_streaming);
         let past = left_out.map_or_else(|| Extent::of(&request.past_events), Extent::told);
         let new = Extent::of(&request.new_events);
-        let found = match self.shelf.take(&key, past) {
+        let found = match self.shelf.take(&key, past, left_out.map_or(0, |it| it.mark)) {
             Some(kept) => Some(go_on(kept, request)?),
             None if left_out.is_some() => return Ok(Came::Missed(Box::new(request))),
             None => begin(&*self.functions, request)?,
         };
         let Some(mut kept) = found else { return Ok(Came::Absent) };
+        (kept.extent, kept.is_ahead) = (past, false);
+        Ok(match self.step(key, kept, new, completion_token) {
+            Ok(response) => Came::To(Box::new(response)),
+            Err(why) => Came::Stuck(why),
+        })
+    }
+
+    /// Runs a turn that nobody has asked for yet; none if its code does not stand here, or is stuck
+    /// with it. Who is asked for that turn then finds out by itself.
+    fn run_ahead(&mut self, ended: Ended) -> Option<Box<Ahead>> {
+        let Ended { key, call, outcome, at } = ended;
+        let mut kept = self.shelf.take_for(&key, call)?;
+        let after = kept.mark;
+        kept.absorb(&Event { at, kind: Kind::ActivityFinished { call, outcome } });
+        kept.is_ahead = true;
+        let new = Extent { arrivals: 1, ..Extent::default() };
+        let turn = self.step(key, kept, new, String::new()).ok()?;
+        Some(Box::new(Ahead { turn: Some(turn), after, at: at.0 }))
+    }
+
+    /// Runs code as far as it goes, and keeps it. An error says why it is stuck.
+    fn step(
+        &mut self,
+        key: Key,
+        mut kept: Kept,
+        new: Extent,
+        completion_token: String,
+    ) -> Result<OrchestratorResponse, Text> {
         self.watch.entered(&kept.instance);
         let step = kept.execution.step();
         self.watch.left();
-        if let Progress::Stuck(why) = &step.progress {
-            return Ok(Came::Stuck(why.clone()));
+        if let Progress::Stuck(why) = step.progress {
+            return Err(why);
         }
-        kept.extent = past.after(new, step.actions.len());
-        kept.note(&step.actions);
+        self.ran += 1;
+        kept.mark = self.marks.hash_one(self.ran).max(1);
+        kept.extent = kept.extent.after(new, step.actions.len());
+        step.actions.iter().for_each(|kind| kept.note(kind));
         let waits = matches!(step.progress, Progress::Waiting);
-        let taken = Taken { takes: None, step };
+        let taken = Taken { takes: None, step, mark: Some(Mark(kept.mark)) };
         let response = taken_out(&kept.instance, kept.id, completion_token, &taken);
         if waits {
             self.shelf.put(key, kept);
         }
-        // Only what is stuck has no response.
-        Ok(response.map_or(Came::Absent, |response| Came::To(Box::new(response))))
+        response.ok_or_else(|| "a turn that is stuck has no response".into())
     }
 }
 
 impl Kept {
-    /// Remembers the calls whose answers name them.
-    fn note(&mut self, actions: &[Kind]) {
-        let named = actions.iter().filter(|kind| is_answered_by_name(kind)).cloned();
-        self.calls.extend(named.map(|kind| Event { at: taskhub_core::Timestamp(0), kind }));
+    /// Remembers what is to be known of a call when its answer comes.
+    fn note(&mut self, action: &Kind) {
+        match action {
+            Kind::ActivityScheduled { call, .. } => drop(self.open.insert(*call)),
+            Kind::CallCancelled { call } => drop(self.open.remove(call)),
+            kind if is_answered_by_name(kind) => {
+                self.calls.push(Event { at: Timestamp(0), kind: kind.clone() });
+            }
+            _ => {}
+        }
     }
 
     fn absorb(&mut self, event: &Event) {
         self.execution.absorb(self.position, event);
         self.position += 1;
+        if let Kind::ActivityFinished { call, .. } = &event.kind {
+            self.open.remove(call);
+        }
     }
 }
 
@@ -180,11 +280,20 @@ fn begin(
     let ran = |event: &Event| matches!(event.kind, Kind::TurnStarted { .. });
     let turns = (0..).zip(events()).filter(|(_, event)| ran(event));
     execution.replay_until(turns.last().map_or(0, |(position, _)| position));
-    let extent = Extent::default();
-    let mut kept = Kept { instance, id, execution, extent, position: 0, calls: Vec::new() };
+    let mut kept = Kept {
+        instance,
+        id,
+        execution,
+        extent: Extent::default(),
+        position: 0,
+        calls: Vec::new(),
+        open: BTreeSet::new(),
+        mark: 0,
+        is_ahead: false,
+    };
     for event in events() {
         kept.absorb(event);
-        kept.note(std::slice::from_ref(&event.kind));
+        kept.note(&event.kind);
     }
     Ok(Some(kept))
 }

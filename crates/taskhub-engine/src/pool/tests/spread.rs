@@ -31,7 +31,7 @@ fn result(kind: usize) -> Done {
     let step = Step { progress: Progress::Waiting, actions: Vec::new(), custom_status: None };
     match kind {
         0 => Done::Activity(Ok(None)),
-        1 => Done::Turn(Box::new(Taken { takes: None, step })),
+        1 => Done::Turn(Box::new(Taken { takes: None, step, mark: None })),
         _ => Done::Operations(Box::default()),
     }
 }
