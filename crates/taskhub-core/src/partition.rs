@@ -77,9 +77,9 @@ pub enum Input {
     TaskDone(TaskResult),
     /// An instance that was asked for has been read.
     Loaded(InstanceId, Result<Option<Box<Stored>>, StoreError>),
-    /// What this instance did next is more than the store takes, for this reason: it is parked, as
-    /// it would do the same again.
-    Unwritable(InstanceId, Text),
+    /// What this instance, created at that time, did next is more than the store takes, for this
+    /// reason: it is parked, as it would do the same again.
+    Unwritable(InstanceId, Timestamp, Text),
     /// A page of wakes that was asked for has been read.
     Wakes(Result<Vec<Wake>, StoreError>),
     /// A page of busy instances that was asked for has been read.

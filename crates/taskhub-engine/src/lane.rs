@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use taskhub_core::mutation::{Mutation, mutated};
 use taskhub_core::{
-    Batch, CommitSeq, Epoch, Limits, PartitionId, TurnRecord,
+    Batch, Change, CommitSeq, Epoch, Limits, PartitionId, TurnRecord,
     partition::Input,
     store::{CommitError, Ownership, StoreError},
 };
@@ -156,7 +156,8 @@ impl Lane {
         let why = format!("{} bytes: {error}", turn.bytes());
         let other = batch.turns.iter().min_by_key(|turn| turn.bytes())?;
         let turn = if mutated(Mutation::ParkOther) { other } else { turn };
-        let input = Input::Unwritable(turn.instance.clone(), why.into());
+        let Change::Write { record, .. } = &turn.change else { return None };
+        let input = Input::Unwritable(turn.instance.clone(), record.created_at, why.into());
         Some((turn.partition, input)).filter(|_| !mutated(Mutation::ForgetGiant))
     }
 

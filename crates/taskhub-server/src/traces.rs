@@ -39,7 +39,7 @@ use opentelemetry_sdk::{
 };
 use taskhub_core::{ExecutionId, InstanceId, Timestamp, Trace};
 
-use crate::TracesConfig;
+use crate::{HubName, TracesConfig};
 pub use request::Request;
 pub(crate) use request::caller;
 use watch::Watching;
@@ -62,13 +62,18 @@ thread_local! {
 #[derive(Clone)]
 pub struct Traces {
     inner: Arc<Inner>,
+    /// Where the instances are that it is told of.
+    hub: HubName,
 }
+
+/// An event that was raised: in which hub, for which instance, and its name.
+type RaisedEvent = (HubName, InstanceId, String);
 
 struct Inner {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     /// Who raised an event that is not in a history yet.
-    raised: Mutex<LruCache<(InstanceId, String), SpanContext>>,
+    raised: Mutex<LruCache<RaisedEvent, SpanContext>>,
     /// Executions whose span a worker sends by itself.
     left: Mutex<LruCache<ExecutionId, ()>>,
     watching: Mutex<Vec<Watching>>,
@@ -83,7 +88,8 @@ pub struct TracesError {
 }
 
 impl Traces {
-    /// To the collector that the settings name, if they do. Call it within tokio.
+    /// To the collector that the settings name, if they do; for the default hub. Call it within
+    /// tokio.
     pub fn open(config: &TracesConfig) -> Result<Option<Self>, TracesError> {
         let Some(endpoint) = &config.endpoint else { return Ok(None) };
         let failed = |why: &dyn fmt::Display| TracesError {
@@ -112,7 +118,18 @@ impl Traces {
             left: Mutex::new(LruCache::new(LEFT_COUNT_MAX)),
             watching: Mutex::default(),
         };
-        Ok(Some(Self { inner: Arc::new(inner) }))
+        Ok(Some(Self { inner: Arc::new(inner), hub: HubName::default() }))
+    }
+
+    /// The same way, for instances of this hub.
+    #[must_use]
+    pub(crate) fn of(&self, hub: &HubName) -> Self {
+        Self { inner: self.inner.clone(), hub: hub.clone() }
+    }
+
+    /// What names an event until it is in a history.
+    fn raised_event(&self, instance: &InstanceId, name: &str) -> RaisedEvent {
+        (self.hub.clone(), instance.clone(), name.to_lowercase())
     }
 
     /// Where spans are made; for spans of an application, in its activities for instance.

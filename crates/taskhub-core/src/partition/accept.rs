@@ -22,7 +22,7 @@ impl Partition {
             Input::Wakes(page) => self.wakes.take(page, now),
             Input::Busy(page) => self.busy.take(page, now),
             Input::Loaded(id, read) => self.loaded(&id, read, now, out),
-            Input::Unwritable(ref id, _) => {
+            Input::Unwritable(ref id, ..) => {
                 let id = id.clone();
                 self.route(&id, input, now, out);
             }
@@ -178,12 +178,14 @@ impl Partition {
             Input::Request(request) => self.request(request, now),
             Input::Deliver(envelope) => self.deliver(envelope, now),
             Input::TaskDone(result) => self.task_done(result, now),
-            Input::Unwritable(_, why) => {
+            Input::Unwritable(_, created_at, why) => {
                 let why: Text = format!("{UNWRITABLE}, {why}").into();
-                match self.slots.known_mut(id).filter(|it| it.is_alive()) {
-                    Some(instance) => instance.park(&why),
-                    // Its start was in the same commit, and will come again.
-                    None => drop(self.unwritable.insert(id.clone(), why)),
+                let is_it = |it: &&mut Instance| it.record.created_at == created_at;
+                match self.slots.known_mut(id).filter(is_it) {
+                    Some(instance) if instance.is_alive() => instance.park(&why),
+                    // It has ended, or its start was in the same commit, perhaps in place of what
+                    // is there. That start will come again.
+                    _ => drop(self.unwritable.insert(id.clone(), why)),
                 }
                 self.touch(id);
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::bench::{Bench, Code, act, event, id, sleep};
 use futures::future::join_all;
 use taskhub_core::{
-    Answer, Event, ExecutionId, Kind, Limits, Refusal, Request, RequestId, RuntimeStatus, Started,
-    Text, Timestamp, Verb, Work, partition::Input, turn::Command,
+    Answer, Event, ExecutionId, Kind, Limits, Refusal, Request, RequestId, Reuse, RuntimeStatus,
+    Started, Text, Timestamp, Verb, Work, partition::Input, turn::Command,
 };
 
 const PAYLOAD: usize = 100;
@@ -94,13 +94,18 @@ fn events_that_come_early_are_kept_up_to_so_many_bytes() {
 
 const UNWRITABLE: &str = "what it did next cannot be written, the store is too small";
 
+fn unwritable(instance: &str, created_at: Timestamp) -> Input {
+    Input::Unwritable(id(instance), created_at, "the store is too small".into())
+}
+
 #[test]
 fn an_instance_whose_next_turn_cannot_be_written_is_parked_before_it_runs() {
     let mut bench = Bench::with(CODE, Limits::default());
     bench.start("giant");
     bench.start("patient");
+    let created_at = bench.record("giant").created_at;
     bench.crash();
-    let unwritable = Input::Unwritable(id("giant"), "the store is too small".into());
+    let unwritable = unwritable("giant", created_at);
     let request = Request { id: RequestId(100), instance: id("giant"), verb: raise() };
     bench.settle(vec![unwritable, Input::Request(request)]);
     assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
@@ -114,7 +119,7 @@ fn an_instance_whose_next_turn_cannot_be_written_is_parked_before_it_runs() {
 #[test]
 fn an_instance_whose_first_turn_cannot_be_written_with_its_start_is_parked_as_it_is_started() {
     let mut bench = Bench::with(CODE, Limits::default());
-    bench.settle(vec![Input::Unwritable(id("giant"), "the store is too small".into())]);
+    bench.settle(vec![unwritable("giant", bench.now)]);
     bench.start("giant");
     assert_eq!(bench.record("giant").stuck.as_deref(), Some(UNWRITABLE));
     assert_eq!(bench.record("giant").events, 1, "nothing but its start is written");
@@ -123,11 +128,27 @@ fn an_instance_whose_first_turn_cannot_be_written_with_its_start_is_parked_as_it
 }
 
 #[test]
+fn an_instance_goes_on_in_whose_place_one_would_begin_whose_first_turn_cannot_be_written() {
+    let mut bench = Bench::with(CODE, Limits::default());
+    bench.start("patient");
+    bench.crash();
+    bench.now = bench.now.plus(Duration::from_secs(1));
+    bench.settle(vec![unwritable("patient", bench.now)]);
+    assert_eq!(bench.record("patient").stuck, None);
+    let started = Box::new(Started::new("patient", None, ExecutionId(7)));
+    let reuse = Reuse::Replace(vec![RuntimeStatus::Running]);
+    let answer = bench.ask("patient", Verb::Start { started, reuse });
+    assert_eq!(answer, Answer::Started(ExecutionId(7)), "whoever asked for it asks again");
+    assert_eq!(bench.record("patient").stuck.as_deref(), Some(UNWRITABLE));
+}
+
+#[test]
 fn an_instance_whose_next_turn_cannot_be_written_is_not_tried_again_because_it_is_read() {
     let mut bench = Bench::with(CODE, Limits::default());
     bench.start("giant");
+    let created_at = bench.record("giant").created_at;
     bench.crash();
-    let unwritable = Input::Unwritable(id("giant"), "the store is too small".into());
+    let unwritable = unwritable("giant", created_at);
     let request = Request { id: RequestId(100), instance: id("giant"), verb: raise() };
     bench.settle(vec![unwritable, Input::Request(request)]);
     bench.crash();
@@ -143,9 +164,10 @@ fn an_instance_whose_next_turn_cannot_be_written_ends_at_its_deadline_without_th
     let mut bench = Bench::with(CODE, Limits::default());
     let deadline = Some(bench.now.plus(Duration::from_mins(2)));
     bench.start_with(Started { deadline, ..Started::new("sleeper", None, ExecutionId(1)) });
+    let created_at = bench.record("sleeper").created_at;
     bench.crash();
     bench.now = bench.now.plus(Duration::from_mins(3));
-    bench.settle(vec![Input::Unwritable(id("sleeper"), "the store is too small".into())]);
+    bench.settle(vec![unwritable("sleeper", created_at)]);
     assert_eq!(bench.status("sleeper"), RuntimeStatus::Terminated);
     let called = |event: &Event| matches!(event.kind, Kind::ActivityScheduled { .. });
     assert!(!bench.history("sleeper").iter().any(called));

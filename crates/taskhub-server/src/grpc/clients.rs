@@ -144,7 +144,7 @@ pub(super) async fn raise(
     if let Some(traces) = call.hubs.traces()
         && !call.from_node
     {
-        traces.raise(&name, &id, call.trace.as_ref());
+        traces.of(&call.name).raise(&name, &id, call.trace.as_ref());
     }
     let verb = match time("keepUntil", request.keep_until.as_ref())? {
         None => Verb::Raise { name, input },

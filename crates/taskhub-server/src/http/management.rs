@@ -174,7 +174,7 @@ impl Management {
             None => links,
         };
         let bytes_max = self.hubs.payload_bytes_max();
-        let traces = self.hubs.traces().cloned();
+        let traces = self.hubs.traces().map(|it| it.of(&name));
         let reads = self.reads;
         Ok((Box::new(Call { hub, links, parts, query, bytes_max, reads, traces }), path))
     }

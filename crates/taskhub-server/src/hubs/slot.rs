@@ -74,7 +74,7 @@ impl Slot {
                 blocking(move || open(&place, &name, limits)).await?
             };
             if let Some(traces) = &self.traces {
-                traces.watch(&hub);
+                traces.of(&name).watch(&hub);
             }
             let lends = place.lend(&name, &hub);
             self.put(Some(Opened { hub: hub.clone(), _lends: lends }));

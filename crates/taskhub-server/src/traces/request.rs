@@ -42,8 +42,8 @@ impl Traces {
             KeyValue::new("durabletask.event.target_instance_id", instance.to_string()),
         ]);
         let span = self.begin(None, &parent(caller), span);
-        let key = (instance.clone(), name.to_lowercase());
-        lock(&self.inner.raised).put(key, span.span_context().clone());
+        let event = self.raised_event(instance, name);
+        lock(&self.inner.raised).put(event, span.span_context().clone());
     }
 
     /// A request comes that asks an entity for an operation; returns the trace for that.

@@ -295,8 +295,8 @@ impl Known {
     }
 
     fn event(&self, traces: &Traces, name: &Text, place: u64, at: SystemTime) {
-        let key = (self.instance.clone(), name.to_lowercase());
-        let raiser = lock(&traces.inner.raised).pop(&key);
+        let event = traces.raised_event(&self.instance, name);
+        let raiser = lock(&traces.inner.raised).pop(&event);
         let span = self.span(
             format!("orchestration_event:{name}"),
             SpanKind::Consumer,

@@ -3,9 +3,9 @@
 
 use taskhub_wire::proto::{
     ActivityResponse, CompleteOrchestrationAction, CreateInstanceRequest, GetWorkItemsRequest,
-    OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction, OrchestratorResponse,
-    RaiseEventRequest, ScheduleTaskAction, TraceContext, WorkItem,
-    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+    OrchestrationInstance, OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction,
+    OrchestratorResponse, RaiseEventRequest, ScheduleTaskAction, SendEventAction, TraceContext,
+    WorkItem, orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
 };
 use tonic::Streaming;
 
@@ -51,6 +51,13 @@ async fn answer(
     client.complete_orchestrator_task(response).await.unwrap();
 }
 
+fn completed() -> Do {
+    Do::CompleteOrchestration(CompleteOrchestrationAction {
+        orchestration_status: OrchestrationStatus::Completed.into(),
+        ..Default::default()
+    })
+}
+
 /// Runs an orchestration with one activity, as a worker that sends spans or not, and returns the
 /// span that it was told is its own.
 async fn run(server: &Running, sends: bool) -> String {
@@ -81,11 +88,7 @@ async fn run(server: &Running, sends: bool) -> String {
 
     let (Work::OrchestratorRequest(turn), token) = next(&mut work).await else { panic!("no turn") };
     assert_eq!(turn.orchestration_trace_context, Some(told.clone()), "it stays the same");
-    let completed = CompleteOrchestrationAction {
-        orchestration_status: OrchestrationStatus::Completed.into(),
-        ..Default::default()
-    };
-    answer(&mut client, &token, Do::CompleteOrchestration(completed), said).await;
+    answer(&mut client, &token, completed(), said).await;
     client.wait_for_instance_completion(get("a")).await.unwrap();
     told.span_id.unwrap()
 }
@@ -214,4 +217,47 @@ async fn an_event_is_linked_to_the_call_that_raised_it() {
     let raised = of_kind(PRODUCER);
     assert_eq!((&raised.trace[..], &raised.parent[..]), (TRACE, CALLER));
     assert_eq!(of_kind(CONSUMER).links, std::slice::from_ref(&raised.id));
+}
+
+#[tokio::test]
+async fn an_event_is_not_linked_to_what_was_raised_in_another_hub() {
+    let collector = Collector::start().await;
+    let server = Running::with(|config| config.traces.endpoint = Some(collector.endpoint())).await;
+    let mut client = server.client().await;
+    let event = RaiseEventRequest {
+        instance_id: "a".to_owned(),
+        name: "paid".to_owned(),
+        ..RaiseEventRequest::default()
+    };
+    let parent = format!("00-{TRACE}-{CALLER}-01");
+    let traced = TraceContext { trace_parent: parent, ..TraceContext::default() };
+    let here = CreateInstanceRequest { parent_trace_context: Some(traced), ..start("a") };
+    client.start_instance(here).await.unwrap();
+    client.start_instance(in_other(start("b"))).await.unwrap();
+    // Nobody is there to hear it.
+    let _ = client.raise_event(in_other(event)).await;
+    let mut work =
+        client.get_work_items(GetWorkItemsRequest::default()).await.unwrap().into_inner();
+    let (_, token) = next(&mut work).await;
+    let sent = SendEventAction {
+        instance: Some(OrchestrationInstance { instance_id: "a".to_owned(), execution_id: None }),
+        name: "paid".to_owned(),
+        data: None,
+    };
+    answer(&mut client, &token, Do::SendEvent(sent), None).await;
+    let (_, token) = next(&mut work).await;
+    answer(&mut client, &token, completed(), None).await;
+    server.stop().await;
+    let spans = collector.spans();
+    let name = "orchestration_event:paid";
+    let heard: Vec<_> =
+        spans.iter().filter(|span| span.name == name && span.kind == CONSUMER).collect();
+    assert_eq!(heard.len(), 1, "{spans:#?}");
+    assert!(heard[0].links.is_empty(), "{heard:#?}");
+}
+
+fn in_other<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("taskhub", "other".parse().unwrap());
+    request
 }
