@@ -49,7 +49,10 @@ impl World {
                 node.crew.on_jump(node.clock(now));
                 node.skew += by;
             }
-            TroubleKind::LoseLease(partition) => self.store.expire(PartitionId(partition)),
+            TroubleKind::LoseLease(partition) => {
+                self.store.expire(PartitionId(partition));
+                self.circles.shaken(now);
+            }
             TroubleKind::Leave(pause) => self.stop(life, pause)?,
             TroubleKind::StoreDown(pause) => self.store_down_until = now + pause,
             TroubleKind::Damage(pause) => self.damage(pause)?,

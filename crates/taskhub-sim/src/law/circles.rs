@@ -14,7 +14,7 @@ use crate::{
 /// How long nodes may take to find out about each other, in microseconds: they look every second.
 const SETTLED_AFTER: i64 = 3_500_000;
 
-/// Which nodes there are, and since when nothing has changed about them.
+/// Which nodes there are, and since when nothing has changed about them or their leases.
 #[derive(Debug, Default)]
 pub(crate) struct Circles {
     seen: Vec<Seen>,
@@ -34,6 +34,11 @@ pub(crate) enum Circle {
 }
 
 impl Circles {
+    /// A lease ran out early: where it was the only one, another circle may begin.
+    pub(crate) fn shaken(&mut self, now: i64) {
+        self.since = now;
+    }
+
     /// Somebody looked. Once all have had the time to, nobody has anything beside the largest
     /// circle, and where several are as large one has everything. Whether that could be told.
     pub(crate) fn look(
