@@ -1,14 +1,16 @@
 //! Results that change nothing: nobody waits for them any more, or nothing is in them.
 
 use taskhub_wire::proto::{
-    ActivityFilter, ActivityResponse, GetWorkItemsRequest, OrchestrationFilter, OrchestratorAction,
-    OrchestratorResponse, ScheduleTaskAction, StreamInstanceHistoryRequest, TerminateRequest,
-    WorkItem, WorkItemFilters, orchestrator_action::OrchestratorActionType as Do,
-    work_item::Request as Work,
+    ActivityFilter, ActivityResponse, GetWorkItemsRequest, OrchestrationFilter,
+    OrchestratorResponse, StreamInstanceHistoryRequest, TerminateRequest, WorkItem,
+    WorkItemFilters, work_item::Request as Work,
 };
 use tonic::Streaming;
 
-use crate::running::{Client, Running, start};
+use crate::{
+    actions::scheduled,
+    running::{Client, Running, start},
+};
 
 /// A worker for one activity and one turn at a time.
 async fn worker(client: &mut Client) -> Streaming<WorkItem> {
@@ -43,12 +45,9 @@ async fn next(work: &mut Streaming<WorkItem>) -> (Work, String) {
 async fn calls(client: &mut Client, work: &mut Streaming<WorkItem>, id: &str) -> String {
     client.start_instance(start(id)).await.expect("it is taken");
     let (_, completion_token) = next(work).await;
-    let call = ScheduleTaskAction { name: "tell".to_owned(), ..Default::default() };
-    let action =
-        OrchestratorAction { id: 0, orchestrator_action_type: Some(Do::ScheduleTask(call)) };
     let response = OrchestratorResponse {
         instance_id: id.to_owned(),
-        actions: vec![action],
+        actions: vec![scheduled(0, "tell")],
         completion_token,
         ..OrchestratorResponse::default()
     };

@@ -1,5 +1,6 @@
 //! The server from outside: real sockets, the generated client, and raw HTTP.
 
+mod actions;
 mod clients;
 #[path = "../../../taskhub/tests/in_process/collector.rs"]
 mod collector;

@@ -2,13 +2,15 @@
 
 use taskhub_wire::proto::{
     AbandonActivityTaskRequest, AbandonEntityTaskRequest, AbandonOrchestrationTaskRequest,
-    ActivityResponse, EntityBatchResult, GetWorkItemsRequest, OrchestratorAction,
-    OrchestratorResponse, ScheduleTaskAction, SignalEntityRequest, WorkItem,
-    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+    ActivityResponse, EntityBatchResult, GetWorkItemsRequest, OrchestratorResponse,
+    SignalEntityRequest, WorkItem, work_item::Request as Work,
 };
 use tonic::{Code, Status, Streaming};
 
-use crate::running::{Client, Running, start};
+use crate::{
+    actions::scheduled,
+    running::{Client, Running, start},
+};
 
 async fn next(work: &mut Streaming<WorkItem>) -> (Work, String) {
     loop {
@@ -107,12 +109,8 @@ async fn an_activity_stays_when_its_token_is_sent_as_that_of_something_else() {
     let mut work = serve(&mut client).await;
     client.start_instance(start("a")).await.unwrap();
     let (_, completion_token) = next(&mut work).await;
-    let call = ScheduleTaskAction { name: "tell".to_owned(), ..Default::default() };
     let response = OrchestratorResponse {
-        actions: vec![OrchestratorAction {
-            id: 0,
-            orchestrator_action_type: Some(Do::ScheduleTask(call)),
-        }],
+        actions: vec![scheduled(0, "tell")],
         completion_token,
         ..Default::default()
     };

@@ -1,12 +1,14 @@
 //! Activities that an orchestration called without waiting for them.
 
 use taskhub_wire::proto::{
-    ActivityFilter, CompleteOrchestrationAction, GetWorkItemsRequest, OrchestrationFilter,
-    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction,
-    WorkItemFilters, orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+    ActivityFilter, GetWorkItemsRequest, OrchestrationFilter, OrchestrationStatus,
+    OrchestratorResponse, WorkItemFilters, work_item::Request as Work,
 };
 
-use crate::running::{Client, Running, get, start};
+use crate::{
+    actions::{finished, scheduled},
+    running::{Client, Running, get, start},
+};
 
 /// The first work for a worker with these functions, and its token.
 async fn work(client: &mut Client, filters: WorkItemFilters) -> (Work, String) {
@@ -29,17 +31,9 @@ async fn what_nobody_waited_for_is_done_after_the_end_and_a_restart() {
     let charge = OrchestrationFilter { name: "charge".to_owned(), versions: Vec::new() };
     let only = WorkItemFilters { orchestrations: vec![charge], ..Default::default() };
     let (_, token) = work(&mut client, only).await;
-    let call = ScheduleTaskAction { name: "tell".to_owned(), ..Default::default() };
-    let end = CompleteOrchestrationAction {
-        orchestration_status: OrchestrationStatus::Completed.into(),
-        ..Default::default()
-    };
-    let actions = [(0, Do::ScheduleTask(call)), (1, Do::CompleteOrchestration(end))];
-    let actions =
-        actions.map(|(id, it)| OrchestratorAction { id, orchestrator_action_type: Some(it) });
     let response = OrchestratorResponse {
         instance_id: "a".to_owned(),
-        actions: actions.into(),
+        actions: vec![scheduled(0, "tell"), finished(1, OrchestrationStatus::Completed)],
         completion_token: token,
         ..OrchestratorResponse::default()
     };

@@ -1,14 +1,16 @@
 //! Work that takes every worker down with it.
 
 use taskhub_wire::proto::{
-    ActivityFilter, GetWorkItemsRequest, OrchestrationFilter, OrchestratorAction,
-    OrchestratorResponse, ScheduleTaskAction, TaskFailureDetails, WorkItem, WorkItemFilters,
-    history_event::EventType, orchestrator_action::OrchestratorActionType as Do,
+    ActivityFilter, GetWorkItemsRequest, OrchestrationFilter, OrchestratorResponse,
+    TaskFailureDetails, WorkItem, WorkItemFilters, history_event::EventType,
     work_item::Request as Work,
 };
 use tonic::Streaming;
 
-use crate::running::{Client, Running, start};
+use crate::{
+    actions::scheduled,
+    running::{Client, Running, start},
+};
 
 /// A worker for turns, or for activities.
 async fn worker(client: &mut Client, filters: WorkItemFilters) -> Streaming<WorkItem> {
@@ -35,13 +37,9 @@ async fn work_that_takes_every_worker_down_does_not_circle_for_ever() {
     let mut turns = worker(&mut client, turns).await;
     client.start_instance(start("a")).await.unwrap();
     let completion_token = next(&mut turns).await.completion_token;
-    let call = ScheduleTaskAction { name: "die".to_owned(), ..Default::default() };
     let response = OrchestratorResponse {
         instance_id: "a".to_owned(),
-        actions: vec![OrchestratorAction {
-            id: 1,
-            orchestrator_action_type: Some(Do::ScheduleTask(call)),
-        }],
+        actions: vec![scheduled(1, "die")],
         completion_token,
         ..OrchestratorResponse::default()
     };

@@ -12,9 +12,8 @@ use std::{
 use axum::{Router, http::HeaderMap, routing::post};
 use taskhub_link::{Brought, Link, Remote};
 use taskhub_wire::proto::{
-    ActivityResponse, CompleteOrchestrationAction, CompleteTaskResponse, GetWorkItemsRequest,
-    OrchestrationStatus, OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
-    orchestrator_action::OrchestratorActionType as Action, work_item::Request as Work,
+    ActivityResponse, CompleteTaskResponse, GetWorkItemsRequest, OrchestrationStatus,
+    OrchestratorResponse, WorkItem, work_item::Request as Work,
 };
 use taskhub_wire::results::{
     Ahead, HandedBack, Taken,
@@ -28,16 +27,14 @@ use tokio::net::TcpListener;
 use tonic::{Code, Response, Streaming, transport::Endpoint};
 use tower::service_fn;
 
-use crate::running::{Running, get, start};
+use crate::{
+    actions::{finished, scheduled},
+    running::{Running, get, start},
+};
 
 /// The end of a turn.
 fn completed(completion_token: String) -> OrchestratorResponse {
-    let end = CompleteOrchestrationAction {
-        orchestration_status: OrchestrationStatus::Completed.into(),
-        ..Default::default()
-    };
-    let action = Some(Action::CompleteOrchestration(end));
-    let actions = vec![OrchestratorAction { id: -1, orchestrator_action_type: action }];
+    let actions = vec![finished(-1, OrchestrationStatus::Completed)];
     OrchestratorResponse { actions, completion_token, ..Default::default() }
 }
 
@@ -97,10 +94,8 @@ fn handed_back(number: u64, result: handed_back::Result) -> HandedBack {
 
 /// A turn that called an activity of this number.
 fn called(id: i32, mark: u64, completion_token: String) -> OrchestratorResponse {
-    let call = ScheduleTaskAction { name: "a".to_owned(), ..Default::default() };
-    let call =
-        OrchestratorAction { id, orchestrator_action_type: Some(Action::ScheduleTask(call)) };
-    OrchestratorResponse { actions: vec![call], completion_token, mark, ..Default::default() }
+    let actions = vec![scheduled(id, "a")];
+    OrchestratorResponse { actions, completion_token, mark, ..Default::default() }
 }
 
 /// The next piece of work, and its token.

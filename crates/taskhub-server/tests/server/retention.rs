@@ -2,12 +2,14 @@
 
 use taskhub_server::{Age, Config};
 use taskhub_wire::proto::{
-    CompleteOrchestrationAction, GetWorkItemsRequest, OrchestrationStatus, OrchestratorAction,
-    OrchestratorResponse, TerminateRequest, orchestrator_action::OrchestratorActionType,
+    GetWorkItemsRequest, OrchestrationStatus, OrchestratorResponse, TerminateRequest,
     work_item::Request,
 };
 
-use crate::running::{Running, get, start, state};
+use crate::{
+    actions::finished,
+    running::{Running, get, start, state},
+};
 
 #[tokio::test]
 async fn what_ended_is_forgotten_when_it_is_old_enough_and_nothing_else() {
@@ -44,14 +46,9 @@ async fn end(server: &Running, id: &str, status: OrchestrationStatus) {
             break (turn, item.completion_token);
         }
     };
-    let ends = CompleteOrchestrationAction {
-        orchestration_status: status.into(),
-        ..CompleteOrchestrationAction::default()
-    };
-    let ends = Some(OrchestratorActionType::CompleteOrchestration(ends));
     let response = OrchestratorResponse {
         instance_id: turn.instance_id,
-        actions: vec![OrchestratorAction { id: 0, orchestrator_action_type: ends }],
+        actions: vec![finished(0, status)],
         completion_token,
         ..OrchestratorResponse::default()
     };

@@ -2,14 +2,15 @@
 //! sends itself.
 
 use taskhub_wire::proto::{
-    ActivityResponse, CompleteOrchestrationAction, CreateInstanceRequest, GetWorkItemsRequest,
-    OrchestrationInstance, OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction,
-    OrchestratorResponse, RaiseEventRequest, ScheduleTaskAction, SendEventAction, TraceContext,
-    WorkItem, orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
+    ActivityResponse, CreateInstanceRequest, GetWorkItemsRequest, OrchestrationInstance,
+    OrchestrationStatus, OrchestrationTraceContext, OrchestratorAction, OrchestratorResponse,
+    RaiseEventRequest, SendEventAction, TraceContext, WorkItem,
+    orchestrator_action::OrchestratorActionType as Do, work_item::Request as Work,
 };
 use tonic::Streaming;
 
 use crate::{
+    actions::{finished, scheduled},
     collector::Collector,
     running::{Client, Running, get, start},
 };
@@ -38,24 +39,17 @@ async fn next(stream: &mut Streaming<WorkItem>) -> (Work, String) {
 async fn answer(
     client: &mut Client,
     token: &str,
-    action: Do,
+    action: OrchestratorAction,
     span: Option<OrchestrationTraceContext>,
 ) {
     let response = OrchestratorResponse {
         instance_id: "a".to_owned(),
         completion_token: token.to_owned(),
-        actions: vec![OrchestratorAction { id: 0, orchestrator_action_type: Some(action) }],
+        actions: vec![action],
         orchestration_trace_context: span,
         ..OrchestratorResponse::default()
     };
     client.complete_orchestrator_task(response).await.unwrap();
-}
-
-fn completed() -> Do {
-    Do::CompleteOrchestration(CompleteOrchestrationAction {
-        orchestration_status: OrchestrationStatus::Completed.into(),
-        ..Default::default()
-    })
 }
 
 /// Runs an orchestration with one activity, as a worker that sends spans or not, and returns the
@@ -72,8 +66,7 @@ async fn run(server: &Running, sends: bool) -> String {
     let (Work::OrchestratorRequest(turn), token) = next(&mut work).await else { panic!("no turn") };
     let told = turn.orchestration_trace_context.unwrap();
     let said = sends.then(|| told.clone());
-    let action = ScheduleTaskAction { name: "reserve".to_owned(), ..Default::default() };
-    answer(&mut client, &token, Do::ScheduleTask(action), said.clone()).await;
+    answer(&mut client, &token, scheduled(0, "reserve"), said.clone()).await;
 
     let (Work::ActivityRequest(activity), token) = next(&mut work).await else { panic!("none") };
     let within = activity.parent_trace_context.unwrap().trace_parent;
@@ -88,7 +81,7 @@ async fn run(server: &Running, sends: bool) -> String {
 
     let (Work::OrchestratorRequest(turn), token) = next(&mut work).await else { panic!("no turn") };
     assert_eq!(turn.orchestration_trace_context, Some(told.clone()), "it stays the same");
-    answer(&mut client, &token, completed(), said).await;
+    answer(&mut client, &token, finished(0, OrchestrationStatus::Completed), said).await;
     client.wait_for_instance_completion(get("a")).await.unwrap();
     told.span_id.unwrap()
 }
@@ -244,9 +237,10 @@ async fn an_event_is_not_linked_to_what_was_raised_in_another_hub() {
         name: "paid".to_owned(),
         data: None,
     };
-    answer(&mut client, &token, Do::SendEvent(sent), None).await;
+    let sent = OrchestratorAction { id: 0, orchestrator_action_type: Some(Do::SendEvent(sent)) };
+    answer(&mut client, &token, sent, None).await;
     let (_, token) = next(&mut work).await;
-    answer(&mut client, &token, completed(), None).await;
+    answer(&mut client, &token, finished(0, OrchestrationStatus::Completed), None).await;
     server.stop().await;
     let spans = collector.spans();
     let name = "orchestration_event:paid";

@@ -1,13 +1,15 @@
 //! Workers whose SDK sends no completion tokens, as those of Go and older ones of Java.
 
 use taskhub_wire::proto::{
-    ActivityResponse, CompleteOrchestrationAction, GetWorkItemsRequest, OrchestrationStatus,
-    OrchestratorAction, OrchestratorResponse, ScheduleTaskAction, WorkItem,
-    orchestrator_action::OrchestratorActionType as Action, work_item::Request as Work,
+    ActivityResponse, GetWorkItemsRequest, OrchestrationStatus, OrchestratorAction,
+    OrchestratorResponse, WorkItem, work_item::Request as Work,
 };
 use tonic::Streaming;
 
-use crate::running::{Client, Running, get, start, state};
+use crate::{
+    actions::{finished, scheduled},
+    running::{Client, Running, get, start, state},
+};
 
 /// The stream of work to a new worker.
 async fn worker(client: &mut Client) -> Streaming<WorkItem> {
@@ -25,29 +27,12 @@ async fn next(stream: &mut Streaming<WorkItem>) -> Work {
 }
 
 /// The end of a turn of the instance `a`.
-fn turn(id: i32, action: Action) -> OrchestratorResponse {
-    let action = OrchestratorAction { id, orchestrator_action_type: Some(action) };
+fn turn(action: OrchestratorAction) -> OrchestratorResponse {
     OrchestratorResponse {
         instance_id: "a".to_owned(),
         actions: vec![action],
         ..OrchestratorResponse::default()
     }
-}
-
-fn call() -> OrchestratorResponse {
-    let action = ScheduleTaskAction { name: "reserve".to_owned(), ..Default::default() };
-    turn(0, Action::ScheduleTask(action))
-}
-
-fn complete() -> OrchestratorResponse {
-    let completed = OrchestrationStatus::Completed.into();
-    turn(
-        1,
-        Action::CompleteOrchestration(CompleteOrchestrationAction {
-            orchestration_status: completed,
-            ..Default::default()
-        }),
-    )
 }
 
 #[tokio::test]
@@ -58,7 +43,7 @@ async fn a_worker_without_tokens_runs_an_orchestration_to_its_end() {
     client.start_instance(start("a")).await.unwrap();
 
     assert!(matches!(next(&mut work).await, Work::OrchestratorRequest(_)));
-    client.complete_orchestrator_task(call()).await.unwrap();
+    client.complete_orchestrator_task(turn(scheduled(0, "reserve"))).await.unwrap();
     let Work::ActivityRequest(activity) = next(&mut work).await else { panic!("no activity") };
     let response = ActivityResponse {
         instance_id: "a".to_owned(),
@@ -68,7 +53,10 @@ async fn a_worker_without_tokens_runs_an_orchestration_to_its_end() {
     };
     client.complete_activity_task(response).await.unwrap();
     assert!(matches!(next(&mut work).await, Work::OrchestratorRequest(_)));
-    client.complete_orchestrator_task(complete()).await.unwrap();
+    client
+        .complete_orchestrator_task(turn(finished(1, OrchestrationStatus::Completed)))
+        .await
+        .unwrap();
 
     let ended = client.wait_for_instance_completion(get("a")).await.unwrap().into_inner();
     let state = ended.orchestration_state.unwrap();
@@ -84,11 +72,19 @@ async fn a_result_without_a_token_counts_only_from_the_connection_that_has_the_w
     client.start_instance(start("a")).await.unwrap();
     assert!(matches!(next(&mut work).await, Work::OrchestratorRequest(_)));
 
-    server.client().await.complete_orchestrator_task(complete()).await.unwrap();
+    server
+        .client()
+        .await
+        .complete_orchestrator_task(turn(finished(1, OrchestrationStatus::Completed)))
+        .await
+        .unwrap();
     let running = state(&mut client, "a").await.unwrap().unwrap();
     assert_ne!(running.orchestration_status(), OrchestrationStatus::Completed);
 
-    client.complete_orchestrator_task(complete()).await.unwrap();
+    client
+        .complete_orchestrator_task(turn(finished(1, OrchestrationStatus::Completed)))
+        .await
+        .unwrap();
     client.wait_for_instance_completion(get("a")).await.unwrap();
     server.stop().await;
 }
